@@ -1,0 +1,24 @@
+"""The agent: refines each fetch and hands it to the flusher."""
+
+import faust
+
+from agents.fetches import Fetch
+from db.flusher import Flusher
+from models.chunk import Chunk
+
+
+def enrichment(app: faust.App, topic: faust.TopicT, flusher: Flusher) -> None:
+    """Register the agent on the app."""
+
+    @app.agent(topic, name="enrichment")
+    async def enrich(stream: faust.StreamT[Fetch]) -> None:
+        async for event in stream.noack().events():
+            tp = event.message.tp
+            fetch: Fetch = event.value
+            try:
+                chunk = Chunk.refine(tp.topic, tp.partition, *fetch)
+            except Exception as error:
+                # Faust would restart the agent and skip this fetch; better no worker than that.
+                await flusher.crash(error)
+                return
+            await flusher.put(chunk)

@@ -1,0 +1,164 @@
+"""flash-sale ETL: Kafka events, filled and priced, into MySQL, each exactly once.
+
+`faust -A app worker -l info` runs it. Data flows one way: Kafka → agents → models → db.
+"""
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+from mode.utils.logging import get_logger
+
+import config
+import metrics
+from agents.enrichment import enrichment
+from agents.fetches import FetchConsumer, FetchTransport, PassThrough
+from agents.positions import Bounds, Position, Positions
+from commands.dead_letters import dead_letters
+from commands.migrate import migrate
+from commands.offsets import offsets
+from db.batch import Batch
+from db.engine import connect
+from db.errors import FatalError
+from db.flusher import Flusher
+from db.letters import DeadLetters
+from db.offsets import OffsetStore
+from db.writer import Writer
+from preflight import prepare
+from web.health import Health, seconds_since
+from web.pages import pages
+from web.progress import Progress
+
+log = get_logger(__name__)
+settings = config.load()
+
+engine = connect(settings.database)
+store = OffsetStore(engine, settings.consumer_group)
+positions = Positions(
+    store,
+    settings.topic,
+    from_beginning=settings.starting_offsets == "earliest",
+)
+progress = Progress()
+
+
+class App(faust.App):
+    """The Faust app, which looks before it starts."""
+
+    async def on_first_start(self) -> None:
+        await super().on_first_start()
+        try:
+            await prepare(settings, engine, positions)
+        except FatalError as error:
+            log.critical("%s", error)
+            raise SystemExit(1) from None
+
+
+app = App(
+    settings.consumer_group,
+    broker=settings.brokers,
+    store="memory://",
+    datadir=Path(tempfile.gettempdir()) / f"flash-sale-etl-{os.getuid()}",
+    web_port=settings.port,
+    web_router_enabled=False,
+    web_tables_enabled=False,
+    topic_disable_leader=True,
+    topic_allow_declare=False,
+    # A fetch is one message: 2000 events a fetch, 8 fetches waiting for the agent at most.
+    broker_max_poll_records=2000,
+    stream_buffer_maxsize=8,
+    # Unacknowledged messages are not waited for: offsets are kept in the database.
+    stream_wait_empty=False,
+    # aiokafka throws out a consumer that is idle for this long (s), for good; see docs.
+    broker_max_poll_interval=1e6,
+    # Positions come from the database alone; a fetch out of range is ours to judge.
+    consumer_auto_offset_reset="none",
+)
+
+
+async def resolve(log_bounds: dict[int, Bounds]) -> dict[int, Position]:
+    """Where the assigned partitions go on."""
+    found = await positions.resolve(log_bounds)
+    progress.assign({(settings.topic, number): at.start for number, at in found.items()})
+    return found
+
+
+app.transport = FetchTransport(app.conf.broker_consumer, app, resolve)
+
+
+async def report(batch: Batch) -> None:
+    """Count a committed batch, and tell Kafka for those who watch the lag there."""
+    progress.add(batch)
+    app.monitor.count("batches", 1)
+    app.monitor.count("valid_rows", batch.valid)
+    app.monitor.count("dropped_events", batch.total_dropped)
+    await consumer().report(batch.offsets)
+
+
+def consumer() -> FetchConsumer:
+    found = app.consumer
+    assert isinstance(found, FetchConsumer)
+    return found
+
+
+flusher = Flusher(
+    Writer(
+        engine,
+        settings.consumer_group,
+        worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
+    ),
+    interval=settings.flush_interval,
+    flush_max_rows=settings.flush_max_rows,
+    buffer_max_rows=settings.buffer_max_rows,
+    stop_timeout=settings.shutdown_timeout,
+    listeners=[report],
+)
+app.service(flusher)
+
+enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), flusher)
+migrate(app, engine)
+offsets(app, settings, store)
+dead_letters(app, DeadLetters(engine, settings.consumer_group))
+
+
+@app.on_partitions_revoked.connect
+async def let_go(*_: Any, **__: Any) -> None:
+    await flusher.let_go()
+
+
+@app.timer(5.0)
+async def look_at_log_ends() -> None:
+    try:
+        bounds = await consumer().bounds()
+    except KafkaError as error:
+        log.info("The ends of the logs are not known: %s", error)
+    else:
+        progress.see({(tp.topic, tp.partition): found.end for tp, found in bounds.items()})
+
+
+def batches() -> dict[str, Any]:
+    """What `/batches/` shows."""
+    return {
+        **progress.as_json(),
+        "empty_ticks": flusher.empty_ticks,
+        "buffered": flusher.buffer.held,
+    }
+
+
+metrics.BUFFERED_EVENTS.set_function(lambda: flusher.buffer.held)
+pages(
+    app,
+    batches,
+    Health(
+        quiet_for=lambda: seconds_since(flusher.last_tick),
+        quiet_limit=60 + 3 * settings.flush_interval,
+        trouble=lambda: flusher.trouble,
+        rebalancing=lambda: app.rebalancing,
+        positioned=lambda: consumer().positioned,
+    ),
+)

@@ -1,0 +1,105 @@
+"""`faust -A app dead-letters`: look at what was dropped, store it after all, or purge it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import faust
+from faust.cli import argument, option
+from sqlalchemy import Row
+
+from commands.outcome import or_exit
+from db.letters import DeadLetters, Filter
+from models.enrich import Reason
+
+
+def dead_letters(app: faust.App, letters: DeadLetters) -> None:
+    """Register the command."""
+
+    @app.command(
+        argument("action", type=click.Choice(["list", "show", "replay", "purge"])),
+        argument("ids", nargs=-1, type=int),
+        option("--reason", type=click.Choice([reason.value for reason in Reason]), help="Only those of this reason."),
+        option("--topic", help="Only those of this topic."),
+        option("--since", type=click.DateTime(), help="Only those written at or after (UTC)."),
+        option("--until", type=click.DateTime(), help="Only those written before (UTC)."),
+        option("--limit", type=click.IntRange(1), default=20, help="How many `list` shows."),
+        option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
+        name="dead-letters",
+    )
+    async def dead_letters(
+        self: Any,
+        action: str,
+        ids: tuple[int, ...],
+        reason: str | None,
+        topic: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        limit: int,
+        dry_run: bool,
+    ) -> None:
+        """List, show, replay or purge dropped events, all or those of the IDS given."""
+        wanted = Filter(ids, reason, topic, _utc(since), _utc(until))
+        with or_exit(self):
+            if action == "list":
+                self.say(self.tabulate(_lines(letters.find(wanted, limit)), headers=_HEADERS))
+                self.say(f"{letters.count(wanted)} in all.")
+            elif action == "show":
+                for letter in letters.find(wanted, limit):
+                    self.say(_whole(letter))
+            elif action == "replay":
+                would = "would be " if dry_run else ""
+                stored, refused = letters.replay(wanted, dry_run=dry_run)
+                for number, why in refused.items():
+                    self.say(f"{number}: {would}refused again: {why}")
+                self.say(f"{stored} {would}stored as rows, {len(refused)} {would}refused again.")
+            else:
+                gone = letters.purge(wanted, dry_run=dry_run)
+                self.say(f"{gone} {'would be ' if dry_run else ''}deleted.")
+
+
+_HEADERS = ["id", "written (UTC)", "reason", "position", "why", "value", "replayed"]
+
+
+def _lines(found: Any) -> list[list[str]]:
+    return [
+        [
+            str(letter.id),
+            f"{letter.created_at:%Y-%m-%d %H:%M:%S}",
+            letter.reason,
+            _position(letter),
+            readable(letter.detail.encode(), 50),
+            readable(letter.value, 40),
+            f"{letter.replayed_at:%Y-%m-%d %H:%M:%S}" if letter.replayed_at else "",
+        ]
+        for letter in found
+    ]
+
+
+def _whole(letter: Row[Any]) -> str:
+    return (
+        f"dead letter {letter.id} at {_position(letter)}\n"
+        f"  written   {letter.created_at} UTC"
+        f"{f', replayed {letter.replayed_at} UTC' if letter.replayed_at else ''}\n"
+        f"  sent      {letter.kafka_ts} UTC\n"
+        f"  reason    {letter.reason}: {readable(letter.detail.encode())}\n"
+        f"  key       {readable(letter.kafka_key)}\n"
+        f"  value     {readable(letter.value)}\n"
+    )
+
+
+def _position(letter: Row[Any]) -> str:
+    return f"{letter.kafka_topic}/{letter.kafka_partition}/{letter.kafka_offset}"
+
+
+def readable(value: bytes | None, most: int | None = None) -> str:
+    """Text safe for a terminal: what is no printable character is shown escaped."""
+    if value is None:
+        return "(none)"
+    text = value[: most and 4 * most].decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if most is None or len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)

@@ -1,0 +1,23 @@
+"""`faust -A app migrate`: bring the database's schema to the newest version."""
+
+from typing import Any
+
+import faust
+from sqlalchemy import Engine
+
+from commands.outcome import or_exit
+from db.schema import migrate as bring_up
+
+
+def migrate(app: faust.App, engine: Engine) -> None:
+    """Register the command."""
+
+    @app.command(name="migrate")
+    async def migrate(self: Any) -> None:
+        """Bring the database's schema to the newest version."""
+        with or_exit(self):
+            before, after = bring_up(engine)
+        if before == after:
+            self.say(f"The schema is at version {after} already.")
+        else:
+            self.say(f"The schema went from version {before or 'none'} to {after}.")

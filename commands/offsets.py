@@ -1,0 +1,86 @@
+"""`faust -A app offsets`: what is stored, what the log has, and the way out when they differ."""
+
+from typing import Any
+
+import click
+import faust
+from faust.cli import argument, option
+
+from agents.positions import Bounds
+from commands.outcome import or_exit
+from config import Settings
+from db.offsets import OffsetStore
+from preflight import topic_bounds
+
+
+def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
+    """Register the command."""
+
+    @app.command(
+        argument("action", type=click.Choice(["show", "reset"])),
+        option("--to", default="end", help="`reset`: beginning, end, or an offset."),
+        option("--partition", "partitions", multiple=True, type=int, help="Only these."),
+        option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
+        name="offsets",
+    )
+    async def offsets(
+        self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool
+    ) -> None:
+        """Show where the group goes on in the topic, or make it go on elsewhere.
+
+        Going back stores events again; going forward leaves events out. A running worker
+        whose offsets go back stops by itself and goes on from the new ones when started.
+        """
+        with or_exit(self):
+            bounds = await topic_bounds(settings)
+            stored = store.read(settings.topic)
+            if action == "show":
+                self.say(self.tabulate(_lines(stored, bounds), headers=_HEADERS))
+                return
+            wanted = partitions or tuple(bounds)
+            if unknown := set(wanted) - bounds.keys():
+                raise click.BadParameter(f"the topic has no partition {min(unknown)}")
+            new = {partition: _target(to, bounds[partition]) for partition in wanted}
+            for partition, offset in sorted(new.items()):
+                self.say(f"{settings.topic}/{partition}: {stored.get(partition)} → {offset}")
+            if not dry_run:
+                store.set(settings.topic, new)
+
+
+_HEADERS = ["partition", "stored", "log begins", "log ends", "to read", "remark"]
+
+
+def _lines(stored: dict[int, int], bounds: dict[int, Bounds]) -> list[list[str]]:
+    return [
+        [
+            str(partition),
+            str(stored.get(partition, "none")),
+            str(found.beginning),
+            str(found.end),
+            str(max(0, found.end - max(found.beginning, stored.get(partition, found.end)))),
+            _remark(stored.get(partition), found),
+        ]
+        for partition, found in sorted(bounds.items())
+    ]
+
+
+def _remark(stored: int | None, bounds: Bounds) -> str:
+    if stored is None:
+        return "not begun"
+    if stored > bounds.end:
+        return "beyond the log's end: topic recreated or truncated; reset it"
+    if stored < bounds.beginning:
+        return f"{bounds.beginning - stored} events gone by retention"
+    return ""
+
+
+def _target(to: str, bounds: Bounds) -> int:
+    if to == "beginning":
+        return bounds.beginning
+    if to == "end":
+        return bounds.end
+    if to.isdecimal() and bounds.beginning <= int(to) <= bounds.end:
+        return int(to)
+    raise click.BadParameter(
+        f"--to must be beginning, end or an offset from {bounds.beginning} to {bounds.end}"
+    )

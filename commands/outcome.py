@@ -1,0 +1,22 @@
+"""How a command ends when something is wrong: one sentence, and a status that says so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from db.errors import FatalError, RowError, TransientError
+
+
+@contextmanager
+def or_exit(command: Any) -> Iterator[None]:
+    """Print a refusal as one sentence; exit with status 1, or 2 where the call itself is wrong."""
+    try:
+        yield
+    except (TransientError, RowError, FatalError) as error:
+        command.carp(str(error))
+        raise SystemExit(1) from None
+    except click.ClickException as error:
+        command.carp(error.format_message())
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,48 @@
+"""A batch: what one transaction stored, as it stands in the ledger."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.enrich import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One line of the ledger.
+
+    ``dropped`` is keyed by reason; ``filled`` by field; ``repaired`` by ``field.kind``;
+    ``offsets`` is the next offset to store of each ``(topic, partition)``; times are UTC.
+    """
+
+    number: int
+    opened: datetime
+    written: datetime
+    seconds: float
+    events: int
+    valid: int
+    dropped: Mapping[str, int]
+    filled: Mapping[str, int]
+    repaired: Mapping[str, int]
+    revenue: float
+    offsets: Mapping[tuple[str, int], int]
+    oldest_timestamp: int | None = None
+
+    @property
+    def total_dropped(self) -> int:
+        return sum(self.dropped.values())
+
+    def line(self) -> str:
+        """The batch in the words of the job this app replaces."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
+        return (
+            f"Batch {self.number}: {self.valid} valid rows written, "
+            f"{self.total_dropped} dropped{f' ({reasons})' if reasons else ''}, "
+            f"{sum(self.repaired.values())} repaired, {self.seconds:.2f} s"
+        )
+
+
+def empty_drops() -> Counter[str]:
+    """Zero of every reason, so that a reader need not know which have happened."""
+    return Counter({reason.value: 0 for reason in Reason})

@@ -1,0 +1,68 @@
+"""What a database error means for the events in hand.
+
+Only errors listed as the row's fault may ever cost a row; only those listed as fatal end the
+worker. Whatever is not listed is taken for passing trouble and tried again: waiting too long
+can be mended, a lost event cannot. Codes: MySQL 8.4 and MariaDB 11 server error references.
+"""
+
+from pymysql.err import MySQLError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+
+class TransientError(Exception):
+    """The database is away or busy: the same write may succeed later."""
+
+
+class RowError(Exception):
+    """The database refuses a row of the batch, and would refuse it again."""
+
+
+class FatalError(Exception):
+    """Nothing the worker can wait for; the text says what to change."""
+
+
+class HoleError(FatalError):
+    """Events between the stored offset and the batch were never seen: writing would lose them."""
+
+
+_ROW = {
+    1048,  # column cannot be null
+    1062,  # duplicate entry
+    1264,  # out of range
+    1265,  # data truncated
+    1292,  # incorrect datetime or number
+    1364,  # no default value
+    1366,  # incorrect string or number
+    1406,  # data too long
+    1452,  # foreign key fails
+    1644,  # a trigger's SIGNAL
+    3140,  # invalid JSON text (MySQL)
+    3819,  # CHECK violated (MySQL)
+    3903,  # JSON_TABLE value does not fit (MySQL)
+    3904,  # JSON_TABLE value is an array or object (MySQL)
+    4025,  # CHECK violated (MariaDB)
+}
+
+_FATAL = {
+    1044: "the account may not use the database: grant it, or change DATABASE_URL",
+    1045: "the login is refused: check the user and password in DATABASE_URL",
+    1049: "the database does not exist: create it, or change DATABASE_URL",
+    1054: "a column is missing: run `faust -A app migrate`",
+    1142: "the account lacks a right on a table: grant SELECT, INSERT, UPDATE and DELETE",
+    1143: "the account lacks a right on a column: grant SELECT, INSERT, UPDATE and DELETE",
+    1146: "a table is missing: run `faust -A app migrate`",
+    1698: "the login is refused: check the user and password in DATABASE_URL",
+}
+
+
+def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
+    """Turn a driver's error into one of this module's, never quoting values or passwords."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    arguments = getattr(origin, "args", ())
+    code = arguments[0] if arguments and isinstance(arguments[0], int) else None
+    message = str(arguments[1]) if len(arguments) > 1 else type(origin).__name__
+    if code in _ROW:
+        return RowError(message)
+    if code in _FATAL:
+        return FatalError(f"MySQL error {code}: {_FATAL[code]}.")
+    return TransientError(f"MySQL error {code}: {message}" if code else message)

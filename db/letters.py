@@ -1,0 +1,184 @@
+"""Dead letters after the fact: found, shown, replayed through today's rules, purged.
+
+A replay stores the row and marks the letter in one transaction under the letter's lock, so it
+may be repeated, interrupted, or run twice at once, and each event is stored once. Blocking.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.batch import empty_drops
+from db.errors import RowError, classify
+from db.rows import STATEMENT_BYTES, insert_rows
+from db.tables import batches, dead_letters
+from db.writer import ledger_line, summary
+from models.chunk import Chunk
+
+#: Letters in one transaction of a replay or a purge.
+PORTION = 500
+
+_id = dead_letters.c.id
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters; what is None does not narrow. ``since`` and ``until`` are UTC, and of the
+    time the letter was written."""
+
+    ids: tuple[int, ...] = ()
+    reason: str | None = None
+    topic: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        columns = dead_letters.c
+        if self.ids:
+            yield columns.id.in_(self.ids)
+        if self.reason:
+            yield columns.reason == self.reason
+        if self.topic:
+            yield columns.kafka_topic == self.topic
+        if self.since:
+            yield columns.created_at >= self.since
+        if self.until:
+            yield columns.created_at < self.until
+
+
+class Replay(NamedTuple):
+    """How many letters became rows, and why the others did not, by letter's id."""
+
+    stored: int
+    refused: dict[int, str]
+
+
+class _Record(NamedTuple):
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int | None = None
+
+
+class DeadLetters:
+    """The dead letters of one consumer group.
+
+    Raises (every method):
+        TransientError, FatalError: see ``db.errors``.
+    """
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    def find(self, wanted: Filter, limit: int) -> Sequence[Row[Any]]:
+        """The newest letters, whole."""
+        statement = select(dead_letters).where(*self._of(wanted)).order_by(_id.desc()).limit(limit)
+        with self._begin() as connection:
+            return connection.execute(statement).all()
+
+    def count(self, wanted: Filter, *, replayed: bool | None = None) -> int:
+        """How many letters there are; of those replayed, or not, only if said."""
+        statement = select(func.count()).select_from(dead_letters).where(*self._of(wanted))
+        if replayed is not None:
+            done = dead_letters.c.replayed_at.is_not(None)
+            statement = statement.where(done if replayed else ~done)
+        with self._begin() as connection:
+            return connection.scalar(statement) or 0
+
+    def replay(self, wanted: Filter, *, dry_run: bool = False) -> Replay:
+        """Store the letters not replayed yet that today's rules accept."""
+        run = f"replay-{token_hex(4)}"
+        stored, refused, after, number = 0, dict[int, str](), 0, count(1)
+        while ids := self._waiting(wanted, after):
+            after = ids[-1]
+            try:
+                done = self._store(ids, run, next(number), refused, dry_run=dry_run)
+            except RowError:
+                # The database refuses a row of the portion: one by one, each for itself.
+                done = sum(
+                    self._store_alone(one, run, next(number), refused, dry_run=dry_run)
+                    for one in ids
+                )
+            stored += done
+        return Replay(stored, refused)
+
+    def purge(self, wanted: Filter, *, dry_run: bool = False) -> int:
+        """Delete letters for good; answer how many."""
+        gone = 0
+        if dry_run:
+            return self.count(wanted)
+        while ids := self._ids(wanted, limit=PORTION):
+            with self._begin() as connection:
+                gone += connection.execute(delete(dead_letters).where(_id.in_(ids))).rowcount
+        return gone
+
+    def _waiting(self, wanted: Filter, after: int) -> list[int]:
+        return self._ids(wanted, dead_letters.c.replayed_at.is_(None), _id > after, limit=PORTION)
+
+    def _ids(self, wanted: Filter, *conditions: ColumnElement[bool], limit: int) -> list[int]:
+        statement = select(_id).where(*self._of(wanted), *conditions).order_by(_id).limit(limit)
+        with self._begin() as connection:
+            return list(connection.scalars(statement))
+
+    def _store_alone(
+        self, one: int, run: str, number: int, refused: dict[int, str], *, dry_run: bool
+    ) -> int:
+        try:
+            return self._store([one], run, number, refused, dry_run=dry_run)
+        except RowError as error:
+            refused[one] = f"the database says: {error}"
+            return 0
+
+    def _store(
+        self, ids: list[int], run: str, number: int, refused: dict[int, str], *, dry_run: bool
+    ) -> int:
+        started = perf_counter()
+        with self._begin() as connection:
+            letters = connection.execute(
+                select(dead_letters)
+                .where(_id.in_(ids), dead_letters.c.replayed_at.is_(None))
+                .order_by(_id)
+                .with_for_update()
+            ).all()
+            # The letter's id stands where the offset does: it tells afterwards which is which.
+            records = [_Record(row.id, row.value, row.kafka_key) for row in letters]
+            chunk = Chunk.refine("", 0, 0, 0, records)
+            again = {letter.record.offset: letter.detail for letter in chunk.dead}
+            accepted = [row.id for row in letters if row.id not in again]
+            if accepted:
+                insert_rows(connection, [chunk], STATEMENT_BYTES)
+                self._mark(connection, accepted)
+                # No event is new and no letter either: only rows are, and the ledger says so.
+                batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)
+                line = ledger_line(batch, self._group, run)
+                nothing = dict.fromkeys(("events", *empty_drops()), 0)
+                connection.execute(insert(batches), line | nothing)
+            if dry_run:
+                connection.rollback()
+        refused |= again
+        return len(accepted)
+
+    def _mark(self, connection: Connection, ids: list[int]) -> None:
+        connection.execute(
+            update(dead_letters).where(_id.in_(ids)).values(replayed_at=datetime.now(UTC))
+        )
+
+    def _of(self, wanted: Filter) -> list[ColumnElement[bool]]:
+        return [dead_letters.c.consumer_group == self._group, *wanted.conditions()]
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error

@@ -1,0 +1,93 @@
+"""Stored offsets: where each partition goes on. Blocking; call it off the event loop."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, Engine, Select, bindparam, select
+from sqlalchemy.dialects.mysql import Insert, insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+from db.tables import stream_offsets
+
+_partition = stream_offsets.c.kafka_partition
+_next_offset = stream_offsets.c.next_offset
+
+
+class OffsetStore:
+    """The rows of one consumer group in ``stream_offsets``.
+
+    Raises (every method):
+        TransientError, FatalError: see ``db.errors``.
+    """
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    def read(self, topic: str) -> dict[int, int]:
+        """Next offset of every partition of the topic the group has begun."""
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(self._of(topic)).all()
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+        return {row.kafka_partition: row.next_offset for row in rows}
+
+    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Store where partitions begin unless that is stored already; answer what now holds."""
+        # One transaction: a second worker that starts now sees all of them or none.
+        self._store(insert(stream_offsets).prefix_with("IGNORE"), topic, offsets)
+        return self.read(topic)
+
+    def set(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Store where partitions go on, whatever was stored."""
+        statement = insert(stream_offsets)
+        changed = statement.on_duplicate_key_update(next_offset=statement.inserted.next_offset)
+        self._store(changed, topic, offsets)
+
+    def lock(
+        self, connection: Connection, topic: str, partitions: Collection[int]
+    ) -> dict[int, int]:
+        """Lock the partitions' rows until the transaction ends; answer their next offsets."""
+        statement = (
+            self._of(topic)
+            .where(_partition.in_(sorted(partitions)))
+            .order_by(_partition)
+            .with_for_update()
+        )
+        return {row.kafka_partition: row.next_offset for row in connection.execute(statement)}
+
+    def advance(self, connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
+        """Set the next offsets inside the caller's transaction."""
+        statement = (
+            stream_offsets.update()
+            .where(stream_offsets.c.consumer_group == self._group)
+            .where(stream_offsets.c.kafka_topic == topic)
+            .where(_partition == bindparam("partition"))
+            .values(next_offset=bindparam("next"))
+        )
+        rows = [{"partition": number, "next": offset} for number, offset in sorted(offsets.items())]
+        connection.execute(statement, rows)
+
+    def _store(self, statement: Insert, topic: str, offsets: Mapping[int, int]) -> None:
+        rows = [
+            {
+                "consumer_group": self._group,
+                "kafka_topic": topic,
+                "kafka_partition": partition,
+                "next_offset": offset,
+            }
+            for partition, offset in sorted(offsets.items())
+        ]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(statement, rows)
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+
+    def _of(self, topic: str) -> Select[tuple[int, int]]:
+        return (
+            select(_partition, _next_offset)
+            .where(stream_offsets.c.consumer_group == self._group)
+            .where(stream_offsets.c.kafka_topic == topic)
+        )

@@ -1,0 +1,105 @@
+"""The tables, as SQLAlchemy metadata. Migrations create them; a test keeps both alike."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.mysql import DATETIME, DOUBLE, FLOAT, LONGBLOB, TIMESTAMP, VARCHAR
+
+from models.event import EnrichedEvent, max_length
+
+metadata = MetaData()
+
+#: Kafka tells `Group` from `group`: compared by code point, whatever the server's default is.
+_NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
+_TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
+_UTF8 = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+#: Names and types are those of the table the reports already read.
+flash_sale_events = Table(
+    "flash_sale_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("event_id", String(max_length("event_id"))),
+    Column("user_id", String(max_length("user_id"))),
+    Column("product_id", String(max_length("product_id"))),
+    Column("category", String(max_length("category"))),
+    Column("event_type", String(max_length("event_type"))),
+    Column("price", FLOAT),
+    Column("quantity", Integer),
+    Column("revenue", FLOAT),
+    Column("ts", TIMESTAMP, nullable=True),
+    **_UTF8,
+)
+
+#: The source of truth of what is done: everything below `next_offset`.
+stream_offsets = Table(
+    "stream_offsets",
+    metadata,
+    Column("consumer_group", _NAME, primary_key=True),
+    Column("kafka_topic", _TOPIC, primary_key=True),
+    Column("kafka_partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column(
+        "updated_at",
+        DATETIME(fsp=3),
+        nullable=False,
+        server_default=text("CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"),
+    ),
+    **_UTF8,
+)
+
+#: What was dropped: the value as it came, where it was, and why.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("consumer_group", _NAME, nullable=False),
+    Column("kafka_topic", _TOPIC, nullable=False),
+    Column("kafka_partition", Integer, nullable=False),
+    Column("kafka_offset", BigInteger, nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("detail", String(1000), nullable=False),
+    Column("value", LONGBLOB, nullable=True),
+    Column("kafka_key", LONGBLOB, nullable=True),
+    Column("kafka_ts", DATETIME(fsp=3), nullable=True),
+    Column("created_at", DATETIME(fsp=3), nullable=False),
+    Column("replayed_at", DATETIME(fsp=3), nullable=True),
+    UniqueConstraint(
+        "consumer_group", "kafka_topic", "kafka_partition", "kafka_offset", name="uq_dead_letters"
+    ),
+    **_UTF8,
+)
+
+#: The ledger: one line a batch, written in the batch's own transaction.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("consumer_group", _NAME, nullable=False),
+    Column("worker", String(100), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("opened", DATETIME(fsp=3), nullable=False),
+    Column("written", DATETIME(fsp=3), nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("valid", Integer, nullable=False),
+    Column("malformed", Integer, nullable=False),
+    Column("invalid", Integer, nullable=False),
+    Column("unstorable", Integer, nullable=False),
+    Column("filled", JSON, nullable=False),
+    Column("repaired", JSON, nullable=False),
+    Column("revenue", DOUBLE, nullable=False),
+    Column("seconds", DOUBLE, nullable=False),
+    UniqueConstraint("worker", "number", name="uq_batches"),
+    **_UTF8,
+)
+
+#: Columns of a stored row, in the order in which the models make it.
+ROW_COLUMNS = tuple(EnrichedEvent.__annotations__)

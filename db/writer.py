@@ -1,0 +1,209 @@
+"""The sink: one write, one transaction of rows, dead letters, ledger and offsets.
+
+Delivery guarantee: exactly once. A write locks the stored offsets of its partitions, leaves out
+what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
+it), and moves them in the same transaction. So a write may be repeated any number of times, by
+any number of workers, and in any order of arrival; whoever comes second adds only what is new.
+A write that would leave a hole behind the stored offset is refused.
+
+Blocking: call it off the event loop, one write at a time.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+
+from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.batch import Batch, empty_drops
+from db.errors import HoleError, classify
+from db.offsets import OffsetStore
+from db.rows import STATEMENT_BYTES, insert_rows
+from db.tables import batches, dead_letters
+from models.chunk import Chunk, DeadLetter
+from models.notes import tally
+
+
+class Writer:
+    """Writes chunks of one consumer group.
+
+    Args:
+        engine: from ``db.engine.connect``.
+        group: the consumer group.
+        worker: a name no other worker has or had.
+    """
+
+    def __init__(self, engine: Engine, group: str, worker: str) -> None:
+        self._engine = engine
+        self._group = group
+        self._worker = worker
+        self._offsets = OffsetStore(engine, group)
+        self._statement_bytes = 0
+
+    def write(self, number: int, opened: datetime, chunks: Sequence[Chunk]) -> Batch | None:
+        """Store what is new of the chunks; each partition's chunks in the order of offsets.
+
+        Args:
+            number: of the batch; the same again when the same write is repeated.
+            opened: when the batch's first event came in.
+
+        Returns:
+            The batch as it stands in the ledger, or None where nothing of it was new.
+
+        Raises:
+            TransientError: nothing is known to be stored; repeat the write.
+            RowError: nothing is stored; the database refuses one of the rows.
+            FatalError: nothing is stored; a person must change something.
+        """
+        started = perf_counter()
+        try:
+            with self._engine.begin() as connection:
+                fresh = self._fresh(connection, chunks)
+                if not fresh:
+                    return self._from_ledger(connection, number, chunks)
+                insert_rows(connection, fresh, self._limit(connection))
+                self._insert_dead_letters(connection, fresh)
+                ends = _ends(fresh)
+                for topic in {topic for topic, _ in ends}:
+                    self._offsets.advance(connection, topic, _of_topic(ends, topic))
+                batch = summary(number, opened, fresh, perf_counter() - started)
+                line = ledger_line(batch, self._group, self._worker)
+                connection.execute(insert(batches), line)
+                return batch
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+
+    def _fresh(self, connection: Connection, chunks: Sequence[Chunk]) -> list[Chunk]:
+        wanted = _ends(chunks)
+        stored: dict[tuple[str, int], int] = {}
+        for topic in sorted({topic for topic, _ in wanted}):
+            locked = self._offsets.lock(connection, topic, _of_topic(wanted, topic))
+            stored |= {(topic, partition): offset for partition, offset in locked.items()}
+        fresh = []
+        for chunk in chunks:
+            key = chunk.topic, chunk.partition
+            done = stored.get(key)
+            if done is None or chunk.start > done:
+                raise HoleError(
+                    f"The stored offset of {chunk.topic}/{chunk.partition} is "
+                    f"{'gone' if done is None else done}, but the worker's events begin at "
+                    f"{chunk.start}: it was changed behind the worker, which must start again "
+                    f"from what is stored."
+                )
+            if chunk.end > done:
+                fresh.append(chunk.since(done))
+                stored[key] = chunk.end
+        return fresh
+
+    def _limit(self, connection: Connection) -> int:
+        if not self._statement_bytes:
+            packet = connection.scalar(text("SELECT @@max_allowed_packet"))
+            self._statement_bytes = min(STATEMENT_BYTES, int(packet or 0) // 3)
+        return self._statement_bytes
+
+    def _insert_dead_letters(self, connection: Connection, chunks: Sequence[Chunk]) -> None:
+        rows = [self._dead_letter(chunk, letter) for chunk in chunks for letter in chunk.dead]
+        if rows:
+            connection.execute(insert(dead_letters), rows)
+
+    def _dead_letter(self, chunk: Chunk, letter: DeadLetter) -> dict[str, object]:
+        record = letter.record
+        return {
+            "consumer_group": self._group,
+            "kafka_topic": chunk.topic,
+            "kafka_partition": chunk.partition,
+            "kafka_offset": record.offset,
+            "reason": letter.reason.value,
+            "detail": letter.detail[:1000],
+            "value": record.value,
+            "kafka_key": record.key,
+            "kafka_ts": _utc(record.timestamp),
+            "created_at": datetime.now(UTC),
+        }
+
+    def _from_ledger(
+        self, connection: Connection, number: int, chunks: Sequence[Chunk]
+    ) -> Batch | None:
+        """The batch, if an earlier try of this write was committed and only its answer lost."""
+        row = connection.execute(
+            select(batches)
+            .where(batches.c.worker == self._worker)
+            .where(batches.c.number == number)
+        ).one_or_none()
+        if row is None:
+            return None
+        return Batch(
+            number=number,
+            opened=row.opened.replace(tzinfo=UTC),
+            written=row.written.replace(tzinfo=UTC),
+            seconds=row.seconds,
+            events=row.events,
+            valid=row.valid,
+            dropped={reason: getattr(row, reason) for reason in empty_drops()},
+            filled=row.filled,
+            repaired=row.repaired,
+            revenue=row.revenue,
+            offsets=_ends(chunks),
+        )
+
+
+def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
+    """The batch as a row of the table ``batches``."""
+    return {
+        "consumer_group": group,
+        "worker": worker,
+        "number": batch.number,
+        "opened": batch.opened,
+        "written": batch.written,
+        "events": batch.events,
+        "valid": batch.valid,
+        **batch.dropped,
+        "filled": dict(batch.filled),
+        "repaired": dict(batch.repaired),
+        "revenue": batch.revenue,
+        "seconds": batch.seconds,
+    }
+
+
+def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: float) -> Batch:
+    """What storing these chunks amounts to."""
+    notes: Counter[int] = Counter()
+    dropped = empty_drops()
+    for chunk in chunks:
+        notes += chunk.notes
+        dropped.update(letter.reason.value for letter in chunk.dead)
+    filled, repaired = tally(notes)
+    return Batch(
+        number=number,
+        opened=opened,
+        written=datetime.now(UTC),
+        seconds=seconds,
+        events=sum(len(chunk.records) for chunk in chunks),
+        valid=sum(chunk.valid for chunk in chunks),
+        dropped=dropped,
+        filled=filled,
+        repaired=repaired,
+        revenue=math.fsum(chunk.revenue for chunk in chunks),
+        offsets=_ends(chunks),
+        oldest_timestamp=min(
+            (chunk.records[0].timestamp or 0 for chunk in chunks if chunk.records), default=None
+        ),
+    )
+
+
+def _ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:
+    return {(chunk.topic, chunk.partition): chunk.end for chunk in chunks}
+
+
+def _of_topic(offsets: dict[tuple[str, int], int], topic: str) -> dict[int, int]:
+    return {partition: offset for (name, partition), offset in offsets.items() if name == topic}
+
+
+def _utc(milliseconds: int | None) -> datetime | None:
+    """Kafka's timestamp; None for "no timestamp" (-1) and what no DATETIME can hold."""
+    if milliseconds is None or not 0 <= milliseconds < 253_402_300_800_000:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

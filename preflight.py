@@ -1,0 +1,79 @@
+"""What must hold before a worker starts: asked once, each failure one sentence."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from sqlalchemy import Engine
+
+from agents.fetches import log_bounds
+from agents.positions import Bounds, Positions
+from config import Settings
+from db.errors import FatalError, TransientError
+from db.schema import check
+
+_T = TypeVar("_T")
+
+#: Seconds a server may take to answer.
+PATIENCE = 20
+
+
+async def prepare(settings: Settings, engine: Engine, positions: Positions) -> None:
+    """See that database, schema, broker and topic are there; store where a new group begins.
+
+    Raises:
+        FatalError: something is not, and the text says what to change.
+    """
+    try:
+        await asyncio.to_thread(check, engine)
+        await positions.begin(await topic_bounds(settings))
+    except TransientError as error:
+        raise FatalError(
+            f"The database at {settings.database.host}:{settings.database.port or 3306} does not "
+            f"answer: start it, or change DATABASE_URL ({error})."
+        ) from error
+
+
+async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
+    """Bounds of all the topic's partitions.
+
+    Raises:
+        FatalError: broker or topic is not there.
+    """
+    brokers = [url.removeprefix("kafka://") for url in settings.brokers]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers, group_id=None, request_timeout_ms=PATIENCE * 1000
+    )
+    try:
+        await _in_time(consumer.start())
+        partitions = await _in_time(_partitions(consumer, settings.topic))
+        bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
+    except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
+        raise FatalError(
+            f"Kafka at {', '.join(brokers)} does not answer: start it, or change KAFKA_URL "
+            f"({type(error).__name__})."
+        ) from error
+    finally:
+        await consumer.stop()
+    return {tp.partition: found for tp, found in bounds.items()}
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    for _ in range(10):
+        await consumer._client.force_metadata_update()
+        numbers = consumer.partitions_for_topic(topic)
+        if numbers is None:
+            # A broker that makes topics on first use needs to be asked for this one.
+            await consumer._client.add_topic(topic)
+            await asyncio.sleep(0.3)
+            numbers = consumer.partitions_for_topic(topic)
+        if numbers:
+            return [TopicPartition(topic, number) for number in sorted(numbers)]
+    raise FatalError(f"Kafka has no topic {topic!r}: create it, or change TOPIC.")
+
+
+async def _in_time(work: Awaitable[_T]) -> _T:
+    return await asyncio.wait_for(work, PATIENCE)

@@ -1,0 +1,192 @@
+"""The sink against a real database: what its delivery guarantee says, line by line."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import create_engine, func, select, text
+
+from db import engine as sessions
+from db.errors import FatalError, HoleError, RowError
+from db.offsets import OffsetStore
+from db.rows import insert_rows
+from db.tables import batches, dead_letters, flash_sale_events, metadata, stream_offsets
+from db.writer import Writer
+from models.chunk import Chunk
+
+NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Record:
+    offset: int
+    value: bytes | None
+    key: bytes | None = b"\x00key"
+    timestamp: int | None = 1_795_774_530_123
+
+
+def event(number: int, **fields: object) -> bytes:
+    return json.dumps(
+        {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c", **fields}
+    ).encode()
+
+
+def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
+    records = [Record(n, event(n, **fields)) for n in range(start, end)]
+    return Chunk.refine("t", partition, start, end, records)
+
+
+@pytest.fixture
+def engine(migrated_engine):
+    return migrated_engine
+
+
+@pytest.fixture
+def begun(engine):
+    OffsetStore(engine, "g").begin("t", {0: 0, 1: 0})
+    return engine
+
+
+def stored_ids(engine):
+    with engine.connect() as connection:
+        return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
+
+
+def stored_offsets(engine):
+    return OffsetStore(engine, "g").read("t")
+
+
+def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
+    good, bad = Record(0, event(0, price=2.5, quantity=4)), Record(1, b"\xff not json", None, -1)
+    batch = Writer(begun, "g", "w").write(1, NOW, [Chunk.refine("t", 0, 0, 5, [good, bad])])
+    assert stored_ids(begun) == ["e0"]
+    assert stored_offsets(begun) == {0: 5, 1: 0}, "also past offsets without an event"
+    with begun.connect() as connection:
+        letter = connection.execute(select(dead_letters)).one()
+        line = connection.execute(select(batches)).one()
+    assert (letter.value, letter.kafka_offset, letter.reason) == (
+        b"\xff not json",
+        1,
+        "malformed",
+    )
+    assert letter.kafka_key is None
+    assert letter.kafka_ts is None
+    assert (line.events, line.valid, line.malformed, line.revenue) == (2, 1, 1, 10.0)
+    assert batch.line().startswith("Batch 1: 1 valid rows written, 1 dropped (1 malformed)")
+
+
+def test_a_write_repeated_adds_nothing_and_answers_the_same(begun):
+    """The answer to COMMIT was lost: only the ledger knows that the first try was stored."""
+    writer = Writer(begun, "g", "w")
+    first = writer.write(1, NOW, [chunk(0, 10)])
+    again = writer.write(1, NOW, [chunk(0, 10)])
+    assert len(stored_ids(begun)) == 10
+    assert (again.events, again.valid, again.dropped) == (first.events, first.valid, first.dropped)
+
+
+def test_whoever_comes_second_adds_only_what_is_new(begun):
+    Writer(begun, "g", "one").write(1, NOW, [chunk(0, 10)])
+    late = Writer(begun, "g", "two").write(1, NOW, [chunk(0, 6), chunk(6, 15)])
+    assert stored_ids(begun) == [f"e{n}" for n in range(15)]
+    assert (late.events, late.valid) == (5, 5)
+    assert Writer(begun, "g", "three").write(1, NOW, [chunk(2, 15)]) is None
+
+
+def test_a_hole_is_never_written_over(begun):
+    writer = Writer(begun, "g", "w")
+    with pytest.raises(HoleError, match="stored offset of t/0 is 0, but .* begin at 3"):
+        writer.write(1, NOW, [chunk(3, 5)])
+    with pytest.raises(HoleError):
+        writer.write(2, NOW, [chunk(0, 2), chunk(3, 5)])
+    with pytest.raises(HoleError, match="t/7 is gone"):
+        writer.write(3, NOW, [chunk(0, 1, partition=7)])
+    assert stored_ids(begun) == []
+    assert stored_offsets(begun) == {0: 0, 1: 0}
+
+
+def test_groups_do_not_disturb_each_other(begun):
+    OffsetStore(begun, "other").begin("t", {0: 0})
+    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
+    Writer(begun, "other", "w2").write(1, NOW, [chunk(0, 3)])
+    assert len(stored_ids(begun)) == 6
+    assert stored_offsets(begun) == {0: 3, 1: 0}
+
+
+def test_a_row_that_only_the_database_refuses_is_a_row_error_and_stores_nothing(begun):
+    with begun.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
+    with pytest.raises(RowError, match="category"):
+        Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3), chunk(3, 4, category="four")])
+    assert stored_ids(begun) == []
+
+
+def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
+    with begun.begin() as connection:
+        connection.execute(text("DROP TABLE batches"))
+    with pytest.raises(FatalError, match="faust -A app migrate"):
+        Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
+    assert stored_ids(begun) == []
+
+
+def test_statements_are_cut_to_what_the_server_takes(begun):
+    pieces = [chunk(0, 50), chunk(50, 51), chunk(51, 400)]
+    with begun.begin() as connection:
+        insert_rows(connection, pieces, limit=1000)
+    assert stored_ids(begun) == [f"e{n}" for n in range(400)]
+
+
+def test_quotes_backslashes_and_percent_signs_come_back_as_they_were(begun):
+    odd = "o'\"\\%s%(x)s:rows;--\x00漢🔥"
+    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, category=odd)])
+    with begun.connect() as connection:
+        assert connection.scalar(select(flash_sale_events.c.category)) == odd
+
+
+def test_time_is_utc_whatever_the_servers_zone(begun):
+    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, timestamp="2026-11-27T10:15:30+02:00")])
+    with begun.connect() as connection:
+        seconds = connection.scalar(select(func.unix_timestamp(flash_sale_events.c.ts)))
+    assert seconds == datetime(2026, 11, 27, 8, 15, 30, tzinfo=UTC).timestamp()
+
+
+def test_migrations_make_what_the_metadata_says(begun):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with begun.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+    assert differences == []
+
+
+def test_the_replaced_jobs_table_is_taken_over_with_its_rows(database_url, migrate_cli):
+    engine = create_engine(sessions_url(database_url))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE flash_sale_events (id BIGINT AUTO_INCREMENT PRIMARY KEY, "
+                "event_id VARCHAR(50), user_id VARCHAR(50), product_id VARCHAR(50), "
+                "category VARCHAR(50), event_type VARCHAR(20), price FLOAT, quantity INT, "
+                "revenue FLOAT, ts TIMESTAMP NULL)"
+            )
+        )
+        connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('old')"))
+    answer: subprocess.CompletedProcess[str] = migrate_cli(database_url)
+    assert answer.returncode == 0
+    assert stored_ids(engine) == ["old"]
+    with engine.connect() as connection:
+        assert connection.execute(select(stream_offsets)).all() == []
+
+
+def sessions_url(url: str) -> str:
+    return url.replace("mysql://", "mysql+pymysql://")
+
+
+def test_sessions_are_strict(begun):
+    with begun.connect() as connection:
+        mode, zone = connection.execute(text("SELECT @@sql_mode, @@time_zone")).one()
+    assert "STRICT_ALL_TABLES" in mode
+    assert zone == "+00:00"
+    assert sessions.IO_TIMEOUT < 60

@@ -1,0 +1,58 @@
+"""Is the worker alive, and is it ready: each with its reason, in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import metrics
+
+#: Seconds after which a rebalance counts as stuck.
+REBALANCE_PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Health:
+    """Looks at the worker through a few questions.
+
+    Args:
+        quiet_for: seconds since the flusher's last sign of life, None before its first.
+        quiet_limit: seconds it may be quiet.
+        trouble: what is wrong with the database now, or None.
+        rebalancing: True while partitions are being handed around.
+        positioned: True once it is known where to go on.
+    """
+
+    quiet_for: Callable[[], float | None]
+    quiet_limit: float
+    trouble: Callable[[], str | None]
+    rebalancing: Callable[[], bool]
+    positioned: Callable[[], bool]
+
+    def alive(self) -> str | None:
+        """None when alive, else why not. That the page answers shows that the loop turns."""
+        quiet = self.quiet_for()
+        if quiet is not None and quiet > self.quiet_limit:
+            return f"the flusher has not moved for {quiet:.0f} s"
+        return None
+
+    def ready(self) -> str | None:
+        """None when events flow into the database, else why not."""
+        reason = self._not_ready()
+        metrics.READY.set(reason is None)
+        return reason
+
+    def _not_ready(self) -> str | None:
+        if self.quiet_for() is None:
+            return "the worker is starting"
+        if self.rebalancing():
+            return "the consumer group is rebalancing"
+        if not self.positioned():
+            return "the stored offsets are not known yet"
+        if trouble := self.trouble():
+            return f"the database is away: {trouble}"
+        return self.alive()
+
+
+def seconds_since(moment: float | None) -> float | None:
+    """Seconds from a ``time.monotonic`` reading until now."""
+    return None if moment is None else monotonic() - moment
