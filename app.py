@@ -74,6 +74,8 @@ app = App(
     stream_buffer_maxsize=8,
     # Unacknowledged messages are not waited for: offsets are kept in the database.
     stream_wait_empty=False,
+    broker_session_timeout=settings.session_timeout,
+    broker_heartbeat_interval=settings.session_timeout / 3,
     # aiokafka throws out a consumer that is idle for this long (s), for good; see docs.
     broker_max_poll_interval=1e6,
     # Positions come from the database alone; a fetch out of range is ours to judge.

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     shutdown_timeout: float = Field(
         8.0, gt=0, le=300, description="Seconds the last flush may take at shutdown or rebalance."
     )
+    session_timeout: float = Field(
+        10.0,
+        ge=1,
+        le=300,
+        description="Seconds without a sign of life after which others get a worker's partitions.",
+    )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
 
     @field_validator("kafka_url")

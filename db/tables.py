@@ -102,4 +102,4 @@ batches = Table(
 )
 
 #: Columns of a stored row, in the order in which the models make it.
-ROW_COLUMNS = tuple(EnrichedEvent.__annotations__)
+ROW_COLUMNS = tuple(EnrichedEvent._options.fields)

@@ -68,13 +68,13 @@ class MariaDB(Server):
         Raises:
             StartError: MariaDB is not installed, or did not come up within 60 s.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         user = _server_user(self.folder)
         data = self.folder / "data"
         if not data.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             _make_data(data, user)
         self._write_start_script(user)
-        command = [
+        command: list[str | Path] = [
             find_server(),
             "--no-defaults",
             f"--datadir={data}",
@@ -244,7 +244,8 @@ def _server_user(folder: Path) -> str | None:
     """Whom the server runs as: not root where another user can reach the folder."""
     if os.getuid() != 0:
         return None
-    if not all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents if parent.exists()):
+    path = folder.resolve()
+    if not all(part.stat().st_mode & 0o001 for part in (path, *path.parents)):
         return None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam("mysql").pw_name

@@ -18,7 +18,7 @@ import msgspec
 from models.enrich import Reason, Rejection, refine
 from models.event import EnrichedEvent
 
-_REVENUE = list(EnrichedEvent.__annotations__).index("revenue")
+_REVENUE = list(EnrichedEvent._options.fields).index("revenue")
 _encode = msgspec.json.Encoder().encode
 
 

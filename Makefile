@@ -1,0 +1,34 @@
+# `make` lists what there is. Everything made here lies in .venv and .local.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+python := .venv/bin/python
+# The temporary files of everything below.
+export TMPDIR := $(CURDIR)/.local/tmp
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install all that is needed; a second run only looks
+	@local/setup.sh
+
+demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
+	@$(python) -m local.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+
+test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the broker; ARGS: pytest's)
+	@$(python) -m local
+	@$(MAKE) --no-print-directory lint
+	@$(python) -m pytest $(ARGS)
+
+lint: setup ## Lint, formatting and types
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+
+format: setup ## Format, and mend what the linter can
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+clean: ## Remove all that was made here
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

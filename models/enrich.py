@@ -1,0 +1,137 @@
+"""From the bytes of an event to the row that is stored, or the reason why there is none.
+
+The rules, in this order, are those of the job this app replaces: fill, compute the revenue,
+drop what is invalid. Then what the table cannot hold is turned away, so that it costs itself only.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from models.decode import decode
+from models.document import MalformedError
+from models.event import EnrichedEvent, max_length
+from models.notes import Note
+from models.timestamps import OUT_OF_RANGE, to_utc
+
+#: A row in the order of ``EnrichedEvent``'s fields.
+Row: TypeAlias = tuple[
+    str, str, str | None, str, str | None, float, int, float, str | None
+]
+
+
+class Reason(StrEnum):
+    """Why an event is not stored as a row."""
+
+    MALFORMED = "malformed"
+    INVALID = "invalid"
+    UNSTORABLE = "unstorable"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An event that is not stored, and why, in a sentence."""
+
+    reason: Reason
+    detail: str
+
+
+#: The largest float32, and so the largest FLOAT.
+MOST_FLOAT = 3.4028234663852886e38
+
+_float32 = struct.Struct("f")
+_pack, _unpack = _float32.pack, _float32.unpack
+
+_TEXTS = [
+    (place, name, max_length(name))
+    for place, name in enumerate(EnrichedEvent._options.fields)
+    if place < 5
+]
+_MOST_TEXT = max_length("event_id")
+_MOST_TYPE = max_length("event_type")
+
+_USER_ID_FILLED = Note.USER_ID_FILLED.value
+_CATEGORY_FILLED = Note.CATEGORY_FILLED.value
+_PRICE_FILLED = Note.PRICE_FILLED.value
+_QUANTITY_FILLED = Note.QUANTITY_FILLED.value
+_TIMESTAMP_UNPARSABLE = Note.TIMESTAMP_UNPARSABLE.value
+
+_TOMBSTONE = Rejection(Reason.MALFORMED, "no value (a tombstone)")
+
+
+def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
+    """Make a Kafka value a row. Never raises, whatever the bytes.
+
+    Returns:
+        The row with the sum of its ``Note``\\ s, or the rejection.
+    """
+    if value is None:
+        return _TOMBSTONE
+    try:
+        event, notes = decode(value)
+    except MalformedError as error:
+        return Rejection(Reason.MALFORMED, str(error))
+    product_id = event.product_id
+    user_id = event.user_id
+    if user_id is None and product_id is not None:
+        user_id = f"guest_{product_id}"
+        notes |= _USER_ID_FILLED
+    category = event.category
+    if category is None and product_id is not None:
+        category = f"category_{product_id[:2]}"
+        notes |= _CATEGORY_FILLED
+    quantity = event.quantity
+    if quantity is None:
+        quantity = 1
+        notes |= _QUANTITY_FILLED
+    price = event.price
+    if price is None:
+        price = 0.0
+        notes |= _PRICE_FILLED
+    event_id = event.event_id
+    if event_id is None or user_id is None or category is None:
+        return _invalid(event_id, user_id, category)
+    try:
+        price = _unpack(_pack(price))[0]
+    except OverflowError:
+        return Rejection(Reason.UNSTORABLE, f"price {price!r} is beyond a FLOAT")
+    revenue = price * quantity
+    # Written so that NaN fails it too.
+    if not (-MOST_FLOAT <= price <= MOST_FLOAT and -MOST_FLOAT <= revenue <= MOST_FLOAT):
+        return Rejection(Reason.UNSTORABLE, f"price {price!r} or revenue is beyond a FLOAT")
+    ts = event.timestamp
+    if ts is not None:
+        ts = to_utc(ts)
+        if ts is None:
+            notes |= _TIMESTAMP_UNPARSABLE
+        elif ts is OUT_OF_RANGE:
+            return Rejection(Reason.UNSTORABLE, "timestamp is outside 1970 to 2038-01-19")
+    event_type = event.event_type
+    if (
+        len(event_id) > _MOST_TEXT
+        or len(user_id) > _MOST_TEXT
+        or len(category) > _MOST_TEXT
+        or (product_id is not None and len(product_id) > _MOST_TEXT)
+        or (event_type is not None and len(event_type) > _MOST_TYPE)
+    ):
+        return _too_long((event_id, user_id, product_id, category, event_type))
+    row = event_id, user_id, product_id, category, event_type, price, quantity, revenue, ts
+    return row, notes
+
+
+def _invalid(event_id: str | None, user_id: str | None, category: str | None) -> Rejection:
+    fields = {"event_id": event_id, "user_id": user_id, "category": category}
+    missing = [name for name, value in fields.items() if value is None]
+    why = "" if missing == ["event_id"] else ", and no product_id to fill from"
+    return Rejection(Reason.INVALID, f"no {' and no '.join(missing)}{why}")
+
+
+def _too_long(texts: tuple[str | None, ...]) -> Rejection:
+    for place, name, most in _TEXTS:
+        text = texts[place]
+        if text is not None and len(text) > most:
+            return Rejection(
+                Reason.UNSTORABLE, f"{name} has {len(text)} characters, the column holds {most}"
+            )
+    raise AssertionError("no text is too long")

@@ -1,0 +1,42 @@
+"""What an event is: as sent to Kafka, and as stored. The only definition of the schema."""
+
+from typing import Any
+
+import faust
+from faust.models.fields import StringField
+
+
+class FlashSaleEvent(faust.Record):
+    """An event as the shop sends it; any field may be missing or null."""
+
+    event_id: str | None = None
+    user_id: str | None = None
+    product_id: str | None = None
+    category: str | None = None
+    event_type: str | None = None
+    price: float | None = None
+    quantity: int | None = None
+    timestamp: str | None = None
+
+
+class EnrichedEvent(faust.Record):
+    """An event as it is stored, in the order of the table's columns.
+
+    ``price`` is a float32's value; ``ts`` is UTC, ``YYYY-MM-DD HH:MM:SS``.
+    """
+
+    event_id: str = StringField(max_length=50)
+    user_id: str = StringField(max_length=50)
+    product_id: str | None = StringField(max_length=50)
+    category: str = StringField(max_length=50)
+    event_type: str | None = StringField(max_length=20)
+    price: float
+    quantity: int
+    revenue: float
+    ts: str | None
+
+
+def max_length(field: str) -> int:
+    """Most characters (code points) the stored field holds."""
+    descriptor: Any = EnrichedEvent._options.descriptors[field]
+    return int(descriptor.max_length)

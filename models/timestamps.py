@@ -1,0 +1,198 @@
+"""Spark's reading of timestamp text, as whole seconds of UTC.
+
+The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeUtils,
+parseTimestampString): parts may have one digit or two, everything after the year may be left
+out from the right, the fraction may have any length, and a zone may follow the seconds. Text
+that does not parse is null. A time without a date is read as of today, as Spark does.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+
+class OutOfRange(Enum):
+    """The moment exists, but a TIMESTAMP column cannot hold it."""
+
+    OUT_OF_RANGE = "out of range"
+
+
+OUT_OF_RANGE: Final = OutOfRange.OUT_OF_RANGE
+
+#: What a TIMESTAMP column holds: MySQL 8.4 reference manual, 13.2.2.
+FIRST = "1970-01-01 00:00:01"
+LAST = "2038-01-19 03:14:07"
+
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_UTC_TAIL = re.compile(r"(?:\.\d*)?(?:Z|[+-]00:00)?", re.ASCII)
+
+_TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?(\D.*)?)?)?"
+_DATE_TIME = re.compile(
+    rf"([+-])?(\d{{4,6}})(?:-(\d{{1,2}})(?:-(\d{{1,2}})(?:[T ]{_TIME})?)?)?", re.ASCII | re.DOTALL
+)
+_TIME_ALONE = re.compile(r"T?" + _TIME, re.ASCII | re.DOTALL)
+
+#: UTF8String.trimAll: whitespace and ISO control characters, byte by byte.
+_TRIMMED = "".join(map(chr, (*range(0x21), 0x7F)))
+
+#: java.lang.String.trim, which Spark uses for the zone.
+_JAVA_TRIMMED = "".join(map(chr, range(0x21)))
+
+#: Spark keeps microseconds in 64 bits; what lies beyond is null.
+_MOST_MICROSECONDS = 2**63 - 1
+
+
+def to_utc(text: str) -> str | OutOfRange | None:
+    """Read a timestamp.
+
+    Returns:
+        ``YYYY-MM-DD HH:MM:SS``, the fraction cut off; ``OUT_OF_RANGE``; or None where the text
+        is no timestamp.
+    """
+    # Nearly every event: a date and a time of day as ISO 8601 writes them, in UTC.
+    plain = _plain(text[:19])
+    if plain is not None and (len(text) == 19 or _UTC_TAIL.fullmatch(text, 19)):
+        return plain
+    return _any(text)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str | None:
+    """Seconds of UTC of the commonest form; None where ``_any`` must look."""
+    if not _PLAIN.fullmatch(text):
+        return None
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    seconds = text.replace("T", " ")
+    return seconds if FIRST <= seconds <= LAST else None
+
+
+def _any(text: str) -> str | OutOfRange | None:
+    trimmed = text.strip(_TRIMMED)
+    if match := _DATE_TIME.fullmatch(trimmed):
+        sign, year, month, day, *time = match.groups()
+        number = int(year) * (-1 if sign == "-" else 1)
+        day_number = _day_number(number, int(month or 1), int(day or 1))
+    elif (match := _TIME_ALONE.fullmatch(trimmed)) and (":" in trimmed or trimmed[:1] == "T"):
+        time = list(match.groups())
+        day_number = (datetime.now(UTC).date() - date(1970, 1, 1)).days
+    else:
+        return None
+    if day_number is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in time[:3])
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    local = day_number * 86_400 + hour * 3600 + minute * 60 + second
+    offset = _offset(time[4], local)
+    if offset is None:
+        return None
+    seconds = local - offset
+    microseconds = int((time[3] or "0")[:6].ljust(6, "0"))
+    if not -_MOST_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MOST_MICROSECONDS:
+        return None
+    if not 1 <= seconds <= 2**31 - 1:
+        return OUT_OF_RANGE
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _day_number(year: int, month: int, day: int) -> int | None:
+    """Days since 1970 in the proleptic Gregorian calendar, for any year; None for no date."""
+    # Python's dates end with year 9999; the calendar repeats every 400 years.
+    cycles, within = divmod(year - 2000, 400)
+    try:
+        found = date(2000 + within, month, day)
+    except ValueError:
+        return None
+    return (found - date(1970, 1, 1)).days + cycles * 146_097
+
+
+def _offset(zone: str | None, local: int) -> int | None:
+    """Seconds east of UTC of a zone at a local time; None for no zone Java knows."""
+    if zone is None:
+        return 0
+    name = zone.strip(_JAVA_TRIMMED)
+    # Spark mends one-digit hours and minutes before it asks Java's ZoneId.
+    name = re.sub(r"([+-])(\d):", r"\g<1>0\2:", name, count=1, flags=re.ASCII)
+    name = re.sub(r"([+-]\d\d):(\d)$", r"\1:0\2", name, count=1, flags=re.ASCII)
+    name = _JAVA_SHORT_IDS.get(name, name)
+    if name == "Z" or name in _UTC_NAMES:
+        return 0
+    for prefix in _UTC_NAMES:
+        if name.startswith((f"{prefix}+", f"{prefix}-")):
+            return _fixed(name[len(prefix) :])
+    if name.startswith(("+", "-")):
+        return _fixed(name)
+    if name not in _regions():
+        return None
+    try:
+        moment = datetime(1970, 1, 1) + timedelta(seconds=local)
+    except OverflowError:
+        return 0
+    found = moment.replace(tzinfo=ZoneInfo(name)).utcoffset()
+    return int(found.total_seconds()) if found is not None else 0
+
+
+_FIXED = re.compile(
+    r"([+-])(?:(\d)|(\d\d)|(\d\d)(\d\d)|(\d\d):(\d\d)|(\d\d)(\d\d)(\d\d)|(\d\d):(\d\d):(\d\d))",
+    re.ASCII,
+)
+
+
+def _fixed(text: str) -> int | None:
+    """Java's ZoneOffset.of: +h, +hh, +hhmm, +hh:mm, +hhmmss, +hh:mm:ss, up to 18 hours."""
+    match = _FIXED.fullmatch(text)
+    if not match:
+        return None
+    parts = [int(part) for part in match.groups()[1:] if part is not None]
+    hours, minutes, seconds = (*parts, 0, 0)[:3]
+    total = hours * 3600 + minutes * 60 + seconds
+    if minutes > 59 or seconds > 59 or total > 18 * 3600:
+        return None
+    return -total if match[1] == "-" else total
+
+
+_UTC_NAMES = ("UTC", "GMT", "UT")
+
+
+@lru_cache(maxsize=1)
+def _regions() -> frozenset[str]:
+    return frozenset(available_timezones() - {"EST", "MST", "HST", "ROC", "Factory", "localtime"})
+
+
+#: java.time.ZoneId.SHORT_IDS (JDK 17).
+_JAVA_SHORT_IDS = {
+    "ACT": "Australia/Darwin",
+    "AET": "Australia/Sydney",
+    "AGT": "America/Argentina/Buenos_Aires",
+    "ART": "Africa/Cairo",
+    "AST": "America/Anchorage",
+    "BET": "America/Sao_Paulo",
+    "BST": "Asia/Dhaka",
+    "CAT": "Africa/Harare",
+    "CNT": "America/St_Johns",
+    "CST": "America/Chicago",
+    "CTT": "Asia/Shanghai",
+    "EAT": "Africa/Addis_Ababa",
+    "ECT": "Europe/Paris",
+    "IET": "America/Indiana/Indianapolis",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "MIT": "Pacific/Apia",
+    "NET": "Asia/Yerevan",
+    "NST": "Pacific/Auckland",
+    "PLT": "Asia/Karachi",
+    "PNT": "America/Phoenix",
+    "PRT": "America/Puerto_Rico",
+    "PST": "America/Los_Angeles",
+    "SST": "Pacific/Guadalcanal",
+    "VST": "Asia/Ho_Chi_Minh",
+    "EST": "-05:00",
+    "MST": "-07:00",
+    "HST": "-10:00",
+}

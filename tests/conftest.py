@@ -1,0 +1,179 @@
+"""Servers once a session, everything else fresh for each test; all of it ends with pytest."""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import KafkaError, Message, Producer
+from sqlalchemy import Engine, make_url
+
+from db.engine import connect
+from local import ROOT
+from local.broker import Broker, choose
+from local.mariadb import MariaDB, version
+from local.processes import Folder
+from tests.support import FAUST, Worker, environment
+
+#: A Kafka value, or a value with its partition, or with partition and key.
+Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]
+Produce = Callable[[Sequence[Value]], None]
+MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+def pytest_report_header() -> list[str]:
+    return [choose()[1], f"Database: a private MariaDB {version()}."]
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Where this session's servers have their data."""
+    with Folder("tests") as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def broker(folder: Path) -> Iterator[Broker]:
+    kind, _ = choose()
+    with kind(folder / "broker") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mariadb(folder: Path) -> Iterator[MariaDB]:
+    """Its defaults are not ours: neither charset nor time zone may be leaned on."""
+    with MariaDB(folder / "mariadb", charset="latin1", time_zone="+05:30") as running:
+        yield running
+
+
+@pytest.fixture
+def database_url(mariadb: MariaDB) -> Iterator[str]:
+    """URL of an empty database."""
+    name = f"test_{uuid4().hex[:12]}"
+    yield mariadb.create_database(name)
+    mariadb.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrate_cli() -> MigrateCli:
+    """Runs ``faust -A app migrate`` on the database at a URL."""
+
+    def run(url: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*FAUST, "migrate"],
+            cwd=ROOT,
+            env=environment(DATABASE_URL=url, KAFKA_URL="kafka://127.0.0.1:9"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
+    """Statements that make what ``migrate`` makes: copying is faster than migrating each time."""
+    result = migrate_cli(mariadb.create_database("migrated"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    tables = [str(name) for (name,) in mariadb.execute("SHOW TABLES FROM migrated")]
+    return [
+        statement
+        for table in tables
+        for statement in (
+            f"CREATE TABLE `{{0}}`.`{table}` LIKE migrated.`{table}`",
+            f"INSERT INTO `{{0}}`.`{table}` SELECT * FROM migrated.`{table}`",
+        )
+    ]
+
+
+@pytest.fixture
+def migrated_url(database_url: str, mariadb: MariaDB, _migrated: list[str]) -> str:
+    """URL of a database with the app's schema and no rows."""
+    name = database_url.rpartition("/")[2]
+    for statement in _migrated:
+        mariadb.execute(statement.format(name))
+    return database_url
+
+
+@pytest.fixture
+def migrated_engine(migrated_url: str) -> Iterator[Engine]:
+    """The app's own engine on such a database."""
+    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def topic(broker: Broker) -> str:
+    """Name of an empty topic with four partitions."""
+    name = f"events_{uuid4().hex[:12]}"
+    broker.create_topic(name)
+    return name
+
+
+@pytest.fixture
+def produce(broker: Broker, topic: str) -> Produce:
+    """Sends values to the topic and returns when all are acknowledged.
+
+    A value alone goes to the partitions in turn.
+    """
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, "log_level": 0}
+    )
+    turns = itertools.cycle(range(4))
+
+    def send(values: Sequence[Value]) -> None:
+        failures: list[str] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failures.append(str(error))
+
+        for value in values:
+            parts: tuple[Any, ...] = value if isinstance(value, tuple) else (value, next(turns))
+            producer.produce(
+                topic,
+                parts[0],
+                partition=parts[1],
+                key=parts[2] if len(parts) > 2 else None,
+                on_delivery=delivered,
+            )
+            producer.poll(0)
+        left = producer.flush(30)
+        assert not failures, failures[:3]
+        assert not left, f"{left} values were not acknowledged"
+
+    return send
+
+
+@pytest.fixture
+def worker(
+    broker: Broker, migrated_url: str, topic: str, tmp_path: Path
+) -> Iterator[Callable[..., Worker]]:
+    """Starts workers on this test's database and topic; settings given override these.
+
+    A new group starts at the earliest event, and flushes every second.
+    """
+    started: list[Worker] = []
+
+    def start(**settings: object) -> Worker:
+        defaults = {
+            "KAFKA_URL": broker.url,
+            "DATABASE_URL": migrated_url,
+            "TOPIC": topic,
+            "CONSUMER_GROUP": f"group-{topic}",
+            "STARTING_OFFSETS": "earliest",
+            "FLUSH_INTERVAL": 1,
+            "SESSION_TIMEOUT": 4,
+        }
+        log = tmp_path / f"worker-{len(started)}.log"
+        started.append(Worker(log, **{**defaults, **settings}))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.kill()

@@ -1,0 +1,79 @@
+"""`make demo`: everything runs, every event is accounted for, and nothing is left behind."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import ROOT
+from local.processes import Process
+from tests.support import children, environment, is_alive, wait_until
+
+SERVERS = 3
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Process]:
+    """A running demo, all of its processes started."""
+    command = [sys.executable, "-m", "local.demo"]
+    process = Process(command, tmp_path / "log", env=environment(FLUSH_INTERVAL=1), cwd=ROOT)
+    process.wait_for(lambda: "worker's pages" in process.log_text(), 60, "the demo")
+    yield process
+    process.kill()
+
+
+def test_it_ends_by_itself_with_every_event_accounted_for(tmp_path: Path) -> None:
+    demo = Process(["make", "demo", "SECONDS=10"], tmp_path / "log", env=environment(), cwd=ROOT)
+    assert demo.wait(90) == 0, demo.log_text()
+    text = demo.log_text()
+    sent, rows, dropped = map(
+        int,
+        re.findall(r"(\d+) events sent, (\d+) rows stored, (\d+) dropped", text)[0],
+    )
+    assert sent == rows + dropped >= 4000
+    assert dropped > 0
+    assert "0 duplicates, 0 missing, 0 wrong" in text
+    assert re.search(r"http://127\.0\.0\.1:\d+/batches/", text)
+    assert len(re.findall(r"Batch \d+: \d+ valid rows written", text)) >= 2
+    assert "password" not in text
+
+
+def test_ctrl_c_ends_it_in_order(demo: Process) -> None:
+    started = children(demo.pid)
+    assert len(started) == SERVERS
+    demo.signal(signal.SIGINT)
+    assert demo.wait(40) == 0, demo.log_text()
+    assert "Every event is accounted for exactly once." in demo.log_text()
+    assert not any(map(is_alive, started))
+
+
+def test_killed_it_leaves_no_process(demo: Process) -> None:
+    started = children(demo.pid)
+    assert len(started) == SERVERS
+    os.kill(demo.pid, signal.SIGKILL)
+    demo.wait(10)
+    wait_until(lambda: not any(map(is_alive, started)), 10, "its processes end")
+
+
+def test_killed_make_ends_it(tmp_path: Path) -> None:
+    make = Process(["make", "demo"], tmp_path / "log", env=environment(FLUSH_INTERVAL=1), cwd=ROOT)
+    make.wait_for(lambda: "worker's pages" in make.log_text(), 60, "the demo")
+    (demo,) = children(make.pid)
+    started = children(demo)
+    assert len(started) == SERVERS
+    os.kill(make.pid, signal.SIGKILL)
+    make.wait(10)
+    wait_until(lambda: not any(map(is_alive, [demo, *started])), 40, "its processes end")
+
+
+def test_a_second_signal_ends_it_at_once(demo: Process) -> None:
+    started = children(demo.pid)
+    demo.signal(signal.SIGTERM)
+    wait_until(lambda: "Ending the traffic" in demo.log_text(), 10)
+    demo.signal(signal.SIGTERM)
+    assert demo.wait(30) == 128 + signal.SIGTERM
+    assert not any(map(is_alive, started))

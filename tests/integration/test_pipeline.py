@@ -1,0 +1,182 @@
+"""From Kafka to MySQL and back: what the analysts get, and what the operators see."""
+
+import json
+import time
+
+from sqlalchemy import text
+
+from local.processes import free_port
+from tests.contract.test_cases import FIELDS, assert_same_row, load, value
+from tests.support import dead_letters, rows, stored_offsets, wait_until
+
+
+def event(number, **fields):
+    good = {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c"}
+    return json.dumps({**good, "price": 2.0, "quantity": 3, **fields}).encode()
+
+
+def whole_rows(engine):
+    """Rows with every digit: MySQL shows six of a FLOAT, unless it is computed with."""
+    columns = ", ".join(
+        f"{name} + 0E0 AS {name}" if name in ("price", "revenue") else name for name in FIELDS
+    )
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT {columns} FROM flash_sale_events ORDER BY id"))
+        return [dict(row) for row in found.mappings()]
+
+
+def stored(url):
+    return len(rows(url)) + len(dead_letters(url))
+
+
+def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_engine):
+    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
+    produce([(value(case), 0, str(n).encode()) for n, case in enumerate(cases)])
+    worker().wait_ready()
+    wait_until(lambda: stored(migrated_url) >= len(cases), 30)
+
+    expected = [case["row"] for case in cases if case["expect"] == "row"]
+    found = whole_rows(migrated_engine)
+    assert len(found) == len(expected)
+    for one, row in zip(found, expected, strict=True):
+        assert_same_row({**one, "ts": one["ts"] and str(one["ts"])}, row)
+
+    letters = {int(letter["kafka_key"]): letter for letter in dead_letters(migrated_url)}
+    wanted = {n: c for n, c in enumerate(cases) if c["expect"] == "dead_letter"}
+    assert letters.keys() == wanted.keys()
+    for number, case in wanted.items():
+        assert letters[number]["reason"] == case["reason"], case["case"]
+        assert letters[number]["value"] == value(case), "as it came"
+        assert letters[number]["kafka_offset"] == number
+
+
+def test_first_row_within_ten_seconds_and_new_ones_within_the_interval(
+    worker, produce, migrated_url
+):
+    produce([event(0)])
+    started = time.monotonic()
+    running = worker(FLUSH_INTERVAL=5)
+    wait_until(lambda: rows(migrated_url), 10 - (time.monotonic() - started), "the first row")
+    running.wait_ready()
+    produce([event(1)])
+    wait_until(lambda: len(rows(migrated_url)) == 2, 6, "a row within the interval and a second")
+
+
+def test_what_the_pages_say(worker, produce, migrated_url, topic):
+    running = worker().wait_ready()
+    produce([(event(0, user_id=None, price="x"), 0), (event(1), 0), (b"bad", 1), (b"{}", 1)])
+    wait_until(lambda: stored(migrated_url) == 4, 20)
+    wait_until(lambda: running.get("/batches/")["events"] == 4, 5)
+    wait_until(lambda: all(p["lag"] == 0 for p in running.get("/batches/")["partitions"]), 10)
+    page = running.get("/batches/")
+    assert page["valid"] == 2
+    assert page["dropped"] == {"malformed": 1, "invalid": 1, "unstorable": 0}
+    assert page["filled"] == {"user_id": 1, "price": 1}
+    assert page["repaired"] == {"price": {"mistyped": 1}}
+    assert page["revenue"] == 6.0
+    assert page["buffered"] == 0
+    assert page["last_batch"]["valid"] <= 2
+    assert {(p["topic"], p["partition"]): p["stored_offset"] for p in page["partitions"]} == {
+        (topic, 0): 2,
+        (topic, 1): 2,
+        (topic, 2): 0,
+        (topic, 3): 0,
+    }
+    status, metrics = running.request("/metrics")
+    assert status == 200
+    assert 'etl_events_total{outcome="stored"} 2.0' in metrics
+    assert 'etl_events_total{outcome="malformed"} 1.0' in metrics
+    assert 'etl_repaired_values_total{field="price",kind="mistyped"} 1.0' in metrics
+    assert f'etl_lag_events{{partition="0",topic="{topic}"}} 0.0' in metrics
+    assert running.request("/health/")[0] == 200
+
+
+def test_pages_that_show_topology_or_tables_are_off(worker):
+    running = worker().wait_ready()
+    for path in ("/router/", "/table/", "/tables/", "/graph/", "/stats/", "/performance/"):
+        assert running.request(path)[0] == 404, path
+
+
+def test_an_empty_interval_writes_nothing(worker, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.2).wait_ready()
+    wait_until(lambda: running.get("/batches/")["empty_ticks"] > 3, 10)
+    assert running.get("/batches/")["batches"] == 0
+
+
+def test_a_group_that_starts_at_the_end_misses_nothing_after_its_start(
+    worker, produce, migrated_url
+):
+    produce([event(0)])
+    first = worker(STARTING_OFFSETS="latest", FLUSH_INTERVAL=3600).wait_ready()
+    time.sleep(2)  # the quick first write is over
+    produce([event(1)])
+    first.kill()
+    produce([event(2)])
+    worker(STARTING_OFFSETS="latest").wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 2, 20)
+    assert {row["event_id"] for row in rows(migrated_url)} == {"e1", "e2"}
+
+
+def test_the_last_batch_is_written_at_sigterm(worker, produce, migrated_url, topic):
+    running = worker(FLUSH_INTERVAL=3600).wait_ready()
+    time.sleep(2)
+    produce([event(n) for n in range(100)])
+    time.sleep(2)
+    assert rows(migrated_url) == []
+    started = time.monotonic()
+    assert running.terminate() == 0
+    assert time.monotonic() - started < 10
+    assert len(rows(migrated_url)) == 100
+    assert sum(stored_offsets(migrated_url).values()) == 100
+    assert "Batch 1: 100 valid rows written, 0 dropped, 0 repaired" in running.log_text()
+
+
+def test_two_groups_in_one_database_do_not_disturb_each_other(worker, produce, migrated_url):
+    produce([event(n) for n in range(50)])
+    worker(CONSUMER_GROUP="one").wait_ready()
+    worker(CONSUMER_GROUP="two").wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
+    assert {group for group, _, _ in stored_offsets(migrated_url)} == {"one", "two"}
+
+
+def assert_ends_with(running, status, sentence):
+    assert running.wait(30) == status
+    log = running.log_text()
+    assert sentence in log
+    assert "Traceback" not in log
+
+
+def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, mariadb):
+    port = free_port()
+    secret = mariadb.url("x").split(":")[2].split("@")[0]
+    nothing = f"mysql://u:{secret}@127.0.0.1:{port}/d"
+    cases = [
+        (worker(DATABASE_URL=nothing), f"127.0.0.1:{port} does not answer: start it, or change"),
+        (worker(DATABASE_URL=mariadb.create_database("empty")), "run `faust -A app migrate`"),
+        (worker(DATABASE_URL=mariadb.url("nowhere")), "the database does not exist"),
+        (
+            worker(DATABASE_URL=migrated_url.replace("flash_sale:", "flash_sale:x")),
+            "the login is refused: check the user and password in DATABASE_URL",
+        ),
+        (worker(KAFKA_URL=f"kafka://127.0.0.1:{port}"), "start it, or change KAFKA_URL"),
+    ]
+    for running, sentence in cases:
+        assert_ends_with(running, 1, sentence)
+        assert secret not in running.log_text()
+
+
+def test_a_missing_topic_is_one_sentence(worker, broker):
+    if not broker.has_admin:
+        import pytest
+
+        pytest.skip("the embedded broker makes topics on first use")
+    assert_ends_with(worker(TOPIC="nothing_here"), 1, "no topic 'nothing_here': create it, or")
+
+
+def test_a_wrong_setting_ends_with_status_2(worker):
+    running = worker(FLUSH_INTERVAL="often")
+    assert running.wait(30) == 2
+    assert running.log_text().strip() == (
+        "FLUSH_INTERVAL is wrong: input should be a valid number, "
+        "unable to parse string as a number."
+    )

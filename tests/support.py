@@ -1,0 +1,155 @@
+"""What tests share: a worker of one's own, looks into the tables, patience."""
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from config import Settings
+from local import ROOT
+from local.audit import engine
+from local.processes import Process, StartError, free_port
+
+#: The program under test, from the environment the tests run in.
+FAUST = (sys.executable, "-m", "faust", "-A", "app")
+SETTINGS = frozenset(name.upper() for name in Settings.model_fields)
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """Our environment, of the app's settings only those given, as ``DATABASE_URL="…"``."""
+    ours = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return {**ours, "PYTHONUNBUFFERED": "1", **{name: str(v) for name, v in settings.items()}}
+
+
+class Worker(Process):
+    """A running ``faust -A app worker``.
+
+    Args:
+        log: where its output goes.
+        settings: its environment; ``PORT`` is a free one unless given.
+    """
+
+    def __init__(self, log: Path, **settings: object) -> None:
+        self.port = int(str(settings.setdefault("PORT", free_port())))
+        command = [*FAUST, "worker", "-l", "info"]
+        super().__init__(command, log, env=environment(**settings), cwd=ROOT)
+
+    def request(self, path: str) -> tuple[int, str]:
+        """Status and body of a web page.
+
+        Raises:
+            OSError: there was no answer.
+        """
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+
+    def get(self, path: str) -> Any:
+        """The JSON of a web page, whatever its status.
+
+        Raises:
+            OSError: there was no answer.
+        """
+        return json.loads(self.request(path)[1])
+
+    def is_ready(self) -> bool:
+        """Whether ``/ready/`` says so."""
+        try:
+            return self.request("/ready/")[0] == 200
+        except OSError:
+            return False
+
+    def wait_ready(self, timeout: float = 30) -> "Worker":
+        """Wait until ``/ready/`` says so.
+
+        Raises:
+            StartError: it ended, or was not ready in time; with the end of its log.
+        """
+        try:
+            self.wait_for(self.is_ready, timeout, "the worker")
+        except StartError as error:
+            raise StartError(f"{error}\n{self.log_text()[-3000:]}") from None
+        return self
+
+    def terminate(self, timeout: float = 30) -> int:
+        """SIGTERM; returns its exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+        """
+        self.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+
+def rows(url: str) -> list[dict[str, Any]]:
+    """The stored events in the order of their ids, ``ts`` in UTC."""
+    return _select(url, "SELECT * FROM flash_sale_events ORDER BY id")
+
+
+def dead_letters(url: str) -> list[dict[str, Any]]:
+    """The dead letters in the order of their ids."""
+    return _select(url, "SELECT * FROM dead_letters ORDER BY id")
+
+
+def stored_offsets(url: str) -> dict[tuple[str, str, int], int]:
+    """The next offset of each (consumer group, topic, partition)."""
+    found = _select(url, "SELECT * FROM stream_offsets")
+    return {
+        (row["consumer_group"], row["kafka_topic"], row["kafka_partition"]): row["next_offset"]
+        for row in found
+    }
+
+
+def wait_until(condition: Callable[[], object], timeout: float, what: str = "") -> float:
+    """Wait until ``condition()`` is true; returns how many seconds that took.
+
+    Raises:
+        AssertionError: it is not after ``timeout`` seconds; with ``what``.
+    """
+    begun = time.monotonic()
+    while not condition():
+        waited = time.monotonic() - begun
+        assert waited < timeout, f"after {waited:.1f} s not yet: {what or condition}"
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not waited for does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def children(pid: int) -> list[int]:
+    """Pids of the processes that a process started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += map(int, task.read_text().split())
+    return found
+
+
+def _select(url: str, query: str) -> list[dict[str, Any]]:
+    with engine(url).connect() as connection:
+        connection.execute(text("SET time_zone = '+00:00'"))
+        return [dict(row) for row in connection.execute(text(query)).mappings()]
