@@ -202,8 +202,8 @@ class ApacheKafka(Broker):
         _wait(admin.delete_topics([name]))
 
     def _format(self, settings: Path, cluster: str, log: Path) -> None:
-        command = [*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings]
-        process = Process(command, log, cwd=self.folder)
+        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
+        process = Process([*command, "--config", settings], log, cwd=self.folder)
         if process.wait(60):
             raise StartError(f"Apache Kafka's data folder could not be made: see {log}")
 

@@ -4,6 +4,7 @@ The rules, in this order, are those of the job this app replaces: fill, compute 
 drop what is invalid. Then what the table cannot hold is turned away, so that it costs itself only.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +41,7 @@ class Rejection:
 #: The largest float32, and so the largest FLOAT.
 MOST_FLOAT = 3.4028234663852886e38
 
+#: Native, because that makes infinity of what is too large instead of raising.
 _float32 = struct.Struct("f")
 _pack, _unpack = _float32.pack, _float32.unpack
 
@@ -92,14 +94,11 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
     event_id = event.event_id
     if event_id is None or user_id is None or category is None:
         return _invalid(event_id, user_id, category)
-    try:
-        price = _unpack(_pack(price))[0]
-    except OverflowError:
-        return Rejection(Reason.UNSTORABLE, f"price {price!r} is beyond a FLOAT")
-    revenue = price * quantity
+    float32 = _unpack(_pack(price))[0]
+    revenue = float32 * quantity
     # Written so that NaN fails it too.
-    if not (-MOST_FLOAT <= price <= MOST_FLOAT and -MOST_FLOAT <= revenue <= MOST_FLOAT):
-        return Rejection(Reason.UNSTORABLE, f"price {price!r} or revenue is beyond a FLOAT")
+    if not (-MOST_FLOAT <= float32 <= MOST_FLOAT and -MOST_FLOAT <= revenue <= MOST_FLOAT):
+        return _beyond_float(price, quantity, revenue)
     ts = event.timestamp
     if ts is not None:
         ts = to_utc(ts)
@@ -116,7 +115,7 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
         or (event_type is not None and len(event_type) > _MOST_TYPE)
     ):
         return _too_long((event_id, user_id, product_id, category, event_type))
-    row = event_id, user_id, product_id, category, event_type, price, quantity, revenue, ts
+    row = event_id, user_id, product_id, category, event_type, float32, quantity, revenue, ts
     return row, notes
 
 
@@ -125,6 +124,14 @@ def _invalid(event_id: str | None, user_id: str | None, category: str | None) ->
     missing = [name for name, value in fields.items() if value is None]
     why = "" if missing == ["event_id"] else ", and no product_id to fill from"
     return Rejection(Reason.INVALID, f"no {' and no '.join(missing)}{why}")
+
+
+def _beyond_float(price: float, quantity: int, revenue: float) -> Rejection:
+    if math.isfinite(revenue):
+        detail = f"revenue {revenue!r} (price {price!r} × {quantity}) is beyond a FLOAT"
+    else:
+        detail = f"price {price!r} is beyond a FLOAT"
+    return Rejection(Reason.UNSTORABLE, detail)
 
 
 def _too_long(texts: tuple[str | None, ...]) -> Rejection:
