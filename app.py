@@ -6,6 +6,7 @@
 import os
 import socket
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -83,7 +84,7 @@ app = App(
 )
 
 
-async def resolve(log_bounds: dict[int, Bounds]) -> dict[int, Position]:
+async def resolve(log_bounds: Mapping[int, Bounds]) -> Mapping[int, Position]:
     """Where the assigned partitions go on."""
     found = await positions.resolve(log_bounds)
     progress.assign({(settings.topic, number): at.start for number, at in found.items()})
@@ -120,7 +121,8 @@ flusher = Flusher(
     stop_timeout=settings.shutdown_timeout,
     listeners=[report],
 )
-app.service(flusher)
+# Faust takes a service that is made already as well as its class.
+app.service(flusher)  # type: ignore[arg-type]
 
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), flusher)
 migrate(app, engine)
@@ -133,7 +135,7 @@ async def let_go(*_: Any, **__: Any) -> None:
     await flusher.let_go()
 
 
-@app.timer(5.0)
+@app.timer(5.0)  # type: ignore[untyped-decorator]
 async def look_at_log_ends() -> None:
     try:
         bounds = await consumer().bounds()

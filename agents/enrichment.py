@@ -12,7 +12,8 @@ def enrichment(app: faust.App, topic: faust.TopicT, flusher: Flusher) -> None:
 
     @app.agent(topic, name="enrichment")
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
-        async for event in stream.noack().events():
+        # `noack` is how Faust gives events with their messages; its interface does not tell.
+        async for event in stream.noack().events():  # type: ignore[attr-defined]
             tp = event.message.tp
             fetch: Fetch = event.value
             try:

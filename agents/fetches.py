@@ -48,7 +48,7 @@ class Fetch(NamedTuple):
     records: list[Record]
 
 
-class PassThrough(faust.Schema):
+class PassThrough(faust.Schema[Any, Any]):
     """Hands a fetch to the agent as it is: what Faust cannot decode it acknowledges and loses."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> Any:
@@ -69,7 +69,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> dict[TP, list[Fetch]]:
         """Like Faust's, with one ``Fetch`` in place of a partition's records."""
@@ -180,8 +180,10 @@ class FetchConsumer(driver.Consumer):
 
     @property
     def positioned(self) -> bool:
-        """Whether it is known where every assigned partition goes on."""
-        return self.app.consumer_generation_id == self._positioned_generation
+        """Whether it is known where every assigned partition, if any, goes on."""
+        return (
+            not self.assignment() or self.app.consumer_generation_id == self._positioned_generation
+        )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the offsets in the database. Faust calls it after every rebalance."""
@@ -196,7 +198,11 @@ class FetchConsumer(driver.Consumer):
             self.add_future(self._position_later(generation))
         return {}
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 - Faust's signature
+    ) -> Any:
         try:
             return await super()._getmany(active_partitions, timeout)
         except FatalError as error:

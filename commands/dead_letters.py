@@ -12,6 +12,8 @@ from commands.outcome import or_exit
 from db.letters import DeadLetters, Filter
 from models.enrich import Reason
 
+_REASONS = [reason.value for reason in Reason]
+
 
 def dead_letters(app: faust.App, letters: DeadLetters) -> None:
     """Register the command."""
@@ -19,7 +21,11 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
     @app.command(
         argument("action", type=click.Choice(["list", "show", "replay", "purge"])),
         argument("ids", nargs=-1, type=int),
-        option("--reason", type=click.Choice([reason.value for reason in Reason]), help="Only those of this reason."),
+        option(
+            "--reason",
+            type=click.Choice([reason.value for reason in Reason]),
+            help="Only those of this reason.",
+        ),
         option("--topic", help="Only those of this topic."),
         option("--since", type=click.DateTime(), help="Only those written at or after (UTC)."),
         option("--until", type=click.DateTime(), help="Only those written before (UTC)."),

@@ -58,9 +58,9 @@ _FATAL = {
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     """Turn a driver's error into one of this module's, never quoting values or passwords."""
     origin = error.orig if isinstance(error, DBAPIError) else error
-    arguments = getattr(origin, "args", ())
+    arguments: tuple[object, ...] = getattr(origin, "args", ())
     code = arguments[0] if arguments and isinstance(arguments[0], int) else None
-    message = str(arguments[1]) if len(arguments) > 1 else type(origin).__name__
+    message = str(arguments[-1]) if len(arguments) > 1 else type(origin).__name__
     if code in _ROW:
         return RowError(message)
     if code in _FATAL:

@@ -1,5 +1,7 @@
 """The tables, as SQLAlchemy metadata. Migrations create them; a test keeps both alike."""
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,7 +22,7 @@ metadata = MetaData()
 #: Kafka tells `Group` from `group`: compared by code point, whatever the server's default is.
 _NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
-_UTF8 = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 #: Names and types are those of the table the reports already read.
 flash_sale_events = Table(
@@ -95,8 +97,8 @@ batches = Table(
     Column("unstorable", Integer, nullable=False),
     Column("filled", JSON, nullable=False),
     Column("repaired", JSON, nullable=False),
-    Column("revenue", DOUBLE, nullable=False),
-    Column("seconds", DOUBLE, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    Column("seconds", DOUBLE(asdecimal=False), nullable=False),
     UniqueConstraint("worker", "number", name="uq_batches"),
     **_UTF8,
 )

@@ -17,9 +17,7 @@ from models.notes import Note
 from models.timestamps import OUT_OF_RANGE, to_utc
 
 #: A row in the order of ``EnrichedEvent``'s fields.
-Row: TypeAlias = tuple[
-    str, str, str | None, str, str | None, float, int, float, str | None
-]
+Row: TypeAlias = tuple[str, str, str | None, str, str | None, float, int, float, str | None]
 
 
 class Reason(StrEnum):

@@ -27,7 +27,7 @@ def value(case: dict[str, Any]) -> bytes | None:
 
 def float32_steps(one: float, other: float) -> int:
     """How many float32 lie between two numbers."""
-    ordered = []
+    ordered: list[int] = []
     for number in (one, other):
         bits = struct.unpack("<i", struct.pack("<f", number))[0]
         ordered.append(bits if bits >= 0 else -(bits & 0x7FFFFFFF))

@@ -1,51 +1,13 @@
 """Servers and workers fail under traffic: every event is stored once, none twice, none lost."""
 
-import threading
 import time
 from random import Random
 
 import pytest
-from confluent_kafka import Producer
 
-from local.audit import Sent
-from local.simulator import Outcome, events
+from local.simulator import Outcome
 from tests.support import wait_until
-
-
-class Traffic:
-    """Numbered events, sent in the background until the count is reached or it is stopped."""
-
-    def __init__(self, broker, topic, *, rate, count, seed=1, bad=0.05):
-        self._producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 20})
-        self._topic = topic
-        self._rate = rate
-        self._events = events(seed=seed, prefix="fault", bad=bad)
-        self._count = count
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.sent = Sent()
-        self._thread.start()
-
-    def _run(self):
-        started = time.monotonic()
-        while len(self.sent) < self._count and not self._stop.is_set():
-            due = min(self._count, int((time.monotonic() - started) * self._rate))
-            for _ in range(due - len(self.sent)):
-                event = next(self._events)
-                self._producer.produce(self._topic, event.value, key=event.key)
-                self.sent.add(event)
-                self._producer.poll(0)
-            time.sleep(0.02)
-
-    def finish(self, timeout=60):
-        """Wait until all is sent and acknowledged."""
-        self._thread.join(timeout)
-        assert not self._thread.is_alive()
-        assert self._producer.flush(30) == 0
-
-    def stop(self):
-        self._stop.set()
-        self.finish()
+from tests.traffic import Traffic, audit
 
 
 @pytest.fixture
@@ -59,20 +21,6 @@ def traffic(broker, topic):
     yield start
     for one in started:
         one.stop()
-
-
-def audit(url, sent, timeout=60):
-    """Wait until as much is stored as was sent, then judge."""
-    wait_until(lambda: stored_all(url, sent), timeout, "every event stored")
-    verdict = sent.audit(url)
-    assert verdict.exact, str(verdict)
-    return verdict
-
-
-def stored_all(url, sent):
-    from local.audit import count_stored
-
-    return count_stored(url) >= len(sent)
 
 
 def test_killed_at_random_moments(worker, traffic, migrated_url):

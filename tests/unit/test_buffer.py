@@ -64,6 +64,7 @@ def test_room_is_bounded_but_a_chunk_larger_than_the_buffer_passes_when_it_is_em
     assert buffer.has_room(chunk(6, 4))
     assert not buffer.has_room(chunk(6, 5))
     taken = buffer.take(10)
+    assert taken
     assert not buffer.has_room(chunk(6, 5)), "what is being written is still in memory"
     buffer.done(taken[1])
     assert buffer.has_room(chunk(6, 5))

@@ -22,7 +22,9 @@ class Store:
         return self.read(topic)
 
 
-def begin(store: Store, *, from_beginning: bool = False, **bounds: Bounds) -> dict[int, int]:
+def begin(
+    store: Store, bounds: dict[str, Bounds], *, from_beginning: bool = False
+) -> dict[int, int]:
     positions = Positions(store, "t", from_beginning=from_beginning)  # type: ignore[arg-type]
     asyncio.run(positions.begin({int(name[1:]): found for name, found in bounds.items()}))
     return store.stored
@@ -35,13 +37,13 @@ def resolve(store: Store, **bounds: Bounds) -> dict[int, Position]:
 
 def test_a_new_group_begins_every_partition_at_the_end_or_the_beginning():
     bounds = {"p0": Bounds(3, 10), "p1": Bounds(0, 0)}
-    assert begin(Store(), **bounds) == {0: 10, 1: 0}
-    assert begin(Store(), from_beginning=True, **bounds) == {0: 3, 1: 0}
+    assert begin(Store(), bounds) == {0: 10, 1: 0}
+    assert begin(Store(), bounds, from_beginning=True) == {0: 3, 1: 0}
 
 
 def test_a_known_group_goes_on_where_it_was_whatever_the_setting_says():
     store = Store(p0=5)
-    assert begin(store, from_beginning=True, p0=Bounds(0, 10)) == {0: 5}
+    assert begin(store, {"p0": Bounds(0, 10)}, from_beginning=True) == {0: 5}
     assert resolve(store, p0=Bounds(0, 10)) == {0: Position(5, 5)}
 
 

@@ -74,8 +74,13 @@ def assert_one_or_the_other(value):
         assert_storable(refined)
 
 
+numbers = st.floats(allow_nan=False, allow_infinity=False)
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
@@ -112,7 +117,7 @@ def test_any_mutation_of_the_contract(value, place, inserted, cut):
         {},
         optional={
             **{name: st.none() | st.text(max_size=60) for name in EVENT},
-            "price": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            "price": st.none() | numbers,
             "quantity": st.none() | st.integers(-(2**31), 2**31 - 1),
         },
     )
@@ -232,6 +237,6 @@ def test_compact_text_says_the_same(value):
     assert json.loads(document.compact(value)) == value
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+@given(numbers)
 def test_java_spelling_is_the_same_number(number):
     assert float(document.java_double(number)) == number

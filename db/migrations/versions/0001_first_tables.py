@@ -1,5 +1,7 @@
 """The events table as the replaced job made it, and the tables beside it."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
@@ -11,7 +13,7 @@ depends_on = None
 
 _NAME = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = mysql.VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
-_UTF8 = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 
 def upgrade() -> None:

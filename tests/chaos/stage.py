@@ -1,0 +1,101 @@
+"""Everything a fault can be done to: broker, database, the line between, and workers."""
+
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from local import ROOT
+from local.broker import Broker
+from local.mariadb import MariaDB
+from tests.chaos.proxy import Proxy
+from tests.support import FAUST, Worker, environment
+
+TOPIC = "flash_sale_events"
+GROUP = "chaos"
+#: Seconds; low, so that a round takes seconds too.
+SESSION_TIMEOUT = 3
+
+
+class Stage:
+    """Started servers, one worker, and the means to start more.
+
+    A worker that ends by itself is started again, as any platform would, and counted.
+    """
+
+    def __init__(self, folder: Path, broker: type[Broker], seed: int) -> None:
+        self.random = Random(seed)
+        self._folder = folder
+        self._broker_kind = broker
+        self._stack = ExitStack()
+        self.workers: list[Worker] = []
+        self.started = 0
+        #: The last words of workers that ended by themselves.
+        self.ended_alone: list[str] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.broker = stack.enter_context(self._broker_kind(self._folder / "broker"))
+            self.broker.create_topic(TOPIC)
+            self.mariadb = stack.enter_context(MariaDB(self._folder / "mariadb"))
+            self.proxy = stack.enter_context(Proxy(self.mariadb.port, self.random.randrange(2**32)))
+            self.url = self.mariadb.create_database("chaos")
+            settings = environment(DATABASE_URL=self.url, KAFKA_URL=self.broker.url)
+            subprocess.run(
+                [*FAUST, "migrate"], cwd=ROOT, env=settings, check=True, capture_output=True
+            )
+            stack.callback(self._end_workers)
+            self.start_worker().wait_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._stack.__exit__(*details)
+
+    def start_worker(self) -> Worker:
+        """One more worker; it reaches the database through the proxy."""
+        self.started += 1
+        log = self._folder / f"worker-{self.started}.log"
+        worker = Worker(
+            log,
+            KAFKA_URL=self.broker.url,
+            DATABASE_URL=self.url.replace(f":{self.mariadb.port}/", f":{self.proxy.port}/"),
+            TOPIC=TOPIC,
+            CONSUMER_GROUP=GROUP,
+            STARTING_OFFSETS="earliest",
+            FLUSH_INTERVAL=0.3,
+            FLUSH_MAX_ROWS=1000,
+            BUFFER_MAX_ROWS=5000,
+            SESSION_TIMEOUT=SESSION_TIMEOUT,
+            SHUTDOWN_TIMEOUT=3,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def any_worker(self) -> Worker:
+        """A worker by chance."""
+        return self.random.choice(self.workers)
+
+    def remove(self, worker: Worker) -> None:
+        """It was ended on purpose."""
+        self.workers.remove(worker)
+
+    def heal(self) -> None:
+        """Start again what ended by itself; keep one worker at least."""
+        for worker in list(self.workers):
+            if worker.exit_code is not None:
+                self.ended_alone.append(_last_words(worker))
+                self.remove(worker)
+        if not self.workers:
+            self.start_worker()
+
+    def _end_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+
+def _last_words(worker: Worker) -> str:
+    lines = worker.log_text().splitlines()
+    told = [line for line in lines if "[CRITICAL]" in line or "Crashed reason" in line]
+    return f"status {worker.exit_code}: {told[0] if told else lines[-5:]}"

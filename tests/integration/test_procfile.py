@@ -1,0 +1,37 @@
+"""What a platform runs: the Procfile's own lines."""
+
+import os
+import sys
+from pathlib import Path
+
+from honcho.environ import parse_procfile
+
+from local import ROOT
+from local.audit import count_stored
+from local.broker import Broker
+from local.processes import Process, free_port
+from tests.support import environment, wait_until
+
+PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def test_release_migrates_and_web_stores(
+    broker: Broker, database_url: str, topic: str, produce, tmp_path: Path
+) -> None:
+    produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
+    settings = {"KAFKA_URL": broker.url, "DATABASE_URL": database_url, "TOPIC": topic}
+    env = environment(**settings, STARTING_OFFSETS="earliest", PORT=free_port()) | {"PATH": PATH}
+
+    def run(name: str) -> Process:
+        command = ["sh", "-c", f"exec {PROCESSES[name]}"]
+        return Process(command, tmp_path / name, env=env, cwd=ROOT)
+
+    release = run("release")
+    assert release.wait(30) == 0, release.log_text()
+    web = run("web")
+    try:
+        wait_until(lambda: count_stored(database_url) == 2, 20, "both events are stored")
+        assert web.stop() == 0, web.log_text()
+    finally:
+        web.kill()
