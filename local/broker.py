@@ -205,7 +205,7 @@ class ApacheKafka(Broker):
         command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         process = Process([*command, "--config", settings], log, cwd=self.folder)
         if process.wait(60):
-            raise StartError(f"Apache Kafka's data folder could not be made: see {log}")
+            raise StartError(f"Apache Kafka's data folder could not be made:\n{process.log_text()}")
 
     def _settings(self) -> str:
         controller = f"127.0.0.1:{self._controller_port}"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -17,6 +18,15 @@ from local import LOCAL
 from local.processes import Process, Server, StartError, free_port
 
 USER = "flash_sale"
+
+
+class SecretURL(str):
+    """A URL whose ``repr`` masks the password: a failed test prints its fixtures."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(re.sub(r"(//[^:/@]*:)[^@]*@", r"\1***@", self))
 
 
 class MariaDB(Server):
@@ -58,9 +68,9 @@ class MariaDB(Server):
         """The server's log."""
         return self.folder / "mariadbd.log"
 
-    def url(self, database: str) -> str:
-        """``mysql://user:password@127.0.0.1:port/database``: for environments, not for logs."""
-        return f"mysql://{USER}:{self._password()}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str) -> SecretURL:
+        """``mysql://user:password@127.0.0.1:port/database``."""
+        return SecretURL(f"mysql://{USER}:{self._password()}@127.0.0.1:{self.port}/{database}")
 
     def start(self) -> Self:
         """Start it on its port and wait until it answers; the first time make its data.
@@ -131,7 +141,7 @@ class MariaDB(Server):
             connection.commit()
             return list(cursor.fetchall())
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str) -> SecretURL:
         """Make an empty database, of the server's default character set; returns its URL."""
         self.execute(f"CREATE DATABASE `{name}`")
         return self.url(name)

@@ -81,6 +81,7 @@ def test_passwords_stay_in_their_file(mariadb: MariaDB) -> None:
     assert mariadb.pid is not None
     command = Path(f"/proc/{mariadb.pid}/cmdline").read_text()
     assert file.read_text() not in command
+    assert repr(mariadb.url("d")) == f"'mysql://flash_sale:***@127.0.0.1:{mariadb.port}/d'"
 
 
 def test_the_servers_are_reached_from_this_machine_only(mariadb: MariaDB) -> None:

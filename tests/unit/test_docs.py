@@ -1,0 +1,17 @@
+"""What a user can set, run or scrape is in the documentation, as it is."""
+
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from config import Settings
+
+README = Path(__file__).parents[2].joinpath("README.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_readme_with_default_and_meaning(name):
+    field = Settings.model_fields[name]
+    default = "" if field.default is PydanticUndefined else f"`{field.default}` "
+    assert f"| `{name.upper()}` | {default}| {field.description} |" in README
