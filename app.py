@@ -3,7 +3,9 @@
 `faust -A app worker -l info` runs it. Data flows one way: Kafka → agents → models → db.
 """
 
+import asyncio
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from mode.utils.logging import get_logger
 
 import config
 import metrics
+from agents.breaker import Breaker
 from agents.enrichment import enrichment
 from agents.fetches import FetchConsumer, FetchTransport, PassThrough
 from agents.positions import Bounds, Position, Positions
@@ -58,6 +61,7 @@ class App(faust.App):
         except FatalError as error:
             log.critical("%s", error)
             raise SystemExit(1) from None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breaker.close)
 
 
 app = App(
@@ -124,7 +128,12 @@ flusher = Flusher(
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]
 
-enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), flusher)
+breaker = Breaker(
+    share=settings.breaker_share,
+    window=settings.breaker_window,
+    pause=settings.breaker_pause,
+)
+enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breaker, flusher)
 migrate(app, engine)
 offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))
@@ -162,6 +171,7 @@ pages(
         quiet_for=lambda: seconds_since(flusher.last_tick),
         quiet_limit=60 + 3 * settings.flush_interval,
         trouble=lambda: flusher.trouble,
+        held_back=lambda: breaker.reason,
         rebalancing=lambda: app.rebalancing,
         positioned=lambda: consumer().positioned,
     ),

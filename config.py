@@ -62,6 +62,18 @@ class Settings(BaseSettings):
         le=300,
         description="Seconds without a sign of life after which others get a worker's partitions.",
     )
+    breaker_share: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="Share of dropped events at which the worker stops reading; 0 for never.",
+    )
+    breaker_window: int = Field(
+        1000, ge=1, le=1_000_000, description="Events over which that share is taken."
+    )
+    breaker_pause: float = Field(
+        0.0, ge=0, description="Seconds after which it reads on by itself; 0 for never."
+    )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
 
     @field_validator("kafka_url")

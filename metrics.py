@@ -40,5 +40,7 @@ LOG_END_OFFSET = Gauge("etl_log_end_offset", "End of the log.", ["topic", "parti
 LAG = Gauge("etl_lag_events", "Events not stored yet.", ["topic", "partition"])
 #: When the last batch was committed, seconds since 1970.
 LAST_BATCH = Gauge("etl_last_batch_timestamp_seconds", "When the last batch was committed.")
+#: 1 while the circuit breaker holds events back, else 0.
+BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds events back.")
 #: 1 when the worker is ready, else 0.
 READY = Gauge("etl_ready", "1 when the worker is ready.")

@@ -1,13 +1,14 @@
-"""The agent: refines each fetch and hands it to the flusher."""
+"""The agent: refines each fetch and hands it to the flusher, past the circuit breaker."""
 
 import faust
 
+from agents.breaker import Breaker
 from agents.fetches import Fetch
 from db.flusher import Flusher
 from models.chunk import Chunk
 
 
-def enrichment(app: faust.App, topic: faust.TopicT, flusher: Flusher) -> None:
+def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: Flusher) -> None:
     """Register the agent on the app."""
 
     @app.agent(topic, name="enrichment")
@@ -22,4 +23,6 @@ def enrichment(app: faust.App, topic: faust.TopicT, flusher: Flusher) -> None:
                 # Faust would restart the agent and skip this fetch; better no worker than that.
                 await flusher.crash(error)
                 return
-            await flusher.put(chunk)
+            epoch = flusher.buffer.epoch
+            await breaker.admit(chunk)
+            await flusher.put(chunk, epoch)

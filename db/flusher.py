@@ -78,13 +78,12 @@ class Flusher(Service):
         self.last_tick: float | None = None
         self.trouble: str | None = None
 
-    async def put(self, chunk: Chunk) -> None:
-        """Buffer a chunk; waits while the buffer is full.
+    async def put(self, chunk: Chunk, epoch: int) -> None:
+        """Buffer a chunk that was read in this epoch of the buffer; waits while that is full.
 
         A chunk that was waiting when its partitions were taken away is dropped: whoever has
         them now reads its events again.
         """
-        epoch = self.buffer.epoch
         while not self.buffer.has_room(chunk) and epoch == self.buffer.epoch:
             self._wake.set()
             self._room.clear()
@@ -149,6 +148,8 @@ class Flusher(Service):
 
     async def on_stop(self) -> None:
         await self.let_go()
+        # A write that hangs on a server that answers no more would hold up the exit.
+        self._writer.abort()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _end_worker(self, error: FatalError) -> None:

@@ -18,6 +18,7 @@ class Health:
         quiet_for: seconds since the flusher's last sign of life, None before its first.
         quiet_limit: seconds it may be quiet.
         trouble: what is wrong with the database now, or None.
+        held_back: why the circuit breaker is open, or None.
         rebalancing: True while partitions are being handed around.
         positioned: True once it is known where to go on.
     """
@@ -25,6 +26,7 @@ class Health:
     quiet_for: Callable[[], float | None]
     quiet_limit: float
     trouble: Callable[[], str | None]
+    held_back: Callable[[], str | None]
     rebalancing: Callable[[], bool]
     positioned: Callable[[], bool]
 
@@ -50,6 +52,8 @@ class Health:
             return "the stored offsets are not known yet"
         if trouble := self.trouble():
             return f"the database is away: {trouble}"
+        if reason := self.held_back():
+            return f"the circuit breaker is open: {reason}"
         return self.alive()
 
 

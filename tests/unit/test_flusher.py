@@ -42,6 +42,9 @@ class FakeWriter:
         self.stored: list[int] = []
         self.condemned: dict[int, str] = {}
 
+    def abort(self) -> None:
+        """Nothing hangs here."""
+
     def write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch:
         self.tries.append(number)
         self.fault(number, chunks)
@@ -77,7 +80,7 @@ async def test_a_refused_row_costs_only_itself():
     writer = FakeWriter(refuse(3, 17))
     service = flusher(writer, flush_max_rows=100, buffer_max_rows=100)
     for start in (0, 10):
-        await service.put(chunk(start, 10))
+        await service.put(chunk(start, 10), service.buffer.epoch)
     await service.flush()
     assert writer.stored == [n for n in range(20) if n not in {3, 17}], "in order, none twice"
     assert writer.condemned == dict.fromkeys(
@@ -94,7 +97,7 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
 
     writer = FakeWriter(fault)
     service = flusher(writer)
-    await service.put(chunk(0, 5))
+    await service.put(chunk(0, 5), service.buffer.epoch)
     await service.flush()
     assert writer.stored == list(range(5))
     assert writer.condemned == {}
@@ -105,9 +108,9 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
 async def test_a_full_buffer_makes_the_agent_wait_until_a_write_is_done():
     writer = FakeWriter()
     service = flusher(writer)
-    await service.put(chunk(0, 10))
-    await service.put(chunk(10, 10))
-    waiting = asyncio.create_task(service.put(chunk(20, 10)))
+    await service.put(chunk(0, 10), service.buffer.epoch)
+    await service.put(chunk(10, 10), service.buffer.epoch)
+    waiting = asyncio.create_task(service.put(chunk(20, 10), service.buffer.epoch))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await service.flush()
@@ -120,8 +123,8 @@ async def test_what_waited_while_partitions_went_is_not_written():
     stuck = threading.Event()
     writer = FakeWriter(lambda number, chunks: [stuck.wait(2)])
     service = flusher(writer)
-    await service.put(chunk(0, 20))
-    late = asyncio.create_task(service.put(chunk(20, 10)))
+    await service.put(chunk(0, 20), service.buffer.epoch)
+    late = asyncio.create_task(service.put(chunk(20, 10), service.buffer.epoch))
     await asyncio.sleep(0.05)
     await service.let_go()
     stuck.set()
@@ -132,8 +135,8 @@ async def test_what_waited_while_partitions_went_is_not_written():
 async def test_letting_go_writes_what_is_buffered():
     writer = FakeWriter()
     service = flusher(writer)
-    await service.put(chunk(0, 10))
-    await service.put(chunk(10, 10))
+    await service.put(chunk(0, 10), service.buffer.epoch)
+    await service.put(chunk(10, 10), service.buffer.epoch)
     await service.let_go()
     assert writer.stored == list(range(20))
 
@@ -143,7 +146,7 @@ async def test_letting_go_ends_in_time_when_the_database_is_away():
         raise TransientError("away")
 
     service = flusher(FakeWriter(away))
-    await service.put(chunk(0, 10))
+    await service.put(chunk(0, 10), service.buffer.epoch)
     await asyncio.wait_for(service.let_go(), 2)
     assert service.buffer.held == 0
 
@@ -153,7 +156,7 @@ async def test_a_dead_letter_that_is_refused_ends_the_worker_instead_of_turning_
         raise RowError("Unknown column")
 
     service = flusher(FakeWriter(refuse_all))
-    await service.put(chunk(0, 1))
+    await service.put(chunk(0, 1), service.buffer.epoch)
     with pytest.raises(FatalError):
         await service.flush()
 
@@ -163,7 +166,7 @@ async def test_a_fatal_error_ends_the_service_with_status_1():
         raise HoleError("changed behind the worker")
 
     service = flusher(FakeWriter(hole), interval=0.01)
-    await service.put(chunk(0, 1))
+    await service.put(chunk(0, 1), service.buffer.epoch)
     await service.start()
     for _ in range(200):
         if service.crashed:
@@ -178,7 +181,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=0.1)
     await service.start()
-    await service.put(chunk(0, 1))
+    await service.put(chunk(0, 1), service.buffer.epoch)
     await asyncio.sleep(0.5)
     assert writer.stored == [0]
     await service.stop()
@@ -186,7 +189,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=60)
     await service.start()
-    await service.put(chunk(0, 10))
+    await service.put(chunk(0, 10), service.buffer.epoch)
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()
