@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test chaos lint format clean
 
 python := .venv/bin/python
 # The temporary files of everything below.
@@ -19,6 +19,9 @@ test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the bro
 	@$(python) -m local
 	@$(MAKE) --no-print-directory lint
 	@$(python) -m pytest $(ARGS)
+
+chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
+	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
 
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check

@@ -27,13 +27,14 @@ from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
 from db.batch import Batch
+from db.ending import end_worker
 from db.engine import connect
 from db.errors import FatalError
 from db.flusher import Flusher
 from db.letters import DeadLetters
 from db.offsets import OffsetStore
 from db.writer import Writer
-from preflight import prepare
+from preflight import NoTopicError, prepare, topic_bounds
 from web.health import Health, seconds_since
 from web.pages import pages
 from web.progress import Progress
@@ -85,6 +86,8 @@ app = App(
     broker_max_poll_interval=1e6,
     # Positions come from the database alone; a fetch out of range is ours to judge.
     consumer_auto_offset_reset="none",
+    # Added partitions are noticed this soon; so is a topic that was deleted.
+    consumer_metadata_max_age_ms=30_000,
 )
 
 
@@ -147,8 +150,12 @@ async def let_go(*_: Any, **__: Any) -> None:
 @app.timer(5.0)  # type: ignore[untyped-decorator]
 async def look_at_log_ends() -> None:
     try:
+        if consumer().topic_partitions(settings.topic) == 0:
+            await topic_bounds(settings)
         bounds = await consumer().bounds()
-    except KafkaError as error:
+    except NoTopicError as error:
+        await end_worker(flusher, error)
+    except (KafkaError, FatalError) as error:
         log.info("The ends of the logs are not known: %s", error)
     else:
         progress.see({(tp.topic, tp.partition): found.end for tp, found in bounds.items()})

@@ -21,6 +21,10 @@ _T = TypeVar("_T")
 PATIENCE = 20
 
 
+class NoTopicError(FatalError):
+    """Kafka answers, and has no such topic."""
+
+
 async def prepare(settings: Settings, engine: Engine, positions: Positions) -> None:
     """See that database, schema, broker and topic are there; store where a new group begins.
 
@@ -41,7 +45,8 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
-        FatalError: broker or topic is not there.
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
     """
     brokers = [url.removeprefix("kafka://") for url in settings.brokers]
     consumer = AIOKafkaConsumer(
@@ -72,7 +77,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicParti
             numbers = consumer.partitions_for_topic(topic)
         if numbers:
             return [TopicPartition(topic, number) for number in sorted(numbers)]
-    raise FatalError(f"Kafka has no topic {topic!r}: create it, or change TOPIC.")
+    raise NoTopicError(f"Kafka has no topic {topic!r}: create it, or change TOPIC.")
 
 
 async def _in_time(work: Awaitable[_T]) -> _T:

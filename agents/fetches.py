@@ -20,6 +20,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.logging import get_logger
 
 from agents.positions import Bounds, Position, passing_over
+from db.ending import end_worker
 from db.errors import FatalError, TransientError
 from models.chunk import Record
 
@@ -192,7 +193,7 @@ class FetchConsumer(driver.Consumer):
         try:
             return await asyncio.wait_for(self._position(), PATIENCE)
         except FatalError as error:
-            await self._end_worker(error)
+            await end_worker(self, error)
         except (TransientError, KafkaError, TimeoutError) as error:
             log.warning("Where to go on is not known yet, asking again: %s", error)
             self.add_future(self._position_later(generation))
@@ -206,7 +207,7 @@ class FetchConsumer(driver.Consumer):
         try:
             return await super()._getmany(active_partitions, timeout)
         except FatalError as error:
-            await self._end_worker(error)
+            await end_worker(self, error)
             return {}
 
     async def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -236,17 +237,13 @@ class FetchConsumer(driver.Consumer):
             try:
                 self._read_offset.update(await self._position())
             except FatalError as error:
-                await self._end_worker(error)
+                await end_worker(self, error)
                 return
             except (TransientError, KafkaError) as error:
                 log.warning("Where to go on is not known yet, asking again: %s", error)
             else:
                 log.info("Going on from the offsets in the database.")
                 return
-
-    async def _end_worker(self, error: FatalError) -> None:
-        log.critical("%s", error)
-        await self.crash(SystemExit(1))
 
 
 class FetchTransport(driver.Transport):

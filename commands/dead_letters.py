@@ -46,7 +46,7 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
     ) -> None:
         """List, show, replay or purge dropped events, all or those of the IDS given."""
         wanted = Filter(ids, reason, topic, _utc(since), _utc(until))
-        with or_exit(self):
+        with or_exit():
             if action == "list":
                 self.say(self.tabulate(_lines(letters.find(wanted, limit)), headers=_HEADERS))
                 self.say(f"{letters.count(wanted)} in all.")

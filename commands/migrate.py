@@ -15,7 +15,7 @@ def migrate(app: faust.App, engine: Engine) -> None:
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:
         """Bring the database's schema to the newest version."""
-        with or_exit(self):
+        with or_exit():
             before, after = bring_up(engine)
         if before == after:
             self.say(f"The schema is at version {after} already.")

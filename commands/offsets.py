@@ -31,7 +31,7 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         Going back stores events again; going forward leaves events out. A running worker
         whose offsets go back stops by itself and goes on from the new ones when started.
         """
-        with or_exit(self):
+        with or_exit():
             bounds = await topic_bounds(settings)
             stored = store.read(settings.topic)
             if action == "show":

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
@@ -10,13 +9,13 @@ from db.errors import FatalError, RowError, TransientError
 
 
 @contextmanager
-def or_exit(command: Any) -> Iterator[None]:
+def or_exit() -> Iterator[None]:
     """Print a refusal as one sentence; exit with status 1, or 2 where the call itself is wrong."""
     try:
         yield
     except (TransientError, RowError, FatalError) as error:
-        command.carp(str(error))
+        click.echo(str(error), err=True)
         raise SystemExit(1) from None
     except click.ClickException as error:
-        command.carp(error.format_message())
+        click.echo(error.format_message(), err=True)
         raise SystemExit(error.exit_code) from None

@@ -22,6 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 import metrics
 from db.batch import Batch
 from db.buffer import Buffer
+from db.ending import end_worker
 from db.errors import FatalError, RowError, TransientError
 from db.writer import Writer
 from models.chunk import Chunk
@@ -105,7 +106,7 @@ class Flusher(Service):
                 self._stop_timeout,
             )
         except FatalError as error:
-            await self._end_worker(error)
+            await end_worker(self, error)
         forgotten = self.buffer.discard()
         self._room.set()
         if forgotten:
@@ -144,17 +145,13 @@ class Flusher(Service):
                 fatal = error
             if self.buffer.waiting >= self._flush_max_rows:
                 self._wake.set()
-        await self._end_worker(fatal)
+        await end_worker(self, fatal)
 
     async def on_stop(self) -> None:
         await self.let_go()
         # A write that hangs on a server that answers no more would hold up the exit.
         self._writer.abort()
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _end_worker(self, error: FatalError) -> None:
-        log.critical("%s", error)
-        await self.crash(SystemExit(1))
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> None:
         number = next(self._numbers)

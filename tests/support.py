@@ -21,11 +21,13 @@ from local.processes import Process, StartError, free_port
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")
 SETTINGS = frozenset(name.upper() for name in Settings.model_fields)
+#: What `make test` leaves in the environment, and a `make` under test must not find there.
+MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
 
 
 def environment(**settings: object) -> dict[str, str]:
     """Our environment, of the app's settings only those given, as ``DATABASE_URL="…"``."""
-    ours = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    ours = {name: value for name, value in os.environ.items() if name not in SETTINGS | MAKE}
     return {**ours, "PYTHONUNBUFFERED": "1", **{name: str(v) for name, v in settings.items()}}
 
 

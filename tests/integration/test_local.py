@@ -14,7 +14,7 @@ from local.broker import ApacheKafka, Broker, EmbeddedBroker, choose
 from local.mariadb import MariaDB
 from local.processes import Process, StartError
 from tests.conftest import Produce
-from tests.support import children, is_alive, wait_until
+from tests.support import children, environment, is_alive, wait_until
 
 
 def consume(broker: Broker, topic: str, number: int) -> list[bytes]:
@@ -146,14 +146,16 @@ def test_without_java_the_embedded_broker_serves(monkeypatch: pytest.MonkeyPatch
         choose()
 
 
-def test_a_second_set_up_takes_no_time() -> None:
+def test_a_second_set_up_does_nothing() -> None:
     result = subprocess.run(
-        ["make", "setup"], cwd=ROOT, capture_output=True, text=True, timeout=5, check=True
+        ["make", "setup"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
-    assert result.stdout == ""
+    assert result.stdout + result.stderr == ""
 
 
 def test_make_lists_its_targets() -> None:
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "demo", "test", "lint", "format", "clean"):
+    listed = subprocess.run(
+        ["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    ).stdout
+    for target in ("setup", "demo", "test", "lint", "format", "chaos", "clean"):
         assert f"make {target}" in listed

@@ -1,0 +1,24 @@
+"""A short campaign: every fault once, in an order the seed decides."""
+
+import os
+
+import pytest
+
+from local.broker import choose
+from local.processes import Folder
+from tests.chaos.campaign import run, table
+from tests.chaos.faults import BROKER_FAULTS, FAULTS
+from tests.chaos.stage import Stage
+
+SEED = int(os.environ.get("SEED", "1"))
+
+
+@pytest.mark.timeout(600)
+def test_every_fault_once():
+    kind, _ = choose()
+    faults = FAULTS + (BROKER_FAULTS if kind.can_restart else ())
+    with Folder("chaos") as folder, Stage(folder, kind, SEED) as stage:
+        results = run(stage, faults, rounds=len(faults), seed=SEED)
+    print(table(results))
+    assert all(result.times == 1 for result in results.values())
+    assert sum(result.missing + result.doubled for result in results.values()) == 0

@@ -1,0 +1,295 @@
+"""What an operator meets: topics that change, backups, rows only the database refuses."""
+
+import subprocess
+import time
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource
+from sqlalchemy import create_engine, text
+
+from local import ROOT
+from local.mariadb import MariaDB
+from tests.chaos.proxy import Proxy
+from tests.integration.test_pipeline import event, stored
+from tests.support import FAUST, dead_letters, environment, rows, stored_offsets, wait_until
+from tests.traffic import Traffic, audit
+
+
+@pytest.fixture
+def apache(broker):
+    if not broker.has_admin:
+        pytest.skip("the embedded broker cannot delete, truncate or extend topics")
+    return broker
+
+
+@pytest.fixture
+def faust(broker, migrated_url, topic):
+    """Runs a command of the app; returns what it printed."""
+
+    def run(*arguments, status=0):
+        settings = environment(
+            KAFKA_URL=broker.url,
+            DATABASE_URL=migrated_url,
+            TOPIC=topic,
+            CONSUMER_GROUP=f"group-{topic}",
+        )
+        done = subprocess.run(
+            [*FAUST, *map(str, arguments)],
+            cwd=ROOT,
+            env=settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def offsets_of(url):
+    return {partition: offset for (_, _, partition), offset in stored_offsets(url).items()}
+
+
+def ids(url):
+    return sorted(row["event_id"] for row in rows(url))
+
+
+def delete_before(broker, topic, partition, offset):
+    """As retention does."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+        future.result(20)
+
+
+# --- rows that only the database refuses
+
+
+def test_a_row_only_the_database_refuses_costs_only_itself(worker, produce, migrated_url):
+    with create_engine(migrated_url.replace("mysql:", "mysql+pymysql:")).begin() as connection:
+        connection.execute(
+            text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_free CHECK (price > 0)")
+        )
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(5)"))
+    bad: dict[int, dict[str, object]] = {7: {"price": 0.0}, 150: {"category": "toolong"}, 151: {"price": 0.0}}
+    produce([event(n, **bad.get(n, {})) for n in range(200)])
+    worker().wait_ready()
+    wait_until(lambda: stored(migrated_url) >= 200, 30)
+    assert ids(migrated_url) == sorted(f"e{n}" for n in range(200) if n not in bad)
+    letters = dead_letters(migrated_url)
+    assert len(letters) == len(bad)
+    assert all(letter["reason"] == "unstorable" for letter in letters)
+    details = sorted(letter["detail"] for letter in letters)
+    assert details[0].startswith("the database says: ")
+    assert "no_free" in details[0]
+    assert "category" in details[2]
+
+
+# --- topics that change
+
+
+def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
+    worker, produce, migrated_url, apache, topic, faust
+):
+    produce([(event(n), 0) for n in range(100)])
+    first = worker().wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
+    first.terminate()
+    apache.delete_topic(topic)
+    time.sleep(2)
+    apache.create_topic(topic)
+    produce([(event(n), 0) for n in range(100, 110)])
+
+    stopped = worker()
+    assert stopped.wait(30) == 1
+    assert f"stored offset of {topic}/0 is 100, but the log ends at 10" in stopped.log_text()
+    assert "offsets reset" in stopped.log_text()
+    assert "Traceback" not in stopped.log_text()
+    assert len(rows(migrated_url)) == 100, "nothing skipped, nothing doubled"
+
+    assert "beyond the log's end" in faust("offsets", "show")
+    faust("offsets", "reset", "--to", "beginning", "--dry-run")
+    assert offsets_of(migrated_url)[0] == 100
+    assert f"{topic}/0: 100 → 0" in faust("offsets", "reset", "--to", "beginning")
+    worker().wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 110, 20)
+    assert ids(migrated_url) == sorted(f"e{n}" for n in range(110))
+
+
+@pytest.mark.parametrize("again", [0, 2], ids=["at_once", "later"])
+def test_a_topic_made_anew_under_a_running_worker_is_noticed(
+    worker, produce, migrated_url, apache, topic, again
+):
+    running = worker(CONSUMER_METADATA_MAX_AGE_MS=1000).wait_ready()
+    produce([(event(n), 0) for n in range(100)])
+    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
+    apache.delete_topic(topic)
+    time.sleep(again)
+    apache.create_topic(topic)
+    assert running.wait(60) == 1
+    assert "offsets reset" in running.log_text()
+    assert "Traceback" not in running.log_text()
+
+
+def test_a_topic_deleted_under_a_running_worker_is_noticed(
+    worker, produce, migrated_url, apache, topic
+):
+    running = worker(CONSUMER_METADATA_MAX_AGE_MS=1000).wait_ready()
+    apache.delete_topic(topic)
+    assert running.wait(60) == 1
+    assert f"Kafka has no topic {topic!r}" in running.log_text()
+    assert "Traceback" not in running.log_text()
+
+
+def test_events_gone_by_retention_are_counted_and_passed_over(
+    worker, produce, migrated_url, apache, topic
+):
+    produce([(event(n), 0) for n in range(100)])
+    first = worker().wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
+    first.terminate()
+    produce([(event(n), 0) for n in range(100, 150)])
+    delete_before(apache, topic, 0, 130)
+    running = worker().wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 120, 20)
+    assert f"30 events of {topic}/0, from offset 100 on, were removed" in running.log_text()
+    assert "etl_lost_to_retention_events_total 30.0" in running.request("/metrics")[1]
+    wait_until(lambda: offsets_of(migrated_url)[0] == 150, 5)
+
+
+def test_retention_that_overtakes_a_running_worker_is_noticed(
+    worker, produce, migrated_url, apache, topic, mariadb
+):
+    running = worker(FLUSH_MAX_ROWS=10, BUFFER_MAX_ROWS=10).wait_ready()
+    mariadb.pause()
+    try:
+        for start in range(0, 20_000, 2000):
+            produce([(event(n), 0) for n in range(start, start + 2000)])
+        admin = AdminClient({"bootstrap.servers": apache.bootstrap})
+        resource = ConfigResource("topic", topic)
+        assert admin.describe_configs([resource])
+        time.sleep(3)
+        delete_before(apache, topic, 0, 19_990)
+    finally:
+        mariadb.resume()
+    wait_until(lambda: offsets_of(migrated_url).get(0) == 20_000, 60)
+    found = len(rows(migrated_url))
+    lost = 20_000 - found
+    if lost:  # what was in memory already is not lost
+        assert f"{lost} events of {topic}/0" in running.log_text()
+    assert len(set(ids(migrated_url))) == found
+
+
+def test_partitions_added_while_running_are_read_from_their_beginning(
+    worker, produce, migrated_url, apache, topic
+):
+    running = worker(STARTING_OFFSETS="latest", CONSUMER_METADATA_MAX_AGE_MS=2000).wait_ready()
+    apache.add_partitions(topic, 6)
+    wait_until(lambda: _known(apache, topic) == 6, 20)
+    produce([(event(n), 4 + n % 2) for n in range(100)])
+    wait_until(lambda: len(rows(migrated_url)) == 100, 60)
+    wait_until(lambda: len(running.get("/batches/")["partitions"]) == 6, 10)
+
+
+def _known(broker, topic):
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    return len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
+
+
+# --- offsets that change
+
+
+def test_offsets_set_back_under_a_running_worker_stop_it(
+    worker, produce, migrated_url, faust, topic
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce([(event(n), 0) for n in range(10)])
+    wait_until(lambda: len(rows(migrated_url)) == 10, 20)
+    faust("offsets", "reset", "--to", "5", "--partition", "0")
+    produce([(event(n), 0) for n in range(10, 20)])
+    assert running.wait(30) == 1
+    assert f"stored offset of {topic}/0 is 5" in running.log_text()
+    worker().wait_ready()
+    wait_until(lambda: offsets_of(migrated_url)[0] == 20, 20)
+    assert ids(migrated_url) == sorted(
+        [*(f"e{n}" for n in range(20)), *(f"e{n}" for n in range(5, 10))]
+    ), "from 5 on once more, because that was asked for"
+
+
+def test_wrong_offsets_are_refused(faust):
+    assert "--to must be beginning, end or an offset" in faust(
+        "offsets", "reset", "--to", "tomorrow", status=2
+    )
+    assert "no partition 9" in faust("offsets", "reset", "--partition", "9", status=2)
+
+
+def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, tmp_path, mariadb):
+    flow = Traffic(broker, topic, rate=1500, count=9000)
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) > 2000, 30)
+    source = create_engine(migrated_url.replace("mysql:", "mysql+pymysql:"))
+    with MariaDB(tmp_path / "restored") as other:
+        restored = other.create_database("restored")
+        target = create_engine(restored.replace("mysql:", "mysql+pymysql:"))
+        copied = _dump_and_restore(source, target)
+        assert 0 < copied < 9000
+        running.kill()
+        flow.finish()
+        worker(DATABASE_URL=restored).wait_ready()
+        audit(restored, flow.sent)
+
+
+def _dump_and_restore(source, target):
+    """Like `mariadb-dump --single-transaction`: all tables as of one moment."""
+    tables = ("flash_sale_events", "dead_letters", "batches", "stream_offsets", "alembic_version")
+    copied = 0
+    with source.connect() as old, target.begin() as new:
+        old.execute(text("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        old.execute(text("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
+        for table in tables:
+            new.execute(text(old.execute(text(f"SHOW CREATE TABLE {table}")).one()[1]))
+            found = old.execute(text(f"SELECT * FROM {table}")).mappings().all()
+            if found:
+                names = list(found[0])
+                values = ", ".join(f":{name}" for name in names)
+                new.execute(
+                    text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"),
+                    [dict(row) for row in found],
+                )
+            copied += len(found) if table == "flash_sale_events" else 0
+    return copied
+
+
+# --- the answer to COMMIT is lost
+
+
+def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated_url, mariadb):
+    with Proxy(mariadb.port) as proxy:
+        url = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")
+        running = worker(DATABASE_URL=url, FLUSH_INTERVAL=0.3).wait_ready()
+        proxy.lost_commits = 5
+        flow = Traffic(broker, topic, rate=1500, count=9000)
+        flow.finish()
+        audit(migrated_url, flow.sent)
+        assert proxy.lost_commits == 0
+        assert proxy.cuts == 5
+        wait_until(lambda: running.get("/batches/")["events"] == 9000, 10, "counted once as well")
+        assert running.exit_code is None
+
+
+def test_two_topics_in_one_database_do_not_disturb_each_other(worker, broker, topic, migrated_url):
+    other = f"{topic}-b"
+    broker.create_topic(other)
+    worker().wait_ready()
+    worker(TOPIC=other).wait_ready()
+    one = Traffic(broker, topic, rate=1000, count=2000)
+    one.finish()
+    two = Traffic(broker, other, rate=1000, count=1000, sent=one.sent)
+    two.finish()
+    audit(migrated_url, one.sent)
+    by_topic: dict[str, int] = {}
+    for (_, name, _), offset in stored_offsets(migrated_url).items():
+        by_topic[name] = by_topic.get(name, 0) + offset
+    assert by_topic == {topic: 2000, other: 1000}
