@@ -73,7 +73,11 @@ def test_a_row_only_the_database_refuses_costs_only_itself(worker, produce, migr
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_free CHECK (price > 0)")
         )
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(5)"))
-    bad: dict[int, dict[str, object]] = {7: {"price": 0.0}, 150: {"category": "toolong"}, 151: {"price": 0.0}}
+    bad: dict[int, dict[str, object]] = {
+        7: {"price": 0.0},
+        150: {"category": "toolong"},
+        151: {"price": 0.0},
+    }
     produce([event(n, **bad.get(n, {})) for n in range(200)])
     worker().wait_ready()
     wait_until(lambda: stored(migrated_url) >= 200, 30)
