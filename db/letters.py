@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.batch import empty_drops
 from db.errors import RowError, classify
 from db.rows import STATEMENT_BYTES, insert_rows
+from db.sales import NO_PARTITION, add_sales
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from models.chunk import Chunk
@@ -156,6 +157,7 @@ class DeadLetters:
             accepted = [row.id for row in letters if row.id not in again]
             if accepted:
                 insert_rows(connection, [chunk], STATEMENT_BYTES)
+                add_sales(connection, [chunk], NO_PARTITION)
                 self._mark(connection, accepted)
                 # No event is new and no letter either: only rows are, and the ledger says so.
                 batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)

@@ -103,5 +103,36 @@ batches = Table(
     **_UTF8,
 )
 
+#: Shards are added up by the views: two writers never wait for each other's sums (`db.sales`).
+_KEY_TEXT = VARCHAR(50, charset="utf8mb4", collation="utf8mb4_bin")
+#: Events by step of the funnel and what purchases brought, by the minute of the event.
+sales_by_minute = Table(
+    "sales_by_minute",
+    metadata,
+    Column("minute", DATETIME, primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("views", BigInteger, nullable=False),
+    Column("carts", BigInteger, nullable=False),
+    Column("purchases", BigInteger, nullable=False),
+    Column("others", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    **_UTF8,
+)
+
+#: What purchases brought, by the hour of the event, product and category.
+sales_by_product = Table(
+    "sales_by_product",
+    metadata,
+    Column("hour", DATETIME, primary_key=True),
+    Column("product_id", _KEY_TEXT, primary_key=True),
+    Column("category", _KEY_TEXT, primary_key=True),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("orders", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    **_UTF8,
+)
+
 #: Columns of a stored row, in the order in which the models make it.
 ROW_COLUMNS = tuple(EnrichedEvent._options.fields)

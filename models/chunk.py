@@ -17,6 +17,7 @@ import msgspec
 
 from models.enrich import Reason, Rejection, refine
 from models.event import EnrichedEvent
+from models.sales import Sales
 
 _REVENUE = list(EnrichedEvent._options.fields).index("revenue")
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +64,7 @@ class Chunk:
     rows: bytes
     valid: int
     revenue: float
+    sales: Sales
     notes: Counter[int]
     dead: tuple[DeadLetter, ...]
 
@@ -92,6 +94,7 @@ class Chunk:
             rows=_encode(rows)[1:-1],
             valid=len(rows),
             revenue=sum(map(itemgetter(_REVENUE), rows)),
+            sales=Sales.of(rows),
             notes=Counter(notes),
             dead=tuple(dead),
         )
@@ -125,6 +128,7 @@ class Chunk:
             rows=b"",
             valid=0,
             revenue=0.0,
+            sales=Sales(),
             notes=Counter(),
             dead=(letter,),
         )

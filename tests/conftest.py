@@ -79,7 +79,13 @@ def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
     """Statements that make what ``migrate`` makes: copying is faster than migrating each time."""
     result = migrate_cli(mariadb.create_database("migrated"))
     assert result.returncode == 0, result.stdout + result.stderr
-    tables = [str(name) for (name,) in mariadb.execute("SHOW TABLES FROM migrated")]
+    kinds = {str(name): kind for name, kind in mariadb.execute("SHOW FULL TABLES FROM migrated")}
+    tables = [name for name, kind in kinds.items() if kind == "BASE TABLE"]
+    views = [
+        str(mariadb.execute(f"SHOW CREATE VIEW migrated.`{name}`")[0][1])
+        for name, kind in kinds.items()
+        if kind == "VIEW"
+    ]
     return [
         statement
         for table in tables
@@ -87,7 +93,7 @@ def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
             f"CREATE TABLE `{{0}}`.`{table}` LIKE migrated.`{table}`",
             f"INSERT INTO `{{0}}`.`{table}` SELECT * FROM migrated.`{table}`",
         )
-    ]
+    ] + [view.replace("`migrated`", "`{0}`") for view in views]
 
 
 @pytest.fixture
@@ -177,3 +183,32 @@ def worker(
     yield start
     for running in started:
         running.kill()
+
+
+@pytest.fixture
+def faust(broker: Broker, migrated_url: str, topic: str) -> Callable[..., str]:
+    """Runs a command of the app on this test's database and topic; returns what it printed.
+
+    It must end with ``status``, and without a traceback.
+    """
+
+    def run(*arguments: object, status: int = 0, **settings: object) -> str:
+        defaults: dict[str, object] = {
+            "KAFKA_URL": broker.url,
+            "DATABASE_URL": migrated_url,
+            "TOPIC": topic,
+            "CONSUMER_GROUP": f"group-{topic}",
+        }
+        done = subprocess.run(
+            [*FAUST, *map(str, arguments)],
+            cwd=ROOT,
+            env=environment(**{**defaults, **settings}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    return run
