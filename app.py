@@ -82,13 +82,14 @@ app = App(
     stream_wait_empty=False,
     broker_session_timeout=settings.session_timeout,
     broker_heartbeat_interval=settings.session_timeout / 3,
-    # aiokafka throws out a consumer that is idle for this long (s), for good; see docs.
-    broker_max_poll_interval=1e6,
     # Positions come from the database alone; a fetch out of range is ours to judge.
     consumer_auto_offset_reset="none",
     # Added partitions are noticed this soon; so is a topic that was deleted.
     consumer_metadata_max_age_ms=30_000,
 )
+# aiokafka throws out a consumer that reads nothing for this long (s), for good. Set here, a
+# variable of Faust's cannot undo it.
+app.conf.broker_max_poll_interval = 1e6
 
 
 async def resolve(log_bounds: Mapping[int, Bounds]) -> Mapping[int, Position]:

@@ -10,7 +10,6 @@ Rules:
 - a stored offset beyond the log's end means another log: never skipped, the worker stops.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from mode.utils.logging import get_logger
 import metrics
 from db.errors import FatalError
 from db.offsets import OffsetStore
+from db.threads import in_thread
 
 log = get_logger(__name__)
 
@@ -57,13 +57,13 @@ class Positions:
         Raises:
             TransientError, FatalError: see ``db.errors``.
         """
-        if await asyncio.to_thread(self._store.read, self._topic):
+        if await in_thread(self._store.read, self._topic):
             return
         starts = {
             partition: bounds.beginning if self._from_beginning else bounds.end
             for partition, bounds in log_bounds.items()
         }
-        await asyncio.to_thread(self._store.begin, self._topic, starts)
+        await in_thread(self._store.begin, self._topic, starts)
 
     async def resolve(self, log_bounds: Mapping[int, Bounds]) -> dict[int, Position]:
         """Positions of the assigned partitions, whose bounds are given.
@@ -72,14 +72,14 @@ class Positions:
             TransientError: the database is away; ask again.
             FatalError: the log is not the one the stored offsets are of.
         """
-        stored = await asyncio.to_thread(self._store.read, self._topic)
+        stored = await in_thread(self._store.read, self._topic)
         added = {
             partition: bounds.beginning
             for partition, bounds in log_bounds.items()
             if partition not in stored
         }
         if added:
-            stored = await asyncio.to_thread(self._store.begin, self._topic, added)
+            stored = await in_thread(self._store.begin, self._topic, added)
         return {
             partition: self._position(partition, stored[partition], bounds)
             for partition, bounds in log_bounds.items()

@@ -9,7 +9,6 @@ Invariants:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import count
 from time import monotonic
@@ -24,6 +23,7 @@ from db.batch import Batch
 from db.buffer import Buffer
 from db.ending import end_worker
 from db.errors import FatalError, RowError, TransientError
+from db.threads import in_thread
 from db.writer import Writer
 from models.chunk import Chunk
 
@@ -70,7 +70,6 @@ class Flusher(Service):
         self._stop_timeout = stop_timeout
         self._listeners = listeners
         self._numbers = count(1)
-        self._threads = ThreadPoolExecutor(1, "flush")
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -149,9 +148,6 @@ class Flusher(Service):
 
     async def on_stop(self) -> None:
         await self.let_go()
-        # A write that hangs on a server that answers no more would hold up the exit.
-        self._writer.abort()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> None:
         number = next(self._numbers)
@@ -181,16 +177,13 @@ class Flusher(Service):
         await self._store(opened, right)
 
     async def _write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch | None:
-        loop = asyncio.get_running_loop()
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             wait=_BACKOFF,
             before_sleep=self._before_retry,
         ):
             with attempt:
-                batch = await loop.run_in_executor(
-                    self._threads, self._writer.write, number, opened, chunks
-                )
+                batch = await in_thread(self._writer.write, number, opened, chunks)
         if self.trouble:
             log.info("The database is back.")
         self.trouble = None

@@ -6,17 +6,14 @@ it), and moves them in the same transaction. So a write may be repeated any numb
 any number of workers, and in any order of arrival; whoever comes second adds only what is new.
 A write that would leave a hole behind the stored offset is refused.
 
-Blocking: call it off the event loop, one write at a time.
+Blocking: call it off the event loop.
 """
 
 import math
-import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -45,7 +42,6 @@ class Writer:
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
         self._statement_bytes = 0
-        self._connection: Any = None
 
     def write(self, number: int, opened: datetime, chunks: Sequence[Chunk]) -> Batch | None:
         """Store what is new of the chunks; each partition's chunks in the order of offsets.
@@ -64,7 +60,7 @@ class Writer:
         """
         started = perf_counter()
         try:
-            with self._engine.begin() as connection, self._abortable(connection):
+            with self._engine.begin() as connection:
                 fresh = self._fresh(connection, chunks)
                 if not fresh:
                     return self._from_ledger(connection, number, chunks)
@@ -79,13 +75,6 @@ class Writer:
                 return batch
         except (SQLAlchemyError, OSError) as error:
             raise classify(error) from error
-
-    def abort(self) -> None:
-        """Cut the connection of a write that is under way, from another thread."""
-        connection = self._connection
-        if connection is not None:
-            with suppress(OSError, AttributeError):
-                connection._sock.shutdown(socket.SHUT_RDWR)
 
     def _fresh(self, connection: Connection, chunks: Sequence[Chunk]) -> list[Chunk]:
         wanted = _ends(chunks)
@@ -108,14 +97,6 @@ class Writer:
                 fresh.append(chunk.since(done))
                 stored[key] = chunk.end
         return fresh
-
-    @contextmanager
-    def _abortable(self, connection: Connection) -> Iterator[None]:
-        self._connection = connection.connection.dbapi_connection
-        try:
-            yield
-        finally:
-            self._connection = None
 
     def _limit(self, connection: Connection) -> int:
         if not self._statement_bytes:

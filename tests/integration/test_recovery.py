@@ -1,6 +1,5 @@
 """What an operator meets: topics that change, backups, rows only the database refuses."""
 
-import subprocess
 import time
 
 import pytest
@@ -8,11 +7,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from sqlalchemy import create_engine, text
 
-from local import ROOT
 from local.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
 from tests.integration.test_pipeline import event, stored
-from tests.support import FAUST, dead_letters, environment, rows, stored_offsets, wait_until
+from tests.support import dead_letters, rows, stored_offsets, wait_until
 from tests.traffic import Traffic, audit
 
 
@@ -21,32 +19,6 @@ def apache(broker):
     if not broker.has_admin:
         pytest.skip("the embedded broker cannot delete, truncate or extend topics")
     return broker
-
-
-@pytest.fixture
-def faust(broker, migrated_url, topic):
-    """Runs a command of the app; returns what it printed."""
-
-    def run(*arguments, status=0):
-        settings = environment(
-            KAFKA_URL=broker.url,
-            DATABASE_URL=migrated_url,
-            TOPIC=topic,
-            CONSUMER_GROUP=f"group-{topic}",
-        )
-        done = subprocess.run(
-            [*FAUST, *map(str, arguments)],
-            cwd=ROOT,
-            env=settings,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + done.stderr
-
-    return run
 
 
 def offsets_of(url):

@@ -42,9 +42,6 @@ class FakeWriter:
         self.stored: list[int] = []
         self.condemned: dict[int, str] = {}
 
-    def abort(self) -> None:
-        """Nothing hangs here."""
-
     def write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch:
         self.tries.append(number)
         self.fault(number, chunks)

@@ -1,0 +1,107 @@
+"""Long outages change nothing but the lag: memory is bounded, the worker stays in its group."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_pipeline import event
+from tests.support import rows, stored_offsets, wait_until
+from tests.traffic import Traffic, audit
+
+
+@pytest.fixture
+def restartable(broker):
+    if not broker.can_restart:
+        pytest.skip("the embedded broker forgets what it had when it is restarted")
+    return broker
+
+
+def resident(running):
+    """Resident memory of a worker in MB."""
+    status = Path(f"/proc/{running.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
+    worker, broker, topic, migrated_url, mariadb
+):
+    # Kafka's idle limit, 1000 s unless set, is a second here; ours is far above any outage.
+    running = worker(FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1).wait_ready()
+    flow = Traffic(broker, topic, rate=8000, count=160_000)
+    time.sleep(1)
+    mariadb.kill()
+    try:
+        time.sleep(15)
+        health, ready = running.request("/health/"), running.get("/ready/")
+        assert health[0] == 200
+        assert "the database is away" in ready["reason"]
+        buffered = running.get("/batches/")["buffered"]
+        assert 50_000 < buffered <= 60_000, "bounded by BUFFER_MAX_ROWS"
+        assert resident(running) < 250
+    finally:
+        mariadb.start()
+    flow.finish()
+    audit(migrated_url, flow.sent, timeout=90)
+    assert running.exit_code is None
+    assert resident(running) < 250
+
+
+def test_an_idle_worker_stays_in_its_group(worker, produce, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    time.sleep(10)  # more than two sessions
+    assert running.is_ready()
+    produce([event(n) for n in range(10)])
+    wait_until(lambda: len(rows(migrated_url)) == 10, 10)
+
+
+def test_the_broker_is_gone_for_a_while(worker, restartable, topic, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    flow = Traffic(restartable, topic, rate=500, count=10_000)
+    time.sleep(2)
+    restartable.kill()
+    try:
+        time.sleep(12)  # past its session
+        assert running.request("/health/")[0] == 200
+    finally:
+        restartable.start()
+    flow.finish()
+    audit(migrated_url, flow.sent, timeout=90)
+    assert running.exit_code is None
+    wait_until(running.is_ready, 30)
+
+
+def test_a_worker_woken_after_its_partitions_were_taken_over_adds_nothing_twice(
+    worker, produce, broker, topic, migrated_url
+):
+    zombie = worker(FLUSH_INTERVAL=3600).wait_ready()
+    time.sleep(1.5)
+    produce([event(n) for n in range(2000)])
+    wait_until(lambda: zombie.get("/batches/")["buffered"] == 2000, 20, "a full buffer")
+    zombie.pause()
+    heir = worker(FLUSH_INTERVAL=0.5)
+    wait_until(lambda: len(rows(migrated_url)) == 2000, 40, "all read by the other")
+    produce([event(n) for n in range(2000, 2500)])
+    zombie.resume()
+    wait_until(lambda: len(rows(migrated_url)) >= 2500 or not heir.is_ready(), 30)
+    time.sleep(2)
+    assert zombie.terminate() == 0, "its last write too"
+    wait_until(lambda: sum(stored_offsets(migrated_url).values()) == 2500, 30)
+    assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(
+        f"e{n}" for n in range(2500)
+    )
+
+
+def test_a_worker_killed_before_its_first_write_misses_nothing_since_its_start(
+    worker, produce, migrated_url
+):
+    produce([event(n) for n in range(10)])
+    first = worker(STARTING_OFFSETS="latest", FLUSH_INTERVAL=3600).wait_ready()
+    produce([event(n) for n in range(10, 30)])
+    first.kill()
+    produce([event(n) for n in range(30, 50)])
+    worker(STARTING_OFFSETS="latest").wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) == 40, 20)
+    assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(
+        f"e{n}" for n in range(10, 50)
+    )
