@@ -22,6 +22,7 @@ from db.batch import Batch, empty_drops
 from db.errors import HoleError, classify
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
+from db.sales import add_sales
 from db.tables import batches, dead_letters
 from models.chunk import Chunk, DeadLetter
 from models.notes import tally
@@ -67,6 +68,7 @@ class Writer:
                 insert_rows(connection, fresh, self._limit(connection))
                 self._insert_dead_letters(connection, fresh)
                 ends = _ends(fresh)
+                add_sales(connection, fresh, shard=min(partition for _, partition in ends))
                 for topic in {topic for topic, _ in ends}:
                     self._offsets.advance(connection, topic, _of_topic(ends, topic))
                 batch = summary(number, opened, fresh, perf_counter() - started)
