@@ -26,6 +26,7 @@ from agents.positions import Bounds, Position, Positions
 from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
+from credentials import credentials
 from db.batch import Batch
 from db.ending import end_worker
 from db.engine import connect
@@ -42,7 +43,7 @@ from web.progress import Progress
 log = get_logger(__name__)
 settings = config.load()
 
-engine = connect(settings.database)
+engine = connect(settings.database, settings.database_tls)
 store = OffsetStore(engine, settings.consumer_group)
 positions = Positions(
     store,
@@ -68,8 +69,10 @@ class App(faust.App):
 app = App(
     settings.consumer_group,
     broker=settings.brokers,
+    broker_credentials=credentials(settings),
     store="memory://",
     datadir=Path(tempfile.gettempdir()) / f"flash-sale-etl-{os.getuid()}",
+    web_bind=settings.web_bind,
     web_port=settings.port,
     web_router_enabled=False,
     web_tables_enabled=False,

@@ -1,15 +1,23 @@
 """Settings: read from the environment, checked once, said in one sentence when wrong."""
 
+import os
+import ssl
 import sys
+from functools import cached_property
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic import model_validator as validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
+
+import tls
+import urls
 
 EXIT_WRONG_SETTING = 2
+
+#: Where the database's URL is looked for: our name for it, then those of Heroku's add-ons.
+DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
 
 
 class Settings(BaseSettings):
@@ -26,10 +34,33 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    kafka_url: str = Field(description="Brokers: `kafka://host:9092,host2:9092`.")
+    kafka_url: str = Field(
+        description="Brokers: `kafka://host:9092,host2:9092`, or `kafka+ssl://…` for TLS."
+    )
+    kafka_trusted_cert: str = Field(
+        "", repr=False, description="Authority that signs the brokers' certificates, PEM text."
+    )
+    kafka_client_cert: str = Field("", repr=False, description="Client certificate, PEM text.")
+    kafka_client_cert_key: SecretStr | None = Field(
+        None, description="Private key of the client certificate, PEM text."
+    )
+    kafka_verify_hostname: bool = Field(
+        True, description="Whether a broker's certificate must be made out to its host name."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`, in TLS."
+    )
+    kafka_username: str = Field("", description="User name of that login.")
+    kafka_password: SecretStr | None = Field(None, description="Password of that login.")
+    kafka_prefix: str = Field(
+        "", description="Put before topic and group, unless they begin with it."
+    )
     database_url: SecretStr = Field(
-        validation_alias=AliasChoices("DATABASE_URL"),
+        validation_alias=AliasChoices(*DATABASE_VARIABLES),
         description="MySQL or MariaDB: `mysql://user:password@host:3306/database`.",
+    )
+    database_ca: str = Field(
+        "", repr=False, description="Authority that signs the database's certificate, PEM text."
     )
     topic: str = Field("flash_sale_events", min_length=1, max_length=249, description="Topic read.")
     consumer_group: str = Field(
@@ -75,25 +106,83 @@ class Settings(BaseSettings):
         0.0, ge=0, description="Seconds after which it reads on by itself; 0 for never."
     )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
+    web_bind: str = Field(
+        "0.0.0.0",  # noqa: S104 - a platform's router and probes come from outside
+        description="Address the web pages are served on.",
+    )
+    web_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret that every page but `/health/` asks for; see docs/web.md.",
+    )
 
     @field_validator("kafka_url")
     @classmethod
     def _brokers(cls, value: str) -> str:
-        if not broker_urls(value):
-            raise ValueError("must be kafka://host:port, several separated by commas")
+        urls.brokers(value)
         return value
 
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        try:
-            url = make_url(value.get_secret_value())
-        except (ArgumentError, ValueError):
-            url = URL.create("")
-        # The password stays out of the message: a URL is never quoted back.
-        if url.drivername not in {"mysql", "mysql+pymysql"} or not url.host or not url.database:
-            raise ValueError("must be mysql://user:password@host:3306/database")
+        urls.database(value.get_secret_value())
         return value
+
+    @field_validator("kafka_trusted_cert", "kafka_client_cert", "database_ca")
+    @classmethod
+    def _certificates(cls, value: str) -> str:
+        # Where a variable holds one line only, its line ends are written as \n.
+        text = value.replace("\\n", "\n")
+        if text:
+            tls.certificates(text)
+        return text
+
+    @validator(mode="after")
+    def _client_certificate_has_its_key(self) -> "Settings":
+        if bool(self.kafka_client_cert) != bool(self.kafka_client_cert_key):
+            raise ValueError(
+                "KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY go together: set both, or none"
+            )
+        if self.kafka_client_cert:
+            try:
+                tls.check_key(self._client_key, self.kafka_client_cert)
+            except ValueError as error:
+                raise ValueError(f"KAFKA_CLIENT_CERT_KEY is wrong: {error}") from None
+        return self
+
+    @validator(mode="after")
+    def _login_is_whole(self) -> "Settings":
+        login = self.kafka_sasl_mechanism, self.kafka_username, self.kafka_password
+        if any(login) and not all(login):
+            raise ValueError(
+                "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together: set all "
+                "three, or none"
+            )
+        return self
+
+    @validator(mode="after")
+    def _secrets_go_in_tls(self) -> "Settings":
+        for name in ("kafka_trusted_cert", "kafka_client_cert", "kafka_sasl_mechanism"):
+            if getattr(self, name) and self.kafka_tls is None:
+                raise ValueError(
+                    f"{name.upper()} is set, but KAFKA_URL asks for no TLS: begin it with "
+                    f"kafka+ssl://"
+                )
+        return self
+
+    @validator(mode="after")
+    def _database_options_work(self) -> "Settings":
+        try:
+            _ = self.database_tls
+        except ValueError as error:
+            raise ValueError(f"DATABASE_URL is wrong: {error}") from None
+        return self
+
+    @validator(mode="after")
+    def _prefixed(self) -> "Settings":
+        self.topic = self._with_prefix(self.topic)
+        self.consumer_group = self._with_prefix(self.consumer_group)
+        return self
 
     @validator(mode="after")
     def _buffer_holds_a_flush(self) -> "Settings":
@@ -105,27 +194,45 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def broker_addresses(self) -> list[str]:
+        """Addresses of the brokers, ``host:port`` each."""
+        return list(urls.brokers(self.kafka_url).addresses)
+
+    @property
     def brokers(self) -> list[str]:
-        """Broker addresses as Faust wants them, ``kafka://host:port`` each."""
-        return broker_urls(self.kafka_url)
+        """Addresses as Faust wants them, ``kafka://host:port`` each, in TLS or not."""
+        return [f"kafka://{address}" for address in self.broker_addresses]
+
+    @cached_property
+    def kafka_tls(self) -> ssl.SSLContext | None:
+        """The TLS context for Kafka, or None for a plain connection."""
+        if not urls.brokers(self.kafka_url).tls:
+            return None
+        return tls.client_context(
+            trusted=self.kafka_trusted_cert,
+            verify_hostname=self.kafka_verify_hostname,
+            certificate=self.kafka_client_cert,
+            key=self._client_key,
+        )
 
     @property
     def database(self) -> URL:
         """The database as SQLAlchemy wants it; its ``str()`` masks the password."""
-        return make_url(self.database_url.get_secret_value()).set(drivername="mysql+pymysql")
+        return urls.without_options(urls.database(self.database_url.get_secret_value()))
 
+    @cached_property
+    def database_tls(self) -> ssl.SSLContext | None:
+        """The TLS context for the database, or None where TLS is only taken if offered."""
+        url = urls.database(self.database_url.get_secret_value())
+        return urls.database_tls(url, self.database_ca)
 
-def broker_urls(value: str) -> list[str]:
-    """Split ``kafka://a:1,b:2`` or ``kafka://a:1,kafka://b:2``; empty when a part is wrong."""
-    hosts = [part.strip().removeprefix("kafka://") for part in value.split(",") if part.strip()]
-    if not value.strip().startswith("kafka://") or any(not _is_address(host) for host in hosts):
-        return []
-    return [f"kafka://{host}" for host in hosts]
+    @property
+    def _client_key(self) -> str:
+        key = self.kafka_client_cert_key
+        return key.get_secret_value().replace("\\n", "\n") if key else ""
 
-
-def _is_address(host: str) -> bool:
-    name, _, port = host.rpartition(":")
-    return bool(name) and "/" not in host and "@" not in host and port.isdecimal()
+    def _with_prefix(self, name: str) -> str:
+        return name if name.startswith(self.kafka_prefix) else f"{self.kafka_prefix}{name}"
 
 
 def load() -> Settings:
@@ -145,6 +252,8 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
     variable = str(location[0]).upper()
     if reason == "Field required":
         return f"{variable} is not set: set it in the environment ({_description(variable)})"
+    if variable == DATABASE_VARIABLES[0]:
+        variable = next(filter(os.environ.get, DATABASE_VARIABLES), variable)
     return f"{variable} is wrong: {reason[:1].lower()}{reason[1:]}."
 
 

@@ -11,7 +11,9 @@ from sqlalchemy import Engine
 
 from agents.fetches import log_bounds
 from agents.positions import Bounds, Positions
+from checks.link import reach
 from config import Settings
+from credentials import client_options
 from db.errors import FatalError, TransientError
 from db.schema import check
 
@@ -48,9 +50,12 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    brokers = [url.removeprefix("kafka://") for url in settings.brokers]
+    await reach(settings)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers, group_id=None, request_timeout_ms=PATIENCE * 1000
+        bootstrap_servers=settings.broker_addresses,
+        group_id=None,
+        request_timeout_ms=PATIENCE * 1000,
+        **client_options(settings),
     )
     try:
         await _in_time(consumer.start())
@@ -58,8 +63,8 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
     except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
         raise FatalError(
-            f"Kafka at {', '.join(brokers)} does not answer: start it, or change KAFKA_URL "
-            f"({type(error).__name__})."
+            f"Kafka at {', '.join(settings.broker_addresses)} does not answer: start it, or change "
+            f"KAFKA_URL ({type(error).__name__})."
         ) from error
     finally:
         await consumer.stop()
@@ -69,6 +74,11 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
     for _ in range(10):
         await consumer._client.force_metadata_update()
+        if topic in consumer._client.cluster.unauthorized_topics:
+            raise FatalError(
+                f"Kafka does not let this account see the topic {topic!r}: grant it DESCRIBE and "
+                f"READ, or change TOPIC, KAFKA_USERNAME or KAFKA_CLIENT_CERT."
+            )
         numbers = consumer.partitions_for_topic(topic)
         if numbers is None:
             # A broker that makes topics on first use needs to be asked for this one.

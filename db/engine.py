@@ -1,5 +1,6 @@
 """Connections: every session speaks UTC and utf8mb4 and refuses what does not fit."""
 
+import ssl
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -20,11 +21,12 @@ _SESSION = (
 )
 
 
-def connect(url: URL, pool_size: int = 3) -> Engine:
+def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = 3) -> Engine:
     """Build the engine; nothing is connected yet.
 
     Args:
         url: ``mysql+pymysql://…``.
+        tls: what to connect with; None for TLS without verification, where the server offers it.
         pool_size: connections kept open at most.
     """
     engine = create_engine(
@@ -36,6 +38,7 @@ def connect(url: URL, pool_size: int = 3) -> Engine:
         hide_parameters=True,
         connect_args={
             "charset": "utf8mb4",
+            "ssl": tls,
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": IO_TIMEOUT,
             "write_timeout": IO_TIMEOUT,

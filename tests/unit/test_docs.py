@@ -13,5 +13,5 @@ README = Path(__file__).parents[2].joinpath("README.md").read_text()
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_in_the_readme_with_default_and_meaning(name):
     field = Settings.model_fields[name]
-    default = "" if field.default is PydanticUndefined else f"`{field.default}` "
+    default = "" if field.default in (PydanticUndefined, None, "") else f"`{field.default}` "
     assert f"| `{name.upper()}` | {default}| {field.description} |" in README

@@ -1,0 +1,84 @@
+"""Apache Kafka with a listener for each way of securing it, and an authorizer."""
+
+from pathlib import Path
+
+from confluent_kafka.admin import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from local.broker import ApacheKafka
+from local.processes import free_port
+from tests.certificates import Authority
+
+USER = "shop"
+#: Looked for in logs, so it is no word that may be there anyway.
+PASSWORD = "kafka-s3cret-of-the-tests"
+
+
+class SecureKafka(ApacheKafka):
+    """Its plain listener is for administration; ``port_of`` names the others.
+
+    CLIENTS wants client certificates, LOGIN a SASL login in TLS, EXPIRED and ELSEWHERE have a
+    certificate that is not valid any more, or is made out to another address.
+    """
+
+    LISTENERS = ("CLIENTS", "LOGIN", "EXPIRED", "ELSEWHERE")
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        super().__init__(folder)
+        self._authority = authority
+        self.port_of = {name: free_port() for name in self.LISTENERS}
+
+    def tls_url(self, listener: str) -> str:
+        """A listener's address as ``KAFKA_URL`` has it."""
+        return f"kafka+ssl://127.0.0.1:{self.port_of[listener]}"
+
+    def add_scram_user(self, mechanism: str) -> None:
+        """Give the user a password under SCRAM."""
+        kind = getattr(ScramMechanism, mechanism.replace("-", "_"))
+        info = ScramCredentialInfo(kind, 4096)
+        change = UserScramCredentialUpsertion(USER, info, PASSWORD.encode())
+        admin = self._admin()
+        for future in admin.alter_user_scram_credentials([change]).values():
+            future.result(20)
+
+    def _settings(self) -> str:
+        keys = {
+            "CLIENTS": self._authority.issue("kafka"),
+            "LOGIN": self._authority.issue("kafka"),
+            "EXPIRED": self._authority.issue("kafka", days=-1),
+            "ELSEWHERE": self._authority.issue("kafka", "192.0.2.1"),
+        }
+        trusted = self.folder / "trusted.pem"
+        trusted.write_text(self._authority.pem)
+        plain = super()._settings()
+        listeners = next(line for line in plain.splitlines() if line.startswith("listeners="))
+        mine = ",".join(f"{name}://127.0.0.1:{port}" for name, port in self.port_of.items())
+        lines = [
+            f"{listeners},{mine}",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:SSL,"
+            "LOGIN:SASL_SSL,EXPIRED:SSL,ELSEWHERE:SSL",
+            "inter.broker.listener.name=PLAINTEXT",
+            "ssl.truststore.type=PEM",
+            f"ssl.truststore.location={trusted}",
+            "ssl.keystore.type=PEM",
+            "listener.name.clients.ssl.client.auth=required",
+            "listener.name.login.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.login.plain.sasl.jaas.config="
+            "org.apache.kafka.common.security.plain.PlainLoginModule required "
+            f'user_{USER}="{PASSWORD}";',
+            *(
+                f"listener.name.login.scram-sha-{bits}.sasl.jaas.config="
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                for bits in (256, 512)
+            ),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found=true",
+            "super.users=User:ANONYMOUS",
+        ]
+        for name, pair in keys.items():
+            file = self.folder / f"{name}.pem"
+            lines.append(f"listener.name.{name.lower()}.ssl.keystore.location={pair.write(file)}")
+        return plain + "\n".join([*lines, ""])

@@ -1,0 +1,109 @@
+"""TLS contexts from PEM text, and what a failed handshake means, in words."""
+
+import ssl
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+#: OpenSSL's X509_V_ERR codes that are not about who signed.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_WRONG_NAME = {62, 64}
+
+
+def certificates(pem: str) -> list[x509.Certificate]:
+    """The certificates in a PEM text.
+
+    Raises:
+        ValueError: there is none; the text says what it must be, and quotes nothing.
+    """
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        raise ValueError("must be PEM text, -----BEGIN CERTIFICATE----- and so on") from None
+
+
+def check_key(key: str, certificate: str) -> None:
+    """See that a private key opens without a password and belongs to the certificate.
+
+    Raises:
+        ValueError: it does not; the text says why, and quotes nothing.
+    """
+    try:
+        public = load_pem_private_key(key.encode(), password=None).public_key()
+    except TypeError:
+        raise ValueError("must not be encrypted with a password") from None
+    except Exception:
+        # The library's own words may quote what it was given.
+        raise ValueError("must be PEM text, -----BEGIN PRIVATE KEY----- and so on") from None
+    if public != certificates(certificate)[0].public_key():
+        raise ValueError("is not the key of the certificate")
+
+
+def client_context(
+    *,
+    trusted: str = "",
+    verify: bool = True,
+    verify_hostname: bool = True,
+    certificate: str = "",
+    key: str = "",
+) -> ssl.SSLContext:
+    """A context to connect with.
+
+    Args:
+        trusted: PEM text of the authorities trusted; empty for the system's.
+        verify: whether the server's certificate is checked at all.
+        verify_hostname: whether it must be made out to the host connected to.
+        certificate: PEM text of our own certificate and its chain; empty for none.
+        key: PEM text of its private key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = verify and verify_hostname
+    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
+    if trusted:
+        context.load_verify_locations(cadata=trusted)
+    elif verify:
+        context.load_default_certs()
+    if certificate:
+        _load_chain(context, f"{key.strip()}\n{certificate}")
+    return context
+
+
+def expiry(certificate: str) -> datetime:
+    """Until when a PEM text's first certificate is valid, UTC."""
+    return certificates(certificate)[0].not_valid_after_utc
+
+
+def is_expired(certificate: str) -> bool:
+    """Whether a PEM text's first certificate is not valid any more."""
+    return expiry(certificate) <= datetime.now(UTC)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What is wrong with the server's certificate, as in "it …"; None for another error."""
+    found = _cause(error)
+    if not isinstance(found, ssl.SSLCertVerificationError):
+        return None
+    if found.verify_code == _EXPIRED:
+        return "has expired"
+    if found.verify_code == _NOT_YET_VALID:
+        return "is not valid yet"
+    return "is made out to another host" if found.verify_code in _WRONG_NAME else "is not trusted"
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    """The TLS error an error comes from, if any."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return error
+
+
+def _load_chain(context: ssl.SSLContext, chain: str) -> None:
+    # OpenSSL reads a chain from a file only: private, and gone before we return.
+    with tempfile.TemporaryDirectory(prefix="tls-") as folder:
+        file = Path(folder, "chain.pem")
+        file.touch(mode=0o600)
+        file.write_text(chain)
+        context.load_cert_chain(file)
