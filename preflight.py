@@ -14,7 +14,7 @@ from agents.positions import Bounds, Positions
 from checks.link import reach
 from config import Settings
 from credentials import client_options
-from db.errors import FatalError, TransientError
+from db.errors import FatalError, TransientError, UntrustedError
 from db.schema import check
 
 _T = TypeVar("_T")
@@ -36,6 +36,8 @@ async def prepare(settings: Settings, engine: Engine, positions: Positions) -> N
     try:
         await asyncio.to_thread(check, engine)
         await positions.begin(await topic_bounds(settings))
+    except UntrustedError as error:
+        raise FatalError(str(error)) from error
     except TransientError as error:
         raise FatalError(
             f"The database at {settings.database.host}:{settings.database.port or 3306} does not "

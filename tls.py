@@ -8,9 +8,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-#: OpenSSL's X509_V_ERR codes that are not about who signed.
-_NOT_YET_VALID, _EXPIRED = 9, 10
-_WRONG_NAME = {62, 64}
+#: What may be wrong with a server's certificate.
+EXPIRED = "has expired"
+NOT_YET_VALID = "is not valid yet"
+OTHER_HOST = "is made out to another host"
+NOT_TRUSTED = "is not trusted"
+
+#: OpenSSL's codes (X509_V_ERR) for all but the last.
+_REFUSALS = {9: NOT_YET_VALID, 10: EXPIRED, 62: OTHER_HOST, 64: OTHER_HOST}
 
 
 def certificates(pem: str) -> list[x509.Certificate]:
@@ -82,15 +87,11 @@ def is_expired(certificate: str) -> bool:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What is wrong with the server's certificate, as in "it …"; None for another error."""
+    """What is wrong with the server's certificate, one of the above; None for another error."""
     found = _cause(error)
     if not isinstance(found, ssl.SSLCertVerificationError):
         return None
-    if found.verify_code == _EXPIRED:
-        return "has expired"
-    if found.verify_code == _NOT_YET_VALID:
-        return "is not valid yet"
-    return "is made out to another host" if found.verify_code in _WRONG_NAME else "is not trusted"
+    return _REFUSALS.get(found.verify_code, NOT_TRUSTED)
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

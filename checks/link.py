@@ -123,12 +123,12 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
 
 def _tls_trouble(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
     what = refusal = tls.refusal(error) if error else None
-    if refusal == "is not trusted":
+    if refusal == tls.NOT_TRUSTED:
         if settings.kafka_trusted_cert:
             what = "is not signed by the authority in KAFKA_TRUSTED_CERT: change that"
         else:
             what = "is signed by no authority known here: set KAFKA_TRUSTED_CERT to its authority"
-    elif refusal == "is made out to another host":
+    elif refusal == tls.OTHER_HOST:
         what = (
             "is made out to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false "
             "and let KAFKA_TRUSTED_CERT alone vouch for it"

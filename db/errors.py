@@ -8,9 +8,15 @@ can be mended, a lost event cannot. Codes: MySQL 8.4 and MariaDB 11 server error
 from pymysql.err import MySQLError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+import tls
+
 
 class TransientError(Exception):
     """The database is away or busy: the same write may succeed later."""
+
+
+class UntrustedError(TransientError):
+    """TLS does not come about as the settings ask; the text says what to change."""
 
 
 class RowError(Exception):
@@ -54,6 +60,15 @@ _FATAL = {
     1698: "the login is refused: check the user and password in DATABASE_URL",
 }
 
+#: The client's own code for TLS that was asked for and is not offered.
+_NO_TLS = 2026
+_UNTRUSTED = {
+    tls.EXPIRED: "renew it there",
+    tls.NOT_YET_VALID: "look at the clocks here and there",
+    tls.OTHER_HOST: "change the host in DATABASE_URL, or add the option ssl_verify_identity=false",
+    tls.NOT_TRUSTED: "put the authority that signed it into DATABASE_CA, or the option ssl_ca",
+}
+
 
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     """Turn a driver's error into one of this module's, never quoting values or passwords."""
@@ -65,4 +80,11 @@ def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
         return RowError(message)
     if code in _FATAL:
         return FatalError(f"MySQL error {code}: {_FATAL[code]}.")
+    if code == _NO_TLS:
+        return UntrustedError(
+            "The database offers no TLS: turn it on there, or drop DATABASE_CA and the options of "
+            "DATABASE_URL that ask for it."
+        )
+    if refusal := tls.refusal(error):
+        return UntrustedError(f"The database's certificate {refusal}: {_UNTRUSTED[refusal]}.")
     return TransientError(f"MySQL error {code}: {message}" if code else message)
