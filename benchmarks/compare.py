@@ -1,0 +1,67 @@
+"""This app beside its peers: each program once a round, in an order that turns with the rounds."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import report
+from benchmarks.programs import OURS, PROGRAMS, Program
+from benchmarks.runs import Run, run
+from benchmarks.stage import Stage
+
+
+def compare(
+    stage: Stage, rounds: int, *, quick: bool, scale: float = 1.0, only: Sequence[str] = ()
+) -> tuple[str, Any]:
+    """Run every program that can be started; returns a table and the runs for JSON.
+
+    Args:
+        quick: with the programs and sizes of the short comparison.
+        scale: of the sizes, for trying out; warm-ups are not scaled.
+        only: parts of names, to leave out the others.
+    """
+    chosen, left_out = _choose(quick, only)
+    sizes = {
+        program.name: max(
+            int(scale * (program.quick if quick else program.events)), 2 * program.warm_up
+        )
+        for program in chosen
+    }
+    topics = {}
+    for size in sorted(set(sizes.values())):
+        print(f"Filling a topic with {size:,} events …", file=sys.stderr)
+        topics[size] = stage.topic(size)
+    done: list[list[Run]] = []
+    for number in range(rounds):
+        turn = number % len(chosen)
+        found = {}
+        for program in chosen[turn:] + chosen[:turn]:
+            one = run(stage, program, topics[sizes[program.name]])
+            print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
+            found[program.name] = one
+        done.append([found[program.name] for program in chosen])
+    text = report.comparison(OURS.name, done, left_out)
+    return text, [[report.as_json(one) for one in runs] for runs in done]
+
+
+def line(one: Run) -> str:
+    """A run in a line."""
+    if one.wrong:
+        return f"{one.program}: WRONG: {one.wrong}"
+    return (
+        f"{one.program}: {one.rate:,.0f} events/s, {one.micros:.1f} µs of CPU an event "
+        f"(broker {one.micros_broker:.1f}, database {one.micros_database:.1f}), "
+        f"{one.peak_memory / 1e6:.0f} MB, first row after {one.first_row:.1f} s"
+    )
+
+
+def _choose(quick: bool, only: Sequence[str]) -> tuple[list[Program], dict[str, str]]:
+    wanted = [program for program in PROGRAMS if program.quick or not quick]
+    if only:
+        wanted = [
+            program
+            for program in wanted
+            if any(part.lower() in program.name.lower() for part in only)
+        ]
+    left_out = {program.name: why for program in wanted if (why := program.missing())}
+    return [program for program in wanted if program.name not in left_out], left_out

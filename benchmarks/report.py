@@ -1,0 +1,115 @@
+"""Results as people and programs read them: a Markdown table, and JSON beside it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.runs import Run
+
+HEAD = (
+    "program",
+    "events/s",
+    "ours is … times as fast",
+    "CPU µs/event",
+    "broker µs/event",
+    "database µs/event",
+    "peak memory (MB)",
+    "first row after (s)",
+    "runs",
+    "events a run",
+)
+
+
+def comparison(ours: str, runs: Sequence[Sequence[Run]], left_out: Mapping[str, str]) -> str:
+    """Medians, with the lowest and the highest, of rounds in which each program ran once.
+
+    Args:
+        ours: the name of the program the others are held against, round by round.
+        runs: the rounds.
+        left_out: why others did not run, by name.
+    """
+    names = list(dict.fromkeys(run.program for one in runs for run in one))
+    lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
+    lines += [_program(name, ours, runs) for name in names]
+    lines += [f"\n{name} is left out: {why}." for name, why in left_out.items()]
+    return "\n".join(lines)
+
+
+def _program(name: str, ours: str, rounds: Sequence[Sequence[Run]]) -> str:
+    runs = [run for one in rounds for run in one if run.program == name]
+    good = [run for run in runs if not run.wrong]
+    wrong = next((run.wrong for run in runs if run.wrong), "")
+    label = f"{name} (WRONG {len(runs) - len(good)} of {len(runs)}: {wrong})" if wrong else name
+    if not good:
+        return _line([label, *["–"] * (len(HEAD) - 1)])
+    return _line(
+        [
+            label,
+            spread([run.rate for run in good], ",.0f"),
+            spread(ratios(name, ours, rounds), ".2f") if name != ours else "1",
+            spread([run.micros for run in good], ".1f"),
+            spread([run.micros_broker for run in good], ".1f"),
+            spread([run.micros_database for run in good], ".1f"),
+            spread([run.peak_memory / 1e6 for run in good], ".0f"),
+            spread([run.first_row for run in good], ".1f"),
+            str(len(good)),
+            f"{good[0].events:,}",
+        ]
+    )
+
+
+def ratios(name: str, ours: str, rounds: Sequence[Sequence[Run]]) -> list[float]:
+    """Our rate over that of another in each round in which both were right."""
+    found = []
+    for one in rounds:
+        rates = {run.program: run.rate for run in one if not run.wrong}
+        if rates.get(name) and rates.get(ours):
+            found.append(rates[ours] / rates[name])
+    return found
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """``median (lowest–highest)``."""
+    if not values:
+        return "–"
+    middle = format(median(values), form)
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):{form}}–{max(values):{form}})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(map(_line, [head, rule, *rows]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def save(folder: Path, name: str, text: str, machine: Mapping[str, Any], results: Any) -> Path:
+    """Write ``NAME.md`` and ``NAME.json``; returns the path of the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    found = "\n".join(f"- {key}: {value}" for key, value in machine.items())
+    path = folder / f"{name}.md"
+    path.write_text(f"# {name}, {made}\n\n{text}\n\n{found}\n")
+    content = {"made": made, "machine": dict(machine), "results": results}
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False))
+    return path
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """A run with what is computed from it."""
+    return {
+        **asdict(run),
+        "rate": run.rate,
+        "micros": run.micros,
+        "micros_broker": run.micros_broker,
+        "micros_database": run.micros_database,
+    }

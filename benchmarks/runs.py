@@ -1,0 +1,215 @@
+"""One run: a program reads a topic from the beginning into an empty table, watched all the while.
+
+Measured is the steady state: from the first commit to the one that completes 95 % of the rows,
+because the last ones often wait for a timer. Taken are the rows between the two, the time, and the
+processor time of program, broker and database. Start-up is a number of its own.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+from sqlalchemy import make_url
+
+from benchmarks.meter import Meter
+from benchmarks.programs import Job, Program
+from benchmarks.stage import Stage
+from benchmarks.topics import CHECK, Expected, Topic
+from local.processes import Process
+
+#: Seconds between looks at the table.
+TICK = 0.02
+#: Seconds without a new row after which a program that has stored enough may be done.
+QUIET = 1.5
+#: Seconds without a new row after which it is given up; the first row may take as long.
+PATIENCE = 60
+#: Share of the rows at whose commit the steady state is over.
+STEADY = 0.95
+#: Sums of FLOATs may differ so much, relatively: programs compute in float32 or float64.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to; ``wrong`` says in words what the table has and should not."""
+
+    program: str
+    events: int
+    #: Seconds from the program's start to its first committed row, and to its last.
+    first_row: float
+    last_row: float
+    #: Rows and seconds of the steady state, and processor seconds in it.
+    rows: int
+    seconds: float
+    cpu: float
+    cpu_broker: float
+    cpu_database: float
+    #: Bytes, all its processes together.
+    peak_memory: int
+    wrong: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    @property
+    def micros(self) -> float:
+        """Microseconds of the program's processor time an event."""
+        return 1e6 * self.cpu / self.rows if self.rows else 0.0
+
+    @property
+    def micros_broker(self) -> float:
+        """The same of the broker."""
+        return 1e6 * self.cpu_broker / self.rows if self.rows else 0.0
+
+    @property
+    def micros_database(self) -> float:
+        """The same of the database."""
+        return 1e6 * self.cpu_database / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where everything stood when new rows were seen."""
+
+    at: float
+    newest: int
+    cpu: float
+    cpu_broker: float
+    cpu_database: float
+
+
+def run(stage: Stage, program: Program, topic: Topic) -> Run:
+    """Run a program once, in a fresh database and a group of its own."""
+    name = f"run-{next(_numbers)}"
+    scratch = stage.folder / name
+    scratch.mkdir()
+    with stage.database() as url:
+        job = Job(stage.broker.bootstrap, topic.name, name, url, scratch)
+        started = time.monotonic()
+        process = program.start(job)
+        try:
+            watch = Watch(stage, [process], url, program.warm_up)
+            return watch.run(program.name, topic, started)
+        finally:
+            process.kill()
+
+
+class Watch:
+    """Looks at the table and at what everyone costs, until a topic's rows are all there.
+
+    Args:
+        processes: the program's; they must be running.
+        url: of the database.
+        warm_up: rows that are stored before it is measured.
+    """
+
+    def __init__(
+        self, stage: Stage, processes: Sequence[Process], url: str, warm_up: int = 1
+    ) -> None:
+        self._processes = processes
+        self._url = url
+        self._warm_up = warm_up
+        self._program = Meter(process.pid for process in processes)
+        self._meters = (
+            self._program,
+            Meter([stage.broker.pid or 0]),
+            Meter([stage.mariadb.pid or 0]),
+        )
+        self._moments: list[Moment] = []
+
+    def run(self, name: str, topic: Topic, started: float) -> Run:
+        """Watch until the topic's rows are stored, or nothing moves any more."""
+        with closing(connect(self._url)) as database, database.cursor() as table:
+            wrong = self._until_done(table, topic.expected.rows)
+            wrong = check(table, topic.expected) or wrong
+            begin, rows_before = self._reaching(table, self._warm_up)
+            end, rows_after = self._reaching(table, int(STEADY * topic.expected.rows))
+        self._program.memory()
+        return Run(
+            program=name,
+            events=topic.events,
+            first_row=self._moments[0].at - started if self._moments else 0.0,
+            last_row=self._moments[-1].at - started if self._moments else 0.0,
+            rows=rows_after - rows_before,
+            seconds=end.at - begin.at,
+            cpu=end.cpu - begin.cpu,
+            cpu_broker=end.cpu_broker - begin.cpu_broker,
+            cpu_database=end.cpu_database - begin.cpu_database,
+            peak_memory=self._program.peak_memory,
+            wrong=wrong,
+        )
+
+    def _until_done(self, table: Any, rows: int) -> str:
+        newest, moved = 0, time.monotonic()
+        while True:
+            now = time.monotonic()
+            # Counting is dear; the newest id is cheap, and may leave gaps.
+            found = _one(table, "SELECT COALESCE(MAX(id), 0) FROM flash_sale_events")
+            if found != newest:
+                newest, moved = found, now
+                self._moments.append(Moment(now, found, *(meter.cpu() for meter in self._meters)))
+            elif newest >= rows and now - moved > QUIET and _count(table) >= rows:
+                return ""
+            elif now - moved > PATIENCE:
+                return f"nothing new for {PATIENCE} s"
+            if any(process.exit_code is not None for process in self._processes):
+                return "it ended by itself"
+            time.sleep(TICK)
+
+    def _reaching(self, table: Any, rows: int) -> tuple[Moment, int]:
+        """The first moment at which so many rows were stored, and how many were."""
+        for moment in self._moments:
+            if moment.newest >= rows and (found := _count(table, moment.newest)) >= rows:
+                return moment, found
+        return Moment(0.0, 0, 0.0, 0.0, 0.0), 0
+
+
+_numbers = itertools.count(1)
+
+
+def connect(url: str) -> Any:
+    """A connection that sees every commit at once, with times in UTC."""
+    parts = make_url(url)
+    return pymysql.connect(
+        host=parts.host or "",
+        port=parts.port or 3306,
+        user=parts.username,
+        password=parts.password or "",
+        database=parts.database,
+        charset="utf8mb4",
+        autocommit=True,
+        init_command="SET time_zone = '+00:00'",
+    )
+
+
+def check(table: Any, expected: Expected) -> str:
+    """Hold the table against what it must hold; empty when it is right."""
+    table.execute(CHECK)
+    rows, price, revenue, checksum = table.fetchone()
+    if rows != expected.rows:
+        return f"{rows} rows instead of {expected.rows}"
+    if int(checksum) != expected.checksum:
+        return "the rows' checksum differs"
+    for name, found, wanted in (
+        ("prices", price, expected.price),
+        ("revenues", revenue, expected.revenue),
+    ):
+        if not math.isclose(found, wanted, rel_tol=TOLERANCE):
+            return f"the {name} add up to {found}, not {wanted}"
+    return ""
+
+
+def _count(table: Any, newest: int = 2**63 - 1) -> int:
+    return _one(table, "SELECT COUNT(*) FROM flash_sale_events WHERE id <= %s", newest)
+
+
+def _one(table: Any, query: str, *values: int) -> int:
+    table.execute(query, values)
+    return int(table.fetchone()[0])

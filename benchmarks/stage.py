@@ -1,0 +1,97 @@
+"""The servers of a benchmark: Apache Kafka and a private MariaDB, and a fresh database a run."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from sqlalchemy import make_url
+
+from benchmarks.topics import Mix, Topic, fill, sale
+from db.engine import connect
+from db.schema import migrate
+from local.broker import ApacheKafka, choose
+from local.mariadb import MariaDB
+from local.processes import StartError
+
+#: As on a real server of this size; the rest are MariaDB's defaults and those of local.mariadb
+#: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
+DATABASE_OPTIONS = (
+    "--innodb-buffer-pool-size=4G",
+    "--innodb-log-file-size=2G",
+    "--innodb-flush-method=O_DIRECT",
+)
+#: Named in the results, as the server answers them.
+DATABASE_VARIABLES = (
+    "innodb_flush_log_at_trx_commit",
+    "innodb_doublewrite",
+    "innodb_buffer_pool_size",
+    "innodb_log_file_size",
+    "innodb_flush_method",
+    "innodb_autoinc_lock_mode",
+    "log_bin",
+    "max_allowed_packet",
+)
+
+
+class Stage:
+    """Broker and database, both ended with the ``with`` block.
+
+    Args:
+        folder: where they keep what they have.
+
+    Raises:
+        StartError: the broker to use is not Apache Kafka.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        kind, why = choose()
+        if kind is not ApacheKafka:
+            raise StartError(
+                f"A benchmark needs Apache Kafka, because the embedded broker forgets old events: "
+                f"install Java 17 and Maven and run `make setup`, or unset BROKER. ({why})"
+            )
+        self.folder = folder
+        self.broker = ApacheKafka(folder / "broker")
+        self.mariadb = MariaDB(folder / "mariadb", options=DATABASE_OPTIONS)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.broker)
+            stack.enter_context(self.mariadb)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def topic(self, size: int, mix: Mix = sale) -> Topic:
+        """A new topic of so many events."""
+        return fill(self.broker, f"{mix.__name__}_{size}_{uuid4().hex[:6]}", size, mix)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """URL of a database with the app's schema and no rows, gone afterwards."""
+        name = f"bench_{uuid4().hex[:8]}"
+        url = self.mariadb.create_database(name)
+        engine = connect(make_url(url).set(drivername="mysql+pymysql"))
+        try:
+            migrate(engine)
+            yield url
+        finally:
+            engine.dispose()
+            self.mariadb.drop_database(name)
+
+    def database_settings(self) -> dict[str, str]:
+        """The database's settings that decide how fast it is."""
+        names = ", ".join(f"@@{name}" for name in DATABASE_VARIABLES)
+        values = self.mariadb.execute(f"SELECT {names}")[0]
+        return dict(zip(DATABASE_VARIABLES, map(str, values), strict=True))

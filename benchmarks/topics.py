@@ -1,0 +1,192 @@
+"""Topics full of numbered events, and what the table must hold after each has been read once.
+
+Events are made of a pool of simulated ones: each is one of the pool with an `event_id` of its
+own. So a million of them take seconds, and so does the checksum of their rows.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from random import Random
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from local.broker import DEFAULT_PARTITIONS, Broker
+from local.simulator import Event, events
+from models.enrich import Rejection, Row, refine
+from models.event import FlashSaleEvent
+
+#: Different events in the pool; ids apart.
+POOL = 20_000
+#: Settings of the producer: what a busy shop's would be, uncompressed.
+PRODUCER = {"compression.type": "none", "linger.ms": 50, "batch.size": 131_072, "acks": "all"}
+
+_ID = "evt-000000000"
+#: Seconds since 1970 at which the simulated sale begins, in November 2026.
+_BEGIN = 1_795_000_000
+_FIELDS = frozenset(FlashSaleEvent._options.fields)
+_FILLABLE = ("user_id", "category", "quantity", "price")
+_EVERY = 20
+
+_Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An event but for its id, and the row it must become; None where it must be dropped."""
+
+    head: bytes | None
+    tail: bytes | None
+    row: Row | None
+
+    def value(self, event_id: bytes) -> bytes | None:
+        """The Kafka value of the event with this id."""
+        if self.head is None or self.tail is None:
+            return self.head
+        return self.head + event_id + self.tail
+
+
+@dataclass
+class Expected:
+    """What the table must hold: the number of rows, and sums over all of them."""
+
+    rows: int = 0
+    dropped: int = 0
+    checksum: int = 0
+    price: float = 0.0
+    revenue: float = 0.0
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of ``events`` events, and what must become of them."""
+
+    name: str
+    events: int
+    expected: Expected
+
+
+def sale(share: Random) -> Iterator[Template]:
+    """The main mix: 19 of 20 events are whole, one lacks a value that the rules fill."""
+    for number, fields in enumerate(_whole()):
+        if number % _EVERY == 0:
+            fields[share.choice(_FILLABLE)] = None
+        yield _template(fields)
+
+
+def bad(share: Random) -> Iterator[Template]:
+    """19 of 20 events are whole, one must be dropped."""
+    broken = events(seed=2, bad=1.0)
+    for number, fields in enumerate(_whole()):
+        if number % _EVERY == 0:
+            yield Template(next(broken).value, None, None)
+        else:
+            yield _template(fields)
+
+
+def mistyped(share: Random) -> Iterator[Template]:
+    """Every event has its price as a string, so that none can be decoded strictly."""
+    for fields in _whole():
+        yield _template({**fields, "price": str(fields["price"])})
+
+
+Mix = Callable[[Random], Iterator[Template]]
+
+
+def numbered(mix: Mix) -> Iterator[tuple[bytes | None, Template, bytes]]:
+    """Events without end: value, template and id. The same mix gives the same events."""
+    pool = list(islice(mix(Random(3)), POOL))  # noqa: S311 - not for secrets
+    for number in count():
+        template = pool[number % POOL]
+        event_id = b"evt-%09d" % number
+        yield template.value(event_id), template, event_id
+
+
+def fill(broker: Broker, name: str, size: int, mix: Mix = sale) -> Topic:
+    """Create a topic and send events to its partitions in turn.
+
+    Raises:
+        RuntimeError: the broker did not take them all.
+    """
+    broker.create_topic(name)
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+
+    producer = Producer(
+        {
+            **PRODUCER,
+            "bootstrap.servers": broker.bootstrap,
+            "queue.buffering.max.messages": 1_000_000,
+            "delivery.report.only.error": True,
+            "on_delivery": delivered,
+        }
+    )
+    totals: dict[int, tuple[Template, int]] = {}
+    expected = Expected()
+    for number, (value, template, event_id) in enumerate(islice(numbered(mix), size)):
+        while True:
+            try:
+                producer.produce(name, value, partition=number % DEFAULT_PARTITIONS)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if template.row is not None:
+            expected.checksum += zlib.crc32(_digest(template.row), zlib.crc32(event_id))
+        place = number % POOL
+        totals[place] = template, totals.get(place, (template, 0))[1] + 1
+    if producer.flush(120) or failures:
+        raise RuntimeError(f"The broker did not take all of {name}: {failures[:1]}")
+    for template, times in totals.values():
+        if template.row is None:
+            expected.dropped += times
+        else:
+            expected.rows += times
+            expected.price += times * template.row[5]
+            expected.revenue += times * template.row[7]
+    return Topic(name, size, expected)
+
+
+#: The same over the table; price and revenue are sums of their own, because a program that
+#: computes in float32 is right as well.
+CHECK = """
+SELECT COUNT(*), COALESCE(SUM(price), 0), COALESCE(SUM(revenue), 0), COALESCE(SUM(CRC32(CONCAT_WS(
+    '|', event_id, user_id, COALESCE(product_id, ''), category, COALESCE(event_type, ''),
+    quantity, COALESCE(ts, '')))), 0)
+FROM flash_sale_events
+"""
+
+
+def _digest(row: Row) -> bytes:
+    _, user_id, product_id, category, event_type, _, quantity, _, ts = row
+    parts = (user_id, product_id or "", category, event_type or "", quantity, ts or "")
+    return "".join(f"|{part}" for part in parts).encode()
+
+
+def _whole() -> Iterator[_Fields]:
+    """Simulated events to which nothing has to be done."""
+    seconds = count(_BEGIN)
+    for event in events(seed=1, bad=0.0, prefix="pool", clock=lambda: next(seconds) * 1.0):
+        fields = _as_sent(event)
+        if fields.keys() == _FIELDS and None not in fields.values():
+            refined = refine(event.value)
+            if not isinstance(refined, Rejection) and not refined[1]:
+                yield fields
+
+
+def _as_sent(event: Event) -> _Fields:
+    fields: _Fields = json.loads(event.value or b"{}")
+    return fields
+
+
+def _template(fields: _Fields) -> Template:
+    value = json.dumps({**fields, "event_id": _ID}, ensure_ascii=False).encode()
+    refined = refine(value)
+    assert not isinstance(refined, Rejection), refined
+    head, _, tail = value.partition(_ID.encode())
+    return Template(head, tail, refined[0])
