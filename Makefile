@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint format clean
+.PHONY: help setup demo test chaos fuzz lint format clean
 
 python := .venv/bin/python
 # The temporary files of everything below.
@@ -22,6 +22,9 @@ test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the bro
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
+
+fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
+	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check

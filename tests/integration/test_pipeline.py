@@ -6,6 +6,8 @@ import time
 from sqlalchemy import text
 
 from local.processes import free_port
+from tests.chaos.proxy import Proxy
+from tests.contract.fuzz import values
 from tests.contract.test_cases import FIELDS, assert_same_row, load, value
 from tests.support import dead_letters, rows, stored_offsets, wait_until
 
@@ -29,25 +31,60 @@ def stored(url):
     return len(rows(url)) + len(dead_letters(url))
 
 
-def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_engine):
-    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
-    produce([(value(case), 0, str(n).encode()) for n, case in enumerate(cases)])
-    worker().wait_ready()
-    wait_until(lambda: stored(migrated_url) >= len(cases), 30)
-
+def assert_contract(cases, url, engine):
+    """Rows and dead letters are those of the cases, sent to partition 0 with number as key."""
     expected = [case["row"] for case in cases if case["expect"] == "row"]
-    found = whole_rows(migrated_engine)
+    found = whole_rows(engine)
     assert len(found) == len(expected)
     for one, row in zip(found, expected, strict=True):
         assert_same_row({**one, "ts": one["ts"] and str(one["ts"])}, row)
 
-    letters = {int(letter["kafka_key"]): letter for letter in dead_letters(migrated_url)}
+    letters = {int(letter["kafka_key"]): letter for letter in dead_letters(url)}
     wanted = {n: c for n, c in enumerate(cases) if c["expect"] == "dead_letter"}
     assert letters.keys() == wanted.keys()
     for number, case in wanted.items():
         assert letters[number]["reason"] == case["reason"], case["case"]
         assert letters[number]["value"] == value(case), "as it came"
         assert letters[number]["kafka_offset"] == number
+
+
+def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_engine):
+    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
+    produce([(value(case), 0, str(n).encode()) for n, case in enumerate(cases)])
+    worker().wait_ready()
+    wait_until(lambda: stored(migrated_url) >= len(cases), 30)
+    assert_contract(cases, migrated_url, migrated_engine)
+
+
+def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, mariadb):
+    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
+    settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_ROWS": 20}
+    with Proxy(mariadb.port) as proxy:
+        settings["DATABASE_URL"] = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")
+        for start in range(0, len(cases), 600):
+            running = worker(**settings).wait_ready()
+            part = cases[start : start + 600]
+            produce([(value(case), 0, str(start + n).encode()) for n, case in enumerate(part)])
+            proxy.lost_commits = 1
+            proxy.cut_share = 0.05
+            wait_until(lambda: stored(migrated_url) > start, 40)  # noqa: B023 - called at once
+            proxy.cut_share = 0
+            running.kill()
+        worker(**settings)
+        wait_until(lambda: stored(migrated_url) >= len(cases), 40)
+        assert proxy.cuts >= 3
+    assert_contract(cases, migrated_url, migrated_engine)
+
+
+def test_the_database_takes_every_row_the_rules_let_pass(worker, produce, migrated_url):
+    count = 20_000
+    fuzz = values(seed=7)
+    produce([next(fuzz) for _ in range(count)])
+    worker(BREAKER_SHARE=0).wait_ready()
+    wait_until(lambda: stored(migrated_url) >= count, 60)
+    letters = dead_letters(migrated_url)
+    assert len(rows(migrated_url)) + len(letters) == count
+    assert not [letter for letter in letters if "the database says" in letter["detail"]]
 
 
 def test_first_row_within_ten_seconds_and_new_ones_within_the_interval(

@@ -7,6 +7,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from sqlalchemy import create_engine, text
 
+from local.audit import Sent
 from local.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
 from tests.integration.test_pipeline import event, stored
@@ -255,17 +256,24 @@ def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated
         assert running.exit_code is None
 
 
-def test_two_topics_in_one_database_do_not_disturb_each_other(worker, broker, topic, migrated_url):
-    other = f"{topic}-b"
-    broker.create_topic(other)
+def test_topics_and_groups_in_one_database_do_not_disturb_each_other(
+    worker, broker, topic, migrated_url
+):
+    mine = {"of_the_same_group": f"{topic}-b", "of_another_group": f"{topic}-c"}
+    for name in mine.values():
+        broker.create_topic(name)
     worker().wait_ready()
-    worker(TOPIC=other).wait_ready()
-    one = Traffic(broker, topic, rate=1000, count=2000)
-    one.finish()
-    two = Traffic(broker, other, rate=1000, count=1000, sent=one.sent)
-    two.finish()
-    audit(migrated_url, one.sent)
-    by_topic: dict[str, int] = {}
-    for (_, name, _), offset in stored_offsets(migrated_url).items():
-        by_topic[name] = by_topic.get(name, 0) + offset
-    assert by_topic == {topic: 2000, other: 1000}
+    worker(TOPIC=mine["of_the_same_group"]).wait_ready()
+    worker(TOPIC=mine["of_another_group"], CONSUMER_GROUP="another").wait_ready()
+    sent = Sent()
+    for name, count in ((topic, 2000), *((name, 1000) for name in mine.values())):
+        Traffic(broker, name, rate=2000, count=count, sent=sent).finish()
+    audit(migrated_url, sent)
+    by_topic: dict[tuple[str, str], int] = {}
+    for (group, name, _), offset in stored_offsets(migrated_url).items():
+        by_topic[group, name] = by_topic.get((group, name), 0) + offset
+    assert by_topic == {
+        (f"group-{topic}", topic): 2000,
+        (f"group-{topic}", mine["of_the_same_group"]): 1000,
+        ("another", mine["of_another_group"]): 1000,
+    }

@@ -3,9 +3,6 @@
 import asyncio
 import base64
 import json
-import math
-import re
-import struct
 import sys
 from collections import Counter
 
@@ -18,6 +15,7 @@ from models import decode, document
 from models.enrich import Reason, Rejection, refine
 from models.event import EnrichedEvent, FlashSaleEvent, max_length
 from models.notes import Note, tally
+from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
 
 EVENT = {
@@ -43,35 +41,13 @@ def row(value):
     return dict(zip(EnrichedEvent._options.fields, refined[0], strict=True)), Note(refined[1])
 
 
-def assert_storable(refined):
-    """What the table's columns hold, spelled out apart from the code under test."""
-    found = dict(zip(EnrichedEvent._options.fields, refined[0], strict=True))
-    for name in ("event_id", "user_id", "category"):
-        assert isinstance(found[name], str)
-    for name, most in {
-        "event_id": 50,
-        "user_id": 50,
-        "product_id": 50,
-        "category": 50,
-        "event_type": 20,
-    }.items():
-        assert found[name] is None or len(found[name]) <= most
-    for name in ("price", "revenue"):
-        assert math.isfinite(struct.unpack("f", struct.pack("f", found[name]))[0])
-    assert -(2**31) <= found["quantity"] < 2**31
-    ts = found["ts"]
-    assert ts is None or re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", ts)
-    assert ts is None or "1970-01-01 00:00:01" <= ts <= "2038-01-19 03:14:07"
-    msgspec.json.encode(refined[0]).decode()
-
-
 def assert_one_or_the_other(value):
     refined = refine(value)
     if isinstance(refined, Rejection):
         assert refined.reason in Reason
         assert refined.detail
     else:
-        assert_storable(refined)
+        assert_storable(refined[0])
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

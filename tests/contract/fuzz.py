@@ -1,0 +1,130 @@
+"""``python -m tests.contract.fuzz``: mutated contract values and made-up ones against the rules.
+
+Whatever the bytes, the answer must be one row that the table can hold, or one dead letter with
+its reason; never both, never an exception. The same seed makes the same values.
+"""
+
+import argparse
+import base64
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from models.enrich import Rejection, refine
+from models.event import FlashSaleEvent
+from tests.contract.storable import assert_storable
+from tests.contract.test_cases import load
+
+_FIELDS = list(FlashSaleEvent._options.fields)
+
+#: Values that break parsers: extremes, other types, other alphabets, half-made things.
+_ODD: list[Any] = [
+    None, True, False, 0, -0.0, 1, -1, 1.5, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**63, 2**64,
+    10**400, 1e-400, 3.4028235e38, 3.5e38, 1e308, "", " ", "0", "1", "19.99", "NaN", "Infinity",
+    "-INF", "null", "e" * 50, "é" * 50, "漢" * 51, "😀" * 20, "\x00", "\x1b[2J", "\u2028", "'; --",
+    "\\", '"', "%s", "${x}", "<script>", [], {}, [[]], {"a": {"b": []}}, ["x", 1, None],
+    "2026-11-27", "2026-11-27T10:15:30Z", "2026-11-27 10:15:30.123456789+05:30", "1970-01-01",
+    "2038-01-19T03:14:08Z", "2026-02-30", "0000", "9999-12-31T23:59:59-18:00", "2026-11",
+    "T10:15", "now",
+]  # fmt: skip
+_WORDS = [b"NaN", b"Infinity", b"//", b"\xef\xbb\xbf", b"\xff", b"\x00", b"\\u0000", b"\\ud800",
+          b"1e999", b"01", b".5", b"[" * 1200, b"{}", b",", b":", b'"', b"'", b"\r\n"]  # fmt: skip
+
+
+def values(seed: int) -> Iterator[bytes]:
+    """An endless stream of Kafka values."""
+    random = Random(seed)
+    known = [
+        base64.b64decode(case["value_b64"] or b"")
+        for name in ("cases.jsonl", "more_cases.jsonl")
+        for case in load(name)
+    ]
+    makers = (_bytes_changed, _spliced, _made_up, _field_changed)
+    while True:
+        yield random.choice(makers)(random, known)
+
+
+def _bytes_changed(random: Random, known: list[bytes]) -> bytes:
+    value = bytearray(random.choice(known))
+    for _ in range(random.randint(1, 4)):
+        place = random.randint(0, len(value))
+        match random.randrange(4):
+            case 0:
+                value[place : place + 1] = bytes([random.randrange(256)])
+            case 1:
+                value[place:place] = random.choice(_WORDS)
+            case 2:
+                del value[place : place + random.randint(1, 8)]
+            case _:
+                value[place:place] = value[place : place + random.randint(1, 20)]
+    return bytes(value)
+
+
+def _spliced(random: Random, known: list[bytes]) -> bytes:
+    one, other = random.choice(known), random.choice(known)
+    return one[: random.randint(0, len(one))] + other[random.randint(0, len(other)) :]
+
+
+def _made_up(random: Random, known: list[bytes]) -> bytes:
+    del known
+    fields = [(name, random.choice(_ODD)) for name in _FIELDS if random.random() < 0.9]
+    fields += [(random.choice([*_FIELDS, "other", ""]), random.choice(_ODD))] * random.randrange(3)
+    random.shuffle(fields)
+    ascii_only = random.random() < 0.5
+    pairs = (f"{json.dumps(k)}:{json.dumps(v, ensure_ascii=ascii_only)}" for k, v in fields)
+    return f"{{{','.join(pairs)}}}".encode()
+
+
+def _field_changed(random: Random, known: list[bytes]) -> bytes:
+    try:
+        event = json.loads(random.choice(known))
+    except (ValueError, RecursionError):
+        return _made_up(random, known)
+    if not isinstance(event, dict):
+        return _made_up(random, known)
+    event[random.choice(_FIELDS)] = random.choice(_ODD)
+    return json.dumps(event).encode(errors="surrogatepass")
+
+
+def run(number: int, seed: int) -> Counter[str]:
+    """Refine so many values; returns how many became what.
+
+    Raises:
+        AssertionError: an answer is neither a storable row nor a dead letter; with the value.
+    """
+    outcomes: Counter[str] = Counter()
+    for _, value in zip(range(number), values(seed), strict=False):
+        try:
+            refined = refine(value)
+            if isinstance(refined, Rejection):
+                assert refined.detail
+                outcomes[refined.reason.value] += 1
+            else:
+                assert_storable(refined[0])
+                outcomes["row, something mended" if refined[1] else "row"] += 1
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {value!r}") from error
+    return outcomes
+
+
+def main() -> int:
+    """Run the fuzzer; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.contract.fuzz")
+    parser.add_argument("--values", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    started = time.monotonic()
+    outcomes = run(options.values, options.seed)
+    seconds = time.monotonic() - started
+    print(f"{options.values:,} values (seed {options.seed}) in {seconds:.0f} s, 0 exceptions:")
+    for outcome, number in outcomes.most_common():
+        print(f"  {number:>9,} {outcome}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
