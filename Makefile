@@ -1,13 +1,13 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos fuzz lint format clean
+.PHONY: help setup demo test chaos fuzz bench bench-full bench-micro lint format clean
 
 python := .venv/bin/python
 # The temporary files of everything below.
 export TMPDIR := $(CURDIR)/.local/tmp
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install all that is needed; a second run only looks
 	@local/setup.sh
@@ -25,6 +25,17 @@ chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=2
 
 fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
+
+bench: setup ## This app beside others, in minutes (WHAT=latency|workers|bad|backlog: itself alone; ROUNDS=5)
+	@benchmarks/setup.sh
+	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-full: setup ## All peers and scenarios, half an hour on a quiet machine (ROUNDS=5)
+	@benchmarks/setup.sh
+	@$(python) -m benchmarks full $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
+	@$(python) -m pytest benchmarks/micro -o addopts= --benchmark-columns=median,iqr,rounds
 
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check

@@ -4,12 +4,17 @@ import argparse
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 from benchmarks import BENCH, report
 from benchmarks.compare import compare
 from benchmarks.machine import describe
+from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage
 from local.processes import Folder, StartError
+
+#: Where nothing else is asked for; scenarios have three, and backlog and latency one.
+ROUNDS = {"quick": 2, "full": 5}
 
 
 def main() -> int:
@@ -19,16 +24,11 @@ def main() -> int:
     try:
         with Folder("bench") as folder, Stage(folder) as stage:
             machine = describe(stage)
-            text, results = compare(
-                stage,
-                options.rounds,
-                quick=options.what == "quick",
-                scale=options.scale,
-                only=options.only,
-            )
-            print(f"\n{text}\n", flush=True)
-            path = report.save(BENCH / "results", options.what, text, machine, results)
-            print(f"Saved in {path.parent} as {path.name} and {path.stem}.json.")
+            for name in [options.what, *(SCENARIOS if options.what == "full" else ())]:
+                text, results = _measure(stage, name, options)
+                print(f"\n{text}\n", flush=True)
+                path = report.save(BENCH / "results", name, text, machine, results)
+                print(f"Saved in {path.parent} as {path.name} and {path.stem}.json.")
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -37,10 +37,17 @@ def main() -> int:
     return 0
 
 
+def _measure(stage: Stage, name: str, options: argparse.Namespace) -> tuple[str, Any]:
+    rounds = options.rounds or ROUNDS.get(name, 3)
+    if name in SCENARIOS:
+        return SCENARIOS[name](stage, rounds, options.scale)
+    return compare(stage, rounds, quick=name == "quick", scale=options.scale, only=options.only)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("what", choices=["quick", "full"])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("what", choices=["quick", "full", *SCENARIOS])
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of events")
     parser.add_argument("--only", nargs="*", default=[], help="parts of programs' names")
     return parser.parse_args()

@@ -53,42 +53,40 @@ class Program:
         events: of the topic it gets in the full comparison; fewer for a slow one, because
             what is compared is a steady rate.
         quick: the same for the short comparison; 0 where it takes no part.
-        warm_up: rows that are not measured, where a program commits each batch in pieces: its
-            first batch. For the others it is the first commit.
+        warm_up: rows that are not measured at least: the first batch of a program that commits
+            each in pieces.
     """
 
     name: str
-    start: Callable[[Job], Process]
+    start: Callable[[Job], list[Process]]
     missing: Callable[[], str]
     events: int
     quick: int = 0
-    warm_up: int = 1
+    warm_up: int = 0
 
 
-def app(job: Job, *, worker: int = 0, **settings: object) -> Process:
-    """This app's worker, with its default settings but for those given."""
-    return job.start(
-        [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
-        log=f"log-{worker}",
-        KAFKA_URL=f"kafka://{job.bootstrap}",
-        STARTING_OFFSETS="earliest",
-        PORT=free_port(),
-        **settings,
-    )
+def workers(number: int) -> Callable[[Job], list[Process]]:
+    """So many of this app's workers, with its default settings."""
+    return lambda job: [
+        job.start(
+            [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
+            log=f"log-{worker}",
+            KAFKA_URL=f"kafka://{job.bootstrap}",
+            STARTING_OFFSETS="earliest",
+            PORT=free_port(),
+        )
+        for worker in range(number)
+    ]
 
 
-def _python(name: str, *arguments: str) -> Callable[[Job], Process]:
-    return lambda job: job.start([PYTHON, PEERS / f"{name}.py", *arguments])
+def _python(name: str, *arguments: str) -> Callable[[Job], list[Process]]:
+    return lambda job: [job.start([PYTHON, PEERS / f"{name}.py", *arguments])]
 
 
-def _spark(batch: int, **variables: object) -> Callable[[Job], Process]:
-    return lambda job: job.start(
-        [PYTHON, PEERS / "spark_job.py"], BATCH=batch, JARS=BENCH / "spark", **variables
-    )
-
-
-def _connect(job: Job) -> Process:
-    return job.start(["sh", PEERS / "connect" / "start.sh"], PORT=free_port(), LIBS=CONNECT)
+def _spark(batch: int, **variables: object) -> Callable[[Job], list[Process]]:
+    return lambda job: [
+        job.start([PYTHON, PEERS / "spark_job.py"], BATCH=batch, JARS=BENCH / "spark", **variables)
+    ]
 
 
 def _needs(*modules: str) -> Callable[[], str]:
@@ -110,15 +108,7 @@ def _needs_spark() -> str:
     return _needs("pyspark")()
 
 
-def _needs_connect() -> str:
-    if not CONNECT.is_dir():
-        return "its jars could not be fetched with Maven (see .local/bench/connect.log)"
-    return ""
-
-
-CONNECT = BENCH / "connect"
-
-OURS = Program("flash-sale ETL", app, lambda: "", events=1_000_000, quick=600_000)
+OURS = Program("flash-sale ETL", workers(1), lambda: "", events=1_000_000, quick=600_000)
 
 PROGRAMS = (
     OURS,

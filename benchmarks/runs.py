@@ -1,8 +1,8 @@
 """One run: a program reads a topic from the beginning into an empty table, watched all the while.
 
-Measured is the steady state: from the first commit to the one that completes 95 % of the rows,
-because the last ones often wait for a timer. Taken are the rows between the two, the time, and the
-processor time of program, broker and database. Start-up is a number of its own.
+Measured is the steady state, between the commits that complete 10 % and 90 % of the rows: before
+it a program fills its buffers, after it what is left waits for timers. Taken are the events of it,
+the time, and the processor time of program, broker and database. Start-up is a number of its own.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pymysql
@@ -28,8 +28,8 @@ TICK = 0.02
 QUIET = 1.5
 #: Seconds without a new row after which it is given up; the first row may take as long.
 PATIENCE = 60
-#: Share of the rows at whose commit the steady state is over.
-STEADY = 0.95
+#: Shares of the rows at whose commits the steady state begins and ends.
+STEADY = 0.1, 0.9
 #: Sums of FLOATs may differ so much, relatively: programs compute in float32 or float64.
 TOLERANCE = 1e-6
 
@@ -43,8 +43,8 @@ class Run:
     #: Seconds from the program's start to its first committed row, and to its last.
     first_row: float
     last_row: float
-    #: Rows and seconds of the steady state, and processor seconds in it.
-    rows: int
+    #: Events and seconds of the steady state, and processor seconds in it.
+    steady: float
     seconds: float
     cpu: float
     cpu_broker: float
@@ -52,26 +52,30 @@ class Run:
     #: Bytes, all its processes together.
     peak_memory: int
     wrong: str = ""
+    #: Bytes in memory over time, in seconds since the start.
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    #: Rows stored over time.
+    growth: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
-        """Rows a second."""
-        return self.rows / self.seconds if self.seconds else 0.0
+        """Events a second."""
+        return self.steady / self.seconds if self.seconds else 0.0
 
     @property
     def micros(self) -> float:
         """Microseconds of the program's processor time an event."""
-        return 1e6 * self.cpu / self.rows if self.rows else 0.0
+        return 1e6 * self.cpu / self.steady if self.steady else 0.0
 
     @property
     def micros_broker(self) -> float:
         """The same of the broker."""
-        return 1e6 * self.cpu_broker / self.rows if self.rows else 0.0
+        return 1e6 * self.cpu_broker / self.steady if self.steady else 0.0
 
     @property
     def micros_database(self) -> float:
         """The same of the database."""
-        return 1e6 * self.cpu_database / self.rows if self.rows else 0.0
+        return 1e6 * self.cpu_database / self.steady if self.steady else 0.0
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,13 @@ def run(stage: Stage, program: Program, topic: Topic) -> Run:
     with stage.database() as url:
         job = Job(stage.broker.bootstrap, topic.name, name, url, scratch)
         started = time.monotonic()
-        process = program.start(job)
+        processes = program.start(job)
         try:
-            watch = Watch(stage, [process], url, program.warm_up)
+            watch = Watch(stage, processes, url, program.warm_up)
             return watch.run(program.name, topic, started)
         finally:
-            process.kill()
+            for process in processes:
+                process.kill()
 
 
 class Watch:
@@ -111,7 +116,7 @@ class Watch:
     """
 
     def __init__(
-        self, stage: Stage, processes: Sequence[Process], url: str, warm_up: int = 1
+        self, stage: Stage, processes: Sequence[Process], url: str, warm_up: int = 0
     ) -> None:
         self._processes = processes
         self._url = url
@@ -123,39 +128,45 @@ class Watch:
             Meter([stage.mariadb.pid or 0]),
         )
         self._moments: list[Moment] = []
+        self._memory: list[tuple[float, int]] = []
 
     def run(self, name: str, topic: Topic, started: float) -> Run:
         """Watch until the topic's rows are stored, or nothing moves any more."""
         with closing(connect(self._url)) as database, database.cursor() as table:
             wrong = self._until_done(table, topic.expected.rows)
             wrong = check(table, topic.expected) or wrong
-            begin, rows_before = self._reaching(table, self._warm_up)
-            end, rows_after = self._reaching(table, int(STEADY * topic.expected.rows))
-        self._program.memory()
+            growth = self._growth(table)
+        low, high = (int(share * topic.expected.rows) for share in STEADY)
+        begin, rows_before = _reaching(growth, max(low, self._warm_up))
+        end, rows_after = _reaching(growth, high)
         return Run(
             program=name,
             events=topic.events,
             first_row=self._moments[0].at - started if self._moments else 0.0,
             last_row=self._moments[-1].at - started if self._moments else 0.0,
-            rows=rows_after - rows_before,
+            steady=(rows_after - rows_before) * topic.events / topic.expected.rows,
             seconds=end.at - begin.at,
             cpu=end.cpu - begin.cpu,
             cpu_broker=end.cpu_broker - begin.cpu_broker,
             cpu_database=end.cpu_database - begin.cpu_database,
             peak_memory=self._program.peak_memory,
             wrong=wrong,
+            memory=[(at - started, used) for at, used in self._memory],
+            growth=[(moment.at - started, rows) for moment, rows in growth],
         )
 
     def _until_done(self, table: Any, rows: int) -> str:
-        newest, moved = 0, time.monotonic()
+        last, moved = 0, time.monotonic()
         while True:
             now = time.monotonic()
+            if not self._memory or now - self._memory[-1][0] > 1:
+                self._memory.append((now, self._program.memory()))
             # Counting is dear; the newest id is cheap, and may leave gaps.
-            found = _one(table, "SELECT COALESCE(MAX(id), 0) FROM flash_sale_events")
-            if found != newest:
-                newest, moved = found, now
+            found = newest(table)
+            if found != last:
+                last, moved = found, now
                 self._moments.append(Moment(now, found, *(meter.cpu() for meter in self._meters)))
-            elif newest >= rows and now - moved > QUIET and _count(table) >= rows:
+            elif last >= rows and now - moved > QUIET and count(table) >= rows:
                 return ""
             elif now - moved > PATIENCE:
                 return f"nothing new for {PATIENCE} s"
@@ -163,12 +174,20 @@ class Watch:
                 return "it ended by itself"
             time.sleep(TICK)
 
-    def _reaching(self, table: Any, rows: int) -> tuple[Moment, int]:
-        """The first moment at which so many rows were stored, and how many were."""
+    def _growth(self, table: Any) -> list[tuple[Moment, int]]:
+        """Each moment with the rows stored by then; afterwards, because counting is dear."""
+        growth, rows, last = [], 0, 0
         for moment in self._moments:
-            if moment.newest >= rows and (found := _count(table, moment.newest)) >= rows:
-                return moment, found
-        return Moment(0.0, 0, 0.0, 0.0, 0.0), 0
+            rows += count(table, last, moment.newest)
+            last = moment.newest
+            growth.append((moment, rows))
+        return growth
+
+
+def _reaching(growth: list[tuple[Moment, int]], rows: int) -> tuple[Moment, int]:
+    """The first moment at which so many rows were stored, or the last of all."""
+    none = Moment(0.0, 0, 0.0, 0.0, 0.0), 0
+    return next((one for one in growth if one[1] >= rows), growth[-1] if growth else none)
 
 
 _numbers = itertools.count(1)
@@ -195,6 +214,8 @@ def check(table: Any, expected: Expected) -> str:
     rows, price, revenue, checksum = table.fetchone()
     if rows != expected.rows:
         return f"{rows} rows instead of {expected.rows}"
+    if (letters := _one(table, "SELECT COUNT(*) FROM dead_letters")) != expected.dropped:
+        return f"{letters} dead letters instead of {expected.dropped}"
     if int(checksum) != expected.checksum:
         return "the rows' checksum differs"
     for name, found, wanted in (
@@ -206,8 +227,15 @@ def check(table: Any, expected: Expected) -> str:
     return ""
 
 
-def _count(table: Any, newest: int = 2**63 - 1) -> int:
-    return _one(table, "SELECT COUNT(*) FROM flash_sale_events WHERE id <= %s", newest)
+def newest(table: Any) -> int:
+    """The newest row's id: cheap to ask, and gaps make it larger than the number of rows."""
+    return _one(table, "SELECT COALESCE(MAX(id), 0) FROM flash_sale_events")
+
+
+def count(table: Any, after: int = 0, last: int = 2**63 - 1) -> int:
+    """Rows with an id above ``after`` and up to ``last``."""
+    query = "SELECT COUNT(*) FROM flash_sale_events WHERE id > %s AND id <= %s"
+    return _one(table, query, after, last)
 
 
 def _one(table: Any, query: str, *values: int) -> int:

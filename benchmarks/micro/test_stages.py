@@ -1,0 +1,111 @@
+"""``make bench-micro``: microseconds of every stage between Kafka's bytes and the SQL text.
+
+Each stage is given the same 2000 different events, a fetch; divide by 2000 for one event.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+import pymysql
+import pytest
+from pymysql.constants import SERVER_STATUS
+from pytest_benchmark.fixture import BenchmarkFixture
+from sqlalchemy import Connection
+
+from benchmarks.topics import Mix, bad, mistyped, numbered, sale
+from db.rows import STATEMENT_BYTES, insert_rows
+from models.chunk import Chunk
+from models.decode import decode
+from models.enrich import refine
+
+EVENTS = 2000
+#: Fetches in one statement, about.
+FETCHES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a Kafka record has."""
+
+    offset: int
+    value: bytes | None
+    timestamp: int = 1_795_000_000_000
+    key: bytes | None = None
+
+
+class Swallow:
+    """Takes statements instead of a connection."""
+
+    def execute(self, *_: Any) -> None:
+        """Do nothing."""
+
+
+def values(mix: Mix) -> list[bytes]:
+    """A fetch of values, tombstones left out."""
+    return [value or b"" for value, _, _ in islice(numbered(mix), EVENTS)]
+
+
+def with_more_fields(value: bytes) -> bytes:
+    """The event with two fields the schema does not know."""
+    return value[:-1] + b', "coupon": {"code": "BF26", "percent": 20}, "referrer": "mail"}'
+
+
+def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[], None]:
+    """Call the function with each value."""
+
+    def run() -> None:
+        for value in given:
+            function(value)
+
+    return run
+
+
+def chunk(mix: Mix) -> Chunk:
+    """A refined fetch."""
+    records = [Record(offset, value) for offset, value in enumerate(values(mix))]
+    return Chunk.refine("sale", 0, 0, EVENTS, records)
+
+
+def test_decode(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(decode, values(sale)))
+
+
+def test_refine(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(refine, values(sale)))
+
+
+def test_refine_more_fields(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(refine, [with_more_fields(value) for value in values(sale)]))
+
+
+def test_refine_mistyped(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(refine, values(mistyped)))
+
+
+@pytest.mark.parametrize("mix", [sale, bad, mistyped])
+def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
+    records = [Record(offset, value) for offset, value in enumerate(values(mix))]
+    made = benchmark(Chunk.refine, "sale", 0, 0, EVENTS, records)
+    assert made.valid + len(made.dead) == EVENTS
+
+
+def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:
+    chunks = [chunk(sale)] * FETCHES
+    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(0, id="backslashes"),
+        pytest.param(SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES, id="no_backslashes"),
+    ],
+)
+def test_escape_ten_chunks(benchmark: BenchmarkFixture, status: int) -> None:
+    connection = pymysql.Connection(defer_connect=True)
+    connection.server_status = status
+    text = f"[{','.join([chunk(sale).rows.decode()] * FETCHES)}]"
+    escaped = benchmark(connection.escape, text)
+    assert escaped.startswith("'")
