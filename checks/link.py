@@ -27,6 +27,9 @@ from db.errors import FatalError
 #: Seconds a step may take.
 PATIENCE = 10
 
+#: The steps, in their order.
+STEPS = DNS, TCP, TLS, LOGIN = "DNS", "TCP", "TLS", "login"
+
 #: ApiVersions v0, the one request every broker answers to everyone.
 _HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 #: What a TLS alert begins with, where an answer was expected.
@@ -79,13 +82,13 @@ async def _resolve(host: str, port: int, passed: Passed) -> None:
         raise FatalError(
             f"Kafka's host {host} is not known to the DNS: change KAFKA_URL."
         ) from error
-    passed("DNS", f"{host} is {found[0][4][0]}")
+    passed(DNS, f"{host} is {found[0][4][0]}")
 
 
 async def _connect(host: str, port: int, passed: Passed) -> None:
     _, writer = await asyncio.open_connection(host, port)
     writer.close()
-    passed("TCP", f"port {port} accepts connections")
+    passed(TCP, f"port {port} accepts connections")
 
 
 async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed) -> None:
@@ -114,11 +117,11 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
                 f"Kafka at {host}:{port} does not take a plain connection: it may want TLS, "
                 f"begin KAFKA_URL with kafka+ssl://."
             )
-        passed("TLS", "not used, as KAFKA_URL says")
+        passed(TLS, "not used, as KAFKA_URL says")
     elif not answer:
         raise FatalError(_tls_trouble(settings, f"{host}:{port}", None, shaken=True))
     else:
-        passed("TLS", f"{session.version()}, certificate verified")
+        passed(TLS, f"{session.version()}, certificate verified")
 
 
 def _tls_trouble(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
@@ -171,4 +174,4 @@ async def _log_in(settings: Settings, host: str, port: int, passed: Passed) -> N
         raise FatalError(f"Kafka at {host}:{port} closes the connection{hint}.") from error
     finally:
         link.close()
-    passed("Login", f"{settings.kafka_username} by {mechanism}" if mechanism else "not used")
+    passed(LOGIN, f"{settings.kafka_username} by {mechanism}" if mechanism else "not used")

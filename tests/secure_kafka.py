@@ -3,6 +3,11 @@
 from pathlib import Path
 
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialUpsertion,
@@ -42,6 +47,21 @@ class SecureKafka(ApacheKafka):
         change = UserScramCredentialUpsertion(USER, info, PASSWORD.encode())
         admin = self._admin()
         for future in admin.alter_user_scram_credentials([change]).values():
+            future.result(20)
+
+    def allow(self, kind: str, name: str, user: str, right: str) -> None:
+        """Grant a right on a topic or group; nobody without one may use it from now on."""
+        grant = AclBinding(
+            ResourceType[kind.upper()],
+            name,
+            ResourcePatternType.LITERAL,
+            f"User:{user}",
+            "*",
+            AclOperation[right],
+            AclPermissionType.ALLOW,
+        )
+        admin = self._admin()
+        for future in admin.create_acls([grant]).values():
             future.result(20)
 
     def _settings(self) -> str:

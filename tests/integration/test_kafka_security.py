@@ -1,5 +1,6 @@
 """Kafka in TLS, with client certificates and logins, and each way in which that fails."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,28 @@ def test_what_is_refused_is_one_sentence(
         assert log.count("CRITICAL") == 1, log
         for forbidden in ("Traceback", PASSWORD, "PRIVATE KEY"):
             assert forbidden not in log
+
+
+def test_check_finds_rights_that_are_missing(broker, topic, faust, by_password):
+    def state(*subjects: str) -> list[str]:
+        text = faust("check", "--json", **by_password, status=1)
+        found, _ = json.JSONDecoder().raw_decode(text)
+        return [
+            one["state"] + " " + one["mend"]
+            for one in found["findings"]
+            if one["subject"] in subjects
+        ]
+
+    group = f"group-{topic}"
+    broker.allow("group", group, "somebody else", "READ")
+    assert state("Kafka login", "Topic rights", "Group rights") == [
+        "ok ",
+        "ok ",
+        "fail grant it READ on the group, or change CONSUMER_GROUP",
+    ]
+    broker.allow("topic", topic, USER, "DESCRIBE")
+    assert state("Topic rights") == ["fail grant it READ and DESCRIBE on the topic"]
+    broker.allow("topic", f"{topic}-hidden", "somebody else", "ALL")
+    broker.create_topic(f"{topic}-hidden")
+    text = faust("check", **by_password | {"TOPIC": f"{topic}-hidden"}, status=1)
+    assert "does not let this account see the topic" in text

@@ -1,0 +1,130 @@
+"""Does the database have what a worker needs, and may it use that. Nothing is kept."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import cast
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from checks.finding import Findings
+from db import schema
+from db.errors import classify
+from db.offsets import OffsetStore
+from db.writer import Writer
+from models.chunk import Chunk
+
+#: The oldest servers that have JSON_TABLE as it is used here.
+OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 4)}
+#: Seconds by which the clocks may differ: both write times into the ledger.
+_SKEW = 5
+
+
+def look_at_database(engine: Engine, findings: Findings) -> bool:
+    """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
+    with findings.about("Database"), _errors(), engine.connect() as connection:
+        _server(connection, findings)
+        _session(connection, findings)
+        _clock(connection, findings)
+    if findings.has_failed("Database"):
+        return False
+    with findings.about("Schema"):
+        schema.check(engine)
+        findings.ok("Schema", f"version {schema.newest()}, the newest")
+    if findings.has_failed("Schema"):
+        return False
+    with findings.about("Database rights"):
+        rehearse(engine)
+        findings.ok("Database rights", "a whole batch was written and rolled back")
+    return True
+
+
+def rehearse(engine: Engine) -> None:
+    """Write a row and a dead letter as a worker does, in a transaction that is rolled back.
+
+    Raises:
+        TransientError, RowError, FatalError: see ``db.errors``.
+    """
+    group = f"check-{token_hex(8)}"
+    row = b'{"event_id": "check", "user_id": "check", "category": "check", "product_id": "check"}'
+    chunk = Chunk.refine(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
+    with _errors(), engine.connect() as connection:
+        rehearsal = cast(Engine, _Rehearsal(connection))
+        OffsetStore(rehearsal, group).begin(group, {0: 0})
+        Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
+        connection.rollback()
+
+
+@dataclass(frozen=True)
+class _Record:
+    offset: int
+    value: bytes
+    key: None = None
+    timestamp: int = 0
+
+
+class _Rehearsal:
+    """Stands in for an engine: what it begins is never committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        yield self._connection
+
+    connect = begin
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise classify(error) from error
+
+
+def _server(connection: Connection, findings: Findings) -> None:
+    version = str(connection.scalar(text("SELECT VERSION()")))
+    kind = "MariaDB" if "MariaDB" in version else "MySQL"
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
+    if numbers < OLDEST[kind]:
+        oldest = ".".join(map(str, OLDEST[kind]))
+        findings.fail(
+            "Database", f"{kind} {version} has no JSON_TABLE", f"use {kind} {oldest} or newer"
+        )
+        return
+    findings.ok("Database", f"{kind} {version}")
+
+
+def _session(connection: Connection, findings: Findings) -> None:
+    mode, zone = connection.execute(text("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")).one()
+    if "STRICT_ALL_TABLES" in mode and zone == "+00:00":
+        findings.ok("Database session", "strict, in UTC")
+    else:
+        findings.fail(
+            "Database session",
+            f"sql_mode is {mode}, time_zone {zone}, whatever the worker asks for",
+            "look for a proxy or an init_connect that changes them",
+        )
+    cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).first()
+    if cipher is not None and cipher[1]:
+        findings.ok("Database TLS", cipher[1])
+    else:
+        findings.warn(
+            "Database TLS", "the connection is not encrypted", "turn TLS on there: docs/database.md"
+        )
+
+
+def _clock(connection: Connection, findings: Findings) -> None:
+    theirs = connection.scalar(text("SELECT UTC_TIMESTAMP(6)"))
+    assert isinstance(theirs, datetime)
+    skew = abs((datetime.now(UTC) - theirs.replace(tzinfo=UTC)).total_seconds())
+    if skew > _SKEW:
+        findings.warn("Database clock", f"it differs from ours by {skew:.0f} s", "set both by NTP")
+    else:
+        findings.ok("Database clock", f"within {_SKEW} s of ours")

@@ -1,0 +1,139 @@
+"""A dry run on real events: what would become of them. Nothing is stored or committed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.positions import Bounds
+from config import Settings
+from credentials import client_options
+from db.errors import FatalError
+from db.tables import ROW_COLUMNS
+from models.enrich import Rejection, refine
+from models.notes import tally
+from models.readable import readable
+
+#: Seconds the events may take to come.
+PATIENCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Events that would be dropped for one reason, and one of them as an example."""
+
+    events: int
+    position: str
+    detail: str
+    value: str
+
+
+@dataclass(slots=True)
+class Sample:
+    """What would become of the events read."""
+
+    events: int = 0
+    stored: int = 0
+    filled: Mapping[str, int] = field(default_factory=dict)
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    dropped: dict[str, Drop] = field(default_factory=dict)
+    row: dict[str, Any] | None = None
+
+    def text(self) -> str:
+        """For a terminal: all that comes from events is printable."""
+        lines = [
+            f"{self.events} events read, the newest of each partition. Of these:",
+            f"would be stored   {self.stored}",
+        ]
+        for what, counts in (("filled", self.filled), ("repaired", self.repaired)):
+            if counts:
+                shown = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+                lines.append(f"  {what:<15} {shown}")
+        if self.row is not None:
+            lines.append("  such as")
+            lines += [f"    {name:<13} {value}" for name, value in self.row.items()]
+        lines.append(f"would be dropped  {sum(drop.events for drop in self.dropped.values())}")
+        for reason, drop in sorted(self.dropped.items()):
+            lines.append(f"  {reason:<15} {drop.events}, such as {drop.position}: {drop.detail}")
+            lines.append(f"    {drop.value}")
+        return "\n".join(lines)
+
+
+def judge(records: list[ConsumerRecord[bytes, bytes]]) -> Sample:
+    """Refine each record as the worker does."""
+    sample = Sample(events=len(records))
+    notes: Counter[int] = Counter()
+    for record in records:
+        refined = refine(record.value)
+        if isinstance(refined, Rejection):
+            reason = refined.reason.value
+            position = f"{record.topic}/{record.partition}/{record.offset}"
+            known = sample.dropped.get(reason)
+            sample.dropped[reason] = Drop(
+                events=known.events + 1 if known else 1,
+                position=known.position if known else position,
+                detail=known.detail if known else readable(refined.detail.encode(), 200),
+                value=known.value if known else readable(record.value, 200),
+            )
+        else:
+            row, note = refined
+            notes[note] += 1
+            sample.stored += 1
+            sample.row = sample.row or _shown(row)
+    sample.filled, sample.repaired = tally(notes)
+    return sample
+
+
+def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        name: readable(value.encode(), 60) if isinstance(value, str) else value
+        for name, value in zip(ROW_COLUMNS, row, strict=True)
+    }
+
+
+async def read_newest(
+    settings: Settings, bounds: Mapping[int, Bounds], count: int
+) -> list[ConsumerRecord[bytes, bytes]]:
+    """The newest events, as many of each partition as make up ``count``; no group is joined.
+
+    Raises:
+        FatalError: Kafka does not hand them over.
+    """
+    share = -(-count // max(1, len(bounds)))
+    starts = {
+        TopicPartition(settings.topic, number): max(found.beginning, found.end - share)
+        for number, found in bounds.items()
+        if found.end > found.beginning
+    }
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.broker_addresses,
+        group_id=None,
+        auto_offset_reset="none",
+        **client_options(settings),
+    )
+    records: list[ConsumerRecord[bytes, bytes]] = []
+    try:
+        await consumer.start()
+        consumer.assign(list(starts))
+        for tp, start in starts.items():
+            consumer.seek(tp, start)
+        async with asyncio.timeout(PATIENCE):
+            while not await _is_read(consumer, bounds):
+                for found in (await consumer.getmany(timeout_ms=500)).values():
+                    records += found
+    except (KafkaError, TimeoutError) as error:
+        raise FatalError(f"Kafka does not hand over events: {type(error).__name__}.") from error
+    finally:
+        await consumer.stop()
+    return records[:count]
+
+
+async def _is_read(consumer: AIOKafkaConsumer, bounds: Mapping[int, Bounds]) -> bool:
+    # Positions, not records, tell the end: some offsets have no record.
+    return all(
+        [await consumer.position(tp) >= bounds[tp.partition].end for tp in consumer.assignment()]
+    )

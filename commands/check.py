@@ -1,0 +1,75 @@
+"""`faust -A app check`: would a worker run here, looked at without changing anything."""
+
+import asyncio
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import click
+import faust
+from faust.cli import option
+from sqlalchemy import Engine
+
+from checks.database import look_at_database
+from checks.finding import Findings, State, table
+from checks.kafka import look_at_kafka
+from checks.positions import look_at_offsets
+from checks.sample import judge, read_newest
+from commands.outcome import or_exit
+from config import Settings
+from db.offsets import OffsetStore
+from preflight import topic_bounds
+
+
+def check(app: faust.App, settings: Settings, engine: Engine, store: OffsetStore) -> None:
+    """Register the command."""
+
+    @app.command(
+        option("--json", "as_json", is_flag=True, help="Print JSON."),
+        option(
+            "--sample",
+            type=click.IntRange(1, 10_000),
+            help="Read so many events and show what would become of them, instead.",
+        ),
+        name="check",
+    )
+    async def check(self: Any, as_json: bool, sample: int | None) -> None:
+        """See whether a worker would run: Kafka, topic, rights, database, schema, offsets.
+
+        Nothing is changed, joined or committed. The exit status is 1 when something fails.
+        """
+        # What it logs is said here, with what would mend it.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        if sample is not None:
+            with or_exit():
+                bounds = await topic_bounds(settings)
+                found = judge(await read_newest(settings, bounds, sample))
+            self.say(_json(asdict(found)) if as_json else found.text())
+            return
+        findings = Findings()
+        findings.ok("Settings", "complete and well formed")
+        bounds = await look_at_kafka(settings, findings)
+        if await asyncio.to_thread(look_at_database, engine, findings) and bounds:
+            await asyncio.to_thread(look_at_offsets, settings, store, bounds, findings)
+        failed = findings.has_failed()
+        if as_json:
+            self.say(_json({"ok": not failed, "findings": [asdict(one) for one in findings.all]}))
+        else:
+            self.say(table(findings.all))
+            self.say(_verdict(findings))
+        if failed:
+            raise SystemExit(1)
+
+
+def _verdict(findings: Findings) -> str:
+    failures, warnings = (
+        sum(one.state is state for one in findings.all) for state in (State.FAIL, State.WARN)
+    )
+    if failures:
+        return f"A worker would not run: {failures} to mend, {warnings} to look at."
+    return f"A worker would run: {warnings} to look at."
+
+
+def _json(found: dict[str, Any]) -> str:
+    return json.dumps(found, indent=2)

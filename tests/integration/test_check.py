@@ -1,0 +1,122 @@
+"""`faust -A app check` against real servers: what it finds, and that it changes nothing."""
+
+import json
+import re
+
+from sqlalchemy import event
+
+from checks.database import look_at_database
+from checks.finding import Findings
+from db.offsets import OffsetStore
+from local.processes import free_port
+from tests.support import dead_letters, rows, stored_offsets
+
+EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c", "price": 2}'
+
+
+def findings(text):
+    """State and text by subject, from the JSON the command prints."""
+    found, _ = json.JSONDecoder().raw_decode(text)
+    return {
+        one["subject"]: (one["state"], f"{one['found']} → {one['mend']}")
+        for one in found["findings"]
+    }
+
+
+def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker):
+    produce([EVENT % 1, b"bad"])
+    text = faust("check", CONSUMER_GROUP="new", STARTING_OFFSETS="earliest")
+    assert "A worker would run: " in text
+    assert not re.search("^fail", text, re.MULTILINE)
+    for line in (
+        r"ok    Kafka DNS +127.0.0.1 is 127.0.0.1",
+        r"ok    Kafka TLS +not used, as KAFKA_URL says",
+        r"ok    Topic +\S+ has 4 partitions, 2 offsets in the log",
+        r"ok    Group rights +new may be joined",
+        r"ok    Database +MariaDB ",
+        r"ok    Database session +strict, in UTC",
+        r"ok    Database clock",
+        r"ok    Schema +version ",
+        r"ok    Database rights +a whole batch was written and rolled back",
+        r"ok    Stored offsets +none: a new group, which starts at the log's beginning",
+    ):
+        assert re.search(f"^{line}", text, re.MULTILINE), (line, text)
+    assert rows(migrated_url) == dead_letters(migrated_url) == []
+    assert stored_offsets(migrated_url) == {}
+
+
+def test_each_thing_that_is_wrong_is_found_with_its_mend(
+    faust, broker, produce, migrated_url, migrated_engine, mariadb, topic
+):
+    produce([EVENT % 1])
+    OffsetStore(migrated_engine, "ahead").begin(topic, {0: 5_000, 1: 0, 2: 0, 3: 0})
+    database = migrated_url.rpartition("/")[2]
+    mariadb.execute("CREATE USER IF NOT EXISTS 'reader'@'127.0.0.1' IDENTIFIED BY 'reads'")
+    mariadb.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'127.0.0.1'")
+    reader = f"mysql://reader:reads@127.0.0.1:{mariadb.port}/{database}"
+    empty = mariadb.create_database("check_empty")
+    nothing = f"127.0.0.1:{free_port()}"
+    cases = [
+        (
+            {"CONSUMER_GROUP": "ahead"},
+            "Stored offsets",
+            "5000, but its log ends at .*offsets reset",
+        ),
+        ({"DATABASE_URL": empty}, "Schema", "at version none, .* → run `faust -A app migrate`"),
+        ({"DATABASE_URL": reader}, "Database rights", "1142.* → grant SELECT, INSERT, UPDATE"),
+        (
+            {"DATABASE_URL": reader.replace("reads", "s3cret")},
+            "Database",
+            "the login is refused → check the user and password in DATABASE_URL",
+        ),
+        ({"KAFKA_URL": f"kafka://{nothing}"}, "Kafka TCP", "→ start it, or change KAFKA_URL"),
+        ({"KAFKA_URL": "kafka://no.such.host.invalid:9"}, "Kafka DNS", "→ change KAFKA_URL"),
+    ]
+    if broker.has_admin:
+        cases.append(({"TOPIC": "nowhere"}, "Topic", "'nowhere' → create it, or change TOPIC"))
+    for settings, subject, expected in cases:
+        text = faust("check", "--json", status=1, **settings)
+        state, found = findings(text)[subject]
+        assert state == "fail", text
+        assert re.search(expected, found), found
+        assert "s3cret" not in text
+    mariadb.execute("DROP USER 'reader'@'127.0.0.1'")
+    mariadb.drop_database("check_empty")
+
+
+def test_a_missing_table_is_found(faust, migrated_url, mariadb):
+    mariadb.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
+    text = faust("check", status=1)
+    assert "1146: a table is missing\n" in text
+    assert "→ run `faust -A app migrate`" in text
+    assert "A worker would not run: 1 to mend" in text
+
+
+def test_sample_shows_what_would_become_of_real_events(faust, produce, migrated_url):
+    odd = b'{"event_id": "odd\\u001b[31m", "product_id": "p2", "price": "9", "quantity": 2}'
+    produce([*(EVENT % n for n in range(20)), odd, b"\x1b]0;bad\x07", b'{"price": 1}', None])
+    text = faust("check", "--sample", 100)
+    assert "24 events read" in text
+    assert re.search(r"would be stored +21$", text, re.MULTILINE)
+    assert re.search(r"filled +category 1, price 1|price 21", text)
+    assert "price.mistyped 1" in text
+    assert re.search(r"would be dropped +3$", text, re.MULTILINE)
+    assert re.search(r"invalid +1, such as \S+/\d/\d+: no event_id", text)
+    assert re.search(r"malformed +2, such as ", text)
+    assert "\x1b" not in text
+    found, _ = json.JSONDecoder().raw_decode(faust("check", "--sample", 4, "--json"))
+    assert found["events"] == 4
+    assert rows(migrated_url) == []
+    assert stored_offsets(migrated_url) == {}
+
+
+def test_a_server_in_another_time_is_found(migrated_engine):
+    # No server's clock can be set here; a session's own can.
+    event.listen(
+        migrated_engine, "connect", lambda c, _: c.cursor().execute("SET timestamp = 1000000000")
+    )
+    found = Findings()
+    assert look_at_database(migrated_engine, found)
+    [clock] = [one for one in found.all if one.subject == "Database clock"]
+    assert clock.state == "warn"
+    assert "differs from ours by " in clock.found
