@@ -1,0 +1,98 @@
+"""The web pages: all of them listed, read only, behind the token, and telling no secrets."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode
+
+import pytest
+
+from local import ROOT
+from tests.support import environment
+
+DOCUMENT = (ROOT / "docs" / "web.md").read_text()
+LISTED = set(re.findall(r"^\| `(/\S*)` \|", DOCUMENT, re.MULTILINE))
+TOKEN = "a-token-of-the-tests"
+MARK = "value-of-a-variable-nobody-asked-for"
+
+ROUTES = """
+import json, app
+app.app.finalize()
+app.app.web.init_server()
+routes = app.app.web.web_app.router.routes()
+print(json.dumps([(route.method, route.resource.canonical) for route in routes]))
+"""
+
+
+@pytest.fixture(scope="module")
+def routes():
+    """Method and path of every route, asked of the app's own router."""
+    env = environment(KAFKA_URL="kafka://127.0.0.1:9", DATABASE_URL="mysql://u:p@127.0.0.1:9/d")
+    done = subprocess.run(
+        [sys.executable, "-c", ROUTES],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [tuple(route) for route in json.loads(done.stdout)]
+
+
+def ask(running, path, method="GET", authorization=None):
+    """Status, headers and body."""
+    headers = {"Authorization": authorization} if authorization else {}
+    url = f"http://127.0.0.1:{running.port}{path}"
+    request = urllib.request.Request(url, method=method, headers=headers)
+    try:
+        answer = urllib.request.urlopen(request, timeout=10)
+    except urllib.error.HTTPError as refusal:
+        answer = refusal
+    with answer:
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def test_every_route_is_listed(routes):
+    assert {path for _, path in routes} == LISTED
+    assert {method for method, _ in routes} == {"GET", "HEAD"}
+
+
+def test_pages_are_guarded_and_tell_no_secrets(routes, worker, produce, migrated_url, monkeypatch):
+    monkeypatch.setenv("UNRELATED", MARK)
+    produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"bad"])
+    running = worker(WEB_TOKEN=TOKEN, WEB_BIND="127.0.0.1")
+    running.wait_for(lambda: ready(running), 40, "the worker")
+    password = migrated_url.split(":")[2].split("@")[0]
+    forbidden = [MARK, TOKEN, password, str(ROOT), "site-packages", "aiohttp", "Traceback"]
+    for _, path in routes:
+        status, headers, body = ask(running, path, authorization=f"Bearer {TOKEN}")
+        assert status == 200, (path, body)
+        assert not [word for word in forbidden if word in f"{headers}{body}"], path
+        assert "default-src 'none'" in headers["Content-Security-Policy"], path
+        assert "'unsafe" not in headers["Content-Security-Policy"], path
+        assert headers["X-Content-Type-Options"] == "nosniff", path
+        assert ask(running, path, "HEAD", f"Bearer {TOKEN}")[::2] == (200, ""), path
+        for wrong in (None, "Bearer", f"Bearer {TOKEN}x", "Basic !", f"Digest {TOKEN}"):
+            status, headers, body = ask(running, path, authorization=wrong)
+            assert status == (200 if path == "/health/" else 401), (path, wrong)
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            status, headers, _ = ask(running, path, method, f"Bearer {TOKEN}")
+            assert status == 405
+            assert headers["Allow"] == "GET, HEAD"
+    basic = b64encode(f"anyone:{TOKEN}".encode()).decode()
+    assert ask(running, "/batches/", authorization=f"Basic {basic}")[0] == 200
+    assert ask(running, "/batches/")[1]["WWW-Authenticate"].startswith("Basic ")
+    status, headers, body = ask(running, "/nothing/<script>", authorization=f"Bearer {TOKEN}")
+    assert (status, json.loads(body)) == (404, {"status": "error", "reason": "Not Found"})
+    assert headers["X-Frame-Options"] == "DENY"
+    assert ask(running, "/nothing/")[0] == 401
+
+
+def ready(running):
+    try:
+        return ask(running, "/ready/", authorization=f"Bearer {TOKEN}")[0] == 200
+    except OSError:
+        return False
