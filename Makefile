@@ -7,7 +7,7 @@ python := .venv/bin/python
 export TMPDIR := $(CURDIR)/.local/tmp
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install all that is needed; a second run only looks
 	@local/setup.sh

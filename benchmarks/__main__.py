@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,7 +28,7 @@ def main() -> int:
             for name in [options.what, *(SCENARIOS if options.what == "full" else ())]:
                 text, results = _measure(stage, name, options)
                 print(f"\n{text}\n", flush=True)
-                path = report.save(BENCH / "results", name, text, machine, results)
+                path = report.save(options.results, name, text, machine, results)
                 print(f"Saved in {path.parent} as {path.name} and {path.stem}.json.")
     except StartError as error:
         print(error, file=sys.stderr)
@@ -50,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of events")
     parser.add_argument("--only", nargs="*", default=[], help="parts of programs' names")
+    parser.add_argument("--results", type=Path, default=BENCH / "results", help="a folder")
     return parser.parse_args()
 
 

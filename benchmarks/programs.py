@@ -83,7 +83,7 @@ def _python(name: str, *arguments: str) -> Callable[[Job], list[Process]]:
     return lambda job: [job.start([PYTHON, PEERS / f"{name}.py", *arguments])]
 
 
-def _spark(batch: int, **variables: object) -> Callable[[Job], list[Process]]:
+def _spark(batch: int, **variables: str) -> Callable[[Job], list[Process]]:
     return lambda job: [
         job.start([PYTHON, PEERS / "spark_job.py"], BATCH=batch, JARS=BENCH / "spark", **variables)
     ]
@@ -138,7 +138,7 @@ PROGRAMS = (
     ),
     Program(
         "PySpark, rewriteBatchedStatements",
-        _spark(250_000, REWRITE=1),
+        _spark(250_000, REWRITE="1"),
         _needs_spark,
         events=750_000,
         warm_up=250_000,

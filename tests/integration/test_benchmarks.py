@@ -1,0 +1,74 @@
+"""The benchmark's own judgement: a small run that is right, and tables that are not."""
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import Engine, insert
+
+from benchmarks.runs import check, connect
+from benchmarks.topics import fill, numbered, sale
+from db.tables import ROW_COLUMNS, flash_sale_events
+from local import ROOT
+from local.broker import ApacheKafka, Broker, choose
+from models.enrich import Rejection, refine
+from tests.support import environment
+
+#: 2004 of the short comparison's 600,000 events.
+BENCH = (sys.executable, "-m", "benchmarks", "quick", "--only", "flash-sale", "--scale", "0.00334")
+EVENTS = 200
+DAMAGES = {
+    "DELETE FROM flash_sale_events": f"{EVENTS - 1} rows instead of {EVENTS}",
+    "UPDATE flash_sale_events SET user_id = 'x'": "the rows' checksum differs",
+    "UPDATE flash_sale_events SET ts = NULL": "the rows' checksum differs",
+    "UPDATE flash_sale_events SET price = price + 1": "the prices add up to",
+    "UPDATE flash_sale_events SET revenue = -1": "the revenues add up to",
+}
+
+
+def test_small_run_is_right_and_saved(tmp_path: Path):
+    done = subprocess.run(
+        [*BENCH, "--rounds", "1", "--results", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if choose()[0] is not ApacheKafka:
+        assert done.returncode == 1
+        assert done.stderr.startswith("A benchmark needs Apache Kafka")
+        assert len(done.stderr.splitlines()) == 1
+        return
+    assert done.returncode == 0, done.stderr
+    assert "\n| flash-sale ETL | " in done.stdout
+    result = json.loads((tmp_path / "quick.json").read_text())
+    [[run]] = result["results"]
+    assert (run["events"], run["wrong"]) == (2004, "")
+    assert run["first_row"] > 0
+    assert run["peak_memory"] > 10_000_000
+    assert "innodb_flush_log_at_trx_commit=1" in result["machine"]["database"]
+    assert "| flash-sale ETL | " in (tmp_path / "quick.md").read_text()
+
+
+def test_wrong_rows_are_told(broker: Broker, migrated_url: str, migrated_engine: Engine):
+    topic = fill(broker, f"bench_{uuid4().hex[:8]}", EVENTS)
+    refined = [refine(value) for value, _, _ in islice(numbered(sale), EVENTS)]
+    rows = [
+        dict(zip(ROW_COLUMNS, one[0], strict=True))
+        for one in refined
+        if not isinstance(one, Rejection)
+    ]
+    with migrated_engine.begin() as connection:
+        connection.execute(insert(flash_sale_events), rows)
+    with closing(connect(migrated_url)) as database, database.cursor() as table:
+        assert check(table, topic.expected) == ""
+        for damage, told in DAMAGES.items():
+            table.execute("BEGIN")
+            table.execute(f"{damage} WHERE id = 7")
+            assert check(table, topic.expected).startswith(told), damage
+            table.execute("ROLLBACK")
