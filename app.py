@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
+from time import time
 from typing import Any
 
 import faust
@@ -23,9 +24,12 @@ from agents.breaker import Breaker
 from agents.enrichment import enrichment
 from agents.fetches import FetchConsumer, FetchTransport, PassThrough
 from agents.positions import Bounds, Position, Positions
+from commands.batches import batches
+from commands.check import check
 from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
+from commands.simulate import simulate
 from credentials import credentials
 from db.batch import Batch
 from db.ending import end_worker
@@ -34,9 +38,13 @@ from db.errors import FatalError
 from db.flusher import Flusher
 from db.letters import DeadLetters
 from db.offsets import OffsetStore
+from db.reports import Reports
 from db.writer import Writer
 from preflight import NoTopicError, prepare, topic_bounds
+from web.dashboard import dashboard
+from web.guard import guard
 from web.health import Health, seconds_since
+from web.history import History, Totals
 from web.pages import pages
 from web.progress import Progress
 
@@ -51,6 +59,7 @@ positions = Positions(
     from_beginning=settings.starting_offsets == "earliest",
 )
 progress = Progress()
+history = History()
 
 
 class App(faust.App):
@@ -76,6 +85,11 @@ app = App(
     web_port=settings.port,
     web_router_enabled=False,
     web_tables_enabled=False,
+    web_application_options={
+        "middlewares": [
+            guard(settings.web_token.get_secret_value() if settings.web_token else None)
+        ]
+    },
     topic_disable_leader=True,
     topic_allow_declare=False,
     # A fetch is one message: 2000 events a fetch, 8 fetches waiting for the agent at most.
@@ -108,6 +122,7 @@ app.transport = FetchTransport(app.conf.broker_consumer, app, resolve)
 async def report(batch: Batch) -> None:
     """Count a committed batch, and tell Kafka for those who watch the lag there."""
     progress.add(batch)
+    history.add(batch)
     app.monitor.count("batches", 1)
     app.monitor.count("valid_rows", batch.valid)
     app.monitor.count("dropped_events", batch.total_dropped)
@@ -142,8 +157,11 @@ breaker = Breaker(
 )
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breaker, flusher)
 migrate(app, engine)
+check(app, settings, engine, store)
 offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))
+batches(app, engine, settings.consumer_group)
+simulate(app, settings)
 
 
 @app.on_partitions_revoked.connect
@@ -163,9 +181,12 @@ async def look_at_log_ends() -> None:
         log.info("The ends of the logs are not known: %s", error)
     else:
         progress.see({(tp.topic, tp.partition): found.end for tp, found in bounds.items()})
+    held = flusher.buffer.held
+    read = progress.events + held
+    history.sample(Totals(time(), read, progress.total_dropped, progress.total_lag, held))
 
 
-def batches() -> dict[str, Any]:
+def done_so_far() -> dict[str, Any]:
     """What `/batches/` shows."""
     return {
         **progress.as_json(),
@@ -175,15 +196,18 @@ def batches() -> dict[str, Any]:
 
 
 metrics.BUFFERED_EVENTS.set_function(lambda: flusher.buffer.held)
-pages(
+health = Health(
+    quiet_for=lambda: seconds_since(flusher.last_tick),
+    quiet_limit=60 + 3 * settings.flush_interval,
+    trouble=lambda: flusher.trouble,
+    held_back=lambda: breaker.reason,
+    rebalancing=lambda: app.rebalancing,
+    positioned=lambda: consumer().positioned,
+)
+pages(app, done_so_far, health)
+dashboard(
     app,
-    batches,
-    Health(
-        quiet_for=lambda: seconds_since(flusher.last_tick),
-        quiet_limit=60 + 3 * settings.flush_interval,
-        trouble=lambda: flusher.trouble,
-        held_back=lambda: breaker.reason,
-        rebalancing=lambda: app.rebalancing,
-        positioned=lambda: consumer().positioned,
-    ),
+    lambda: {**done_so_far(), "history": history.as_json()},
+    health,
+    Reports(engine, settings.consumer_group),
 )

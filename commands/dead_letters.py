@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from commands.outcome import or_exit
 from db.letters import DeadLetters, Filter
 from models.enrich import Reason
+from models.readable import readable
 
 _REASONS = [reason.value for reason in Reason]
 
@@ -96,15 +97,6 @@ def _whole(letter: Row[Any]) -> str:
 
 def _position(letter: Row[Any]) -> str:
     return f"{letter.kafka_topic}/{letter.kafka_partition}/{letter.kafka_offset}"
-
-
-def readable(value: bytes | None, most: int | None = None) -> str:
-    """Text safe for a terminal: what is no printable character is shown escaped."""
-    if value is None:
-        return "(none)"
-    text = value[: most and 4 * most].decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown if most is None or len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def _utc(moment: datetime | None) -> datetime | None:

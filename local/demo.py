@@ -27,6 +27,8 @@ from local.simulator import events, send
 from local.tether import die_with_parent
 
 TOPIC = "flash_sale_events"
+#: Seconds from one rush of customers to the next.
+WAVE = 90
 #: Seconds the worker has to start, and to store the last event.
 PATIENCE = 30
 _WORTH_SHOWING = re.compile(r"\[(WARNING|ERROR|CRITICAL)\]|\[INFO\] Batch ")
@@ -79,6 +81,7 @@ class Demo:
                 TOPIC,
                 events(seed=time.time_ns(), prefix="demo"),
                 rate=rate,
+                wave=WAVE,
                 seconds=seconds,
                 stopped=lambda: stop.asked,
                 on_sent=self.sent.add,
@@ -157,7 +160,7 @@ def main() -> int:
             demo = Demo(stack, kind)
             stop.patient = True
             print("The worker's pages:")
-            for name in ("batches/", "metrics", "health/", "ready/"):
+            for name in ("dashboard/", "batches/", "metrics", "health/", "ready/"):
                 print(f"  {demo.page(name)}", flush=True)
             asyncio.run(demo.run(options.seconds, options.rate, stop))
             status = demo.worker.stop(timeout=PATIENCE)

@@ -39,6 +39,12 @@ if [ -z "${MARIADBD:-}" ] && ! PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/
         mariadb-server-core mariadb-client-core
 fi
 
+# Not a must: without a browser the live page's tests say that they skip.
+if ! command -v chromium >/dev/null && [ ! -e "$done/no-chromium" ]; then
+    (install 'a browser' 'the tests of the live page skip (the package is chromium).' \
+        chromium) || touch "$done/no-chromium"
+fi
+
 wanted=$(cat requirements.txt requirements-dev.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x .venv/bin/pip ]; then

@@ -7,15 +7,16 @@ afterwards each one can be accounted for.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from itertools import count, islice
 from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+
+from local.shop import Shop, rush
 
 
 class Outcome(StrEnum):
@@ -36,10 +37,6 @@ class Event:
     value: bytes | None
     outcome: Outcome
 
-
-CATEGORIES = ("electronics", "fashion", "home", "beauty", "toys", "sports", "食品", "fête 🎉")
-EVENT_TYPES = ("view", "view", "view", "add_to_cart", "add_to_cart", "purchase")
-PRODUCTS = 500
 
 _Fields = dict[str, Any]
 
@@ -62,9 +59,10 @@ def events(
         clock: seconds since 1970, where timestamps come from.
     """
     random = Random(seed)  # noqa: S311 - not for secrets
+    shop = Shop(random)
     for number in count(first):
         event_id = f"{prefix}-{number}"
-        fields = _purchase(random, event_id, clock())
+        fields = shop.next(event_id, clock())
         if random.random() < bad:
             value, outcome = random.choice(_BREAKS)(fields, random)
         else:
@@ -76,27 +74,31 @@ def events(
 
 
 async def send(
-    bootstrap: str,
+    bootstrap: str | list[str],
     topic: str,
     source: Iterator[Event],
     *,
     rate: float | None = None,
+    wave: float | None = None,
     seconds: float | None = None,
     total: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
     on_sent: Callable[[Event], None] = lambda _: None,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Send events until time, number or patience is up; each is acknowledged when it returns.
 
     Args:
-        bootstrap: the broker, ``host:port``.
+        bootstrap: the broker or brokers, ``host:port``.
         topic: where to.
         source: the events.
-        rate: events a second; None for as fast as it goes.
+        rate: events a second on average; None for as fast as it goes.
+        wave: seconds from one rush to the next; None for an even pace.
         seconds: how long.
         total: how many at most.
         stopped: asked twenty times a second; True ends it.
         on_sent: called with each event that is on its way.
+        options: what aiokafka's producer connects with besides.
 
     Returns:
         How many were sent.
@@ -105,7 +107,11 @@ async def send(
         aiokafka.errors.KafkaError: the broker did not take one.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, linger_ms=10, enable_idempotence=True, max_batch_size=131_072
+        bootstrap_servers=bootstrap,
+        linger_ms=10,
+        enable_idempotence=True,
+        max_batch_size=131_072,
+        **(options or {}),
     )
     await producer.start()
     try:
@@ -116,7 +122,7 @@ async def send(
             elapsed = time.monotonic() - begun
             if seconds is not None and elapsed >= seconds:
                 break
-            due = 1000 if rate is None else int((elapsed + _TICK) * rate) - sent
+            due = 1000 if rate is None else int(_pace(elapsed + _TICK, wave) * rate) - sent
             due = due if total is None else min(due, total - sent)
             for event in islice(source, max(0, due)):
                 pending.append(await producer.send(topic, event.value, event.key))
@@ -141,32 +147,8 @@ def _unfinished(pending: "list[asyncio.Future[Any]]") -> "list[asyncio.Future[An
     return [future for future in pending if not future.done()]
 
 
-def _purchase(random: Random, event_id: str, now: float) -> _Fields:
-    # A flash sale: a few products draw most of the crowd.
-    product = min(int(random.paretovariate(0.8)), PRODUCTS)
-    return {
-        "event_id": event_id,
-        "user_id": f"user_{random.randrange(10_000)}",
-        "product_id": f"P{product:04d}",
-        "category": CATEGORIES[product % len(CATEGORIES)],
-        "event_type": random.choice(EVENT_TYPES),
-        "price": round(random.lognormvariate(3, 1), 2),
-        "quantity": random.choice((1, 1, 1, 2, 3)),
-        "timestamp": _timestamp(random, now),
-    }
-
-
-def _timestamp(random: Random, now: float) -> str:
-    zone = random.choice((UTC, UTC, timezone(timedelta(hours=5, minutes=30))))
-    moment = datetime.fromtimestamp(now, zone)
-    return random.choice(
-        (
-            moment.isoformat(),
-            moment.isoformat(timespec="seconds"),
-            moment.isoformat(" ", "milliseconds"),
-            moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        )
-    )
+def _pace(elapsed: float, wave: float | None) -> float:
+    return elapsed if wave is None else rush(elapsed, wave)
 
 
 def _encode(fields: _Fields) -> bytes:

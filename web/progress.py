@@ -59,6 +59,17 @@ class Progress:
         end = self.ends.get(partition)
         return None if end is None else max(0, end - self.stored[partition])
 
+    @property
+    def total_dropped(self) -> int:
+        return sum(self.dropped.values())
+
+    @property
+    def total_lag(self) -> int | None:
+        """Events in the partitions' logs that are not stored; None until all ends are known."""
+        lags = [self.lag(partition) for partition in self.stored]
+        known = [lag for lag in lags if lag is not None]
+        return sum(known) if lags and len(known) == len(lags) else None
+
     def as_json(self) -> dict[str, Any]:
         """What ``/batches/`` shows, apart from the buffer."""
         return {

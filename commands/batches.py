@@ -1,0 +1,65 @@
+"""`faust -A app batches`: the ledger, as a table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import faust
+from faust.cli import option
+from sqlalchemy import Engine, Row
+
+from commands.outcome import or_exit
+from db.batch import empty_drops
+from db.ledger import last_batches
+
+
+def batches(app: faust.App, engine: Engine, group: str) -> None:
+    """Register the command."""
+
+    @app.command(
+        option("--limit", type=click.IntRange(1), default=20, help="How many are shown."),
+        name="batches",
+    )
+    async def batches(self: Any, limit: int) -> None:
+        """Show the last batches of all workers, the newest first."""
+        with or_exit():
+            found = last_batches(engine, group, limit)
+            self.say(self.tabulate(_lines(found), headers=_HEADERS))
+
+
+_HEADERS = [
+    "written (UTC)",
+    "worker",
+    "batch",
+    "events",
+    "rows",
+    "dropped",
+    "filled",
+    "repaired",
+    "revenue",
+    "s",
+]
+
+
+def _lines(found: Sequence[Row[Any]]) -> list[list[str]]:
+    return [
+        [
+            f"{batch.written:%Y-%m-%d %H:%M:%S}",
+            batch.worker,
+            str(batch.number),
+            str(batch.events),
+            str(batch.valid),
+            _counts({reason: getattr(batch, reason) for reason in empty_drops()}),
+            _counts(batch.filled),
+            _counts(batch.repaired),
+            f"{batch.revenue:.2f}",
+            f"{batch.seconds:.2f}",
+        ]
+        for batch in found
+    ]
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    """The total, and what it is made of."""
+    parts = ", ".join(f"{number} {name}" for name, number in found.items() if number)
+    return f"{sum(found.values())} ({parts})" if parts else "0"

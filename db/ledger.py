@@ -1,0 +1,29 @@
+"""The ledger after the fact: what was stored, batch by batch, by all workers. Blocking."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Row, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+from db.tables import batches
+
+
+def last_batches(engine: Engine, group: str, limit: int) -> Sequence[Row[Any]]:
+    """A consumer group's newest batches, the newest first.
+
+    Raises:
+        TransientError, FatalError: see ``db.errors``.
+    """
+    statement = (
+        select(batches)
+        .where(batches.c.consumer_group == group)
+        .order_by(batches.c.id.desc())
+        .limit(limit)
+    )
+    try:
+        with engine.connect() as connection:
+            return connection.execute(statement).all()
+    except (SQLAlchemyError, OSError) as error:
+        raise classify(error) from error

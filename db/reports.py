@@ -1,0 +1,149 @@
+"""What the dashboard asks of the database: few rows by primary key, whatever the tables hold.
+
+Blocking; call it off the event loop.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+from db.tables import dead_letters, sales_by_minute, sales_by_product
+from models.enrich import Reason
+from models.readable import readable
+
+#: Minutes and hours looked back on.
+MINUTES = 60
+HOURS = 24
+PRODUCTS = 10
+LETTERS = 20
+#: Newest dead letters among which those of a reason are looked for, and bytes shown of a value.
+RECENT_LETTERS = 10_000
+SHOWN_BYTES = 1_000
+
+_STEPS = ("views", "carts", "purchases", "others")
+
+
+class Reports:
+    """Numbers of all workers, and the dead letters of one consumer group.
+
+    Raises (every method):
+        TransientError, FatalError: see ``db.errors``.
+    """
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    def sales(self) -> dict[str, Any]:
+        """The last hour by minute and by step of the funnel, and the day's top products.
+
+        Time is that of the events; revenue is that of purchases only.
+        """
+        now = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0)
+        with self._begin() as connection:
+            minutes = _minutes(connection, now)
+            return {
+                "minutes": minutes,
+                "funnel": {step: sum(minute[step] for minute in minutes) for step in _STEPS},
+                "products": _products(connection, now),
+            }
+
+    def letters(self, reason: Reason | None) -> list[dict[str, Any]]:
+        """The newest dead letters, of this reason if one is given."""
+        columns = dead_letters.c
+        with self._begin() as connection:
+            newest = connection.scalar(select(func.max(columns.id))) or 0
+            statement = (
+                select(
+                    columns.id,
+                    columns.created_at,
+                    columns.reason,
+                    columns.detail,
+                    columns.kafka_topic,
+                    columns.kafka_partition,
+                    columns.kafka_offset,
+                    func.substring(columns.value, 1, SHOWN_BYTES).label("value"),
+                    func.length(columns.value).label("bytes"),
+                )
+                .where(columns.id > newest - RECENT_LETTERS)
+                .where(columns.consumer_group == self._group)
+                .where(columns.reason == reason.value if reason else columns.id > 0)
+                .order_by(columns.id.desc())
+                .limit(LETTERS)
+            )
+            return [
+                {
+                    "id": letter.id,
+                    "written": _iso(letter.created_at),
+                    "reason": letter.reason,
+                    "detail": readable(letter.detail.encode()),
+                    "position": f"{letter.kafka_topic}/{letter.kafka_partition}"
+                    f"/{letter.kafka_offset}",
+                    "value": readable(letter.value),
+                    "bytes": letter.bytes,
+                }
+                for letter in connection.execute(statement)
+            ]
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+
+
+def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    """The last ``MINUTES``, the empty ones too, the oldest first."""
+    columns = sales_by_minute.c
+    names = (*_STEPS, "units", "revenue")
+    first = now - timedelta(minutes=MINUTES - 1)
+    statement = (
+        select(columns.minute, *(func.sum(columns[name]).label(name) for name in names))
+        .where(columns.minute.between(first, now))
+        .group_by(columns.minute)
+    )
+    found = {row["minute"]: row for row in connection.execute(statement).mappings()}
+    return [
+        {
+            "minute": _iso(minute),
+            **{name: float(found[minute][name]) if minute in found else 0 for name in names},
+        }
+        for minute in (first + timedelta(minutes=number) for number in range(MINUTES))
+    ]
+
+
+def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    columns = sales_by_product.c
+    revenue = func.sum(columns.revenue)
+    statement = (
+        select(
+            columns.product_id,
+            func.sum(columns.orders).label("orders"),
+            func.sum(columns.units).label("units"),
+            revenue.label("revenue"),
+        )
+        .where(columns.hour.between(now - timedelta(hours=HOURS), now))
+        .group_by(columns.product_id)
+        .order_by(revenue.desc(), columns.product_id)
+        .limit(PRODUCTS)
+    )
+    return [
+        {
+            "product_id": readable(row.product_id.encode()),
+            "orders": int(row.orders),
+            "units": int(row.units),
+            "revenue": float(row.revenue),
+        }
+        for row in connection.execute(statement)
+    ]
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='seconds')}Z"

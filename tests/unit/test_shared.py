@@ -1,0 +1,68 @@
+"""An answer of the database for all viewers: asked for once, and never waited for long."""
+
+import asyncio
+import time
+
+from db.errors import TransientError
+from web import dashboard
+from web.dashboard import Shared
+
+
+async def test_ten_viewers_cost_one_question(monkeypatch):
+    asked = []
+
+    async def ask():
+        asked.append(1)
+        await asyncio.sleep(0.05)
+        return len(asked)
+
+    shared = Shared(ask)
+    answers = await asyncio.gather(*(shared.get() for _ in range(10)))
+    assert [answer["value"] for answer in answers] == [1] * 10
+    assert (await shared.get())["value"] == 1
+    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    assert (await shared.get())["value"] == 2
+
+
+async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypatch):
+    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    monkeypatch.setattr(dashboard, "PATIENCE", 0.1)
+    hang = asyncio.Event()
+    asked = []
+
+    async def ask():
+        asked.append(1)
+        if len(asked) > 1:
+            await hang.wait()
+        return "old" if len(asked) == 1 else "new"
+
+    shared = Shared(ask)
+    assert (await shared.get())["trouble"] is None
+    begun = time.monotonic()
+    answers = await asyncio.gather(*(shared.get() for _ in range(10)))
+    assert time.monotonic() - begun < 5
+    assert {answer["value"] for answer in answers} == {"old"}
+    assert all("no answer for" in answer["trouble"] for answer in answers)
+    assert len(asked) == 2
+    hang.set()
+    found = await shared.get()
+    assert (found["value"], found["trouble"]) == ("new", None)
+
+
+async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
+    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    answers = ["first", TransientError("gone"), "second"]
+
+    async def ask():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shared = Shared(ask)
+    found = [await shared.get() for _ in range(3)]
+    assert [(one["value"], one["trouble"]) for one in found] == [
+        ("first", None),
+        ("first", "gone"),
+        ("second", None),
+    ]

@@ -1,0 +1,117 @@
+"""The live page: one file without a network, fed by one JSON answer that all viewers share."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import faust
+from faust.web import Request, Response, View
+
+from db.errors import FatalError, TransientError
+from db.reports import Reports
+from db.threads import in_thread
+from models.enrich import Reason
+from web.headers import security_headers
+from web.health import Health
+
+_HERE = Path(__file__).parent
+_VENDOR = _HERE / "vendor" / "uplot"
+_INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+
+#: Seconds an answer of the database serves for, and those a viewer waits for a new one.
+FRESH = 2.0
+PATIENCE = 1.5
+
+
+class Shared:
+    """An answer of the database, asked for once for all viewers; never waited for long.
+
+    Args:
+        ask: asks the database.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        self._ask = ask
+        self._value: Any = None
+        self._since: float | None = None
+        self._trouble: str | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._asked = 0.0
+
+    async def get(self) -> dict[str, Any]:
+        """The newest answer there is with its age in seconds, and what is wrong, or None."""
+        if self._asking is None and monotonic() - self._asked >= FRESH:
+            self._asked = monotonic()
+            self._asking = asyncio.create_task(self._refresh())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=PATIENCE)
+        waited = monotonic() - self._asked
+        trouble = self._trouble
+        if self._asking is not None and waited >= PATIENCE:
+            trouble = f"no answer for {waited:.0f} s"
+        age = None if self._since is None else round(monotonic() - self._since, 1)
+        return {"value": self._value, "age": age, "trouble": trouble}
+
+    async def _refresh(self) -> None:
+        try:
+            self._value = await self._ask()
+            self._since, self._trouble = monotonic(), None
+        except (TransientError, FatalError) as error:
+            self._trouble = str(error)
+        finally:
+            self._asking = None
+
+
+def page() -> tuple[str, dict[str, str]]:
+    """The page with its headers: the styles and scripts in it are allowed, and no others."""
+    html = (_HERE / "dashboard.html").read_text()
+    html = html.replace("/* uPlot.min.css */", (_VENDOR / "uPlot.min.css").read_text())
+    html = html.replace("/* uPlot.iife.min.js */", (_VENDOR / "uPlot.iife.min.js").read_text())
+    inline: dict[str, list[str]] = {"script": [], "style": []}
+    for kind, text in _INLINE.findall(html):
+        inline[kind].append(text)
+    return html, security_headers(scripts=inline["script"], styles=inline["style"])
+
+
+def dashboard(
+    app: faust.App, worker: Callable[[], dict[str, Any]], health: Health, reports: Reports
+) -> None:
+    """Register the page and what it asks for.
+
+    Args:
+        app: the Faust app.
+        worker: what this worker knows of itself.
+        health: whether it is alive and ready.
+        reports: what the database knows.
+    """
+    html, headers = page()
+    sales = Shared(partial(in_thread, reports.sales))
+    letters = {
+        name: Shared(partial(in_thread, reports.letters, reason))
+        for name, reason in [("", None), *((reason.value, reason) for reason in Reason)]
+    }
+
+    @app.page("/dashboard/", name="dashboard")
+    async def dashboard_page(self: View, request: Request) -> Response:
+        return self.html(html, headers=dict(headers))
+
+    @app.page("/dashboard/data/", name="dashboard-data")
+    async def data_page(self: View, request: Request) -> Response:
+        answer = {
+            "alive": health.alive(),
+            "ready": health.ready(),
+            "worker": worker(),
+            "sales": await sales.get(),
+        }
+        return self.json(answer, headers=security_headers())
+
+    @app.page("/dashboard/letters/", name="dashboard-letters")
+    async def letters_page(self: View, request: Request) -> Response:
+        wanted = letters.get(request.query.get("reason", ""))
+        if wanted is None:
+            return self.json({"error": "no such reason"}, status=404, headers=security_headers())
+        return self.json(await wanted.get(), headers=security_headers())

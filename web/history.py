@@ -1,0 +1,67 @@
+"""The worker's last minutes, for the dashboard's charts: pure state, bounded."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from db.batch import Batch
+
+#: Samples kept; at one in five seconds, 20 minutes.
+SAMPLES = 240
+#: Samples from the first of which to the last a rate is taken: events come in fetches.
+SMOOTHED = 4
+BATCHES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How far the worker was at a moment, seconds since 1970."""
+
+    at: float
+    read: int
+    dropped: int
+    lag: int | None
+    buffered: int
+
+
+class History:
+    """Samples of the worker's totals, and its last batches."""
+
+    def __init__(self) -> None:
+        self._samples: deque[dict[str, Any]] = deque(maxlen=SAMPLES)
+        self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES)
+        self._totals: deque[Totals] = deque(maxlen=SMOOTHED)
+
+    def sample(self, now: Totals) -> None:
+        """Keep what happened per second, smoothed over the last samples."""
+        self._totals.append(now)
+        before = self._totals[0]
+        seconds = now.at - before.at
+        if seconds <= 0:
+            return
+        self._samples.append(
+            {
+                "at": round(now.at, 1),
+                # Less than before where partitions were let go with what was read of them.
+                "events": round(max(0, now.read - before.read) / seconds, 1),
+                "dropped": round((now.dropped - before.dropped) / seconds, 2),
+                "lag": now.lag,
+                "buffered": now.buffered,
+            }
+        )
+
+    def add(self, batch: Batch) -> None:
+        """Keep a committed batch."""
+        self._batches.append(
+            {
+                "number": batch.number,
+                "at": round(batch.written.timestamp(), 1),
+                "rows": batch.valid,
+                "dropped": batch.total_dropped,
+                "seconds": round(batch.seconds, 3),
+            }
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Both, the oldest first."""
+        return {"samples": list(self._samples), "batches": list(self._batches)}
