@@ -1,6 +1,6 @@
 """`faust -A app batches`: the ledger, as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -33,7 +33,7 @@ _HEADERS = [
     "batch",
     "events",
     "rows",
-    "dropped",
+    *empty_drops(),
     "filled",
     "repaired",
     "revenue",
@@ -49,17 +49,11 @@ def _lines(found: Sequence[Row[Any]]) -> list[list[str]]:
             str(batch.number),
             str(batch.events),
             str(batch.valid),
-            _counts({reason: getattr(batch, reason) for reason in empty_drops()}),
-            _counts(batch.filled),
-            _counts(batch.repaired),
+            *(str(getattr(batch, reason)) for reason in empty_drops()),
+            str(sum(batch.filled.values())),
+            str(sum(batch.repaired.values())),
             f"{batch.revenue:.2f}",
             f"{batch.seconds:.2f}",
         ]
         for batch in found
     ]
-
-
-def _counts(found: Mapping[str, int]) -> str:
-    """The total, and what it is made of."""
-    parts = ", ".join(f"{number} {name}" for name, number in found.items() if number)
-    return f"{sum(found.values())} ({parts})" if parts else "0"

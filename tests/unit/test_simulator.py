@@ -1,10 +1,13 @@
 """The simulator knows what must become of its events, and the audit notices what did not."""
 
+from collections import Counter
 from itertools import islice
+from random import Random
 
 import pytest
 
 from local.audit import Audit, Sent
+from local.shop import Shop, rush
 from local.simulator import Event, Outcome, events
 from models.enrich import Reason, Rejection, refine
 
@@ -54,3 +57,23 @@ def test_verdict_in_words() -> None:
     assert not audit.exact
     assert "9 events sent, 7 rows stored, 0 dropped (none), 1 duplicates (3)" in str(audit)
     assert "6 missing (0, 1, 2, 3, 4, …)" in str(audit)
+
+
+def test_a_visit_views_before_it_fills_a_cart_and_fills_a_cart_before_it_buys() -> None:
+    shop = Shop(Random(1))
+    reached: dict[tuple[str, str], set[str]] = {}
+    steps = Counter[str]()
+    for number in range(20_000):
+        fields = shop.next(f"s-{number}", 1_795_774_530.0)
+        before = reached.setdefault((fields["user_id"], fields["product_id"]), set())
+        step = fields["event_type"]
+        assert step == "view" or ("view" if step == "add_to_cart" else "add_to_cart") in before
+        before.add(step)
+        steps[step] += 1
+    assert steps["view"] > 3 * steps["add_to_cart"] > 3 * steps["purchase"] > 0
+
+
+def test_a_rush_is_ahead_of_an_even_pace_and_back_at_its_end() -> None:
+    assert rush(15, 60) > 20
+    assert rush(60, 60) == pytest.approx(60)
+    assert all(rush(t + 1, 60) > rush(t, 60) for t in range(120))

@@ -1,0 +1,64 @@
+"""`simulate` and `batches`: traffic from nothing but Kafka, and what all workers made of it."""
+
+import re
+from itertools import islice
+
+from sqlalchemy import text
+
+from local.audit import Sent
+from local.processes import free_port
+from local.simulator import events
+from tests.support import dead_letters, rows, wait_until
+
+
+def ledger(printed):
+    """The table's lines: worker, number, events, rows, dropped."""
+    cells = [re.split(r" *[|│] *", line.strip("|│ "))[1:8] for line in printed.splitlines()]
+    lines = [
+        (name, *map(int, numbers)) for name, *numbers in filter(None, cells) if _is_worker(name)
+    ]
+    return [(name, *numbers[:3], sum(numbers[3:])) for name, *numbers in lines]
+
+
+def _is_worker(name):
+    return re.fullmatch(r".+-\d+-[0-9a-f]{8}", name)
+
+
+def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
+    worker, faust, migrated_url, migrated_engine
+):
+    printed = faust("simulate", "--rate", 500, "--seconds", 2, "--bad", 0.1, "--seed", 7)
+    assert "1000 events sent to events_" in printed
+    first = worker(FLUSH_INTERVAL=0.3, FLUSH_MAX_ROWS=100, BUFFER_MAX_ROWS=200).wait_ready()
+    wait_until(lambda: len(rows(migrated_url)) > 100, 30)
+    first.kill()
+    for _ in range(2):
+        worker(FLUSH_INTERVAL=0.3, FLUSH_MAX_ROWS=100, BUFFER_MAX_ROWS=200)
+    wait_until(lambda: len(rows(migrated_url)) + len(dead_letters(migrated_url)) == 1000, 40)
+    # The same seed gave the same events, each of which ended where it must.
+    verdict = Sent(islice(events(7, bad=0.1), 1000)).audit(migrated_url)
+    assert verdict.exact, str(verdict)
+
+    found = ledger(faust("batches", "--limit", 1000))
+    assert len({worker for worker, *_ in found}) >= 2
+    assert sum(line[2] for line in found) == 1000
+    assert sum(line[3] for line in found) == verdict.rows
+    assert sum(line[4] for line in found) == verdict.dropped.total()
+    for name in {worker for worker, *_ in found}:
+        numbers = [number for worker, number, *_ in found if worker == name]
+        assert numbers == sorted(numbers, reverse=True), "the newest first, each once"
+        assert len(set(numbers)) == len(numbers)
+    assert ledger(faust("batches", "--limit", 3)) == found[:3]
+    assert ledger(faust("batches", CONSUMER_GROUP="another")) == []
+
+    with migrated_engine.connect() as connection:
+        views, carts, purchases = connection.execute(
+            text("SELECT views, carts, purchases FROM funnel")
+        ).one()[:3]
+    assert views > carts > purchases > 0
+
+
+def test_simulate_without_a_broker_is_one_sentence(faust):
+    port = free_port()
+    printed = faust("simulate", "--seconds", 1, KAFKA_URL=f"kafka://127.0.0.1:{port}", status=1)
+    assert f"Kafka at 127.0.0.1:{port} took not all events" in printed.splitlines()[-1]
