@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos fuzz bench bench-full bench-micro lint format clean
+.PHONY: help setup demo test chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
 # The temporary files of everything below.
@@ -37,6 +37,12 @@ bench-full: setup ## All peers and scenarios, half an hour on a quiet machine (R
 bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 	@$(python) -m pytest benchmarks/micro -o addopts= --benchmark-columns=median,iqr,rounds
 
+bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
+	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
+
+docs: setup ## Write docs/metrics.md anew from metrics.py
+	@$(python) -m local.catalogue >docs/metrics.md
+
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
@@ -45,6 +51,14 @@ lint: setup ## Lint, formatting and types
 format: setup ## Format, and mend what the linter can
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
+
+lock: setup ## Write requirements.lock anew, with hashes, and the list of licences
+	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 -o requirements.lock requirements.txt
+	@$(python) -m local.licences >docs/licences.md
+
+audit: setup ## Look the locked packages up among known vulnerabilities (needs the network)
+	@.venv/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.lock
 
 clean: ## Remove all that was made here
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis

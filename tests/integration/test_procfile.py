@@ -1,6 +1,7 @@
 """What a platform runs: the Procfile's own lines."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).proc
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-def test_release_migrates_and_web_stores(
+def test_release_migrates_web_and_worker_store(
     broker: Broker, database_url: str, topic: str, produce, tmp_path: Path
 ) -> None:
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
@@ -29,9 +30,16 @@ def test_release_migrates_and_web_stores(
 
     release = run("release")
     assert release.wait(30) == 0, release.log_text()
-    web = run("web")
-    try:
-        wait_until(lambda: count_stored(database_url) == 2, 20, "both events are stored")
-        assert web.stop() == 0, web.log_text()
-    finally:
-        web.kill()
+
+    def stores(name: str, total: int) -> None:
+        process = run(name)
+        try:
+            wait_until(lambda: count_stored(database_url) == total, 30, f"{name} stores")
+            assert process.stop() == 0, process.log_text()
+        finally:
+            process.kill()
+
+    stores("web", 2)
+    produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
+    with socket.create_server(("127.0.0.1", int(env["PORT"]))):
+        stores("worker", 4)  # without pages, so that the port may be taken

@@ -1,0 +1,15 @@
+# The worker: no compiler, no shell tools, not root. `.dockerignore` names what goes in.
+FROM python:3.11-slim-bookworm AS build
+COPY requirements.lock /
+# From the lock with its hashes: the same packages today and in a year.
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /requirements.lock
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /venv /venv
+COPY . /app
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 6066
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "web.probe", "/health/"]
+CMD ["faust", "-A", "app", "worker", "-l", "info"]

@@ -1,0 +1,109 @@
+"""What is deployed agrees with what is developed: lock, settings, routes, manifests."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+
+from config import DATABASE_VARIABLES, Settings
+from local import ROOT
+from local.licences import canonical, closure, locked
+
+VARIABLES = {name.upper() for name in Settings.model_fields} | {*DATABASE_VARIABLES}
+REQUIREMENTS = [
+    line
+    for line in (ROOT / "requirements.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+MANIFESTS = sorted((ROOT / "deploy").rglob("*.y*ml"))
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def test_lock_and_requirements_agree():
+    assert {canonical(name) for name in locked()} == closure(REQUIREMENTS)
+    for line in REQUIREMENTS:
+        name, _, version = line.partition("==")
+        assert locked()[canonical(name.partition("[")[0])] == version, line
+
+
+def test_every_locked_package_has_hashes_and_no_index():
+    text = (ROOT / "requirements.lock").read_text()
+    for entry in re.split(r"\n(?=\w)", text.strip()):
+        assert re.fullmatch(r"\S+==\S+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n?)+", entry), entry
+    assert "://" not in text
+
+
+def test_licences_cover_the_lock():
+    page = (ROOT / "docs" / "licences.md").read_text()
+    listed = re.findall(r"^\| ([\w-]+) \| (\d\S*) \| (?!\? )", page, re.MULTILINE)
+    assert dict(listed) == locked()
+
+
+def test_procfile_has_what_heroku_runs():
+    processes = parse_procfile((ROOT / "Procfile").read_text()).processes
+    assert processes.keys() == {"release", "web", "worker"}
+    assert (
+        f"{sys.version_info[0]}.{sys.version_info[1]}" >= (ROOT / ".python-version").read_text()[:4]
+    )
+
+
+def test_app_json_names_settings_that_exist():
+    found = json.loads((ROOT / "app.json").read_text())
+    assert found["env"].keys() <= VARIABLES
+    assert all(variable["description"] for variable in found["env"].values())
+    assert found["formation"].keys() < {"release", "web", "worker"}
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_manifests_are_yaml(path):
+    assert all(yaml.safe_load_all(path.read_text()))
+
+
+def test_compose_sets_what_exists_and_no_password():
+    services = COMPOSE["services"]
+    assert services.keys() >= {"kafka", "mysql", "worker", "prometheus", "grafana"}
+    for name in ("worker", "migrate"):
+        assert services[name]["environment"].keys() <= VARIABLES
+    for name, service in services.items():
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable and "RANDOM" not in variable:
+                assert value.startswith("${"), f"{name}: {variable}"
+
+
+def test_kubernetes_locks_its_pods_and_asks_pages_that_exist():
+    listed = (ROOT / "docs" / "web.md").read_text()
+    objects = [
+        found
+        for path in (ROOT / "deploy" / "kubernetes").glob("*.yaml")
+        for found in yaml.safe_load_all(path.read_text())
+    ]
+    kinds = {found["kind"] for found in objects}
+    assert kinds >= {"Job", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    for found in objects:
+        if found["kind"] not in ("Job", "Deployment"):
+            continue
+        pod = found["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        for container in pod["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"]
+            text = yaml.safe_dump(container)
+            for page in re.findall(r"(?:path: |- )(/[a-z]+/)", text):
+                assert f"| `{page}` |" in listed, page
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
+def test_the_unit_is_one_systemd_takes(tmp_path):
+    unit = (ROOT / "deploy" / "systemd" / "flash-sale-etl.service").read_text()
+    here = tmp_path / "flash-sale-etl.service"
+    # The program is looked up: there is one of another name.
+    here.write_text(unit.replace("/opt/flash-sale-etl/.venv/bin/faust", "/bin/sh"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", here], capture_output=True, text=True, check=False
+    )
+    mine = [line for line in done.stderr.splitlines() if "flash-sale-etl" in line]
+    assert (done.returncode, mine) == (0, [])
