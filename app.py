@@ -19,7 +19,6 @@ from aiokafka.errors import KafkaError
 from mode.utils.logging import get_logger
 
 import config
-import metrics
 from agents.breaker import Breaker
 from agents.enrichment import enrichment
 from agents.fetches import FetchConsumer, FetchTransport, PassThrough
@@ -39,9 +38,11 @@ from db.flusher import Flusher
 from db.letters import DeadLetters
 from db.offsets import OffsetStore
 from db.reports import Reports
+from db.schema import newest
 from db.writer import Writer
 from preflight import NoTopicError, prepare, topic_bounds
 from web.dashboard import dashboard
+from web.exposure import expose
 from web.guard import guard
 from web.health import Health, seconds_since
 from web.history import History, Totals
@@ -195,7 +196,6 @@ def done_so_far() -> dict[str, Any]:
     }
 
 
-metrics.BUFFERED_EVENTS.set_function(lambda: flusher.buffer.held)
 health = Health(
     quiet_for=lambda: seconds_since(flusher.last_tick),
     quiet_limit=60 + 3 * settings.flush_interval,
@@ -204,6 +204,7 @@ health = Health(
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,
 )
+expose(flusher.buffer, health, settings, schema=newest())
 pages(app, done_so_far, health)
 dashboard(
     app,

@@ -1,46 +1,90 @@
-"""Every metric of the app, by name. Labels are bounded: reasons, fields, kinds, partitions."""
+"""The catalogue: every metric of the app, once. `docs/metrics.md` is made from it.
 
-from prometheus_client import Counter, Gauge, Histogram
+Counted a batch at a time, never an event at a time. Labels are bounded: reasons, fields, kinds,
+partitions. Totals are those of this worker since its start.
+"""
 
-#: Batches committed to the database.
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+from models.enrich import Reason
+
+EVENTS = Counter(
+    "etl_events",
+    "Events done, by outcome: `stored` as a row, or dead-lettered for the reason "
+    "`malformed`, `invalid` or `unstorable`.",
+    ["outcome"],
+)
+FILLED = Counter(
+    "etl_filled_values", "Values that were missing and filled in, by field.", ["field"]
+)
+REPAIRED = Counter(
+    "etl_repaired_values",
+    "Values that were not what the schema says, by field and kind: `mistyped`, `stringified`, "
+    "`out_of_range`, `unparsable`.",
+    ["field", "kind"],
+)
+REVENUE = Gauge(
+    "etl_revenue",
+    "Sum of the column `revenue` over all rows stored, whatever their event type; sales are in "
+    "the database's views.",
+)
 BATCHES = Counter("etl_batches", "Batches committed to the database.")
-#: Flush intervals in which nothing had come in.
+BATCH_ROWS = Histogram(
+    "etl_batch_rows",
+    "Rows of a batch.",
+    buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000),
+)
 EMPTY_TICKS = Counter("etl_empty_ticks", "Flush intervals in which nothing had come in.")
-#: Events done, by what became of them: stored, or the reason they were dropped.
-EVENTS = Counter("etl_events", "Events done, by outcome.", ["outcome"])
-#: Values the rules filled in, by field.
-FILLED = Counter("etl_filled_values", "Values the rules filled in, by field.", ["field"])
-#: Values that were not what the schema says, by field and kind of mend.
-REPAIRED = Counter("etl_repaired_values", "Values mended, by field and kind.", ["field", "kind"])
-#: Revenue of the rows stored, in the shop's currency.
-REVENUE = Gauge("etl_revenue", "Revenue of the rows stored since the worker started.")
-#: Seconds of one write, from its first lock to its ledger line.
 FLUSH_SECONDS = Histogram(
     "etl_flush_seconds",
-    "Seconds of one write.",
+    "Seconds of one write, from its first lock to its ledger line.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-#: Seconds from the Kafka timestamp of a batch's oldest event to its commit.
 EVENT_TO_ROW_SECONDS = Histogram(
     "etl_event_to_row_seconds",
-    "Seconds from a batch's oldest event to its commit.",
+    "Seconds from the Kafka timestamp of a batch's oldest event to its commit.",
     buckets=(0.5, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 1800),
 )
-#: Events in memory: waiting and being written.
+LAST_BATCH = Gauge(
+    "etl_last_batch_timestamp_seconds",
+    "When the last batch was committed, in seconds since 1970; 0 before the first.",
+)
 BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory, waiting or being written.")
-#: Writes tried again because the database was away or busy.
-RETRIES = Counter("etl_retries", "Writes tried again.")
-#: Events that Kafka's retention removed before they were read.
-LOST_TO_RETENTION = Counter("etl_lost_to_retention_events", "Events removed before being read.")
-#: The next offset to store, per partition.
-STORED_OFFSET = Gauge("etl_stored_offset", "Next offset to store.", ["topic", "partition"])
-#: The offset of the event to come next, per partition.
-LOG_END_OFFSET = Gauge("etl_log_end_offset", "End of the log.", ["topic", "partition"])
-#: Events in the log that are not stored yet, per partition.
-LAG = Gauge("etl_lag_events", "Events not stored yet.", ["topic", "partition"])
-#: When the last batch was committed, seconds since 1970.
-LAST_BATCH = Gauge("etl_last_batch_timestamp_seconds", "When the last batch was committed.")
-#: 1 while the circuit breaker holds events back, else 0.
-BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds events back.")
-#: 1 when the worker is ready, else 0.
-READY = Gauge("etl_ready", "1 when the worker is ready.")
+BUFFERED_BYTES = Gauge("etl_buffered_bytes", "Bytes of their rows, as they go to the database.")
+BUFFERED_AGE = Gauge(
+    "etl_oldest_buffered_event_age_seconds",
+    "Seconds since the Kafka timestamp of the oldest event in memory; 0 when there is none.",
+)
+RETRIES = Counter(
+    "etl_retries",
+    "Writes tried again, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
+    "`read_only`, `other`.",
+    ["error"],
+)
+CONNECTIONS = Counter(
+    "etl_database_connections_opened",
+    "Connections opened to the database; rising steadily, it loses them.",
+)
+BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds events back, else 0.")
+READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
+REBALANCES = Counter("etl_rebalances", "Times this worker was given partitions.")
+STORED_OFFSET = Gauge(
+    "etl_stored_offset", "Next offset to store, per partition.", ["topic", "partition"]
+)
+LOG_END_OFFSET = Gauge(
+    "etl_log_end_offset", "Offset of the event to come next, per partition.", ["topic", "partition"]
+)
+LAG = Gauge(
+    "etl_lag_events",
+    "Events in the log that are not stored yet, per partition.",
+    ["topic", "partition"],
+)
+LOST_TO_RETENTION = Counter(
+    "etl_lost_to_retention_events", "Events that Kafka's retention removed before they were read."
+)
+BUILD = Info("etl_build", "What runs: versions of the schema, of Python and of Faust.")
+SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
+
+#: What can happen is there from the start, so that the first of it is a rise from 0.
+for _outcome in ("stored", *(reason.value for reason in Reason)):
+    EVENTS.labels(_outcome)

@@ -23,6 +23,7 @@ class Buffer:
         self._capacity = capacity
         self._chunks: deque[Chunk] = deque()
         self._taken = 0
+        self._out: list[Chunk] = []
         self.waiting = 0
         self.epoch = 0
         self.opened: datetime | None = None
@@ -31,6 +32,17 @@ class Buffer:
     def held(self) -> int:
         """Events in memory: waiting and being written."""
         return self.waiting + self._taken
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the rows in memory."""
+        return sum(len(chunk.rows) for chunk in (*self._out, *self._chunks))
+
+    @property
+    def oldest_timestamp(self) -> int | None:
+        """Kafka's timestamp (ms) of the oldest event in memory; None when there is none."""
+        chunks = (chunk for chunk in (*self._out, *self._chunks) if chunk.records)
+        return min((chunk.records[0].timestamp or 0 for chunk in chunks), default=None)
 
     def has_room(self, chunk: Chunk) -> bool:
         return not self.held or self.held + len(chunk.records) <= self._capacity
@@ -57,12 +69,14 @@ class Buffer:
             chunks.append(chunk)
         self.waiting -= size
         self._taken += size
+        self._out += chunks
         self.opened = datetime.now(UTC) if self._chunks else None
         return opened, chunks
 
     def done(self, chunks: list[Chunk]) -> None:
         """What ``take`` gave is written, or given up."""
         self._taken -= sum(len(chunk.records) for chunk in chunks)
+        self._out = [chunk for chunk in self._out if not any(chunk is one for one in chunks)]
 
     def discard(self) -> int:
         """Forget what is waiting and end the epoch; answer how many events were forgotten."""

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+import metrics
+
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
 CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
@@ -49,5 +51,6 @@ def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = 3) -> 
 
 
 def _prepare_session(connection: Any, _record: Any) -> None:
+    metrics.CONNECTIONS.inc()
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)

@@ -12,7 +12,16 @@ import tls
 
 
 class TransientError(Exception):
-    """The database is away or busy: the same write may succeed later."""
+    """The database is away or busy: the same write may succeed later.
+
+    Args:
+        message: what it said.
+        kind: in one word of few, for counting.
+    """
+
+    def __init__(self, message: str, kind: str = "other") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class UntrustedError(TransientError):
@@ -70,6 +79,15 @@ _UNTRUSTED = {
 }
 
 
+_KINDS = {
+    "connection": {0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055, 4031},
+    "deadlock": {1213},
+    "lock_wait": {1205},
+    "too_many_connections": {1040, 1203},
+    "read_only": {1290, 1792, 1836},
+}
+
+
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     """Turn a driver's error into one of this module's, never quoting values or passwords."""
     origin = error.orig if isinstance(error, DBAPIError) else error
@@ -87,4 +105,7 @@ def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
         )
     if refusal := tls.refusal(error):
         return UntrustedError(f"The database's certificate {refusal}: {_UNTRUSTED[refusal]}.")
-    return TransientError(f"MySQL error {code}: {message}" if code else message)
+    if code is None:
+        return TransientError(message, "connection")
+    kind = next((kind for kind, codes in _KINDS.items() if code in codes), "other")
+    return TransientError(f"MySQL error {code}: {message}" if code else message, kind)

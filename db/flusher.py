@@ -193,6 +193,6 @@ class Flusher(Service):
         error = state.outcome.exception() if state.outcome else None
         self.trouble = str(error)
         self.last_tick = monotonic()
-        metrics.RETRIES.inc()
+        metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("Batch not written, trying again in %.1f s: %s", wait, error)

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-import metrics
-
 #: Seconds after which a rebalance counts as stuck.
 REBALANCE_PATIENCE = 60
 
@@ -39,11 +37,6 @@ class Health:
 
     def ready(self) -> str | None:
         """None when events flow into the database, else why not."""
-        reason = self._not_ready()
-        metrics.READY.set(reason is None)
-        return reason
-
-    def _not_ready(self) -> str | None:
         if self.quiet_for() is None:
             return "the worker is starting"
         if self.rebalancing():

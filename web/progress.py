@@ -42,6 +42,7 @@ class Progress:
 
     def assign(self, stored: Mapping[Partition, int]) -> None:
         """The worker has these partitions now, stored up to these offsets."""
+        metrics.REBALANCES.inc()
         for gone in self.stored.keys() - stored.keys():
             for gauge in (metrics.STORED_OFFSET, metrics.LOG_END_OFFSET, metrics.LAG):
                 gauge.remove(*map(str, gone))
@@ -104,6 +105,7 @@ class Progress:
 
 def _export(batch: Batch) -> None:
     metrics.BATCHES.inc()
+    metrics.BATCH_ROWS.observe(batch.valid)
     metrics.EVENTS.labels("stored").inc(batch.valid)
     for reason, number in batch.dropped.items():
         metrics.EVENTS.labels(reason).inc(number)

@@ -6,6 +6,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from config import Settings
+from local import ROOT
+from local.catalogue import page
 
 README = Path(__file__).parents[2].joinpath("README.md").read_text()
 
@@ -15,3 +17,8 @@ def test_every_setting_is_in_the_readme_with_default_and_meaning(name):
     field = Settings.model_fields[name]
     default = "" if field.default in (PydanticUndefined, None, "") else f"`{field.default}` "
     assert f"| `{name.upper()}` | {default}| {field.description} |" in README
+
+
+def test_the_catalogue_of_metrics_is_up_to_date():
+    written = (ROOT / "docs" / "metrics.md").read_text()
+    assert written == page(), "run `make docs`"

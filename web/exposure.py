@@ -1,0 +1,50 @@
+"""Metrics that are looked up when they are asked for, and what is running."""
+
+from platform import python_version
+from time import time
+
+import faust
+
+import metrics
+from config import Settings
+from db.buffer import Buffer
+from web.health import Health
+
+#: Settings shown: what shapes the flow. Addresses and secrets are not among them.
+SHOWN = (
+    "topic",
+    "consumer_group",
+    "starting_offsets",
+    "flush_interval",
+    "flush_max_rows",
+    "buffer_max_rows",
+    "shutdown_timeout",
+    "session_timeout",
+    "breaker_share",
+    "breaker_window",
+    "breaker_pause",
+)
+
+
+def expose(buffer: Buffer, health: Health, settings: Settings, *, schema: str) -> None:
+    """Connect the metrics with what they show.
+
+    Args:
+        buffer: what is in memory.
+        health: whether the worker is ready.
+        settings: of the worker.
+        schema: version of the database's schema.
+    """
+
+    def age() -> float:
+        oldest = buffer.oldest_timestamp
+        return max(0.0, time() - oldest / 1000) if oldest else 0.0
+
+    metrics.BUFFERED_EVENTS.set_function(lambda: buffer.held)
+    metrics.BUFFERED_BYTES.set_function(lambda: buffer.row_bytes)
+    metrics.BUFFERED_AGE.set_function(age)
+    metrics.READY.set_function(lambda: health.ready() is None)
+    metrics.BUILD.info(
+        {"schema": schema, "python": python_version(), "faust": str(faust.__version__)}
+    )
+    metrics.SETTINGS.info({name: str(getattr(settings, name)) for name in SHOWN})
