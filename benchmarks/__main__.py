@@ -25,7 +25,8 @@ def main() -> int:
     try:
         with Folder("bench") as folder, Stage(folder) as stage:
             machine = describe(stage)
-            for name in [options.what, *(SCENARIOS if options.what == "full" else ())]:
+            everything = options.what == "full" and not options.only
+            for name in [options.what, *(SCENARIOS if everything else ())]:
                 text, results = _measure(stage, name, options)
                 print(f"\n{text}\n", flush=True)
                 path = report.save(options.results, name, text, machine, results)

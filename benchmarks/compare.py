@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import report
@@ -17,18 +18,20 @@ def compare(
 
     Args:
         quick: with the programs and sizes of the short comparison.
-        scale: of the sizes, for trying out; warm-ups are not scaled.
+        scale: of the sizes, for trying out.
         only: parts of names, to leave out the others.
     """
     chosen, left_out = _choose(quick, only)
-    sizes = {
-        program.name: max(
-            int(scale * (program.quick if quick else program.events)), 2 * program.warm_up
+    chosen = [
+        replace(
+            program,
+            events=int(scale * (program.quick if quick else program.events)),
+            batch=int(scale * program.batch),
         )
         for program in chosen
-    }
+    ]
     topics = {}
-    for size in sorted(set(sizes.values())):
+    for size in sorted({program.events for program in chosen}):
         print(f"Filling a topic with {size:,} events …", file=sys.stderr)
         topics[size] = stage.topic(size)
     done: list[list[Run]] = []
@@ -36,7 +39,7 @@ def compare(
         turn = number % len(chosen)
         found = {}
         for program in chosen[turn:] + chosen[:turn]:
-            one = run(stage, program, topics[sizes[program.name]])
+            one = run(stage, program, topics[program.events])
             print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
             found[program.name] = one
         done.append([found[program.name] for program in chosen])

@@ -23,6 +23,8 @@ class Job:
     topic: str
     group: str
     database_url: str
+    #: Events of a batch, for a program that is told.
+    batch: int
     #: Where it may leave what it needs, and where its log goes.
     scratch: Path
 
@@ -53,8 +55,8 @@ class Program:
         events: of the topic it gets in the full comparison; fewer for a slow one, because
             what is compared is a steady rate.
         quick: the same for the short comparison; 0 where it takes no part.
-        warm_up: rows that are not measured at least: the first batch of a program that commits
-            each in pieces.
+        batch: events of a batch, for a program that is told and commits each in pieces; its
+            first batch is not measured.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Program:
     missing: Callable[[], str]
     events: int
     quick: int = 0
-    warm_up: int = 0
+    batch: int = 0
 
 
 def workers(number: int) -> Callable[[Job], list[Process]]:
@@ -83,9 +85,11 @@ def _python(name: str, *arguments: str) -> Callable[[Job], list[Process]]:
     return lambda job: [job.start([PYTHON, PEERS / f"{name}.py", *arguments])]
 
 
-def _spark(batch: int, **variables: str) -> Callable[[Job], list[Process]]:
+def _spark(**variables: str) -> Callable[[Job], list[Process]]:
     return lambda job: [
-        job.start([PYTHON, PEERS / "spark_job.py"], BATCH=batch, JARS=BENCH / "spark", **variables)
+        job.start(
+            [PYTHON, PEERS / "spark_job.py"], BATCH=job.batch, JARS=BENCH / "spark", **variables
+        )
     ]
 
 
@@ -106,6 +110,17 @@ def _needs_spark() -> str:
     if not (BENCH / "spark").is_dir():
         return "its jars could not be fetched with Maven (see .local/bench/spark.log)"
     return _needs("pyspark")()
+
+
+def _connect(job: Job) -> list[Process]:
+    command: list[str | Path] = [PYTHON, PEERS / "kafka_connect.py"]
+    return [job.start(command, PORT=free_port(), HOME_OF_CONNECT=BENCH / "connect")]
+
+
+def _needs_connect() -> str:
+    if not (BENCH / "connect" / "plugins" / "refine").is_dir():
+        return "it could not be made with Maven and javac (see .local/bench/connect.log)"
+    return ""
 
 
 OURS = Program("flash-sale ETL", workers(1), lambda: "", events=1_000_000, quick=600_000)
@@ -130,17 +145,23 @@ PROGRAMS = (
     Program("Quix Streams", _python("quix_streams"), _needs("quixstreams"), events=300_000),
     Program(
         "PySpark (the job replaced)",
-        _spark(100_000),
+        _spark(),
         _needs_spark,
         events=300_000,
         quick=200_000,
-        warm_up=100_000,
+        batch=100_000,
     ),
     Program(
         "PySpark, rewriteBatchedStatements",
-        _spark(250_000, REWRITE="1"),
+        _spark(REWRITE="1"),
         _needs_spark,
-        events=750_000,
-        warm_up=250_000,
+        events=600_000,
+        batch=200_000,
+    ),
+    Program(
+        "Kafka Connect, Debezium's JDBC sink",
+        _connect,
+        _needs_connect,
+        events=200_000,
     ),
 )

@@ -7,19 +7,23 @@ the time, and the processor time of program, broker and database. Start-up is a 
 
 import itertools
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pymysql
 from sqlalchemy import make_url
 
+from benchmarks import BENCH
 from benchmarks.meter import Meter
 from benchmarks.programs import Job, Program
 from benchmarks.stage import Stage
 from benchmarks.topics import CHECK, Expected, Topic
+from local import ROOT
 from local.processes import Process
 
 #: Seconds between looks at the table.
@@ -95,15 +99,27 @@ def run(stage: Stage, program: Program, topic: Topic) -> Run:
     scratch = stage.folder / name
     scratch.mkdir()
     with stage.database() as url:
-        job = Job(stage.broker.bootstrap, topic.name, name, url, scratch)
+        job = Job(stage.broker.bootstrap, topic.name, name, url, program.batch, scratch)
         started = time.monotonic()
         processes = program.start(job)
         try:
-            watch = Watch(stage, processes, url, program.warm_up)
-            return watch.run(program.name, topic, started)
+            watch = Watch(stage, processes, url, program.batch)
+            found = watch.run(program.name, topic, started)
+            if not found.wrong:
+                return found
+            kept = _keep(processes[0].log, f"{topic.name}-{name}")
+            return replace(found, wrong=f"{found.wrong} (see {kept.relative_to(ROOT)})")
         finally:
             for process in processes:
                 process.kill()
+
+
+def _keep(log: Path, name: str) -> Path:
+    """Copy a program's log out of the run's folder, which is removed."""
+    kept = BENCH / "logs" / f"{name}.log"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(log, kept)
+    return kept
 
 
 class Watch:
@@ -134,7 +150,7 @@ class Watch:
         """Watch until the topic's rows are stored, or nothing moves any more."""
         with closing(connect(self._url)) as database, database.cursor() as table:
             wrong = self._until_done(table, topic.expected.rows)
-            wrong = check(table, topic.expected) or wrong
+            wrong = ", ".join(filter(None, (wrong, check(table, topic.expected))))
             growth = self._growth(table)
         low, high = (int(share * topic.expected.rows) for share in STEADY)
         begin, rows_before = _reaching(growth, max(low, self._warm_up))

@@ -81,7 +81,7 @@ def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     scratch.mkdir()
     total = int(STEADY_RATE * STEADY_SECONDS * scale)
     with stage.database() as url:
-        [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, scratch))
+        [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, OURS.batch, scratch))
         try:
             sent, seen = _trickle(stage, topic, url, total)
             waits = _waits(url, sent, seen)

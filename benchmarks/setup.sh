@@ -18,16 +18,31 @@ if [ "$(cat "$bench/venv.done" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$bench/venv.done"
 fi
 
+# fetch NAME: the jars of peers/NAME-pom.xml.
+fetch() {
+    mvn -q -B -f "benchmarks/peers/$1-pom.xml" dependency:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$PWD/$bench/$1"
+}
+
+# The connector comes as an archive; the rules are a class of ours beside it.
+complete_connect() {
+    mkdir "$bench/connect/plugins" &&
+        tar -xzf "$bench/connect"/debezium-*.tar.gz -C "$bench/connect/plugins" &&
+        javac -cp "$bench/connect/*" -d "$bench/connect/plugins/refine" benchmarks/peers/Refine.java
+}
+
+complete_spark() { :; }
+
+command -v mvn >/dev/null || exit 0
 for name in spark connect; do
-    pom=benchmarks/peers/$name-pom.xml
-    wanted=$(cksum <"$pom")
-    if [ "$(cat "$bench/$name.done" 2>/dev/null)" != "$wanted" ] && command -v mvn >/dev/null; then
-        echo "Fetching the jars of $pom with Maven ..." >&2
-        rm -rf "$bench/$name"
-        if mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
-            -DoutputDirectory="$PWD/$bench/$name.new" >"$bench/$name.log" 2>&1; then
-            mv "$bench/$name.new" "$bench/$name"
+    wanted=$(cat "benchmarks/peers/$name-pom.xml" benchmarks/peers/Refine.java | cksum)
+    if [ "$(cat "$bench/$name.done" 2>/dev/null)" != "$wanted" ]; then
+        echo "Fetching the jars of the $name peer with Maven ..." >&2
+        rm -rf "${bench:?}/$name"
+        if { fetch "$name" && "complete_$name"; } >"$bench/$name.log" 2>&1; then
             echo "$wanted" >"$bench/$name.done"
+        else
+            rm -rf "${bench:?}/$name"
         fi
     fi
 done
