@@ -40,6 +40,7 @@ from db.offsets import OffsetStore
 from db.reports import Reports
 from db.schema import newest
 from db.writer import Writer
+from logs import logging_config
 from preflight import NoTopicError, prepare, topic_bounds
 from web.dashboard import dashboard
 from web.exposure import expose
@@ -80,6 +81,7 @@ app = App(
     settings.consumer_group,
     broker=settings.brokers,
     broker_credentials=credentials(settings),
+    logging_config=logging_config(settings.log_format),
     store="memory://",
     datadir=Path(tempfile.gettempdir()) / f"flash-sale-etl-{os.getuid()}",
     web_bind=settings.web_bind,

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     breaker_pause: float = Field(
         0.0, ge=0, description="Seconds after which it reads on by itself; 0 for never."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines: `text` for people, `json` for machines, an object a line."
+    )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
     web_bind: str = Field(
         "0.0.0.0",  # noqa: S104 - a platform's router and probes come from outside
