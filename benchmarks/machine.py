@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import BENCH
 from benchmarks.programs import PYTHON
 from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER
@@ -16,6 +17,13 @@ from local.broker import DEFAULT_PARTITIONS, choose
 from local.mariadb import version
 
 _PEERS = ("faust-streaming", "confluent-kafka", "PyMySQL", "bytewax", "quixstreams", "pyspark")
+_JARS = (
+    "spark/spark-sql-kafka-0-10_2.12",
+    "spark/mysql-connector-j",
+    "connect/connect-runtime",
+    "connect/plugins/debezium-connector-jdbc/debezium-connector-jdbc",
+    "connect/plugins/debezium-connector-jdbc/mariadb-java-client",
+)
 _OURS = (
     "faust-streaming",
     "mode-streaming",
@@ -39,7 +47,7 @@ def describe(stage: Stage) -> dict[str, str]:
         "database": f"{version()}, {settings}",
         "java": _java(),
         "this app": f"Python {platform.python_version()}, {_packages(Path(sys.executable), _OURS)}",
-        "peers": _packages(PYTHON, _PEERS),
+        "peers": ", ".join(filter(None, (_packages(PYTHON, _PEERS), _jars()))),
         "commit": _commit(),
         "load before": f"{_load} (1 min)",
     }
@@ -76,6 +84,11 @@ def _packages(python: Path, names: tuple[str, ...]) -> str:
     versions = {one["name"].lower(): one["version"] for one in json.loads(listed.stdout or "[]")}
     found = [f"{name} {versions[name.lower()]}" for name in names if name.lower() in versions]
     return ", ".join(found)
+
+
+def _jars() -> str:
+    found = [path.stem for name in _JARS for path in sorted(BENCH.glob(f"{name}-[0-9]*.jar"))]
+    return ", ".join(" ".join(stem.rsplit("-", 1)) for stem in found)
 
 
 def _commit() -> str:

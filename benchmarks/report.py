@@ -23,6 +23,16 @@ HEAD = (
     "events a run",
 )
 
+#: Fields of a run that are long.
+COURSE = frozenset({"memory", "growth"})
+#: What a reader of the numbers must know.
+NOTE = (
+    "Medians of the runs, with the lowest and the highest; ratios are taken within each round. "
+    "Rates and processor time are those of the steady state, between the commits that complete "
+    "10 % and 90 % of the rows. The rows of every run were held against their number, a checksum "
+    "and sums."
+)
+
 
 def comparison(ours: str, runs: Sequence[Sequence[Run]], left_out: Mapping[str, str]) -> str:
     """Medians, with the lowest and the highest, of rounds in which each program ran once.
@@ -35,6 +45,7 @@ def comparison(ours: str, runs: Sequence[Sequence[Run]], left_out: Mapping[str, 
     names = list(dict.fromkeys(run.program for one in runs for run in one))
     lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
     lines += [_program(name, ours, runs) for name in names]
+    lines.append(f"\n{NOTE}")
     lines += [f"\n{name} is left out: {why}." for name, why in left_out.items()]
     return "\n".join(lines)
 
@@ -105,9 +116,9 @@ def save(folder: Path, name: str, text: str, machine: Mapping[str, Any], results
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """A run with what is computed from it."""
+    """A run with what is computed from it, without its course."""
     return {
-        **asdict(run),
+        **{name: value for name, value in asdict(run).items() if name not in COURSE},
         "rate": run.rate,
         "micros": run.micros,
         "micros_broker": run.micros_broker,

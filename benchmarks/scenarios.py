@@ -68,9 +68,10 @@ def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         begin, end = _when(one, low), _when(one, high)
         used = [memory / 1e6 for at, memory in one.memory if begin <= at <= end]
         rate = (high - low) / (end - begin) if end > begin else 0.0
-        rows.append([str(tenth + 1), f"{rate:,.0f}", f"{max(used, default=math.nan):.0f}"])
+        rows.append([str(tenth + 1), f"{rate:,.0f}", f"{max(used):.0f}" if used else "–"])
     text = report.table(["tenth", "events/s", "memory at most (MB)"], rows)
-    return f"{line(one)}\n\n{text}", report.as_json(one)
+    course = {"memory": one.memory, "growth": one.growth}
+    return f"{line(one)}\n\n{text}", {**report.as_json(one), **course}
 
 
 def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:

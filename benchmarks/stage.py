@@ -1,6 +1,7 @@
 """The servers of a benchmark: Apache Kafka and a private MariaDB, and a fresh database a run."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -74,8 +75,10 @@ class Stage:
         self._stack.__exit__(kind, error, trace)
 
     def topic(self, size: int, mix: Mix = sale) -> Topic:
-        """A new topic of so many events."""
-        return fill(self.broker, f"{mix.__name__}_{size}_{uuid4().hex[:6]}", size, mix)
+        """A new topic of so many events, on disk: nothing of it is written any more later."""
+        topic = fill(self.broker, f"{mix.__name__}_{size}_{uuid4().hex[:6]}", size, mix)
+        os.sync()
+        return topic
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
