@@ -17,6 +17,9 @@ from local.processes import Folder, StartError
 #: Where nothing else is asked for; scenarios have three, and backlog and latency one.
 ROUNDS = {"quick": 2, "full": 5}
 
+#: Below it a topic may have no events.
+LEAST_SCALE = 0.001
+
 
 def main() -> int:
     """Run what is asked for; returns the exit status."""
@@ -53,7 +56,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of events")
     parser.add_argument("--only", nargs="*", default=[], help="parts of programs' names")
     parser.add_argument("--results", type=Path, default=BENCH / "results", help="a folder")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.scale < LEAST_SCALE or (options.rounds is not None and options.rounds < 1):
+        parser.error(f"--rounds must be at least 1 and --scale {LEAST_SCALE}")
+    return options
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from benchmarks import report
 from benchmarks.programs import OURS, PROGRAMS, Program
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
+from local.processes import StartError
 
 
 def compare(
@@ -66,5 +67,8 @@ def _choose(quick: bool, only: Sequence[str]) -> tuple[list[Program], dict[str, 
             for program in wanted
             if any(part.lower() in program.name.lower() for part in only)
         ]
+    if not wanted:
+        names = ", ".join(program.name for program in PROGRAMS)
+        raise StartError(f"--only names no program: it may be part of {names}.")
     left_out = {program.name: why for program in wanted if (why := program.missing())}
     return [program for program in wanted if program.name not in left_out], left_out

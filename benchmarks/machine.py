@@ -42,7 +42,8 @@ def describe(stage: Stage) -> dict[str, str]:
     return {
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory()}, everything on it at once",
         "kernel": platform.release(),
-        "broker": f"{choose()[1].removeprefix('Broker: ').split(',')[0]}, one node, 512 MB heap, "
+        "broker": f"{choose()[1].removeprefix('Broker: ').split(',')[0]}, one node, "
+        "512 MB heap and the C1 compiler alone, "
         f"{DEFAULT_PARTITIONS} partitions, uncompressed ({producer})",
         "database": f"{version()}, {settings}",
         "java": _java(),

@@ -31,7 +31,7 @@ TICK = 0.02
 #: Seconds without a new row after which a program that has stored enough may be done.
 QUIET = 1.5
 #: Seconds without a new row after which it is given up; the first row may take as long.
-PATIENCE = 60
+PATIENCE = 90
 #: Shares of the rows at whose commits the steady state begins and ends.
 STEADY = 0.1, 0.9
 #: Sums of FLOATs may differ so much, relatively: programs compute in float32 or float64.
