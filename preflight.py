@@ -14,8 +14,8 @@ from agents.positions import Bounds, Positions
 from checks.link import reach
 from config import Settings
 from credentials import client_options
+from db import features, schema
 from db.errors import FatalError, TransientError, UntrustedError
-from db.schema import check
 
 _T = TypeVar("_T")
 
@@ -34,7 +34,8 @@ async def prepare(settings: Settings, engine: Engine, positions: Positions) -> N
         FatalError: something is not, and the text says what to change.
     """
     try:
-        await asyncio.to_thread(check, engine)
+        await asyncio.to_thread(features.check, engine)
+        await asyncio.to_thread(schema.check, engine)
         await positions.begin(await topic_bounds(settings))
     except UntrustedError as error:
         raise FatalError(str(error)) from error

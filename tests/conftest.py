@@ -74,9 +74,8 @@ def migrate_cli() -> MigrateCli:
     return run
 
 
-@pytest.fixture(scope="session")
-def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
-    """Statements that make what ``migrate`` makes: copying is faster than migrating each time."""
+def copying(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
+    """Statements that make what ``migrate`` makes: faster than migrating each time."""
     result = migrate_cli(mariadb.create_database("migrated"))
     assert result.returncode == 0, result.stdout + result.stderr
     kinds = {str(name): kind for name, kind in mariadb.execute("SHOW FULL TABLES FROM migrated")}
@@ -94,6 +93,11 @@ def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
             f"INSERT INTO `{{0}}`.`{table}` SELECT * FROM migrated.`{table}`",
         )
     ] + [view.replace("`migrated`", "`{0}`") for view in views]
+
+
+@pytest.fixture(scope="session")
+def _migrated(mariadb: MariaDB, migrate_cli: MigrateCli) -> list[str]:
+    return copying(mariadb, migrate_cli)
 
 
 @pytest.fixture

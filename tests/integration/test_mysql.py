@@ -1,0 +1,72 @@
+"""MySQL 8 in place of MariaDB: its logins, its dialect, and a release that is refused.
+
+The MySQL that set-up can fetch is 8.0.15, whose JSON_TABLE makes the word null of a null. A
+worker refuses it; all else is tried with rows that lack nothing.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import copying
+from tests.integration import test_writer
+from tests.integration.test_writer import (  # noqa: F401 - run here again
+    begun,
+    engine,
+    test_a_hole_is_never_written_over,
+    test_a_missing_table_is_fatal_and_says_what_to_run,
+    test_a_row_that_only_the_database_refuses_is_a_row_error_and_stores_nothing,
+    test_a_write_repeated_adds_nothing_and_answers_the_same,
+    test_groups_do_not_disturb_each_other,
+    test_migrations_make_what_the_metadata_says,
+    test_quotes_backslashes_and_percent_signs_come_back_as_they_were,
+    test_rows_dead_letters_ledger_and_offsets_are_one_transaction,
+    test_sessions_are_strict,
+    test_statements_are_cut_to_what_the_server_takes,
+    test_the_replaced_jobs_table_is_taken_over_with_its_rows,
+    test_time_is_utc_whatever_the_servers_zone,
+    test_whoever_comes_second_adds_only_what_is_new,
+)
+from tests.mysql_server import MySQL
+
+
+@pytest.fixture(scope="module")
+def mariadb(folder: Path):
+    """In place of the session's server."""
+    if MySQL.missing():
+        pytest.skip("set-up could not fetch a MySQL 8")
+    with MySQL(folder / "mysql", "--default-time-zone=+05:30") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _migrated(mariadb, migrate_cli):
+    return copying(mariadb, migrate_cli)
+
+
+@pytest.fixture(autouse=True)
+def _whole_events(monkeypatch):
+    """The writer's tests send events without nulls."""
+
+    def event(number: int, **fields: object) -> bytes:
+        whole = {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c"}
+        whole |= {"event_type": "view", "timestamp": "2026-11-27 10:00:00"}
+        return json.dumps({**whole, "price": 1, "quantity": 1, **fields}).encode()
+
+    monkeypatch.setattr(test_writer, "event", event)
+
+
+def test_accounts_log_in_by_caching_sha2_password(mariadb):
+    [(plugin,)] = mariadb.execute("SELECT plugin FROM mysql.user WHERE user = 'flash_sale'")
+    assert plugin == "caching_sha2_password"
+
+
+def test_a_release_that_spoils_nulls_is_refused(worker, faust, mariadb):
+    [(version,)] = mariadb.execute("SELECT VERSION()")
+    sentence = f"MySQL {version} would store the word null where an event has none"
+    running = worker()
+    assert running.wait(40) == 1
+    assert f"{sentence}: use a newer one." in running.log_text()
+    assert "Traceback" not in running.log_text()
+    assert sentence in faust("check", status=1)
