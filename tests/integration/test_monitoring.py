@@ -1,0 +1,111 @@
+"""What is deployed to watch the worker asks for what the worker really tells."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from local import LOCAL, ROOT
+from local.catalogue import catalogue, exposed_name
+from tests.support import rows, wait_until
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+ALERTS = [
+    rule
+    for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/flash-sale-etl.json").read_text())
+#: What Prometheus adds to every series.
+ADDED = {"job", "instance", "le"}
+#: What a worker of a test need not have met.
+UNMET = {"etl_retries_total"}
+
+
+def queries():
+    found = [rule["expr"] for rule in ALERTS]
+    found += [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    return found
+
+
+def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    odd = b'{"event_id":"e","user_id":null,"product_id":"p","category":"c","price":"1"}'
+    produce([odd] * 40 + [b"bad"] * 4)
+    wait_until(lambda: len(rows(migrated_url)) == 40, 20)
+    wait_until(lambda: 'etl_log_end_offset{partition="0"' in running.request("/metrics")[1], 20)
+    told: dict[str, set[str]] = {}
+    text = running.request("/metrics")[1]
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            told.setdefault(sample.name, set()).update(sample.labels)
+
+    for query in queries():
+        names = set(re.findall(r"\betl_\w+", query))
+        assert names or query.startswith("up{"), query
+        assert names - UNMET <= told.keys(), query
+        labels = set(re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\"", query))
+        for group in re.findall(r"by \(([^)]*)\)", query):
+            labels |= set(group.replace(" ", "").split(","))
+        known = set.union(*(told.get(name, {"error"}) for name in names), ADDED)
+        assert labels <= known, query
+
+    # The catalogue is true: nothing of ours is missing in it, and nothing in it is missing here.
+    series = [name for name in told if name.startswith("etl_") and not name.endswith("_created")]
+    ours = {re.sub(r"_(bucket|sum|count)$", "", name) for name in series}
+    assert ours | UNMET == {exposed_name(metric) for metric in catalogue()}
+    value = dict(re.findall(r"^(etl_\w+) (\S+)$", text, re.MULTILINE))
+    assert value["etl_ready"] == "1.0"
+    assert float(value["etl_rebalances_total"]) >= 1
+    assert float(value["etl_database_connections_opened_total"]) >= 1
+    assert value["etl_buffered_bytes"] == value["etl_oldest_buffered_event_age_seconds"] == "0.0"
+    assert "etl_settings_info{" in text
+    secret = migrated_url.split(":")[2].split("@")[0]
+    assert secret not in text
+    assert "mysql" not in text
+
+
+def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, mariadb):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    mariadb.kill()
+    try:
+        produce([b'{"event_id":"e","user_id":"u","category":"c"}'] * 20)
+
+        def told():
+            return running.request("/metrics")[1]
+
+        wait_until(lambda: 'etl_retries_total{error="connection"}' in told(), 30)
+        text = told()
+        assert "\netl_ready 0.0" in text
+        assert "\netl_buffered_events 20.0" in text
+        assert float(re.findall(r"^etl_buffered_bytes (\S+)", text, re.MULTILINE)[0]) > 20
+        age = re.findall(r"^etl_oldest_buffered_event_age_seconds (\S+)", text, re.MULTILINE)
+        assert 0 < float(age[0]) < 120
+    finally:
+        mariadb.start()
+
+
+def test_every_alert_says_what_to_do():
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    sections = set(re.findall(r"^## (\w+)$", runbook, re.MULTILINE))
+    assert sections == {rule["alert"] for rule in ALERTS}
+    for rule in ALERTS:
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_the_alerts_ring_when_they_should_and_only_then():
+    promtool = shutil.which("promtool") or shutil.which("promtool", path=str(LOCAL / "promtool"))
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian's package prometheus has it)")
+    for command in (
+        ["check", "config", str(PROMETHEUS / "prometheus.yml")],
+        ["test", "rules", str(ROOT / "tests" / "integration" / "alerts_test.yml")],
+    ):
+        done = subprocess.run(
+            [promtool, *command], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
