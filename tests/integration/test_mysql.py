@@ -5,8 +5,10 @@ worker refuses it; all else is tried with rows that lack nothing.
 """
 
 import json
+from datetime import datetime
 from pathlib import Path
 
+import pymysql
 import pytest
 
 from tests.conftest import copying
@@ -57,9 +59,28 @@ def _whole_events(monkeypatch):
     monkeypatch.setattr(test_writer, "event", event)
 
 
-def test_accounts_log_in_by_caching_sha2_password(mariadb):
-    [(plugin,)] = mariadb.execute("SELECT plugin FROM mysql.user WHERE user = 'flash_sale'")
-    assert plugin == "caching_sha2_password"
+@pytest.mark.parametrize("plugin", ["caching_sha2_password", "sha256_password"])
+def test_accounts_log_in_with_tls_and_without(mariadb, plugin):
+    name = plugin[:6]
+    mariadb.execute(f"CREATE USER '{name}'@'127.0.0.1' IDENTIFIED WITH {plugin} BY 's3cret'")
+    for disabled in (True, False):
+        with (
+            pymysql.connect(
+                host="127.0.0.1",
+                port=mariadb.port,
+                user=name,
+                password="s3cret",
+                ssl_disabled=disabled,
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
+            assert bool(cursor.fetchone()[1]) is not disabled
+
+
+def test_fractions_of_seconds_are_rounded(mariadb):
+    [(there,)] = mariadb.execute("SELECT CAST('2026-11-27 10:00:00.9996' AS DATETIME(3))")
+    assert there == datetime(2026, 11, 27, 10, 0, 1)
 
 
 def test_a_release_that_spoils_nulls_is_refused(worker, faust, mariadb):

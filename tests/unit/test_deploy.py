@@ -73,6 +73,9 @@ def test_compose_sets_what_exists_and_no_password():
         for variable, value in service.get("environment", {}).items():
             if "PASSWORD" in variable and "RANDOM" not in variable:
                 assert value.startswith("${"), f"{name}: {variable}"
+        for mount in service.get("volumes", []):
+            source = mount.partition(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).exists(), mount
 
 
 def test_kubernetes_locks_its_pods_and_asks_pages_that_exist():
