@@ -44,13 +44,13 @@ _FILL = (
 
 _VIEWS = {
     "sales_per_minute": """
-        SELECT NULLIF(minute, '1000-01-01') AS minute, SUM(purchases) AS orders,
+        SELECT CASE WHEN minute > '1000-01-01' THEN minute END AS minute, SUM(purchases) AS orders,
             SUM(units) AS units, SUM(revenue) AS revenue
         FROM sales_by_minute GROUP BY sales_by_minute.minute
     """,
     "funnel_per_minute": """
-        SELECT NULLIF(minute, '1000-01-01') AS minute, SUM(views) AS views, SUM(carts) AS carts,
-            SUM(purchases) AS purchases, SUM(others) AS others
+        SELECT CASE WHEN minute > '1000-01-01' THEN minute END AS minute,
+            SUM(views) AS views, SUM(carts) AS carts, SUM(purchases) AS purchases, SUM(others) AS others
         FROM sales_by_minute GROUP BY sales_by_minute.minute
     """,
     "funnel": """
@@ -65,8 +65,8 @@ _VIEWS = {
         FROM sales_by_product GROUP BY product_id
     """,
     "sales_per_product_hour": """
-        SELECT NULLIF(hour, '1000-01-01') AS hour, product_id, category, SUM(orders) AS orders,
-            SUM(units) AS units, SUM(revenue) AS revenue
+        SELECT CASE WHEN hour > '1000-01-01' THEN hour END AS hour, product_id,
+            category, SUM(orders) AS orders, SUM(units) AS units, SUM(revenue) AS revenue
         FROM sales_by_product GROUP BY sales_by_product.hour, product_id, category
     """,
     "sales_per_category": """
