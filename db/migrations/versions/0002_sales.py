@@ -50,7 +50,8 @@ _VIEWS = {
     """,
     "funnel_per_minute": """
         SELECT CASE WHEN minute > '1000-01-01' THEN minute END AS minute,
-            SUM(views) AS views, SUM(carts) AS carts, SUM(purchases) AS purchases, SUM(others) AS others
+            SUM(views) AS views, SUM(carts) AS carts, SUM(purchases) AS purchases,
+            SUM(others) AS others
         FROM sales_by_minute GROUP BY sales_by_minute.minute
     """,
     "funnel": """
