@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.errors import FatalError, RowError, TransientError
+from db.errors import FatalError, RowError, TransientError, UntrustedError
 
 
 class State(StrEnum):
@@ -49,9 +49,11 @@ class Findings:
         """Turn an error of the app's into a failure: its sentence ends with what would mend it."""
         try:
             yield
-        except (TransientError, RowError, FatalError) as error:
+        except (UntrustedError, RowError, FatalError) as error:
             found, _, mend = str(error).rstrip(".").rpartition(": ")
             self.fail(subject, found or mend, mend if found else "")
+        except TransientError as error:
+            self.fail(subject, str(error), "start the database, or change DATABASE_URL")
 
     def has_failed(self, *subjects: str) -> bool:
         """Whether one of these subjects has failed; without any, whether anything has."""

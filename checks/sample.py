@@ -89,10 +89,14 @@ def judge(records: list[ConsumerRecord[bytes, bytes]]) -> Sample:
 
 
 def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
-    return {
-        name: readable(value.encode(), 60) if isinstance(value, str) else value
-        for name, value in zip(ROW_COLUMNS, row, strict=True)
-    }
+    return dict(zip(ROW_COLUMNS, map(_printable, row), strict=True))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value.encode(), 60)
+    # A FLOAT's digits, not those of the float64 that holds it here.
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 async def read_newest(

@@ -33,7 +33,7 @@ def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker
         r"ok    Kafka TLS +not used, as KAFKA_URL says",
         r"ok    Topic +\S+ has 4 partitions, 2 offsets in the log",
         r"ok    Group rights +new may be joined",
-        r"ok    Database +MariaDB ",
+        r"ok    Database +\S*MariaDB",
         r"ok    Database session +strict, in UTC",
         r"ok    Database clock",
         r"ok    Schema +version ",
@@ -69,6 +69,11 @@ def test_each_thing_that_is_wrong_is_found_with_its_mend(
             "Database",
             "the login is refused → check the user and password in DATABASE_URL",
         ),
+        (
+            {"DATABASE_URL": f"mysql://u:s3cret@{nothing}/d"},
+            "Database",
+            "2003: Can't connect .* → start the database, or change DATABASE_URL",
+        ),
         ({"KAFKA_URL": f"kafka://{nothing}"}, "Kafka TCP", "→ start it, or change KAFKA_URL"),
         ({"KAFKA_URL": "kafka://no.such.host.invalid:9"}, "Kafka DNS", "→ change KAFKA_URL"),
     ]
@@ -100,6 +105,7 @@ def test_sample_shows_what_would_become_of_real_events(faust, produce, migrated_
     assert re.search(r"would be stored +21$", text, re.MULTILINE)
     assert re.search(r"filled +category 1, price 1|price 21", text)
     assert "price.mistyped 1" in text
+    assert re.search(r"^    price +2.0$", text, re.MULTILINE)
     assert re.search(r"would be dropped +3$", text, re.MULTILINE)
     assert re.search(r"invalid +1, such as \S+/\d/\d+: no event_id", text)
     assert re.search(r"malformed +2, such as ", text)
