@@ -76,3 +76,21 @@ def test_a_chunk_of_an_epoch_that_is_over_is_refused():
     buffer.discard()
     assert not buffer.put(chunk(0, 1), epoch)
     assert buffer.take(10) is None
+
+
+def test_what_is_being_written_still_counts_as_in_memory():
+    buffer = Buffer(capacity=20)
+    assert (buffer.row_bytes, buffer.oldest_timestamp) == (0, None)
+    first, second = (
+        Chunk.refine("t", 0, start, start + 1, [Record(start, timestamp=1000 * start)])
+        for start in (3, 4)
+    )
+    for one in (first, second):
+        buffer.put(one, buffer.epoch)
+    taken = buffer.take(1)
+    assert taken is not None
+    assert buffer.row_bytes == len(first.rows) + len(second.rows)
+    assert buffer.oldest_timestamp == 3000
+    buffer.done(taken[1])
+    assert buffer.row_bytes == len(second.rows)
+    assert buffer.oldest_timestamp == 4000

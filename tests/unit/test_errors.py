@@ -37,3 +37,15 @@ def test_what_a_person_must_change_is_fatal_and_says_what(code):
 def test_an_error_without_a_code_is_transient():
     assert isinstance(classify(OSError("broken pipe")), TransientError)
     assert isinstance(classify(ConnectionResetError()), TransientError)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(1213, "deadlock"), (1205, "lock_wait"), (1290, "read_only"), (2013, "connection")],
+)
+def test_errors_that_pass_are_told_apart_for_counting(code, kind):
+    error = classify(wrapped(OperationalError(code, "…")))
+    assert isinstance(error, TransientError)
+    assert error.kind == kind
+    assert classify(OSError("broken pipe")).kind == "connection"
+    assert classify(wrapped(OperationalError(9999, "…"))).kind == "other"
