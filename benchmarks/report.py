@@ -57,14 +57,16 @@ def _program(name: str, ours: str, rounds: Sequence[Sequence[Run]]) -> str:
     label = f"{name} (WRONG {len(runs) - len(good)} of {len(runs)}: {wrong})" if wrong else name
     if not good:
         return _line([label, *["–"] * (len(HEAD) - 1)])
+    # One that commits everything at once has no steady state, and so no rate.
+    steady = [run for run in good if run.steady]
     return _line(
         [
             label,
-            spread([run.rate for run in good], ",.0f"),
+            spread([run.rate for run in steady], ",.0f"),
             spread(ratios(name, ours, rounds), ".2f") if name != ours else "1",
-            spread([run.micros for run in good], ".1f"),
-            spread([run.micros_broker for run in good], ".1f"),
-            spread([run.micros_database for run in good], ".1f"),
+            spread([run.micros for run in steady], ".1f"),
+            spread([run.micros_broker for run in steady], ".1f"),
+            spread([run.micros_database for run in steady], ".1f"),
             spread([run.peak_memory / 1e6 for run in good], ".0f"),
             spread([run.first_row for run in good], ".1f"),
             str(len(good)),
