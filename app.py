@@ -160,7 +160,7 @@ breaker = Breaker(
 )
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breaker, flusher)
 migrate(app, engine)
-check(app, settings, engine, store)
+check(app, settings, engine)
 offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))
 batches(app, engine, settings.consumer_group)

@@ -6,12 +6,13 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from sqlalchemy import Engine
 
 from agents.fetches import log_bounds
 from agents.positions import Bounds, Positions
 from checks.link import reach
+from checks.rights import may_join, may_read
 from config import Settings
 from credentials import client_options
 from db import features, schema
@@ -36,7 +37,10 @@ async def prepare(settings: Settings, engine: Engine, positions: Positions) -> N
     try:
         await asyncio.to_thread(features.check, engine)
         await asyncio.to_thread(schema.check, engine)
-        await positions.begin(await topic_bounds(settings))
+        bounds = await topic_bounds(settings)
+        await may_read(settings, min(bounds))
+        await may_join(settings)
+        await positions.begin(bounds)
     except UntrustedError as error:
         raise FatalError(str(error)) from error
     except TransientError as error:
@@ -64,6 +68,11 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         await _in_time(consumer.start())
         partitions = await _in_time(_partitions(consumer, settings.topic))
         bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
+    except TopicAuthorizationFailedError as error:
+        raise FatalError(
+            f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "
+            f"or change TOPIC."
+        ) from error
     except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
         raise FatalError(
             f"Kafka at {', '.join(settings.broker_addresses)} does not answer: start it, or change "
@@ -78,10 +87,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicParti
     for _ in range(10):
         await consumer._client.force_metadata_update()
         if topic in consumer._client.cluster.unauthorized_topics:
-            raise FatalError(
-                f"Kafka does not let this account see the topic {topic!r}: grant it DESCRIBE and "
-                f"READ, or change TOPIC, KAFKA_USERNAME or KAFKA_CLIENT_CERT."
-            )
+            raise TopicAuthorizationFailedError(topic)
         numbers = consumer.partitions_for_topic(topic)
         if numbers is None:
             # A broker that makes topics on first use needs to be asked for this one.

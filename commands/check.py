@@ -1,6 +1,5 @@
 """`faust -A app check`: would a worker run here, looked at without changing anything."""
 
-import asyncio
 import json
 import logging
 from dataclasses import asdict
@@ -11,18 +10,15 @@ import faust
 from faust.cli import option
 from sqlalchemy import Engine
 
-from checks.database import look_at_database
+from checks.everything import look_at_everything
 from checks.finding import Findings, State, table
-from checks.kafka import look_at_kafka
-from checks.positions import look_at_offsets
 from checks.sample import judge, read_newest
 from commands.outcome import or_exit
 from config import Settings
-from db.offsets import OffsetStore
 from preflight import topic_bounds
 
 
-def check(app: faust.App, settings: Settings, engine: Engine, store: OffsetStore) -> None:
+def check(app: faust.App, settings: Settings, engine: Engine) -> None:
     """Register the command."""
 
     @app.command(
@@ -47,11 +43,7 @@ def check(app: faust.App, settings: Settings, engine: Engine, store: OffsetStore
                 found = judge(await read_newest(settings, bounds, sample))
             self.say(_json(asdict(found)) if as_json else found.text())
             return
-        findings = Findings()
-        findings.ok("Settings", "complete and well formed")
-        bounds = await look_at_kafka(settings, findings)
-        if await asyncio.to_thread(look_at_database, engine, findings) and bounds:
-            await asyncio.to_thread(look_at_offsets, settings, store, bounds, findings)
+        findings = await look_at_everything(settings, engine)
         failed = findings.has_failed()
         if as_json:
             self.say(_json({"ok": not failed, "findings": [asdict(one) for one in findings.all]}))

@@ -6,21 +6,15 @@ import re
 from sqlalchemy import event
 
 from checks.database import look_at_database
-from checks.finding import Findings
+from checks.everything import look_at_everything
+from checks.finding import Findings, table
+from config import Settings
+from db.engine import connect
 from db.offsets import OffsetStore
 from local.processes import free_port
 from tests.support import dead_letters, rows, stored_offsets
 
 EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c", "price": 2}'
-
-
-def findings(text):
-    """State and text by subject, from the JSON the command prints."""
-    found, _ = json.JSONDecoder().raw_decode(text)
-    return {
-        one["subject"]: (one["state"], f"{one['found']} → {one['mend']}")
-        for one in found["findings"]
-    }
 
 
 def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker):
@@ -45,8 +39,8 @@ def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker
     assert stored_offsets(migrated_url) == {}
 
 
-def test_each_thing_that_is_wrong_is_found_with_its_mend(
-    faust, broker, produce, migrated_url, migrated_engine, mariadb, topic
+async def test_each_thing_that_is_wrong_is_found_with_its_mend(
+    broker, produce, migrated_url, migrated_engine, mariadb, topic
 ):
     produce([EVENT % 1])
     OffsetStore(migrated_engine, "ahead").begin(topic, {0: 5_000, 1: 0, 2: 0, 3: 0})
@@ -58,9 +52,9 @@ def test_each_thing_that_is_wrong_is_found_with_its_mend(
     nothing = f"127.0.0.1:{free_port()}"
     cases = [
         (
-            {"CONSUMER_GROUP": "ahead"},
+            {"consumer_group": "ahead"},
             "Stored offsets",
-            "5000, but its log ends at .*offsets reset",
+            "5000, but its log ends at .* → .*offsets reset",
         ),
         ({"DATABASE_URL": empty}, "Schema", "at version none, .* → run `faust -A app migrate`"),
         ({"DATABASE_URL": reader}, "Database rights", "1142.* → grant SELECT, INSERT, UPDATE"),
@@ -74,16 +68,21 @@ def test_each_thing_that_is_wrong_is_found_with_its_mend(
             "Database",
             "2003: Can't connect .* → start the database, or change DATABASE_URL",
         ),
-        ({"KAFKA_URL": f"kafka://{nothing}"}, "Kafka TCP", "→ start it, or change KAFKA_URL"),
-        ({"KAFKA_URL": "kafka://no.such.host.invalid:9"}, "Kafka DNS", "→ change KAFKA_URL"),
+        ({"kafka_url": f"kafka://{nothing}"}, "Kafka TCP", "→ start it, or change KAFKA_URL"),
+        ({"kafka_url": "kafka://no.such.host.invalid:9"}, "Kafka DNS", "→ change KAFKA_URL"),
     ]
     if broker.has_admin:
-        cases.append(({"TOPIC": "nowhere"}, "Topic", "'nowhere' → create it, or change TOPIC"))
-    for settings, subject, expected in cases:
-        text = faust("check", "--json", status=1, **settings)
-        state, found = findings(text)[subject]
-        assert state == "fail", text
-        assert re.search(expected, found), found
+        cases.append(({"topic": "nowhere"}, "Topic", "'nowhere' → create it, or change TOPIC"))
+    defaults = {"kafka_url": broker.url, "topic": topic, "DATABASE_URL": migrated_url}
+    for wrong, subject, expected in cases:
+        settings = Settings(**{**defaults, **wrong})
+        engine = connect(settings.database)
+        findings = await look_at_everything(settings, engine)
+        engine.dispose()
+        text = table(findings.all)
+        assert findings.has_failed(subject), text
+        [found] = [one for one in findings.all if one.subject == subject]
+        assert re.search(expected, f"{found.found} → {found.mend}"), text
         assert "s3cret" not in text
     mariadb.execute("DROP USER 'reader'@'127.0.0.1'")
     mariadb.drop_database("check_empty")
@@ -95,6 +94,11 @@ def test_a_missing_table_is_found(faust, migrated_url, mariadb):
     assert "1146: a table is missing\n" in text
     assert "→ run `faust -A app migrate`" in text
     assert "A worker would not run: 1 to mend" in text
+    found = json.loads(faust("check", "--json", status=1))
+    assert found["ok"] is False
+    [wrong] = [one for one in found["findings"] if one["state"] == "fail"]
+    assert wrong["subject"] == "Database rights"
+    assert wrong["mend"] == "run `faust -A app migrate`"
 
 
 def test_sample_shows_what_would_become_of_real_events(faust, produce, migrated_url):
@@ -110,7 +114,7 @@ def test_sample_shows_what_would_become_of_real_events(faust, produce, migrated_
     assert re.search(r"invalid +1, such as \S+/\d/\d+: no event_id", text)
     assert re.search(r"malformed +2, such as ", text)
     assert "\x1b" not in text
-    found, _ = json.JSONDecoder().raw_decode(faust("check", "--sample", 4, "--json"))
+    found = json.loads(faust("check", "--sample", 4, "--json"))
     assert found["events"] == 4
     assert rows(migrated_url) == []
     assert stored_offsets(migrated_url) == {}

@@ -1,10 +1,18 @@
 """The database with the documented grants only, and in TLS that is verified."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from checks.database import rehearse
+from config import Settings
+from db import features
+from db.engine import connect
+from db.errors import FatalError, UntrustedError
+from db.letters import DeadLetters, Filter
+from db.offsets import OffsetStore
 from db.tables import metadata
 from local import ROOT
 from local.mariadb import MariaDB, SecretURL
@@ -67,61 +75,63 @@ def test_every_table_has_its_grant():
 
 
 def test_the_documented_grants_are_enough_and_tls_is_verified(
-    account, authority, migrate_cli, worker, faust, produce, tmp_path
+    account, authority, migrate_cli, worker, produce, topic, tmp_path
 ):
     result = migrate_cli(account("shop_migrate", "Before"))
     assert result.returncode == 0, result.stderr
     url = account("shop_worker", "After")
     produce([b'{"event_id": "e", "user_id": "u", "category": "c", "price": 1}', b"bad"])
+    running = worker(DATABASE_URL=url, DATABASE_CA=authority.pem, CONSUMER_GROUP="one")
+    wait_until(lambda: len(rows(url)) == 1, 40, "the event is stored")
+    assert running.terminate() == 0
+    assert PASSWORD not in running.log_text()
+
+    # The commands do no more than this; the authority is in a file this time.
     file = tmp_path / "ca.pem"
     file.write_text(authority.pem)
-    by_text = worker(DATABASE_URL=url, DATABASE_CA=authority.pem, CONSUMER_GROUP="one")
-    by_file = worker(DATABASE_URL=f"{url}?ssl_ca={file}&ssl_verify_cert=true", CONSUMER_GROUP="two")
-    wait_until(lambda: len(rows(url)) == 2, 40, "each group stores the event")
-    for running in (by_text, by_file):
-        assert PASSWORD not in running.log_text()
-    settings = {"DATABASE_URL": url, "CONSUMER_GROUP": "one"}
-    assert "1 would be refused again" in faust("dead-letters", "replay", "--dry-run", **settings)
-    assert "1 deleted" in faust("dead-letters", "purge", **settings)
-    assert by_text.terminate() == 0
-    faust("offsets", "reset", **settings)
+    with made(f"{url}?ssl_ca={file}&ssl_verify_cert=true") as engine:
+        letters = DeadLetters(engine, "one")
+        assert letters.replay(Filter(), dry_run=False)[0] == 0
+        assert letters.purge(Filter(), dry_run=False) == 1
+        OffsetStore(engine, "one").set(topic, {0: 0})
+        rehearse(engine)
 
 
-def test_what_is_refused_is_one_sentence(worker, database_url, authority, mariadb, folder):
-    other = Authority("another")
-    plain_login = database_url.replace("flash_sale:", "flash_sale:x")
+def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder):
+    other = Authority("another").pem
+    wrong_login = database_url.replace("flash_sale:", "flash_sale:x")
+    local = database_url.replace("127.0.0.1", "localhost")
+    elsewhere = "certificate is made out to another host: change the host in DATABASE_URL, or add"
     cases = [
-        (
-            {"DATABASE_CA": other.pem},
-            "The database's certificate is not trusted: put the authority that signed it into",
-        ),
-        ({"DATABASE_URL": f"{database_url}?ssl_verify_cert=true"}, "certificate is not trusted"),
-        (
-            {
-                "DATABASE_URL": database_url.replace("127.0.0.1", "localhost"),
-                "DATABASE_CA": authority.pem,
-            },
-            "certificate is made out to another host: change the host in DATABASE_URL, or add",
-        ),
-        (
-            {"DATABASE_URL": plain_login, "DATABASE_CA": authority.pem},
-            "the login is refused: check the user and password in DATABASE_URL",
-        ),
+        (f"{database_url}?ssl_verify_cert=true", "", "certificate is not trusted: put the auth"),
+        (local, authority.pem, elsewhere),
+        (wrong_login, authority.pem, "the login is refused: check the user and password in"),
     ]
-    started = [
-        (worker(**{"DATABASE_URL": database_url, **settings}), sentence)
-        for settings, sentence in cases
-    ]
-    for running, sentence in started:
-        assert running.wait(60) == 1
-        log = running.log_text()
-        assert sentence in log, log
-        assert "Traceback" not in log
-        assert str(database_url).split(":")[2].split("@")[0] not in log
+    for url, trusted, sentence in cases:
+        with made(url, trusted) as engine, pytest.raises((FatalError, UntrustedError)) as refusal:
+            features.check(engine)
+        assert sentence in str(refusal.value)
+    with made(f"{local}?ssl_verify_identity=false", authority.pem) as engine:
+        features.check(engine)
+    with (
+        MariaDB(folder / "mariadb-plain", options=("--skip-ssl",)) as plain,
+        made(plain.create_database("d"), authority.pem) as engine,
+        pytest.raises(UntrustedError, match="The database offers no TLS: turn it on there, or"),
+    ):
+        features.check(engine)
+
+    running = worker(DATABASE_URL=database_url, DATABASE_CA=other)
+    assert running.wait(60) == 1
+    log = running.log_text()
+    assert "CRITICAL] The database's certificate is not trusted: put the authority" in log
+    assert "Traceback" not in log
+    assert str(database_url).split(":")[2].split("@")[0] not in log
 
 
-def test_tls_that_is_not_offered_is_one_sentence(worker, authority, folder):
-    with MariaDB(folder / "mariadb-plain", options=("--skip-ssl",)) as plain:
-        running = worker(DATABASE_URL=plain.create_database("d"), DATABASE_CA=authority.pem)
-        assert running.wait(60) == 1
-        assert "The database offers no TLS: turn it on there, or drop" in running.log_text()
+@contextmanager
+def made(url, trusted=""):
+    """The app's engine with these settings."""
+    settings = Settings(kafka_url="kafka://h:9", DATABASE_URL=url, database_ca=trusted)
+    engine = connect(settings.database, settings.database_tls)
+    yield engine
+    engine.dispose()

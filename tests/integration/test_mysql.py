@@ -84,11 +84,10 @@ def test_fractions_of_seconds_are_rounded(mariadb):
     assert there == datetime(2026, 11, 27, 10, 0, 1)
 
 
-def test_a_release_that_spoils_nulls_is_refused(worker, faust, mariadb):
+def test_a_release_that_spoils_nulls_is_refused(worker, mariadb):
     [(version,)] = mariadb.execute("SELECT VERSION()")
     sentence = f"MySQL {version} would store the word null where an event has none"
     running = worker()
     assert running.wait(40) == 1
     assert f"{sentence}: use a newer one." in running.log_text()
     assert "Traceback" not in running.log_text()
-    assert sentence in faust("check", status=1)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -65,6 +66,8 @@ def test_pages_are_guarded_and_tell_no_secrets(routes, worker, produce, migrated
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"bad"])
     running = worker(WEB_TOKEN=TOKEN, WEB_BIND="127.0.0.1")
     running.wait_for(lambda: ready(running), 40, "the worker")
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.2", running.port), 5)
     password = migrated_url.split(":")[2].split("@")[0]
     forbidden = [MARK, TOKEN, password, str(ROOT), "site-packages", "aiohttp", "Traceback"]
     for _, path in routes:

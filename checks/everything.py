@@ -1,0 +1,23 @@
+"""All checks, in the order in which a worker would stumble."""
+
+import asyncio
+
+from sqlalchemy import Engine
+
+from checks.database import look_at_database
+from checks.finding import Findings
+from checks.kafka import look_at_kafka
+from checks.positions import look_at_offsets
+from config import Settings
+from db.offsets import OffsetStore
+
+
+async def look_at_everything(settings: Settings, engine: Engine) -> Findings:
+    """Settings, Kafka, database and stored offsets, as far as each can be asked."""
+    findings = Findings()
+    findings.ok("Settings", "complete and well formed")
+    bounds = await look_at_kafka(settings, findings)
+    if await asyncio.to_thread(look_at_database, engine, findings) and bounds:
+        store = OffsetStore(engine, settings.consumer_group)
+        await asyncio.to_thread(look_at_offsets, settings, store, bounds, findings)
+    return findings
