@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
@@ -20,6 +21,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.logging import get_logger
 
 from agents.positions import Bounds, Position, passing_over
+from agents.records import install
 from db.ending import end_worker
 from db.errors import FatalError, TransientError
 from models.chunk import Record
@@ -38,6 +40,7 @@ OVERRIDDEN = {
     driver.AIOKafkaConsumerThread: ("_fetch_records",),
     driver.Consumer: ("_getmany", "_new_consumer_thread", "_to_message", "seek_to_committed"),
     driver.Transport: ("Consumer",),
+    fetcher.PartitionRecords: ("_consumer_record",),
 }
 
 
@@ -260,6 +263,7 @@ class FetchTransport(driver.Transport):
     def __init__(self, url: Any, app: Any, resolve: Resolver) -> None:
         super().__init__(url, app)
         self.resolve = resolve
+        install()
 
 
 def _position(consumer: AIOKafkaConsumer, tp: TP) -> int:

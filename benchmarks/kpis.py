@@ -19,8 +19,8 @@ from sqlalchemy import Connection, Engine, insert, make_url, text
 from db.engine import connect
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import add_sales
-from db.schema import migrate
 from db.tables import batches
+from db.upgrade import migrate
 from db.writer import ledger_line, summary
 from local.mariadb import MariaDB
 from local.processes import Folder

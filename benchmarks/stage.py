@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from benchmarks.topics import Mix, Topic, fill, sale
 from db.engine import connect
-from db.schema import migrate
+from db.upgrade import migrate
 from local.broker import ApacheKafka, choose
 from local.mariadb import MariaDB
 from local.processes import StartError

@@ -25,6 +25,8 @@ POOL = 20_000
 PRODUCER = {"compression.type": "none", "linger.ms": 50, "batch.size": 131_072, "acks": "all"}
 
 _ID = "evt-000000000"
+#: Events a second of the simulated sale, by their own timestamps.
+RATE = 1000
 #: Seconds since 1970 at which the simulated sale begins, in November 2026.
 _BEGIN = 1_795_000_000
 _FIELDS = frozenset(FlashSaleEvent._options.fields)
@@ -170,8 +172,9 @@ def _digest(row: Row) -> bytes:
 
 def _whole() -> Iterator[_Fields]:
     """Simulated events to which nothing has to be done."""
-    seconds = count(_BEGIN)
-    for event in events(seed=1, bad=0.0, prefix="pool", clock=lambda: next(seconds) * 1.0):
+    ticks = count()
+    clock = lambda: _BEGIN + next(ticks) / RATE  # noqa: E731
+    for event in events(seed=1, bad=0.0, prefix="pool", clock=clock):
         fields = _as_sent(event)
         if fields.keys() == _FIELDS and None not in fields.values():
             refined = refine(event.value)

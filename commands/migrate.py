@@ -6,7 +6,6 @@ import faust
 from sqlalchemy import Engine
 
 from commands.outcome import or_exit
-from db.schema import migrate as bring_up
 
 
 def migrate(app: faust.App, engine: Engine) -> None:
@@ -15,6 +14,9 @@ def migrate(app: faust.App, engine: Engine) -> None:
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:
         """Bring the database's schema to the newest version."""
+        # Imported here: a worker has no use for Alembic's 10 MB.
+        from db.upgrade import migrate as bring_up
+
         with or_exit():
             before, after = bring_up(engine)
         if before == after:

@@ -26,8 +26,12 @@ OUT_OF_RANGE: Final = OutOfRange.OUT_OF_RANGE
 FIRST = "1970-01-01 00:00:01"
 LAST = "2038-01-19 03:14:07"
 
-_PLAIN = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
-_UTC_TAIL = re.compile(r"(?:\.\d*)?(?:Z|[+-]00:00)?", re.ASCII)
+#: How nearly every producer writes a time: its minute, seconds, a fraction, and a zone of whole
+#: minutes.
+_PLAIN = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+)
+_is_plain = _PLAIN.fullmatch
 
 _TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?(\D.*)?)?)?"
 _DATE_TIME = re.compile(
@@ -52,24 +56,22 @@ def to_utc(text: str) -> str | OutOfRange | None:
         ``YYYY-MM-DD HH:MM:SS``, the fraction cut off; ``OUT_OF_RANGE``; or None where the text
         is no timestamp.
     """
-    # Nearly every event: a date and a time of day as ISO 8601 writes them, in UTC.
-    plain = _plain(text[:19])
-    if plain is not None and (len(text) == 19 or _UTC_TAIL.fullmatch(text, 19)):
-        return plain
+    plain = _is_plain(text)
+    if plain is not None:
+        minute, seconds, zone = plain.groups()
+        minute = _minute(minute, zone)
+        if minute is not None:
+            return minute + seconds
     return _any(text)
 
 
 @lru_cache(maxsize=4096)
-def _plain(text: str) -> str | None:
-    """Seconds of UTC of the commonest form; None where ``_any`` must look."""
-    if not _PLAIN.fullmatch(text):
+def _minute(text: str, zone: str | None) -> str | None:
+    """The minute in UTC, alike for all its seconds; None where ``_any`` must look."""
+    found = _any(f"{text}:00{zone or ''}")
+    if not isinstance(found, str) or not found.endswith(":00") or found[:16] == LAST[:16]:
         return None
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    seconds = text.replace("T", " ")
-    return seconds if FIRST <= seconds <= LAST else None
+    return found[:16]
 
 
 def _any(text: str) -> str | OutOfRange | None:

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that ``db.schema`` hands over."""
+"""Alembic's entry: runs on the connection that ``db.upgrade`` hands over."""
 
 from alembic import context
 

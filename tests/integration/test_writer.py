@@ -12,7 +12,9 @@ from db import engine as sessions
 from db.errors import FatalError, HoleError, RowError
 from db.offsets import OffsetStore
 from db.rows import insert_rows
+from db.schema import VERSION
 from db.tables import batches, dead_letters, flash_sale_events, metadata, stream_offsets
+from db.upgrade import alembic_config
 from db.writer import Writer
 from models.chunk import Chunk
 
@@ -165,6 +167,13 @@ def test_migrations_make_what_the_metadata_says(begun):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = compare_metadata(context, metadata)
     assert differences == []
+
+
+def test_the_newest_migration_is_the_one_a_worker_asks_for():
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert scripts.get_current_head() == VERSION
 
 
 def test_the_replaced_jobs_table_is_taken_over_with_its_rows(database_url, migrate_cli):
