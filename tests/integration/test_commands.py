@@ -60,5 +60,6 @@ def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
 
 def test_simulate_without_a_broker_is_one_sentence(faust):
     port = free_port()
-    printed = faust("simulate", "--seconds", 1, KAFKA_URL=f"kafka://127.0.0.1:{port}", status=1)
+    nowhere = f"kafka://127.0.0.1:{port}"
+    printed = faust("simulate", "--seconds", 1, KAFKA_URL=nowhere, DATABASE_URL="", status=1)
     assert f"Kafka at 127.0.0.1:{port} took not all events" in printed.splitlines()[-1]
