@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import copying
 from tests.integration import test_writer
+from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
 from tests.integration.test_writer import (  # noqa: F401 - run here again
     begun,
     engine,
