@@ -54,6 +54,7 @@ def licence(package: Distribution) -> str:
 def main() -> int:
     """Print the page; returns the exit status."""
     print("# Licences\n\nOf all the worker runs with; `make lock` writes this page.\n")
+    print("The live page carries uPlot 1.6.32, MIT, with its licence in `web/vendor/uplot`.\n")
     print("| package | version | licence |\n|---|---|---|")
     for name, version in sorted(locked().items()):
         print(f"| {name} | {version} | {licence(distribution(name))} |")
