@@ -3,17 +3,19 @@
 A middleware in front of all routes, Faust's own and those of pages yet to come.
 """
 
-import binascii
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
+from mode.utils.logging import get_logger
 
 from web.headers import SECURITY
 
+log = get_logger(__name__)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 #: Asked by platforms that cannot send a token; it says nothing about the data.
 OPEN = "/health/"
@@ -57,6 +59,9 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
         return await handler(request)
     except web.HTTPException as error:
         return web.json_response({"status": "error", "reason": error.reason}, status=error.status)
+    except Exception:
+        log.exception("The page %s failed.", request.path)
+        return web.json_response({"status": "error", "reason": "see the worker's log"}, status=500)
 
 
 def _knows(request: web.Request, token: str) -> bool:
@@ -65,7 +70,7 @@ def _knows(request: web.Request, token: str) -> bool:
     if scheme.lower() == "basic":
         try:
             _, _, given = b64decode(given, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return False
     elif scheme.lower() != "bearer":
         return False

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -42,6 +43,14 @@ def test_licences_cover_the_lock():
     page = (ROOT / "docs" / "licences.md").read_text()
     listed = re.findall(r"^\| ([\w-]+) \| (\d\S*) \| (?!\? )", page, re.MULTILINE)
     assert dict(listed) == locked()
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run(
+        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
 
 
 def test_procfile_has_what_heroku_runs():
