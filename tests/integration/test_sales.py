@@ -185,19 +185,20 @@ def test_rows_from_before_are_summed(database_url, mariadb, migrate_cli):
         )
         connection.execute(
             text(
-                "INSERT INTO flash_sale_events (event_id, user_id, product_id, category, "
+                "INSERT INTO flash_sale_events (id, event_id, user_id, product_id, category, "
                 "event_type, price, quantity, revenue, ts) VALUES "
-                "('a','u','P1','c','purchase',2,3,6,'2026-11-27 10:00:05'),"
-                "('b','u','P1','c','purchase',2,1,2,'2026-11-27 10:00:59'),"
-                "('c','u',NULL,'c','purchase',2,1,2,NULL),"
-                "('d','u','P2','c','view',9,9,81,'2026-11-27 10:01:00'),"
-                "('e','u','P2','c',NULL,9,9,81,'2026-11-27 10:01:00'),"
-                "('f','u','P2','c','add_to_cart',9,NULL,NULL,'2026-11-27 11:01:00')"
+                "(1,'a','u','P1','c','purchase',2,3,6,'2026-11-27 10:00:05'),"
+                "(2,'b','u','P1','c','purchase',2,1,2,'2026-11-27 10:00:59'),"
+                "(1000001,'c','u',NULL,'c','purchase',2,1,2,NULL),"
+                "(5000000000,'d','u','P2','c','view',9,9,81,'2026-11-27 10:01:00'),"
+                "(5000000001,'e','u','P2','c',NULL,9,9,81,'2026-11-27 10:01:00'),"
+                "(5000000002,'f','u','P2','c','add_to_cart',9,NULL,NULL,'2026-11-27 11:01:00'),"
+                "(9000000000,'g','u','P1','c','purchase',2,2,4,'2026-11-27 10:00:07')"
             )
         )
     for _ in range(2):
         done = migrate_cli(database_url)
         assert done.returncode == 0, done.stdout + done.stderr
         assert_views_true(engine)
-    assert len(rows(database_url)) == 6
+    assert len(rows(database_url)) == 7
     engine.dispose()
