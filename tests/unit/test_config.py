@@ -58,6 +58,7 @@ def test_defaults_are_those_of_the_replaced_job(environment):
         ({"FLUSH_INTERVAL": "0"}, "FLUSH_INTERVAL is wrong: input should be greater than 0"),
         ({"FLUSH_MAX_ROWS": "-1"}, "FLUSH_MAX_ROWS is wrong"),
         ({"PORT": "70000"}, "PORT is wrong"),
+        ({"WEB_TOKEN": "s3cret"}, "WEB_TOKEN is wrong: must have 16 characters or more"),
         ({"JAWSDB_URL": "mysql://shop:s3cret@db", "DATABASE_URL": ""}, "JAWSDB_URL is wrong: must"),
         (
             {"DATABASE_URL": f"{GOOD['DATABASE_URL']}?sslmode=on"},

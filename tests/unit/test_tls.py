@@ -1,0 +1,33 @@
+"""A private key is on disk for as long as OpenSSL reads it, and for nobody else."""
+
+import ssl
+from pathlib import Path
+
+import tls
+from tests.certificates import Authority
+
+
+def test_the_key_is_in_a_private_file_that_is_gone_at_once(monkeypatch):
+    pair = Authority("an authority").issue("client")
+    seen = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def look(context, chain, *rest):
+        path = Path(chain)
+        seen.append((path, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777))
+        load(context, chain, *rest)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", look)
+    tls.client_context(certificate=pair.certificate, key=pair.key)
+    [(path, mode, folder_mode)] = seen
+    assert (mode, folder_mode) == (0o600, 0o700)
+    assert not path.parent.exists()
+
+
+def test_a_context_trusts_who_is_named_and_nobody_else():
+    authority = Authority("the only one")
+    context = tls.client_context(trusted=authority.pem)
+    [trusted] = context.get_ca_certs()
+    assert trusted["subject"] == ((("commonName", "the only one"),),)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
