@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.positions import Bounds
@@ -14,6 +14,7 @@ from config import Settings
 from credentials import client_options
 from db.errors import FatalError
 from db.tables import ROW_COLUMNS
+from models.chunk import Record
 from models.enrich import Rejection, refine
 from models.notes import tally
 from models.readable import readable
@@ -63,15 +64,15 @@ class Sample:
         return "\n".join(lines)
 
 
-def judge(records: list[ConsumerRecord[bytes, bytes]]) -> Sample:
+def judge(records: Sequence[tuple[TopicPartition, Record]]) -> Sample:
     """Refine each record as the worker does."""
     sample = Sample(events=len(records))
     notes: Counter[int] = Counter()
-    for record in records:
+    for tp, record in records:
         refined = refine(record.value)
         if isinstance(refined, Rejection):
             reason = refined.reason.value
-            position = f"{record.topic}/{record.partition}/{record.offset}"
+            position = f"{tp.topic}/{tp.partition}/{record.offset}"
             known = sample.dropped.get(reason)
             sample.dropped[reason] = Drop(
                 events=known.events + 1 if known else 1,
@@ -101,7 +102,7 @@ def _printable(value: Any) -> Any:
 
 async def read_newest(
     settings: Settings, bounds: Mapping[int, Bounds], count: int
-) -> list[ConsumerRecord[bytes, bytes]]:
+) -> list[tuple[TopicPartition, Record]]:
     """The newest events, as many of each partition as make up ``count``; no group is joined.
 
     Raises:
@@ -119,7 +120,7 @@ async def read_newest(
         auto_offset_reset="none",
         **client_options(settings),
     )
-    records: list[ConsumerRecord[bytes, bytes]] = []
+    records: list[tuple[TopicPartition, Record]] = []
     try:
         await consumer.start()
         consumer.assign(list(starts))
@@ -127,8 +128,8 @@ async def read_newest(
             consumer.seek(tp, start)
         async with asyncio.timeout(PATIENCE):
             while not await _is_read(consumer, bounds):
-                for found in (await consumer.getmany(timeout_ms=500)).values():
-                    records += found
+                for tp, found in (await consumer.getmany(timeout_ms=500)).items():
+                    records += [(tp, record) for record in found]
     except (KafkaError, TimeoutError) as error:
         raise FatalError(f"Kafka does not hand over events: {type(error).__name__}.") from error
     finally:

@@ -176,38 +176,41 @@ def test_a_worker_that_is_refused_ends_with_the_sentence(worker, refusals):
 async def test_rights_that_are_missing_are_found_before_a_worker_starts(
     broker, topic, worker, produce, migrated_url, by_password
 ):
-    names = {"TOPIC": topic, "CONSUMER_GROUP": f"group-{topic}"}
-    settings = made(by_password | names)
+    group = f"group-{topic}"
+    for kind in ("seen", "hidden"):
+        broker.create_topic(f"{topic}-{kind}")
 
-    async def found() -> dict[str, str]:
+    def settings(name: str) -> Settings:
+        return made(by_password | {"TOPIC": name, "CONSUMER_GROUP": group})
+
+    async def found(name: str) -> dict[str, str]:
         findings = Findings()
-        await look_at_kafka(settings, findings)
+        await look_at_kafka(settings(name), findings)
         return {one.subject: f"{one.state} {one.mend}".strip() for one in findings.all}
 
-    broker.allow("group", settings.consumer_group, "somebody else", "READ")
+    broker.allow("group", group, "somebody else", "READ")
     refused = worker(**by_password)
-    states = await found()
+    states = await found(topic)
     assert states["Topic rights"] == "ok"
     assert states["Group rights"] == "fail grant it READ on the group, or change CONSUMER_GROUP"
     assert refused.wait(60) == 1
     assert "does not let this account use the group" in refused.log_text()
     assert "Traceback" not in refused.log_text()
-    broker.allow("topic", topic, USER, "DESCRIBE")
-    assert (await found())["Topic rights"] == "fail grant it READ"
-    broker.create_topic(f"{topic}-hidden")
+    broker.allow("topic", f"{topic}-seen", USER, "DESCRIBE")
+    assert (await found(f"{topic}-seen"))["Topic rights"] == "fail grant it READ"
     broker.allow("topic", f"{topic}-hidden", "somebody else", "ALL")
     with pytest.raises(FatalError, match="does not let this account see the topic"):
-        await topic_bounds(made(by_password | {"TOPIC": f"{topic}-hidden"}))
+        await topic_bounds(settings(f"{topic}-hidden"))
 
     # What docs/kafka.md asks for, and no more.
     broker.allow("topic", topic, USER, "READ")
-    broker.allow("group", settings.consumer_group, USER, "READ")
+    broker.allow("group", group, USER, "READ")
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}'])
     worker(**by_password)
     wait_until(lambda: len(rows(migrated_url)) == 1, 40, "the event is stored")
 
 
-def made(settings):
+def made(settings) -> Settings:
     """The settings without a process for them."""
     environment = {"DATABASE_URL": "mysql://u:p@127.0.0.1:9/d", **settings}
     return Settings(**{_field(name): value for name, value in environment.items()})

@@ -92,6 +92,7 @@ def test_pages_are_guarded_and_tell_no_secrets(routes, worker, produce, migrated
     assert (status, json.loads(body)) == (404, {"status": "error", "reason": "Not Found"})
     assert headers["X-Frame-Options"] == "DENY"
     assert ask(running, "/nothing/")[0] == 401
+    assert TOKEN not in running.log_text()
 
 
 def ready(running):
