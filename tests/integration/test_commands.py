@@ -27,23 +27,29 @@ def _is_worker(name):
 def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
     worker, faust, migrated_url, migrated_engine
 ):
-    printed = faust("simulate", "--rate", 500, "--seconds", 2, "--bad", 0.1, "--seed", 7)
-    assert "1000 events sent to events_" in printed
-    first = worker(FLUSH_INTERVAL=0.3, FLUSH_MAX_ROWS=100, BUFFER_MAX_ROWS=200).wait_ready()
-    wait_until(lambda: len(rows(migrated_url)) > 100, 30)
-    first.kill()
-    for _ in range(2):
-        worker(FLUSH_INTERVAL=0.3, FLUSH_MAX_ROWS=100, BUFFER_MAX_ROWS=200)
-    wait_until(lambda: len(rows(migrated_url)) + len(dead_letters(migrated_url)) == 1000, 40)
-    # The same seed gave the same events, each of which ended where it must.
-    verdict = Sent(islice(events(7, bad=0.1), 1000)).audit(migrated_url)
+    simulation = ("simulate", "--rate", 500, "--seconds", 1, "--bad", 0.1, "--seed", 7)
+    small = {"FLUSH_INTERVAL": 0.3, "FLUSH_MAX_ROWS": 100, "BUFFER_MAX_ROWS": 200}
+
+    def stored():
+        return len(rows(migrated_url)) + len(dead_letters(migrated_url))
+
+    assert "500 events sent to events_" in faust(*simulation)
+    first = worker(**small).wait_ready()
+    wait_until(lambda: stored() == 500, 40)
+    # The same seed gives the same events, each of which ended where it must.
+    verdict = Sent(islice(events(7, bad=0.1), 500)).audit(migrated_url)
     assert verdict.exact, str(verdict)
+    first.kill()
+    faust(*simulation)
+    for _ in range(2):
+        worker(**small)
+    wait_until(lambda: stored() == 1000, 40)
 
     found = ledger(faust("batches", "--limit", 1000))
     assert len({worker for worker, *_ in found}) >= 2
     assert sum(line[2] for line in found) == 1000
-    assert sum(line[3] for line in found) == verdict.rows
-    assert sum(line[4] for line in found) == verdict.dropped.total()
+    assert sum(line[3] for line in found) == 2 * verdict.rows
+    assert sum(line[4] for line in found) == 2 * verdict.dropped.total()
     for name in {worker for worker, *_ in found}:
         numbers = [number for worker, number, *_ in found if worker == name]
         assert numbers == sorted(numbers, reverse=True), "the newest first, each once"

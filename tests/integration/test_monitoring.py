@@ -37,7 +37,13 @@ def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, 
     odd = b'{"event_id":"e","user_id":null,"product_id":"p","category":"c","price":"1"}'
     produce([odd] * 40 + [b"bad"] * 4)
     wait_until(lambda: len(rows(migrated_url)) == 40, 20)
-    wait_until(lambda: 'etl_log_end_offset{partition="0"' in running.request("/metrics")[1], 20)
+
+    def all_is_told():
+        text = running.request("/metrics")[1]
+        wanted = ('etl_events_total{outcome="malformed"} 4.0', 'etl_log_end_offset{partition="0"')
+        return all(one in text for one in (*wanted, "etl_buffered_events 0.0"))
+
+    wait_until(all_is_told, 30)
     told: dict[str, set[str]] = {}
     text = running.request("/metrics")[1]
     for family in text_string_to_metric_families(text):
