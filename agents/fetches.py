@@ -229,6 +229,10 @@ class FetchConsumer(driver.Consumer):
         bounds = await self.bounds()
         resolve: Resolver = cast(FetchTransport, self.transport).resolve
         positions = await resolve({tp.partition: found for tp, found in bounds.items()})
+        if generation != self.app.consumer_generation_id:
+            # Faust asks more than once, and the answer of before a rebalance may come after the
+            # one that counts.
+            return {}
         seeks = {tp: positions[tp.partition] for tp in bounds}
         await self._thread.seek_to(seeks)
         self._positioned_generation = generation

@@ -16,18 +16,32 @@ TOPIC = "flash_sale_events"
 GROUP = "chaos"
 #: Seconds; low, so that a round takes seconds too.
 SESSION_TIMEOUT = 3
+QUICK = {
+    "FLUSH_INTERVAL": 0.3,
+    "FLUSH_MAX_ROWS": 1000,
+    "BUFFER_MAX_ROWS": 5000,
+    "SESSION_TIMEOUT": SESSION_TIMEOUT,
+    "SHUTDOWN_TIMEOUT": 3,
+}
 
 
 class Stage:
     """Started servers, one worker, and the means to start more.
 
     A worker that ends by itself is started again, as any platform would, and counted.
+
+    Args:
+        defaults: whether workers have the app's default settings, instead of ones that make
+            faults show within seconds.
     """
 
-    def __init__(self, folder: Path, broker: type[Broker], seed: int) -> None:
+    def __init__(
+        self, folder: Path, broker: type[Broker], seed: int, *, defaults: bool = False
+    ) -> None:
         self.random = Random(seed)
         self._folder = folder
         self._broker_kind = broker
+        self._settings = {} if defaults else QUICK
         self._stack = ExitStack()
         self.workers: list[Worker] = []
         self.started = 0
@@ -64,11 +78,7 @@ class Stage:
             TOPIC=TOPIC,
             CONSUMER_GROUP=GROUP,
             STARTING_OFFSETS="earliest",
-            FLUSH_INTERVAL=0.3,
-            FLUSH_MAX_ROWS=1000,
-            BUFFER_MAX_ROWS=5000,
-            SESSION_TIMEOUT=SESSION_TIMEOUT,
-            SHUTDOWN_TIMEOUT=3,
+            **self._settings,
         )
         self.workers.append(worker)
         return worker
