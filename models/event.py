@@ -22,7 +22,8 @@ class FlashSaleEvent(faust.Record):
 class EnrichedEvent(faust.Record):
     """An event as it is stored, in the order of the table's columns.
 
-    ``price`` is a float32's value; ``ts`` is UTC, ``YYYY-MM-DD HH:MM:SS``.
+    ``price`` and ``revenue`` are numbers that become the right FLOATs; ``ts`` is UTC,
+    ``YYYY-MM-DD HH:MM:SS``.
     """
 
     event_id: str = StringField(max_length=50)

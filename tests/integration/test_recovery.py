@@ -64,6 +64,48 @@ def test_a_row_only_the_database_refuses_costs_only_itself(worker, produce, migr
     assert "category" in details[2]
 
 
+@pytest.fixture
+def read_only(mariadb):
+    """Turns the server read-only, as a failover does, and back."""
+
+    def turn(on):
+        mariadb.execute(f"SET GLOBAL read_only = {int(on)}")
+
+    yield turn
+    turn(on=False)
+
+
+@pytest.fixture
+def plain_user(mariadb, migrated_url):
+    """The database's URL for a user who may not write on a read-only server."""
+    database = migrated_url.rpartition("/")[2]
+    mariadb.execute(f"CREATE USER plain@127.0.0.1 IDENTIFIED BY 'plain-{database}'")
+    mariadb.execute(f"GRANT SELECT, INSERT, UPDATE ON {database}.* TO plain@127.0.0.1")
+    yield f"mysql://plain:plain-{database}@127.0.0.1:{mariadb.port}/{database}"
+    mariadb.execute("DROP USER plain@127.0.0.1")
+
+
+def test_no_trouble_of_the_server_makes_a_dead_letter(
+    worker, broker, topic, migrated_url, migrated_engine, read_only, plain_user
+):
+    running = worker(FLUSH_INTERVAL=0.3, DATABASE_URL=plain_user).wait_ready()
+    flow = Traffic(broker, topic, rate=500, count=9000)
+    time.sleep(1)
+    read_only(on=True)
+    wait_until(lambda: not running.is_ready(), 20)
+    assert "read-only" in running.get("/ready/")["reason"]
+    read_only(on=False)
+    wait_until(running.is_ready, 30)
+    with migrated_engine.begin() as connection:
+        # Longer than a worker waits for a lock: error 1205.
+        connection.execute(text("SELECT * FROM stream_offsets FOR UPDATE")).all()
+        wait_until(lambda: not running.is_ready(), 30)
+        assert "1205" in running.get("/ready/")["reason"]
+    flow.finish()
+    audit(migrated_url, flow.sent)
+    assert not [d for d in dead_letters(migrated_url) if "the database says" in d["detail"]]
+
+
 # --- topics that change
 
 

@@ -3,16 +3,18 @@
 import asyncio
 import base64
 import json
+import math
+import struct
 import sys
 from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import decode, document
-from models.enrich import Reason, Rejection, refine
+from models.enrich import MOST_FLOAT, Reason, Rejection, refine
 from models.event import EnrichedEvent, FlashSaleEvent, max_length
 from models.notes import Note, tally
 from tests.contract.storable import assert_storable
@@ -205,6 +207,25 @@ def test_nesting_is_judged_alike_wherever_the_stack_is():
     assert judge() == (True, True)
     assert asyncio.run(inside(150)) == (True, True)
     assert sys.getrecursionlimit() == limit
+
+
+def float32(number):
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
+@given(numbers, st.integers(-(2**31), 2**31 - 1))
+@example(3.40282350e38, 1)
+@example(1.70141178e38, 2)
+@example(1.1, 3)
+def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
+    refined = refine(changed(price=price, quantity=quantity))
+    spark = float32(price), float32(float32(price) * quantity)
+    if isinstance(refined, Rejection):
+        assert not all(map(math.isfinite, spark)) or abs(float32(price) * quantity) > MOST_FLOAT
+    else:
+        *_, stored_price, _, stored_revenue, _ = refined[0]
+        assert (float32(stored_price), float32(stored_revenue)) == spark
+        assert max(abs(stored_price), abs(stored_revenue)) <= MOST_FLOAT, "a FLOAT takes it"
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x, max_size=3)))
