@@ -23,7 +23,7 @@ import config
 from agents.breaker import Breaker
 from agents.enrichment import enrichment
 from agents.fetches import FetchConsumer, FetchTransport, PassThrough
-from agents.positions import Bounds, Position, Positions
+from agents.positions import Position, Positions
 from commands.batches import batches
 from commands.check import check
 from commands.dead_letters import dead_letters
@@ -119,14 +119,12 @@ app = App(
 app.conf.broker_max_poll_interval = 1e6
 
 
-async def resolve(log_bounds: Mapping[int, Bounds]) -> Mapping[int, Position]:
-    """Where the assigned partitions go on."""
-    found = await positions.resolve(log_bounds)
+def positioned(found: Mapping[int, Position]) -> None:
+    """The worker's partitions now, and where they go on."""
     progress.assign({(settings.topic, number): at.start for number, at in found.items()})
-    return found
 
 
-app.transport = FetchTransport(app.conf.broker_consumer, app, resolve)
+app.transport = FetchTransport(app.conf.broker_consumer, app, positions.resolve, positioned)
 
 
 async def report(batch: Batch) -> None:

@@ -29,6 +29,7 @@ from models.chunk import Record
 log = get_logger(__name__)
 
 Resolver = Callable[[Mapping[int, Bounds]], Awaitable[Mapping[int, Position]]]
+Listener = Callable[[Mapping[int, Position]], None]
 
 #: Seconds to wait for the database during a rebalance before going on without it; well below
 #: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
@@ -227,8 +228,8 @@ class FetchConsumer(driver.Consumer):
     async def _position(self) -> Mapping[TP, int]:
         generation = self.app.consumer_generation_id
         bounds = await self.bounds()
-        resolve: Resolver = cast(FetchTransport, self.transport).resolve
-        positions = await resolve({tp.partition: found for tp, found in bounds.items()})
+        transport = cast(FetchTransport, self.transport)
+        positions = await transport.resolve({tp.partition: found for tp, found in bounds.items()})
         if generation != self.app.consumer_generation_id:
             # Faust asks more than once, and the answer of before a rebalance may come after the
             # one that counts.
@@ -236,6 +237,7 @@ class FetchConsumer(driver.Consumer):
         seeks = {tp: positions[tp.partition] for tp in bounds}
         await self._thread.seek_to(seeks)
         self._positioned_generation = generation
+        transport.positioned({tp.partition: position for tp, position in seeks.items()})
         return {tp: position.start for tp, position in seeks.items()}
 
     async def _position_later(self, generation: int) -> None:
@@ -260,13 +262,15 @@ class FetchTransport(driver.Transport):
         url: brokers.
         app: the Faust app.
         resolve: answers the positions of partitions of which it is given the bounds.
+        positioned: is told the positions of all partitions assigned, when they are sought.
     """
 
     Consumer = FetchConsumer
 
-    def __init__(self, url: Any, app: Any, resolve: Resolver) -> None:
+    def __init__(self, url: Any, app: Any, resolve: Resolver, positioned: Listener) -> None:
         super().__init__(url, app)
         self.resolve = resolve
+        self.positioned = positioned
         install()
 
 

@@ -64,7 +64,8 @@ async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
 
     consumer: Any = object.__new__(fetches.FetchConsumer)
     consumer.app = SimpleNamespace(consumer_generation_id=1)
-    consumer.transport = SimpleNamespace(resolve=resolve)
+    told: list[int] = []
+    consumer.transport = SimpleNamespace(resolve=resolve, positioned=lambda p: told.append(len(p)))
     consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds)
     consumer.assignment = lambda: before
     late = asyncio.create_task(consumer.seek_to_committed())
@@ -76,3 +77,4 @@ async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
     await late
     assert sought[-1] == after
     assert consumer.positioned
+    assert told == [len(after)]

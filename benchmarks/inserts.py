@@ -1,0 +1,179 @@
+"""``python -m benchmarks.inserts``: ways of getting the same rows into the table, by themselves.
+
+Each writes the same rows in the same batches, one transaction each, on one connection, and is
+charged with the time, the server's processor time and its own, all per row.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+import pymysql
+from sqlalchemy import make_url
+
+from benchmarks.meter import Meter
+from benchmarks.stage import DATABASE_OPTIONS
+from benchmarks.topics import numbered, sale
+from db.tables import ROW_COLUMNS
+from local.mariadb import MariaDB
+from local.processes import Folder
+from models.enrich import Rejection, Row, refine
+
+BATCH = 10_000
+_COLUMNS = ", ".join(ROW_COLUMNS)
+_NUMBERS = {"price": "DOUBLE", "quantity": "BIGINT", "revenue": "DOUBLE"}
+_TABLE = (
+    "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, event_id VARCHAR(50), user_id"
+    " VARCHAR(50), product_id VARCHAR(50), category VARCHAR(50), event_type VARCHAR(20), price"
+    " FLOAT, quantity INT, revenue FLOAT, ts TIMESTAMP NULL) CHARACTER SET utf8mb4"
+)
+_STRICT = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE"
+
+Way = Callable[[Any, Sequence[Row]], object]
+
+
+def _json_table(path: Callable[[int, str], str], text: str = "VARCHAR(1000)") -> str:
+    columns = ", ".join(
+        f"{name} {_NUMBERS.get(name, f'{text} CHARACTER SET utf8mb4')} "
+        f"PATH '{path(place, name)}' ERROR ON ERROR"
+        for place, name in enumerate(ROW_COLUMNS)
+    )
+    return (
+        f"INSERT INTO t ({_COLUMNS}) SELECT {_COLUMNS} "
+        f"FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) r"
+    )
+
+
+_ARRAYS = _json_table(lambda place, _: f"$[{place}]")
+_OBJECTS = _json_table(lambda _, name: f"$.{name}")
+_NARROW = _json_table(lambda place, _: f"$[{place}]", "VARCHAR(60)")
+_VALUES = f"INSERT INTO t ({_COLUMNS}) VALUES ({', '.join(['%s'] * len(ROW_COLUMNS))})"
+_LOAD = "LOAD DATA LOCAL INFILE '{}' INTO TABLE t CHARACTER SET utf8mb4 ({})"
+
+
+def _text(rows: Any) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
+def _arrays(cursor: Any, rows: Sequence[Row]) -> None:
+    cursor.execute(_ARRAYS, (_text(rows),))
+
+
+def _long_numbers(cursor: Any, rows: Sequence[Row]) -> None:
+    long = [(*row[:5], row[5] * (1 + 1e-15), row[6], row[7] * (1 + 1e-15), row[8]) for row in rows]
+    cursor.execute(_ARRAYS, (_text(long),))
+
+
+def _narrow(cursor: Any, rows: Sequence[Row]) -> None:
+    cursor.execute(_NARROW, (_text(rows),))
+
+
+def _objects(cursor: Any, rows: Sequence[Row]) -> None:
+    cursor.execute(_OBJECTS, (_text([dict(zip(ROW_COLUMNS, row, strict=True)) for row in rows]),))
+
+
+def _executemany(cursor: Any, rows: Sequence[Row]) -> None:
+    cursor.executemany(_VALUES, rows)
+
+
+def _one_text_of_values(cursor: Any, rows: Sequence[Row]) -> None:
+    # JSON's strings are MySQL's, as long as no control character is in them.
+    body = _text(rows)[2:-2].replace("],[", "),(")
+    cursor.execute(f"INSERT INTO t ({_COLUMNS}) VALUES ({body})")
+
+
+def _load_data(cursor: Any, rows: Sequence[Row], file: Path) -> None:
+    def field(value: object) -> str:
+        return r"\N" if value is None else re.sub(r"([\\\t\n])", r"\\\1", str(value))
+
+    file.write_text("\n".join("\t".join(map(field, row)) for row in rows))
+    cursor.execute(_LOAD.format(file, _COLUMNS))
+
+
+def main() -> int:
+    """Measure; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inserts")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    rows = [
+        refined[0]
+        for value, _, _ in islice(numbered(sale), options.rows)
+        if not isinstance(refined := refine(value), Rejection)
+    ]
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    with (
+        Folder("inserts") as folder,
+        MariaDB(folder / "mariadb", options=(*DATABASE_OPTIONS, "--local-infile=1")) as server,
+    ):
+        url = server.create_database("inserts")
+        ways: dict[str, tuple[Way, bool]] = {
+            "JSON_TABLE over arrays (as used)": (_arrays, True),
+            "the same, numbers of 17 digits": (_long_numbers, True),
+            "the same, narrow columns": (_narrow, True),
+            "JSON_TABLE over objects": (_objects, True),
+            "executemany": (_executemany, True),
+            "one text of VALUES": (_one_text_of_values, False),
+            "LOAD DATA LOCAL": (lambda c, r: _load_data(c, r, folder / "rows.tsv"), True),
+        }
+        results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
+        _connect(url, plain=True).cursor().execute(_TABLE)
+        for _ in range(options.rounds):
+            for name, (way, plain) in ways.items():
+                results[name].append(_measure(url, server.pid or 0, way, batches, plain=plain))
+        print("| way | rows/s | server µs/row | client µs/row |\n|---|---:|---:|---:|")
+        for name, found in results.items():
+            seconds, server_cpu, client_cpu = (
+                median(column) for column in zip(*found, strict=True)
+            )
+            per_row = 1e6 / len(rows)
+            print(
+                f"| {name} | {len(rows) / seconds:,.0f} | {server_cpu * per_row:.2f} "
+                f"| {client_cpu * per_row:.2f} |"
+            )
+    return 0
+
+
+def _measure(
+    url: str, pid: int, way: Way, batches: Sequence[Sequence[Row]], *, plain: bool
+) -> tuple[float, float, float]:
+    connection = _connect(url, plain=plain)
+    meter = Meter([pid])
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE t")
+        began, server, client = time.perf_counter(), meter.cpu(), time.process_time()
+        for batch in batches:
+            way(cursor, batch)
+            connection.commit()
+        found = time.perf_counter() - began, meter.cpu() - server, time.process_time() - client
+        cursor.execute("SELECT COUNT(*) FROM t")
+        assert cursor.fetchone() == (sum(map(len, batches)),)
+    connection.close()
+    return found
+
+
+def _connect(url: str, *, plain: bool) -> Any:
+    """A connection; ``plain``: its strings know no backslash escapes."""
+    parts = make_url(url)
+    mode = f"{_STRICT},NO_BACKSLASH_ESCAPES" if plain else _STRICT
+    return pymysql.connect(
+        host=parts.host or "",
+        port=parts.port or 3306,
+        user=parts.username,
+        password=parts.password or "",
+        database=parts.database,
+        charset="utf8mb4",
+        local_infile=True,
+        init_command=f"SET sql_mode = '{mode}', time_zone = '+00:00'",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
