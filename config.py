@@ -80,10 +80,10 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
     flush_max_rows: int = Field(
-        10_000, ge=1, le=1_000_000, description="Events written in one transaction at most."
+        20_000, ge=1, le=1_000_000, description="Events written in one transaction at most."
     )
     buffer_max_rows: int = Field(
-        30_000,
+        40_000,
         ge=1,
         le=10_000_000,
         description="Events held in memory at most; above it the worker stops reading Kafka.",

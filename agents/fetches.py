@@ -8,6 +8,7 @@ aiokafka 0.14.0; a test fails when one of these names is gone.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Any, NamedTuple, cast
 
 import faust
@@ -20,7 +21,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.logging import get_logger
 
-from agents.positions import Bounds, Position, passing_over
+from agents.positions import Bounds, LogEndError, Position, passing_over
 from agents.records import install
 from db.ending import end_worker
 from db.errors import FatalError, TransientError
@@ -35,6 +36,10 @@ Listener = Callable[[Mapping[int, Position]], None]
 #: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
 PATIENCE = 10
 RETRY_PAUSE = 2
+
+#: Seconds for which a log may end before the stored offset: a broker that was killed tells the end
+#: it last wrote down, until it has looked.
+SETTLING = 6
 
 #: What this module replaces in Faust, for the test that guards an upgrade.
 OVERRIDDEN = {
@@ -161,6 +166,7 @@ class FetchConsumer(driver.Consumer):
 
     _thread: FetchThread
     _positioned_generation: int | None = None
+    _beyond_since: float | None = None
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, loop=self.loop, beacon=self.beacon)
@@ -229,7 +235,14 @@ class FetchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         bounds = await self.bounds()
         transport = cast(FetchTransport, self.transport)
-        positions = await transport.resolve({tp.partition: found for tp, found in bounds.items()})
+        try:
+            positions = await transport.resolve({tp.partition: at for tp, at in bounds.items()})
+        except LogEndError as error:
+            self._beyond_since = self._beyond_since or monotonic()
+            if monotonic() - self._beyond_since < SETTLING:
+                raise TransientError(str(error)) from error
+            raise
+        self._beyond_since = None
         if generation != self.app.consumer_generation_id:
             # Faust asks more than once, and the answer of before a rebalance may come after the
             # one that counts.

@@ -23,6 +23,10 @@ from db.threads import in_thread
 log = get_logger(__name__)
 
 
+class LogEndError(FatalError):
+    """A stored offset is beyond the log's end."""
+
+
 class Bounds(NamedTuple):
     """Offsets of a partition's first event and of the one to come after its last."""
 
@@ -70,7 +74,7 @@ class Positions:
 
         Raises:
             TransientError: the database is away; ask again.
-            FatalError: the log is not the one the stored offsets are of.
+            LogEndError: the log is not the one the stored offsets are of.
         """
         stored = await in_thread(self._store.read, self._topic)
         added = {
@@ -87,7 +91,7 @@ class Positions:
 
     def _position(self, partition: int, start: int, bounds: Bounds) -> Position:
         if start > bounds.end:
-            raise FatalError(
+            raise LogEndError(
                 f"The stored offset of {self._topic}/{partition} is {start}, but the log ends at "
                 f"{bounds.end}: the topic was recreated or truncated. Look with `faust -A app "
                 f"offsets show`; `faust -A app offsets reset` begins it anew."

@@ -41,6 +41,9 @@ class Swallow:
     def execute(self, *_: Any) -> None:
         """Do nothing."""
 
+    def exec_driver_sql(self, *_: Any, **__: Any) -> None:
+        """Do nothing."""
+
 
 def values(mix: Mix) -> list[bytes]:
     """A fetch of values, tombstones left out."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, text
 
 from db import engine as sessions
 from db.errors import FatalError, HoleError, RowError
 from db.offsets import OffsetStore
-from db.rows import insert_rows
+from db.rows import STATEMENT_BYTES, insert_rows
 from db.schema import VERSION
 from db.tables import batches, dead_letters, flash_sale_events, metadata, stream_offsets
 from db.upgrade import alembic_config
@@ -150,6 +152,41 @@ def test_quotes_backslashes_and_percent_signs_come_back_as_they_were(begun):
     Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, category=odd)])
     with begun.connect() as connection:
         assert connection.scalar(select(flash_sale_events.c.category)) == odd
+
+
+ODD = st.text(max_size=20) | st.text("'\"\\\\],[()%:\n🔥ab", max_size=20)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(ODD, ODD), min_size=1, max_size=8))
+def test_any_text_comes_back_as_it_was(begun, texts):
+    values = [
+        json.dumps({"event_id": one, "user_id": other, "category": "c"}).encode()
+        for one, other in texts
+    ]
+    records = [Record(n, value) for n, value in enumerate(values)]
+    found = Chunk.refine("t", 0, 0, len(records), records)
+    with begun.connect() as connection:
+        insert_rows(connection, [found], STATEMENT_BYTES)
+        columns = flash_sale_events.c
+        stored = connection.execute(
+            select(columns.event_id, columns.user_id).order_by(columns.id)
+        ).all()
+        connection.rollback()
+    assert [tuple(row) for row in stored] == texts
+
+
+@pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES"])
+def test_hostile_text_stays_text_whatever_mode_a_session_is_in(begun, mode):
+    hostile = ["\\'), (1) -- ", '\\"), (1) -- ', "'), (1) -- ", "],[", "'],['", "\\"]
+    for text_of_it in hostile:
+        found = chunk(0, 2, category=text_of_it)
+        with begun.connect() as connection:
+            connection.execute(text(f"SET SESSION sql_mode = 'STRICT_ALL_TABLES,{mode}'"))
+            insert_rows(connection, [found], STATEMENT_BYTES)
+            stored = connection.scalars(select(flash_sale_events.c.category)).all()
+            connection.rollback()
+        assert stored == [text_of_it] * 2
 
 
 def test_time_is_utc_whatever_the_servers_zone(begun):

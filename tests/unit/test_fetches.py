@@ -10,9 +10,10 @@ from aiokafka.consumer.fetcher import Fetcher
 from faust.app.base import App
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 
 from agents import fetches
-from agents.positions import Bounds, Position
+from agents.positions import Bounds, LogEndError, Position
 
 
 @pytest.mark.parametrize(
@@ -44,17 +45,11 @@ def test_a_transport_is_still_taken_from_the_app():
     assert vars(App)["transport"].fset is not None
 
 
-async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
-    """Real rebalances meet this once in ten, so that here the answers come in the wrong order."""
-    before, after = {TP("t", 0), TP("t", 1)}, {TP("t", n) for n in range(4)}
-    asked, slow = asyncio.Event(), asyncio.Event()
+def positioning(resolve, tps):
+    """A consumer that can be asked where to go on, without a broker."""
     sought: list[set[TP]] = []
-
-    async def resolve(bounds):
-        if len(bounds) == len(before):
-            asked.set()
-            await slow.wait()
-        return {number: Position(7, 7) for number in bounds}
+    told: list[int] = []
+    ended: list[object] = []
 
     async def seek_to(positions):
         sought.append(set(positions))
@@ -62,12 +57,36 @@ async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
     async def bounds(tps):
         return {tp: Bounds(0, 9) for tp in tps}
 
+    async def crash(reason):
+        ended.append(reason.code)
+
+    def add_future(work):
+        consumer.later = asyncio.ensure_future(work)
+
     consumer: Any = object.__new__(fetches.FetchConsumer)
+    Service.__init__(consumer)
     consumer.app = SimpleNamespace(consumer_generation_id=1)
-    told: list[int] = []
     consumer.transport = SimpleNamespace(resolve=resolve, positioned=lambda p: told.append(len(p)))
     consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds)
-    consumer.assignment = lambda: before
+    consumer._read_offset = {}
+    consumer.assignment = lambda: tps
+    consumer.crash, consumer.add_future = crash, add_future
+    consumer.sought, consumer.told, consumer.ended = sought, told, ended
+    return consumer
+
+
+async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
+    """Real rebalances meet this once in ten, so that here the answers come in the wrong order."""
+    before, after = {TP("t", 0), TP("t", 1)}, {TP("t", n) for n in range(4)}
+    asked, slow = asyncio.Event(), asyncio.Event()
+
+    async def resolve(bounds):
+        if len(bounds) == len(before):
+            asked.set()
+            await slow.wait()
+        return {number: Position(7, 7) for number in bounds}
+
+    consumer = positioning(resolve, before)
     late = asyncio.create_task(consumer.seek_to_committed())
     await asked.wait()
     consumer.app.consumer_generation_id = 2
@@ -75,6 +94,34 @@ async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
     assert (await consumer.seek_to_committed()).keys() == after
     slow.set()
     await late
-    assert sought[-1] == after
+    assert consumer.sought[-1] == after
     assert consumer.positioned
-    assert told == [len(after)]
+    assert consumer.told == [len(after)]
+
+
+async def test_a_log_that_ends_early_for_a_moment_is_no_other_log(monkeypatch):
+    """A killed broker's log does, now and then; which moment it is cannot be chosen there."""
+    answers = [LogEndError("the log ends at 3"), LogEndError("the log ends at 3"), None]
+    monkeypatch.setattr(fetches, "RETRY_PAUSE", 0)
+
+    async def resolve(bounds):
+        if error := answers.pop(0):
+            raise error
+        return {number: Position(7, 7) for number in bounds}
+
+    consumer = positioning(resolve, {TP("t", 0)})
+    assert await consumer.seek_to_committed() == {}
+    assert not consumer.positioned
+    await consumer.later
+    assert consumer.positioned
+
+
+async def test_a_log_that_goes_on_ending_early_ends_the_worker(monkeypatch):
+    monkeypatch.setattr(fetches, "SETTLING", 0)
+
+    async def resolve(bounds):
+        raise LogEndError("the log ends at 3")
+
+    consumer = positioning(resolve, {TP("t", 0)})
+    await consumer.seek_to_committed()
+    assert consumer.ended == [1]
