@@ -31,7 +31,6 @@ _OURS = (
     "msgspec",
     "SQLAlchemy",
     "PyMySQL",
-    "uvloop",
 )
 
 
