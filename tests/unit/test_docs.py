@@ -1,5 +1,6 @@
 """What a user can set, run or scrape is in the documentation, as it is."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,10 @@ def test_every_setting_is_in_the_readme_with_default_and_meaning(name):
 def test_the_catalogue_of_metrics_is_up_to_date():
     written = (ROOT / "docs" / "metrics.md").read_text()
     assert written == page(), "run `make docs`"
+
+
+def test_every_test_that_the_guarantees_name_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text()))
+    written = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if f"def {name}(" not in written] == []
