@@ -19,6 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 from mode.utils.logging import get_logger
 
 from agents.positions import Bounds, LogEndError, Position, passing_over
@@ -125,6 +126,12 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                 )
             consumer.seek(tp, passing_over(tp.topic, tp.partition, offset, bounds).seek)
 
+    @property
+    def group_error(self) -> BaseException | None:
+        """What ended the consumer's part in its group, if anything did: aiokafka never rejoins."""
+        task = self._consumer and self._consumer._coordinator._coordination_task
+        return task.exception() if task and task.done() and not task.cancelled() else None
+
     async def bounds(self, tps: set[TP]) -> dict[TP, Bounds]:
         """Bounds of the partitions' logs, asked of the broker."""
         return cast(
@@ -188,6 +195,18 @@ class FetchConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    @Service.timer(5.0)
+    async def _look_at_group(self) -> None:
+        await self.check_group()
+
+    async def check_group(self) -> None:
+        """End the worker if it is out of its group for good."""
+        error = self._thread.group_error
+        if error and not self.should_stop:
+            await end_worker(
+                self, FatalError(f"Out of the consumer group for good, a restart is due: {error!r}")
+            )
 
     @property
     def positioned(self) -> bool:

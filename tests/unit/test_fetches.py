@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaError
 from faust.app.base import App
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -124,4 +125,21 @@ async def test_a_log_that_goes_on_ending_early_ends_the_worker(monkeypatch):
 
     consumer = positioning(resolve, {TP("t", 0)})
     await consumer.seek_to_committed()
+    assert consumer.ended == [1]
+
+
+async def test_a_worker_that_is_out_of_its_group_for_good_ends():
+    """As on an answer that aiokafka does not expect, which no real broker gives when asked to."""
+
+    async def refused():
+        raise KafkaError("unexpected")
+
+    task = asyncio.ensure_future(refused())
+    await asyncio.wait([task])
+    coordinator = SimpleNamespace(_coordination_task=task)
+    consumer = positioning(None, set())
+    thread: Any = object.__new__(fetches.FetchThread)
+    thread._consumer = SimpleNamespace(_coordinator=coordinator)
+    consumer._thread = thread
+    await consumer.check_group()
     assert consumer.ended == [1]
