@@ -18,7 +18,7 @@ demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30:
 test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the broker; ARGS: pytest's)
 	@$(python) -m local
 	@$(MAKE) --no-print-directory lint
-	@$(python) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
