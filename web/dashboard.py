@@ -15,7 +15,7 @@ from db.errors import FatalError, TransientError
 from db.reports import Reports
 from db.threads import in_thread
 from models.enrich import Reason
-from web.headers import security_headers
+from web.headers import content_policy
 from web.health import Health
 
 _HERE = Path(__file__).parent
@@ -74,7 +74,7 @@ def page() -> tuple[str, dict[str, str]]:
     inline: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(html):
         inline[kind].append(text)
-    return html, security_headers(scripts=inline["script"], styles=inline["style"])
+    return html, content_policy(scripts=inline["script"], styles=inline["style"])
 
 
 def dashboard(
@@ -107,11 +107,11 @@ def dashboard(
             "worker": worker(),
             "sales": await sales.get(),
         }
-        return self.json(answer, headers=security_headers())
+        return self.json(answer)
 
     @app.page("/dashboard/letters/", name="dashboard-letters")
     async def letters_page(self: View, request: Request) -> Response:
         wanted = letters.get(request.query.get("reason", ""))
         if wanted is None:
-            return self.json({"error": "no such reason"}, status=404, headers=security_headers())
-        return self.json(await wanted.get(), headers=security_headers())
+            return self.json({"error": "no such reason"}, status=404)
+        return self.json(await wanted.get())
