@@ -17,6 +17,7 @@ from config import Settings
 from credentials import client_options
 from db import features, schema
 from db.errors import FatalError, TransientError, UntrustedError
+from db.threads import in_thread
 
 _T = TypeVar("_T")
 
@@ -35,8 +36,8 @@ async def prepare(settings: Settings, engine: Engine, positions: Positions) -> N
         FatalError: something is not, and the text says what to change.
     """
     try:
-        await asyncio.to_thread(features.check, engine)
-        await asyncio.to_thread(schema.check, engine)
+        await in_thread(features.check, engine)
+        await in_thread(schema.check, engine)
         bounds = await topic_bounds(settings)
         await may_read(settings, min(bounds))
         await may_join(settings)
