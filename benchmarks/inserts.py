@@ -15,10 +15,9 @@ from statistics import median
 from typing import Any
 
 import msgspec
-import pymysql
-from sqlalchemy import make_url
 
 from benchmarks.meter import Meter
+from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
 from db.tables import ROW_COLUMNS
@@ -159,17 +158,8 @@ def _measure(
 
 
 def _connect(url: str) -> Any:
-    parts = make_url(url)
-    return pymysql.connect(
-        host=parts.host or "",
-        port=parts.port or 3306,
-        user=parts.username,
-        password=parts.password or "",
-        database=parts.database,
-        charset="utf8mb4",
-        local_infile=True,
-        init_command=f"SET sql_mode = '{_MODE}', time_zone = '+00:00'",
-    )
+    mode = f"SET sql_mode = '{_MODE}', time_zone = '+00:00'"
+    return connect(url, autocommit=False, local_infile=True, init_command=mode)
 
 
 if __name__ == "__main__":

@@ -209,8 +209,8 @@ def _reaching(growth: list[tuple[Moment, int]], rows: int) -> tuple[Moment, int]
 _numbers = itertools.count(1)
 
 
-def connect(url: str) -> Any:
-    """A connection that sees every commit at once, with times in UTC."""
+def connect(url: str, **options: Any) -> Any:
+    """A connection that sees every commit at once, with times in UTC; options are the driver's."""
     parts = make_url(url)
     return pymysql.connect(
         host=parts.host or "",
@@ -219,8 +219,7 @@ def connect(url: str) -> Any:
         password=parts.password or "",
         database=parts.database,
         charset="utf8mb4",
-        autocommit=True,
-        init_command="SET time_zone = '+00:00'",
+        **{"autocommit": True, "init_command": "SET time_zone = '+00:00'", **options},
     )
 
 

@@ -83,6 +83,11 @@ class Worker(Process):
             raise StartError(f"{error}\n{self.log_text()[-3000:]}") from None
         return self
 
+    def memory(self) -> float:
+        """Resident memory in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+
     def terminate(self, timeout: float = 30) -> int:
         """SIGTERM; returns its exit status.
 

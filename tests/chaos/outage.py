@@ -7,7 +7,6 @@ and in its group, says why it is not ready, and catches up by itself.
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from local.broker import choose
 from local.processes import Folder
@@ -19,12 +18,6 @@ from tests.traffic import Traffic, audit
 AROUND = 10
 #: What a worker may need at most, in MB.
 MOST_MEMORY = 250
-
-
-def memory(worker: Worker) -> float:
-    """Resident memory of a worker in MB."""
-    status = Path(f"/proc/{worker.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1000
 
 
 def main() -> int:
@@ -47,7 +40,7 @@ def main() -> int:
         traffic.stop()
         verdict = audit(stage.url, traffic.sent, timeout=900)
         print(f"Caught up {time.monotonic() - back:.0f} s after the traffic ended.")
-        print(f"{verdict}\nAt most {most:.0f} MB; {memory(worker):.0f} MB at the end.")
+        print(f"{verdict}\nAt most {most:.0f} MB; {worker.memory():.0f} MB at the end.")
         assert worker.exit_code is None, "it did not live through it"
     return 0
 
@@ -61,7 +54,7 @@ def _outage(worker: Worker, minutes: float) -> float:
         reason = worker.get("/ready/")["reason"]
         assert status == 200, f"/health/ answers {status}"
         assert "the database is away" in reason, reason
-        most = max(most, memory(worker))
+        most = max(most, worker.memory())
         assert most < MOST_MEMORY, f"{most:.0f} MB"
     print(f"/health/ 200 throughout; /ready/ 503: {reason}", flush=True)
     return most

@@ -1,7 +1,6 @@
 """Long outages change nothing but the lag: memory is bounded, the worker stays in its group."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +14,6 @@ def restartable(broker):
     if not broker.can_restart:
         pytest.skip("the embedded broker forgets what it had when it is restarted")
     return broker
-
-
-def resident(running):
-    """Resident memory of a worker in MB."""
-    status = Path(f"/proc/{running.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
@@ -38,13 +31,13 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
         assert "the database is away" in ready["reason"]
         buffered = running.get("/batches/")["buffered"]
         assert 30_000 < buffered <= 40_000, "bounded by BUFFER_MAX_ROWS"
-        assert resident(running) < 250
+        assert running.memory() < 250
     finally:
         mariadb.start()
     flow.finish()
     audit(migrated_url, flow.sent, timeout=90)
     assert running.exit_code is None
-    assert resident(running) < 250
+    assert running.memory() < 250
 
 
 def test_an_idle_worker_stays_in_its_group(worker, produce, migrated_url):
