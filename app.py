@@ -20,10 +20,8 @@ from aiokafka.errors import KafkaError
 from mode.utils.logging import get_logger
 
 import config
-from agents.breaker import Breaker
+from agents.circuit_breaker import Breaker
 from agents.enrichment import enrichment
-from agents.fetches import FetchConsumer, FetchTransport, PassThrough
-from agents.positions import Position, Positions
 from commands.batches import batches
 from commands.check import check
 from commands.dead_letters import dead_letters
@@ -31,18 +29,20 @@ from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.simulate import simulate
 from credentials import credentials
-from db.batch import Batch
-from db.ending import end_worker
+from db.dead_letters import DeadLetters
 from db.engine import connect
-from db.errors import FatalError
-from db.flusher import Flusher
-from db.letters import DeadLetters
 from db.offsets import OffsetStore
 from db.reports import Reports
 from db.schema import VERSION
 from db.writer import Writer
 from logs import logging_config
+from pipeline.batch import Batch
+from pipeline.ending import end_worker
+from pipeline.errors import FatalError
+from pipeline.flusher import Flusher
 from preflight import NoTopicError, prepare, topic_bounds
+from source.start_offsets import Position, Positions
+from source.transport import FetchConsumer, FetchTransport, PassThrough
 from web.dashboard import dashboard
 from web.exposure import expose
 from web.guard import guard

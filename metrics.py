@@ -6,7 +6,7 @@ partitions. Totals are those of this worker since its start.
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-from models.enrich import Reason
+from models.rules import Reason
 
 EVENTS = Counter(
     "etl_events",

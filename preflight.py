@@ -9,15 +9,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from sqlalchemy import Engine
 
-from agents.fetches import log_bounds
-from agents.positions import Bounds, Positions
 from checks.link import reach
 from checks.rights import may_join, may_read
 from config import Settings
 from credentials import client_options
 from db import features, schema
-from db.errors import FatalError, TransientError, UntrustedError
-from db.threads import in_thread
+from pipeline.errors import FatalError, TransientError, UntrustedError
+from pipeline.threads import in_thread
+from source.start_offsets import Bounds, Positions
+from source.transport import log_bounds
 
 _T = TypeVar("_T")
 

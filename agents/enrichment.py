@@ -2,10 +2,10 @@
 
 import faust
 
-from agents.breaker import Breaker
-from agents.fetches import Fetch
-from db.flusher import Flusher
-from models.chunk import Chunk
+from agents.circuit_breaker import Breaker
+from pipeline.chunk import Chunk
+from pipeline.flusher import Flusher
+from source.transport import Fetch
 
 
 def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: Flusher) -> None:

@@ -23,7 +23,7 @@ from benchmarks.topics import numbered, sale
 from db.tables import ROW_COLUMNS
 from local.mariadb import MariaDB
 from local.processes import Folder
-from models.enrich import Rejection, Row, refine
+from models.rules import Rejection, Row, refine
 
 BATCH = 20_000
 _COLUMNS = ", ".join(ROW_COLUMNS)

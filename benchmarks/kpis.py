@@ -25,8 +25,8 @@ from db.writer import ledger_line, summary
 from local.mariadb import MariaDB
 from local.processes import Folder
 from local.simulator import events
-from models.chunk import Chunk
 from models.sales import Sales
+from pipeline.chunk import Chunk
 
 #: Events of a fetch, fetches of a batch, and fetches made before they are used again.
 FETCH, BATCH, POOL = 2000, 10, 400

@@ -16,8 +16,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from local.broker import DEFAULT_PARTITIONS, Broker
 from local.simulator import Event, events
-from models.enrich import Rejection, Row, refine
 from models.event import FlashSaleEvent
+from models.rules import Rejection, Row, refine
 
 #: Different events in the pool; ids apart.
 POOL = 20_000

@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checks.finding import Findings
 from db import features, schema
-from db.errors import classify
 from db.offsets import OffsetStore
 from db.writer import Writer
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
+from pipeline.errors import classify
 
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
@@ -44,7 +44,7 @@ def rehearse(engine: Engine) -> None:
     """Write a row and a dead letter as a worker does, in a transaction that is rolled back.
 
     Raises:
-        TransientError, RowError, FatalError: see ``db.errors``.
+        TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
     group = f"check-{token_hex(8)}"
     row = b'{"event_id": "check", "user_id": "check", "category": "check", "product_id": "check"}'

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.errors import FatalError, RowError, TransientError, UntrustedError
+from pipeline.errors import FatalError, RowError, TransientError, UntrustedError
 
 
 class State(StrEnum):

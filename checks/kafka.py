@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import tls
-from agents.positions import Bounds
 from checks.finding import Findings
 from checks.link import STEPS, reach
 from checks.rights import may_join, may_read
 from config import Settings
-from db.errors import FatalError
+from pipeline.errors import FatalError
 from preflight import topic_bounds
+from source.start_offsets import Bounds
 
 #: How long before its end a client certificate is spoken of.
 _RENEWAL = timedelta(days=30)

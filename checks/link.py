@@ -22,7 +22,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 import tls
 from config import Settings
 from credentials import client_options
-from db.errors import FatalError
+from pipeline.errors import FatalError
 
 #: Seconds a step may take.
 PATIENCE = 10

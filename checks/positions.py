@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from agents.positions import Bounds
 from checks.finding import Findings
 from config import Settings
 from db.offsets import OffsetStore
+from source.start_offsets import Bounds
 
 
 def look_at_offsets(

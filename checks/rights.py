@@ -20,7 +20,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 
 from config import Settings
 from credentials import client_options
-from db.errors import FatalError
+from pipeline.errors import FatalError
 
 
 async def may_read(settings: Settings, partition: int) -> None:

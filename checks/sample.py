@@ -9,15 +9,15 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.positions import Bounds
 from config import Settings
 from credentials import client_options
-from db.errors import FatalError
 from db.tables import ROW_COLUMNS
-from models.chunk import Record
-from models.enrich import Rejection, refine
-from models.notes import tally
+from models.quality import tally
 from models.readable import readable
+from models.rules import Rejection, refine
+from pipeline.chunk import Record
+from pipeline.errors import FatalError
+from source.start_offsets import Bounds
 
 #: Seconds the events may take to come.
 PATIENCE = 20

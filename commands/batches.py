@@ -9,8 +9,8 @@ from faust.cli import option
 from sqlalchemy import Engine, Row
 
 from commands.outcome import or_exit
-from db.batch import empty_drops
 from db.ledger import last_batches
+from pipeline.batch import empty_drops
 
 
 def batches(app: faust.App, engine: Engine, group: str) -> None:

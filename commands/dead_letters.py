@@ -9,9 +9,9 @@ from faust.cli import argument, option
 from sqlalchemy import Row
 
 from commands.outcome import or_exit
-from db.letters import DeadLetters, Filter
-from models.enrich import Reason
+from db.dead_letters import DeadLetters, Filter
 from models.readable import readable
+from models.rules import Reason
 
 _REASONS = [reason.value for reason in Reason]
 

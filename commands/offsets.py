@@ -6,11 +6,11 @@ import click
 import faust
 from faust.cli import argument, option
 
-from agents.positions import Bounds
 from commands.outcome import or_exit
 from config import Settings
 from db.offsets import OffsetStore
 from preflight import topic_bounds
+from source.start_offsets import Bounds
 
 
 def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:

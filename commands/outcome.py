@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from db.errors import FatalError, RowError, TransientError
+from pipeline.errors import FatalError, RowError, TransientError
 
 
 @contextmanager

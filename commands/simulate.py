@@ -11,8 +11,8 @@ from faust.cli import option
 from commands.outcome import or_exit
 from config import Settings
 from credentials import client_options
-from db.errors import FatalError
 from local.simulator import events, send
+from pipeline.errors import FatalError
 
 
 def simulate(app: faust.App, settings: Settings) -> None:

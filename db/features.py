@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from db.errors import FatalError, classify
+from pipeline.errors import FatalError, classify
 
 #: MariaDB 10.5 and MySQL 5.7 do not know the function; MySQL 8.0.15 makes the word of the null.
 _NULL = text(
@@ -17,7 +17,7 @@ def check(engine: Engine) -> str:
     """See that rows can be stored as they are; answer the server's name and version.
 
     Raises:
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
     try:
         with engine.connect() as connection:

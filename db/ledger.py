@@ -6,15 +6,15 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
 from db.tables import batches
+from pipeline.errors import classify
 
 
 def last_batches(engine: Engine, group: str, limit: int) -> Sequence[Row[Any]]:
     """A consumer group's newest batches, the newest first.
 
     Raises:
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
     statement = (
         select(batches)

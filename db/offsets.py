@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Engine, Select, bindparam, select
 from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
 from db.tables import stream_offsets
+from pipeline.errors import classify
 
 _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
@@ -17,7 +17,7 @@ class OffsetStore:
     """The rows of one consumer group in ``stream_offsets``.
 
     Raises (every method):
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
 
     def __init__(self, engine: Engine, group: str) -> None:

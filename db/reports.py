@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
 from db.tables import dead_letters, sales_by_minute, sales_by_product
-from models.enrich import Reason
 from models.readable import readable
+from models.rules import Reason
+from pipeline.errors import classify
 
 #: Minutes and hours looked back on.
 MINUTES = 60
@@ -32,7 +32,7 @@ class Reports:
     """Numbers of all workers, and the dead letters of one consumer group.
 
     Raises (every method):
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
 
     def __init__(self, engine: Engine, group: str) -> None:

@@ -12,7 +12,7 @@ from itertools import groupby
 from sqlalchemy import Connection, column, insert, text
 
 from db.tables import ROW_COLUMNS, flash_sale_events
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
 
 #: Wider than the table's columns, so that it is the table that judges what fits; the character
 #: set is named because the database's default would silently turn other characters into `?`.

@@ -11,8 +11,8 @@ import msgspec
 from sqlalchemy import Connection, Table, TextClause, text
 
 from db.tables import sales_by_minute, sales_by_product
-from models.chunk import Chunk
 from models.sales import Sales
+from pipeline.chunk import Chunk
 
 #: The shard of what no partition's lock covers: replayed dead letters, and rows from before.
 NO_PARTITION = -1

@@ -6,7 +6,7 @@ Without Alembic, which a worker has no use for: it would cost it 10 MB.
 from sqlalchemy import Connection, Engine, column, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import FatalError, classify
+from pipeline.errors import FatalError, classify
 
 #: The newest migration's name; a test keeps both alike.
 VERSION = "0002"
@@ -18,7 +18,7 @@ def check(engine: Engine) -> None:
     """Raise FatalError unless the schema is at the newest version.
 
     Raises:
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
     try:
         with engine.connect() as connection:

@@ -8,8 +8,8 @@ from alembic.config import Config
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
 from db.schema import VERSION, stored_version
+from pipeline.errors import classify
 
 # Alembic tells at INFO which dialect it found; the version is told by those who call.
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -21,7 +21,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     """Bring the schema to the newest version; answer the version before and the one after.
 
     Raises:
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
     try:
         with engine.connect() as connection:

@@ -18,14 +18,14 @@ from time import perf_counter
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.batch import Batch, empty_drops
-from db.errors import HoleError, classify
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import add_sales
 from db.tables import batches, dead_letters
-from models.chunk import Chunk, DeadLetter
-from models.notes import tally
+from models.quality import tally
+from pipeline.batch import Batch, empty_drops
+from pipeline.chunk import Chunk, DeadLetter
+from pipeline.errors import HoleError, classify
 
 
 class Writer:

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from models.document import MOST_DIGITS, compact, parse
 from models.event import FlashSaleEvent
-from models.notes import Note
+from models.quality import Note
+from models.strict_json import MOST_DIGITS, compact, parse
 
 _FIELDS = [(name, kind, None) for name, kind in FlashSaleEvent._options.fields.items()]
 

@@ -11,10 +11,10 @@ from typing import Any
 import faust
 from faust.web import Request, Response, View
 
-from db.errors import FatalError, TransientError
 from db.reports import Reports
-from db.threads import in_thread
-from models.enrich import Reason
+from models.rules import Reason
+from pipeline.errors import FatalError, TransientError
+from pipeline.threads import in_thread
 from web.headers import content_policy
 from web.health import Health
 

@@ -7,7 +7,7 @@ import faust
 
 import metrics
 from config import Settings
-from db.buffer import Buffer
+from pipeline.buffer import Buffer
 from web.health import Health
 
 #: Settings shown: what shapes the flow. Addresses and secrets are not among them.

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from db.batch import Batch
+from pipeline.batch import Batch
 
 #: Samples kept; at one in five seconds, 20 minutes.
 SAMPLES = 240

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import metrics
-from db.batch import Batch, empty_drops
+from pipeline.batch import Batch, empty_drops
 
 Partition = tuple[str, int]
 

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from benchmarks.topics import Mix, bad, mistyped, numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
-from models.chunk import Chunk
 from models.decode import decode
-from models.enrich import refine
+from models.rules import refine
+from pipeline.chunk import Chunk
 
 EVENTS = 2000
 #: Fetches in one statement, about.

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from models.enrich import Rejection, refine
 from models.event import FlashSaleEvent
+from models.rules import Rejection, refine
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from models.enrich import Rejection, refine
 from models.event import EnrichedEvent
+from models.rules import Rejection, refine
 
 FIELDS = tuple(EnrichedEvent._options.fields)
 FILES = ("cases.jsonl", "more_cases.jsonl")

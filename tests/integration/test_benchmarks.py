@@ -15,7 +15,7 @@ from benchmarks.topics import fill, numbered, sale
 from db.tables import ROW_COLUMNS, flash_sale_events
 from local import ROOT
 from local.broker import ApacheKafka, Broker, choose
-from models.enrich import Rejection, refine
+from models.rules import Rejection, refine
 from tests.support import environment
 
 #: 2004 of the short comparison's 600,000 events.

@@ -9,13 +9,13 @@ import pytest
 from checks.database import rehearse
 from config import Settings
 from db import features
+from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
-from db.errors import FatalError, UntrustedError
-from db.letters import DeadLetters, Filter
 from db.offsets import OffsetStore
 from db.tables import metadata
 from local import ROOT
 from local.mariadb import MariaDB, SecretURL
+from pipeline.errors import FatalError, UntrustedError
 from tests.certificates import Authority
 from tests.support import rows, wait_until
 

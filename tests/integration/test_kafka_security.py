@@ -8,9 +8,9 @@ from checks.finding import Findings
 from checks.kafka import look_at_kafka
 from checks.link import reach
 from config import Settings
-from db.errors import FatalError
 from local.broker import ApacheKafka, choose
 from local.processes import free_port
+from pipeline.errors import FatalError
 from preflight import topic_bounds
 from tests.certificates import Authority
 from tests.secure_kafka import PASSWORD, USER, SecureKafka

@@ -14,7 +14,7 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in lines)
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
-    assert batch["logger"] == "db.flusher"
+    assert batch["logger"] == "pipeline.flusher"
     assert any(line["logger"].startswith(("faust", "mode")) for line in lines[1:]), "Faust's own"
     secret = migrated_url.split(":")[2].split("@")[0]
     assert secret not in running.log_text()

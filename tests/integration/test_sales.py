@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import make_url, text
 
+from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
-from db.letters import DeadLetters, Filter
 from db.offsets import OffsetStore
 from db.writer import Writer
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
 from tests.support import rows
 
 #: What an analyst would ask of the rows themselves, and what the views must answer.

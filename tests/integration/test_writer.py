@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, text
 
 from db import engine as sessions
-from db.errors import FatalError, HoleError, RowError
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.schema import VERSION
 from db.tables import batches, dead_letters, flash_sale_events, metadata, stream_offsets
 from db.upgrade import alembic_config
 from db.writer import Writer
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError, HoleError, RowError
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.buffer import Buffer
-from models.chunk import Chunk
+from pipeline.buffer import Buffer
+from pipeline.chunk import Chunk
 
 VALUE = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
 

@@ -4,7 +4,7 @@ import pytest
 from pymysql.err import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
-from db.errors import FatalError, RowError, TransientError, classify
+from pipeline.errors import FatalError, RowError, TransientError, classify
 
 
 def wrapped(error):

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-import db.flusher
-from db.batch import Batch, empty_drops
-from db.errors import FatalError, HoleError, RowError, TransientError
-from db.flusher import Flusher
-from models.chunk import Chunk
+import pipeline.flusher
+from pipeline.batch import Batch, empty_drops
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError, HoleError, RowError, TransientError
+from pipeline.flusher import Flusher
 
 Fault = Callable[[int, list[Chunk]], object]
 
@@ -70,7 +70,7 @@ def refuse(*bad: int) -> Fault:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(db.flusher, "_BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(pipeline.flusher, "_BACKOFF", lambda state: 0.01)
 
 
 async def test_a_refused_row_costs_only_itself():

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models import decode, document
-from models.enrich import MOST_FLOAT, Reason, Rejection, refine
+from models import decode
+from models import strict_json as document
 from models.event import EnrichedEvent, FlashSaleEvent, max_length
-from models.notes import Note, tally
+from models.quality import Note, tally
+from models.rules import MOST_FLOAT, Reason, Rejection, refine
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
 

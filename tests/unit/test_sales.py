@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.enrich import Rejection, refine
+from models.rules import Rejection, refine
 from models.sales import Sales
 
 EVENTS = st.fixed_dictionaries(

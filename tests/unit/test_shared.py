@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from db.errors import TransientError
+from pipeline.errors import TransientError
 from web import dashboard
 from web.dashboard import Shared
 

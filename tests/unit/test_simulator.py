@@ -9,7 +9,7 @@ import pytest
 from local.audit import Audit, Sent
 from local.shop import Shop, rush
 from local.simulator import Event, Outcome, events
-from models.enrich import Reason, Rejection, refine
+from models.rules import Reason, Rejection, refine
 
 
 def some(number: int, bad: float = 0.02) -> list[Event]:

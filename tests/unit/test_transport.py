@@ -13,8 +13,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from agents import fetches
-from agents.positions import Bounds, LogEndError, Position
+from source import transport as fetches
+from source.start_offsets import Bounds, LogEndError, Position
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from agents.positions import Bounds, Position, Positions
-from db.errors import FatalError
+from pipeline.errors import FatalError
+from source.start_offsets import Bounds, Position, Positions
 
 
 class Store:

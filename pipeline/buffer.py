@@ -9,7 +9,7 @@ Invariants:
 from collections import deque
 from datetime import UTC, datetime
 
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
 
 
 class Buffer:

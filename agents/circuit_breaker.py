@@ -11,7 +11,7 @@ from collections import Counter, deque
 from mode.utils.logging import get_logger
 
 import metrics
-from models.chunk import Chunk
+from pipeline.chunk import Chunk
 
 log = get_logger(__name__)
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.batch import empty_drops
-from db.errors import RowError, classify
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import NO_PARTITION, add_sales
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
-from models.chunk import Chunk
+from pipeline.batch import empty_drops
+from pipeline.chunk import Chunk
+from pipeline.errors import RowError, classify
 
 #: Letters in one transaction of a replay or a purge.
 PORTION = 500
@@ -73,7 +73,7 @@ class DeadLetters:
     """The dead letters of one consumer group.
 
     Raises (every method):
-        TransientError, FatalError: see ``db.errors``.
+        TransientError, FatalError: see ``pipeline.errors``.
     """
 
     def __init__(self, engine: Engine, group: str) -> None:

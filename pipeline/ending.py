@@ -5,7 +5,7 @@ import asyncio
 from mode import Service
 from mode.utils.logging import get_logger
 
-from db.errors import FatalError
+from pipeline.errors import FatalError
 
 log = get_logger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.enrich import Reason
+from models.rules import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from models.enrich import Reason, Rejection, refine
 from models.event import EnrichedEvent
+from models.rules import Reason, Rejection, refine
 from models.sales import Sales
 
 _REVENUE = list(EnrichedEvent._options.fields).index("revenue")

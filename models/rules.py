@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from models.decode import decode
-from models.document import MalformedError
 from models.event import EnrichedEvent, max_length
-from models.notes import Note
+from models.quality import Note
+from models.strict_json import MalformedError
 from models.timestamps import OUT_OF_RANGE, to_utc
 
 #: A row in the order of ``EnrichedEvent``'s fields.

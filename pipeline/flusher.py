@@ -19,13 +19,13 @@ from mode.utils.logging import get_logger
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 import metrics
-from db.batch import Batch
-from db.buffer import Buffer
-from db.ending import end_worker
-from db.errors import FatalError, RowError, TransientError
-from db.threads import in_thread
 from db.writer import Writer
-from models.chunk import Chunk
+from pipeline.batch import Batch
+from pipeline.buffer import Buffer
+from pipeline.chunk import Chunk
+from pipeline.ending import end_worker
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 

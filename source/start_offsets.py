@@ -16,9 +16,9 @@ from typing import NamedTuple
 from mode.utils.logging import get_logger
 
 import metrics
-from db.errors import FatalError
 from db.offsets import OffsetStore
-from db.threads import in_thread
+from pipeline.errors import FatalError
+from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Positions:
         """Store where the group begins, for all partitions of a topic new to it.
 
         Raises:
-            TransientError, FatalError: see ``db.errors``.
+            TransientError, FatalError: see ``pipeline.errors``.
         """
         if await in_thread(self._store.read, self._topic):
             return

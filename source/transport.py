@@ -22,11 +22,11 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.logging import get_logger
 
-from agents.positions import Bounds, LogEndError, Position, passing_over
-from agents.records import install
-from db.ending import end_worker
-from db.errors import FatalError, TransientError
-from models.chunk import Record
+from pipeline.chunk import Record
+from pipeline.ending import end_worker
+from pipeline.errors import FatalError, TransientError
+from source.record_batches import install
+from source.start_offsets import Bounds, LogEndError, Position, passing_over
 
 log = get_logger(__name__)
 
