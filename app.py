@@ -28,7 +28,7 @@ from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.simulate import simulate
-from credentials import credentials
+from credentials import client_options, credentials
 from db.dead_letters import DeadLetters
 from db.engine import connect
 from db.offsets import OffsetStore
@@ -37,11 +37,15 @@ from db.schema import VERSION
 from db.writer import Writer
 from logs import logging_config
 from pipeline.batch import Batch
+from pipeline.chunk import Record
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError
 from pipeline.flusher import Flusher
+from pipeline.memory import Memory
 from preflight import NoTopicError, prepare, topic_bounds
-from source.start_offsets import Position, Positions
+from source import patches
+from source.log_reader import LogReader
+from source.start_offsets import OtherLogError, Position, StartOffsets
 from source.transport import FetchConsumer, FetchTransport, PassThrough
 from web.dashboard import dashboard
 from web.exposure import expose
@@ -54,14 +58,22 @@ from web.progress import Progress
 log = get_logger(__name__)
 settings = config.load()
 
+#: Seconds that an event refused by the database may take to be read again.
+REREAD_TIMEOUT = 10
+
 engine = connect(settings.database, settings.database_tls)
 store = OffsetStore(engine, settings.consumer_group)
-positions = Positions(
+read_committed = settings.isolation_level == "read_committed"
+start_offsets = StartOffsets(
     store,
     settings.topic,
     from_beginning=settings.starting_offsets == "earliest",
+    read_committed=read_committed,
 )
-progress = Progress()
+memory = Memory(settings.buffer_max_rows, settings.buffer_max_bytes)
+logs = LogReader(settings.broker_addresses, settings.topic, client_options(settings))
+patches.install(settings.decompressed_max_bytes)
+progress = Progress(read_committed=read_committed)
 history = History()
 
 
@@ -71,7 +83,7 @@ class App(faust.App):
     async def on_first_start(self) -> None:
         await super().on_first_start()
         try:
-            await prepare(settings, engine, positions)
+            await prepare(settings, engine, start_offsets)
         except FatalError as error:
             log.critical("%s", error)
             raise SystemExit(1) from None
@@ -124,17 +136,37 @@ def positioned(found: Mapping[int, Position]) -> None:
     progress.assign({(settings.topic, number): at.start for number, at in found.items()})
 
 
-app.transport = FetchTransport(app.conf.broker_consumer, app, positions.resolve, positioned)
+app.transport = FetchTransport(
+    app.conf.broker_consumer,
+    app,
+    logs=logs,
+    memory=memory,
+    read_committed=read_committed,
+    resolve=start_offsets.resolve,
+    check=start_offsets.check,
+    positioned=positioned,
+)
 
 
-async def report(batch: Batch) -> None:
+def report(batch: Batch) -> None:
     """Count a committed batch, and tell Kafka for those who watch the lag there."""
-    progress.add(batch)
-    history.add(batch)
-    app.monitor.count("batches", 1)
-    app.monitor.count("valid_rows", batch.valid)
-    app.monitor.count("dropped_events", batch.total_dropped)
-    await consumer().report(batch.offsets)
+    progress.move(batch.offsets)
+    consumer().report(batch.offsets)
+    if batch.events:
+        progress.add(batch)
+        history.add(batch)
+        app.monitor.count("batches", 1)
+        app.monitor.count("valid_rows", batch.valid)
+        app.monitor.count("dropped_events", batch.total_dropped)
+
+
+async def reread(topic: str, partition: int, offset: int) -> Record | None:
+    """An event that only the database refuses, as it came; None where Kafka does not give it."""
+    try:
+        return await asyncio.wait_for(consumer().read(partition, offset), REREAD_TIMEOUT)
+    except (KafkaError, TimeoutError) as error:
+        log.warning("Event %s/%d/%d cannot be read again: %r", topic, partition, offset, error)
+        return None
 
 
 def consumer() -> FetchConsumer:
@@ -150,9 +182,11 @@ flusher = Flusher(
         worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
     ),
     interval=settings.flush_interval,
-    flush_max_rows=settings.flush_max_rows,
-    buffer_max_rows=settings.buffer_max_rows,
+    max_events=settings.flush_max_rows,
+    # A write in flight, what waits meanwhile, and what is being read.
+    max_bytes=settings.buffer_max_bytes // 4,
     stop_timeout=settings.shutdown_timeout,
+    reread=reread,
     listeners=[report],
 )
 # Faust takes a service that is made already as well as its class.
@@ -173,8 +207,8 @@ simulate(app, settings)
 
 
 @app.on_partitions_revoked.connect
-async def let_go(*_: Any, **__: Any) -> None:
-    await flusher.let_go()
+async def drain(*_: Any, **__: Any) -> None:
+    await flusher.drain()
 
 
 @app.timer(5.0)  # type: ignore[untyped-decorator]
@@ -183,13 +217,15 @@ async def look_at_log_ends() -> None:
         if consumer().topic_partitions(settings.topic) == 0:
             await topic_bounds(settings)
         bounds = await consumer().bounds()
-    except NoTopicError as error:
+        if progress.ends_went_back(settings.topic, bounds):
+            await consumer().check_logs(bounds)
+    except (NoTopicError, OtherLogError) as error:
         await end_worker(flusher, error)
     except (KafkaError, FatalError) as error:
         log.info("The ends of the logs are not known: %s", error)
     else:
-        progress.see({(tp.topic, tp.partition): found.end for tp, found in bounds.items()})
-    held = flusher.buffer.held
+        progress.see(settings.topic, bounds)
+    held = memory.events
     read = progress.events + held
     history.sample(Totals(time(), read, progress.total_dropped, progress.total_lag, held))
 
@@ -199,7 +235,8 @@ def done_so_far() -> dict[str, Any]:
     return {
         **progress.as_json(),
         "empty_ticks": flusher.empty_ticks,
-        "buffered": flusher.buffer.held,
+        "buffered": memory.events,
+        "in_memory": {"events": memory.events, "bytes": memory.bytes},
     }
 
 
@@ -211,7 +248,7 @@ health = Health(
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,
 )
-expose(flusher.buffer, health, settings, schema=VERSION)
+expose(flusher.buffer, memory, health, settings, schema=VERSION)
 pages(app, done_so_far, health)
 dashboard(
     app,

@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     starting_offsets: Literal["latest", "earliest"] = Field(
         "latest", description="Where a group begins in a topic it has never read."
     )
+    isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+        "read_committed",
+        description="Whether events of aborted transactions are left out, or read as well.",
+    )
     flush_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
@@ -87,6 +91,18 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000_000,
         description="Events held in memory at most; above it the worker stops reading Kafka.",
+    )
+    buffer_max_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=64 * 1024**3,
+        description="Bytes they may take: read, waiting and being written together.",
+    )
+    decompressed_max_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        le=2**31 - 1,
+        description="Bytes that one compressed batch of Kafka may become at most.",
     )
     shutdown_timeout: float = Field(
         8.0, gt=0, le=300, description="Seconds the last flush may take at shutdown or rebalance."

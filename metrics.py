@@ -49,8 +49,10 @@ LAST_BATCH = Gauge(
     "etl_last_batch_timestamp_seconds",
     "When the last batch was committed, in seconds since 1970; 0 before the first.",
 )
-BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory, waiting or being written.")
-BUFFERED_BYTES = Gauge("etl_buffered_bytes", "Bytes of their rows, as they go to the database.")
+BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory: read, waiting and being written.")
+BUFFERED_BYTES = Gauge(
+    "etl_buffered_bytes", "Bytes they take, about; `BUFFER_MAX_BYTES` is the limit."
+)
 BUFFERED_AGE = Gauge(
     "etl_oldest_buffered_event_age_seconds",
     "Seconds since the Kafka timestamp of the oldest event in memory; 0 when there is none.",
@@ -77,6 +79,11 @@ LOG_END_OFFSET = Gauge(
 LAG = Gauge(
     "etl_lag_events",
     "Events in the log that are not stored yet, per partition.",
+    ["topic", "partition"],
+)
+OPEN_TRANSACTION = Gauge(
+    "etl_open_transaction_events",
+    "Offsets that wait behind the start of a transaction that is still open, per partition.",
     ["topic", "partition"],
 )
 LOST_TO_RETENTION = Counter(

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from sqlalchemy import Engine
 
@@ -16,8 +15,8 @@ from credentials import client_options
 from db import features, schema
 from pipeline.errors import FatalError, TransientError, UntrustedError
 from pipeline.threads import in_thread
-from source.start_offsets import Bounds, Positions
-from source.transport import log_bounds
+from source.log_reader import Bounds, LogReader
+from source.start_offsets import StartOffsets
 
 _T = TypeVar("_T")
 
@@ -29,7 +28,7 @@ class NoTopicError(FatalError):
     """Kafka answers, and has no such topic."""
 
 
-async def prepare(settings: Settings, engine: Engine, positions: Positions) -> None:
+async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffsets) -> None:
     """See that database, schema, broker and topic are there; store where a new group begins.
 
     Raises:
@@ -41,7 +40,7 @@ async def prepare(settings: Settings, engine: Engine, positions: Positions) -> N
         bounds = await topic_bounds(settings)
         await may_read(settings, min(bounds))
         await may_join(settings)
-        await positions.begin(bounds)
+        await start_offsets.begin(bounds)
     except UntrustedError as error:
         raise FatalError(str(error)) from error
     except TransientError as error:
@@ -59,16 +58,14 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         NoTopicError: the topic is not there.
     """
     await reach(settings)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.broker_addresses,
-        group_id=None,
-        request_timeout_ms=PATIENCE * 1000,
-        **client_options(settings),
-    )
+    logs = LogReader(settings.broker_addresses, settings.topic, client_options(settings))
     try:
-        await _in_time(consumer.start())
-        partitions = await _in_time(_partitions(consumer, settings.topic))
-        bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
+        partitions = await _in_time(logs.partitions())
+        if not partitions:
+            raise NoTopicError(
+                f"Kafka has no topic {settings.topic!r}: create it, or change TOPIC."
+            )
+        return await _in_time(logs.bounds(partitions))
     except TopicAuthorizationFailedError as error:
         raise FatalError(
             f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "
@@ -80,24 +77,7 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
             f"KAFKA_URL ({type(error).__name__})."
         ) from error
     finally:
-        await consumer.stop()
-    return {tp.partition: found for tp, found in bounds.items()}
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    for _ in range(10):
-        await consumer._client.force_metadata_update()
-        if topic in consumer._client.cluster.unauthorized_topics:
-            raise TopicAuthorizationFailedError(topic)
-        numbers = consumer.partitions_for_topic(topic)
-        if numbers is None:
-            # A broker that makes topics on first use needs to be asked for this one.
-            await consumer._client.add_topic(topic)
-            await asyncio.sleep(0.3)
-            numbers = consumer.partitions_for_topic(topic)
-        if numbers:
-            return [TopicPartition(topic, number) for number in sorted(numbers)]
-    raise NoTopicError(f"Kafka has no topic {topic!r}: create it, or change TOPIC.")
+        await logs.close()
 
 
 async def _in_time(work: Awaitable[_T]) -> _T:

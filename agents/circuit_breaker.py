@@ -61,11 +61,11 @@ class Breaker:
 
     def _look_at(self, chunk: Chunk) -> None:
         self._seen.append(chunk)
-        self._events += len(chunk.records)
+        self._events += chunk.events
         self._dead += len(chunk.dead)
-        while self._events - len(self._seen[0].records) >= self._window:
+        while self._events - self._seen[0].events >= self._window:
             old = self._seen.popleft()
-            self._events -= len(old.records)
+            self._events -= old.events
             self._dead -= len(old.dead)
 
     def _open(self) -> None:
@@ -80,7 +80,7 @@ class Breaker:
         self._close.clear()
         self.reason = (
             f"{self._dead} of the last {self._events} events would be dropped, most of them "
-            f"{commonest}, such as {chunk.topic}/{chunk.partition}/{letter.record.offset}: "
+            f"{commonest}, such as {chunk.topic}/{chunk.partition}/{letter.offset}: "
             f"{letter.detail}"
         )
         metrics.BREAKER_OPEN.set(1)

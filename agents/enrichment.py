@@ -5,7 +5,7 @@ import faust
 from agents.circuit_breaker import Breaker
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
-from source.transport import Fetch
+from source.fetch_thread import Fetch
 
 
 def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: Flusher) -> None:
@@ -18,11 +18,22 @@ def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: F
             tp = event.message.tp
             fetch: Fetch = event.value
             try:
-                chunk = Chunk.refine(tp.topic, tp.partition, *fetch)
+                chunk = Chunk.transform(
+                    tp.topic,
+                    tp.partition,
+                    fetch.start,
+                    fetch.end,
+                    fetch.records,
+                    last=fetch.last,
+                    lease=fetch.lease,
+                )
             except Exception as error:
                 # Faust would restart the agent and skip this fetch; better no worker than that.
                 await flusher.crash(error)
                 return
+            # Names keep a fetch alive, and its memory counted, until the next one comes.
+            del fetch, event
             epoch = flusher.buffer.epoch
             await breaker.admit(chunk)
-            await flusher.put(chunk, epoch)
+            flusher.put(chunk, epoch)
+            del chunk

@@ -149,7 +149,7 @@ def _chunks() -> Iterator[Chunk]:
         moment = now + number * DAY / POOL
         source = events(number, bad=0.02, clock=lambda moment=moment: moment)  # type: ignore[misc]
         records = [_Record(n, event.value) for n, event in enumerate(islice(source, FETCH))]
-        yield Chunk.refine("t", 0, 0, FETCH, records)
+        yield Chunk.transform("t", 0, 0, FETCH, records)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def rehearse(engine: Engine) -> None:
     """
     group = f"check-{token_hex(8)}"
     row = b'{"event_id": "check", "user_id": "check", "category": "check", "product_id": "check"}'
-    chunk = Chunk.refine(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
+    chunk = Chunk.transform(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
     with _errors(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})

@@ -9,7 +9,7 @@ from checks.rights import may_join, may_read
 from config import Settings
 from pipeline.errors import FatalError
 from preflight import topic_bounds
-from source.start_offsets import Bounds
+from source.log_reader import Bounds
 
 #: How long before its end a client certificate is spoken of.
 _RENEWAL = timedelta(days=30)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from checks.finding import Findings
 from config import Settings
 from db.offsets import OffsetStore
-from source.start_offsets import Bounds
+from source.log_reader import Bounds
 
 
 def look_at_offsets(

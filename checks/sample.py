@@ -17,7 +17,7 @@ from models.readable import readable
 from models.rules import Rejection, refine
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
-from source.start_offsets import Bounds
+from source.log_reader import Bounds
 
 #: Seconds the events may take to come.
 PATIENCE = 20

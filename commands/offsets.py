@@ -10,7 +10,7 @@ from commands.outcome import or_exit
 from config import Settings
 from db.offsets import OffsetStore
 from preflight import topic_bounds
-from source.start_offsets import Bounds
+from source.log_reader import Bounds
 
 
 def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:

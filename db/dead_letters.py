@@ -152,8 +152,8 @@ class DeadLetters:
             ).all()
             # The letter's id stands where the offset does: it tells afterwards which is which.
             records = [_Record(row.id, row.value, row.kafka_key) for row in letters]
-            chunk = Chunk.refine("", 0, 0, 0, records)
-            again = {letter.record.offset: letter.detail for letter in chunk.dead}
+            chunk = Chunk.transform("", 0, 0, 0, records)
+            again = {letter.offset: letter.detail for letter in chunk.dead}
             accepted = [row.id for row in letters if row.id not in again]
             if accepted:
                 insert_rows(connection, [chunk], STATEMENT_BYTES)

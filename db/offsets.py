@@ -7,10 +7,13 @@ from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.tables import stream_offsets
+from pipeline.chunk import LastRecord
 from pipeline.errors import classify
 
 _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
+#: The column of each field of a LastRecord.
+_LAST = {field: f"last_{field}" for field in LastRecord._fields}
 
 
 class OffsetStore:
@@ -57,8 +60,21 @@ class OffsetStore:
         )
         return {row.kafka_partition: row.next_offset for row in connection.execute(statement)}
 
-    def advance(self, connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
-        """Set the next offsets inside the caller's transaction."""
+    def advance(
+        self,
+        connection: Connection,
+        topic: str,
+        offsets: Mapping[int, int],
+        last: Mapping[int, LastRecord],
+    ) -> None:
+        """Set the next offsets inside the caller's transaction.
+
+        Args:
+            connection: of that transaction.
+            topic: whose offsets.
+            offsets: next offset by partition.
+            last: the last record below it; without one, the one that is stored still serves.
+        """
         statement = (
             stream_offsets.update()
             .where(stream_offsets.c.consumer_group == self._group)
@@ -66,8 +82,31 @@ class OffsetStore:
             .where(_partition == bindparam("partition"))
             .values(next_offset=bindparam("next"))
         )
-        rows = [{"partition": number, "next": offset} for number, offset in sorted(offsets.items())]
-        connection.execute(statement, rows)
+        identified = statement.values(
+            {column: bindparam(f"new_{column}") for column in _LAST.values()}
+        )
+        for partition, offset in sorted(offsets.items()):
+            row = {"partition": partition, "next": offset}
+            if record := last.get(partition):
+                values = {f"new_{_LAST[name]}": found for name, found in record._asdict().items()}
+                connection.execute(identified, row | values)
+            else:
+                connection.execute(statement, row)
+
+    def last_records(self, topic: str) -> dict[int, LastRecord]:
+        """What identifies the last record read of each partition, where that is known."""
+        columns = [stream_offsets.c[name] for name in _LAST.values()]
+        statement = self._of(topic).add_columns(*columns)
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(statement).mappings().all()
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+        return {
+            row["kafka_partition"]: LastRecord(*(row[name] for name in _LAST.values()))
+            for row in rows
+            if None not in [row[name] for name in _LAST.values()]
+        }
 
     def _store(self, statement: Insert, topic: str, offsets: Mapping[int, int]) -> None:
         rows = [

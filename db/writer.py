@@ -11,9 +11,10 @@ Blocking: call it off the event loop.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,8 +25,10 @@ from db.sales import add_sales
 from db.tables import batches, dead_letters
 from models.quality import tally
 from pipeline.batch import Batch, empty_drops
-from pipeline.chunk import Chunk, DeadLetter
-from pipeline.errors import HoleError, classify
+from pipeline.chunk import Chunk, DeadLetter, LastRecord
+from pipeline.errors import OffsetGapError, classify
+
+_T = TypeVar("_T")
 
 
 class Writer:
@@ -62,23 +65,29 @@ class Writer:
         started = perf_counter()
         try:
             with self._engine.begin() as connection:
-                fresh = self._fresh(connection, chunks)
+                fresh = self._skip_stored(connection, chunks)
                 if not fresh:
                     return self._from_ledger(connection, number, chunks)
                 insert_rows(connection, fresh, self._limit(connection))
                 self._insert_dead_letters(connection, fresh)
                 ends = _ends(fresh)
                 add_sales(connection, fresh, shard=min(partition for _, partition in ends))
+                last = _last(fresh)
                 for topic in {topic for topic, _ in ends}:
-                    self._offsets.advance(connection, topic, _of_topic(ends, topic))
+                    self._offsets.advance(
+                        connection, topic, _of_topic(ends, topic), _of_topic(last, topic)
+                    )
                 batch = summary(number, opened, fresh, perf_counter() - started)
-                line = ledger_line(batch, self._group, self._worker)
-                connection.execute(insert(batches), line)
+                if batch.events:
+                    # Offsets without events (transaction markers) are no batch, as with the job
+                    # replaced.
+                    line = ledger_line(batch, self._group, self._worker)
+                    connection.execute(insert(batches), line)
                 return batch
         except (SQLAlchemyError, OSError) as error:
             raise classify(error) from error
 
-    def _fresh(self, connection: Connection, chunks: Sequence[Chunk]) -> list[Chunk]:
+    def _skip_stored(self, connection: Connection, chunks: Sequence[Chunk]) -> list[Chunk]:
         wanted = _ends(chunks)
         stored: dict[tuple[str, int], int] = {}
         for topic in sorted({topic for topic, _ in wanted}):
@@ -89,7 +98,7 @@ class Writer:
             key = chunk.topic, chunk.partition
             done = stored.get(key)
             if done is None or chunk.start > done:
-                raise HoleError(
+                raise OffsetGapError(
                     f"The stored offset of {chunk.topic}/{chunk.partition} is "
                     f"{'gone' if done is None else done}, but the worker's events begin at "
                     f"{chunk.start}: it was changed behind the worker, which must start again "
@@ -112,17 +121,16 @@ class Writer:
             connection.execute(insert(dead_letters), rows)
 
     def _dead_letter(self, chunk: Chunk, letter: DeadLetter) -> dict[str, object]:
-        record = letter.record
         return {
             "consumer_group": self._group,
             "kafka_topic": chunk.topic,
             "kafka_partition": chunk.partition,
-            "kafka_offset": record.offset,
+            "kafka_offset": letter.offset,
             "reason": letter.reason.value,
             "detail": letter.detail[:1000],
-            "value": record.value,
-            "kafka_key": record.key,
-            "kafka_ts": _utc(record.timestamp),
+            "value": letter.value,
+            "kafka_key": letter.key,
+            "kafka_ts": _utc(letter.timestamp),
             "created_at": datetime.now(UTC),
         }
 
@@ -172,18 +180,18 @@ def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
 
 def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: float) -> Batch:
     """What storing these chunks amounts to."""
-    notes: Counter[int] = Counter()
+    flags: Counter[int] = Counter()
     dropped = empty_drops()
     for chunk in chunks:
-        notes += chunk.notes
+        flags += chunk.quality()
         dropped.update(letter.reason.value for letter in chunk.dead)
-    filled, repaired = tally(notes)
+    filled, repaired = tally(flags)
     return Batch(
         number=number,
         opened=opened,
         written=datetime.now(UTC),
         seconds=seconds,
-        events=sum(len(chunk.records) for chunk in chunks),
+        events=sum(chunk.events for chunk in chunks),
         valid=sum(chunk.valid for chunk in chunks),
         dropped=dropped,
         filled=filled,
@@ -191,7 +199,7 @@ def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: flo
         revenue=math.fsum(chunk.revenue for chunk in chunks),
         offsets=_ends(chunks),
         oldest_timestamp=min(
-            (chunk.records[0].timestamp or 0 for chunk in chunks if chunk.records), default=None
+            (chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None
         ),
     )
 
@@ -200,8 +208,12 @@ def _ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:
     return {(chunk.topic, chunk.partition): chunk.end for chunk in chunks}
 
 
-def _of_topic(offsets: dict[tuple[str, int], int], topic: str) -> dict[int, int]:
-    return {partition: offset for (name, partition), offset in offsets.items() if name == topic}
+def _last(chunks: Sequence[Chunk]) -> dict[tuple[str, int], LastRecord]:
+    return {(chunk.topic, chunk.partition): chunk.last for chunk in chunks if chunk.last}
+
+
+def _of_topic(found: Mapping[tuple[str, int], _T], topic: str) -> dict[int, _T]:
+    return {partition: value for (name, partition), value in found.items() if name == topic}
 
 
 def _utc(milliseconds: int | None) -> datetime | None:

@@ -1,5 +1,7 @@
 """What an event is: as sent to Kafka, and as stored. The only definition of the schema."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import faust
@@ -41,3 +43,10 @@ def max_length(field: str) -> int:
     """Most characters (code points) the stored field holds."""
     descriptor: Any = EnrichedEvent._options.descriptors[field]
     return int(descriptor.max_length)
+
+
+def as_event(row: Sequence[Any]) -> bytes:
+    """An event that would become this stored row, as JSON."""
+    stored = dict(zip(EnrichedEvent._options.fields, row, strict=True))
+    sent = {name: stored.get(name) for name in FlashSaleEvent._options.fields}
+    return json.dumps({**sent, "timestamp": stored["ts"]}, ensure_ascii=False).encode()

@@ -2,50 +2,40 @@
 
 Invariants:
 - chunks leave in the order they came;
-- ``held`` counts the events waiting and the events taken but not yet ``done``;
+- a chunk is here until it is written: waiting, or in flight between ``take`` and ``done``;
 - a chunk put with an epoch that is over is refused, because its events will be read again.
+
+How much is in memory is counted, and bounded, by ``pipeline.memory``.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from pipeline.chunk import Chunk
 
 
 class Buffer:
-    """Chunks waiting to be written.
+    """Chunks waiting to be written, and those being written."""
 
-    Args:
-        capacity: events held at most; a single larger chunk is let in when nothing is held.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
-        self._taken = 0
-        self._out: list[Chunk] = []
+        self._in_flight: list[Chunk] = []
+        #: Events waiting, and about how many bytes they take.
         self.waiting = 0
+        self.waiting_bytes = 0
         self.epoch = 0
         self.opened: datetime | None = None
 
-    @property
-    def held(self) -> int:
-        """Events in memory: waiting and being written."""
-        return self.waiting + self._taken
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of the rows in memory."""
-        return sum(len(chunk.rows) for chunk in (*self._out, *self._chunks))
+    def __bool__(self) -> bool:
+        """Whether anything waits: a chunk without events waits too, to move its offset."""
+        return bool(self._chunks)
 
     @property
     def oldest_timestamp(self) -> int | None:
-        """Kafka's timestamp (ms) of the oldest event in memory; None when there is none."""
-        chunks = (chunk for chunk in (*self._out, *self._chunks) if chunk.records)
-        return min((chunk.records[0].timestamp or 0 for chunk in chunks), default=None)
-
-    def has_room(self, chunk: Chunk) -> bool:
-        return not self.held or self.held + len(chunk.records) <= self._capacity
+        """Kafka's timestamp (ms) of the oldest event here; None when there is none."""
+        chunks = (*self._in_flight, *self._chunks)
+        return min((chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None)
 
     def put(self, chunk: Chunk, epoch: int) -> bool:
         """Add a chunk; False when its epoch is over."""
@@ -53,36 +43,51 @@ class Buffer:
             return False
         self.opened = self.opened or datetime.now(UTC)
         self._chunks.append(chunk)
-        self.waiting += len(chunk.records)
+        self._count(chunk, 1)
         return True
 
-    def take(self, most: int) -> tuple[datetime, list[Chunk]] | None:
-        """Hand out chunks of about ``most`` events, at least one; None when empty."""
+    def take(self, max_events: int, max_bytes: int) -> tuple[datetime, list[Chunk]] | None:
+        """Hand out chunks of about so many events and bytes, at least one; None when empty.
+
+        ``done`` must follow before the next ``take``.
+        """
+        assert not self._in_flight, "one write at a time"
         if not self._chunks:
             return None
         opened = self.opened or datetime.now(UTC)
-        chunks = [self._chunks.popleft()]
-        size = len(chunks[0].records)
-        while self._chunks and size + len(self._chunks[0].records) <= most:
-            chunk = self._chunks.popleft()
-            size += len(chunk.records)
-            chunks.append(chunk)
-        self.waiting -= size
-        self._taken += size
-        self._out += chunks
+        events = size = 0
+        while self._chunks:
+            chunk = self._chunks[0]
+            events += chunk.events
+            size += chunk.size
+            if self._in_flight and (events > max_events or size > max_bytes):
+                break
+            self._count(chunk, -1)
+            self._in_flight.append(self._chunks.popleft())
         self.opened = datetime.now(UTC) if self._chunks else None
-        return opened, chunks
+        return opened, list(self._in_flight)
 
-    def done(self, chunks: list[Chunk]) -> None:
+    def done(self) -> None:
         """What ``take`` gave is written, or given up."""
-        self._taken -= sum(len(chunk.records) for chunk in chunks)
-        self._out = [chunk for chunk in self._out if not any(chunk is one for one in chunks)]
+        _release(self._in_flight)
+        self._in_flight.clear()
 
     def discard(self) -> int:
-        """Forget what is waiting and end the epoch; answer how many events were forgotten."""
+        """Forget what is waiting and end the epoch; return how many events were forgotten."""
         forgotten = self.waiting
+        _release(self._chunks)
         self._chunks.clear()
-        self.waiting = 0
+        self.waiting = self.waiting_bytes = 0
         self.opened = None
         self.epoch += 1
         return forgotten
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        self.waiting += sign * chunk.events
+        self.waiting_bytes += sign * chunk.size
+
+
+def _release(chunks: Iterable[Chunk]) -> None:
+    for chunk in chunks:
+        if chunk.lease is not None:
+            chunk.lease.release()

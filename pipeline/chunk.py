@@ -1,26 +1,38 @@
-"""A chunk: the events of one fetch of one partition, refined and ready to be stored.
+"""A chunk: the events of one fetch of one partition, transformed and ready to be stored.
 
 A chunk covers the half-open range of offsets ``[start, end)`` of its partition. The ranges of
-the chunks of a partition follow each other without a hole, also where Kafka itself has none of
+the chunks of a partition follow each other without a gap, also where Kafka itself has none of
 the offsets (compaction, transaction markers), so that storing a chunk means exactly "everything
 below ``end`` is done".
+
+It keeps what is needed to store it, not what came: row text and offset of a valid event, key and
+value of a dead letter only.
 """
 
+from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import attrgetter, itemgetter
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
+from zlib import crc32
 
 import msgspec
 
-from models.event import EnrichedEvent
+from models.event import EnrichedEvent, as_event
 from models.rules import Reason, Rejection, refine
 from models.sales import Sales
+from pipeline.memory import Lease
 
 _REVENUE = list(EnrichedEvent._options.fields).index("revenue")
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+_decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
+
+#: Bytes of a chunk besides its rows and values, and of a dead letter or a sum of sales; about.
+_CHUNK_BYTES = 1_000
+_LETTER_BYTES = 400
+_SUM_BYTES = 300
 
 
 class Record(Protocol):
@@ -38,97 +50,186 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
 
+class LastRecord(NamedTuple):
+    """What identifies a record of a log, so that another log under the same name is noticed.
+
+    ``epoch`` is the leader epoch under which it was written, -1 where its format has none;
+    ``timestamp`` is Kafka's in ms, -1 for none; ``checksum`` is the CRC-32 of its value.
+    """
+
+    offset: int
+    epoch: int
+    timestamp: int
+    checksum: int
+
+    @classmethod
+    def of(cls, record: Record, epoch: int) -> "LastRecord":
+        """Identify a record of a batch written under this leader epoch."""
+        timestamp = -1 if record.timestamp is None else record.timestamp
+        return cls(record.offset, epoch, timestamp, crc32(record.value or b""))
+
+
+class _Rebuilt(NamedTuple):
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that is not stored as a row, whole, and why."""
+    """An event that is not stored as a row, as it came, and why; ``timestamp`` in ms."""
 
-    record: Record
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
     reason: Reason
     detail: str
+
+    @classmethod
+    def of(cls, record: Record, reason: Reason, detail: str) -> "DeadLetter":
+        """The letter of a record."""
+        return cls(record.offset, record.timestamp, record.key, record.value, reason, detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Refined events of ``[start, end)`` of a partition.
+    """Transformed events of ``[start, end)`` of a partition.
 
-    ``rows`` is JSON: the valid rows as arrays in the column order of ``EnrichedEvent``, joined
-    by commas without the outer brackets, so that chunks are joined as text. Text is a quarter
-    of the memory of the objects, and what the database is given in the end.
+    ``rows`` is JSON: each valid row as an array in the column order of ``EnrichedEvent``, a line
+    each. In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets``
+    are those of the rows; ``flags`` are the quality flags of those rows that have any, by the
+    row's index; ``oldest`` is the timestamp (ms) of the first event.
     """
 
     topic: str
     partition: int
     start: int
     end: int
-    records: Sequence[Record]
-    rows: bytes
-    valid: int
-    revenue: float
-    sales: Sales
-    notes: Counter[int]
-    dead: tuple[DeadLetter, ...]
+    rows: bytes = b""
+    offsets: Sequence[int] = ()
+    flags: Mapping[int, int] = field(default_factory=dict)
+    revenue: float = 0.0
+    sales: Sales = field(default_factory=Sales)
+    dead: tuple[DeadLetter, ...] = ()
+    oldest: int | None = None
+    last: LastRecord | None = None
+    lease: Lease | None = None
 
     @classmethod
-    def refine(
-        cls, topic: str, partition: int, start: int, end: int, records: Sequence[Record]
+    def transform(
+        cls,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        records: Sequence[Record],
+        *,
+        last: LastRecord | None = None,
+        lease: Lease | None = None,
     ) -> "Chunk":
-        """Refine the records of ``[start, end)``, sorted by offset. Never raises for a value."""
-        rows = []
-        notes = []
+        """Transform the records of ``[start, end)``, sorted by offset. Never raises for a value.
+
+        Args:
+            topic, partition: where they are from.
+            start, end: offsets they cover.
+            records: as read from Kafka.
+            last: identifies the last of them, where that is known.
+            lease: on the memory of the records; from now on of the chunk.
+        """
+        rows: list[Any] = []
+        offsets = array("q")
+        flags = {}
         dead = []
         for record in records:
-            refined = refine(record.value)
-            if isinstance(refined, Rejection):
-                dead.append(DeadLetter(record, refined.reason, refined.detail))
+            found = refine(record.value)
+            if isinstance(found, Rejection):
+                dead.append(DeadLetter.of(record, found.reason, found.detail))
             else:
-                row, note = refined
+                row, bits = found
+                if bits:
+                    flags[len(rows)] = bits
                 rows.append(row)
-                if note:
-                    notes.append(note)
-        return cls(
+                offsets.append(record.offset)
+        chunk = cls(
             topic=topic,
             partition=partition,
             start=start,
             end=end,
-            records=records,
-            rows=_encode(rows)[1:-1],
-            valid=len(rows),
+            rows=_encode_lines(rows)[:-1],
+            offsets=offsets,
+            flags=flags,
             revenue=sum(map(itemgetter(_REVENUE), rows)),
             sales=Sales.of(rows),
-            notes=Counter(notes),
             dead=tuple(dead),
+            oldest=records[0].timestamp if records else None,
+            last=last,
+            lease=lease,
         )
+        if lease is not None:
+            lease.transformed(chunk.size)
+        return chunk
+
+    @property
+    def valid(self) -> int:
+        """Events that are rows."""
+        return len(self.offsets)
+
+    @property
+    def events(self) -> int:
+        """All events."""
+        return len(self.offsets) + len(self.dead)
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in memory, about."""
+        letters = sum(
+            len(letter.key or b"") + len(letter.value or b"") + _LETTER_BYTES
+            for letter in self.dead
+        )
+        sums = _SUM_BYTES * (len(self.sales.events) + len(self.sales.purchases))
+        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + letters + sums
+
+    def quality(self) -> Counter[int]:
+        """How many rows have each sum of quality flags."""
+        return Counter(self.flags.values())
 
     def since(self, offset: int) -> "Chunk":
-        """The part at and after ``offset``; refined anew, because that is rare and simplest."""
-        if offset <= self.start:
-            return self
-        first = bisect_left(self.records, offset, key=attrgetter("offset"))
-        return Chunk.refine(self.topic, self.partition, offset, self.end, self.records[first:])
+        """The part at and after ``offset``."""
+        return self if offset <= self.start else self._between(offset, self.end)
 
-    def halves(self) -> tuple["Chunk", "Chunk"]:
-        """Two chunks that together cover this one; it must hold two records or more."""
-        middle = len(self.records) // 2
-        border = self.records[middle].offset
-        left, right = self.records[:middle], self.records[middle:]
-        return (
-            Chunk.refine(self.topic, self.partition, self.start, border, left),
-            Chunk.refine(self.topic, self.partition, border, self.end, right),
+    def split(self) -> tuple["Chunk", "Chunk"]:
+        """Two chunks that together cover this one; it must hold two events or more."""
+        offsets = sorted([*self.offsets, *(letter.offset for letter in self.dead)])
+        border = offsets[len(offsets) // 2]
+        return self._between(self.start, border), self._between(border, self.end)
+
+    def rebuilt(self) -> Record:
+        """The one event of this chunk, made from its row: for when Kafka no longer has it."""
+        (row,) = _decode_lines(self.rows)
+        return _Rebuilt(self.offsets[0], self.oldest, None, as_event(row))
+
+    def as_dead_letter(self, record: Record, detail: str) -> "Chunk":
+        """This chunk of one event, whose row the database refuses, as a dead letter."""
+        letter = DeadLetter.of(record, Reason.UNSTORABLE, detail)
+        return replace(
+            self, rows=b"", offsets=(), flags={}, revenue=0.0, sales=Sales(), dead=(letter,)
         )
 
-    def condemned(self, detail: str) -> "Chunk":
-        """This chunk of one record with its row turned into a dead letter."""
-        letter = DeadLetter(self.records[0], Reason.UNSTORABLE, detail)
-        return Chunk(
-            topic=self.topic,
-            partition=self.partition,
-            start=self.start,
-            end=self.end,
-            records=self.records,
-            rows=b"",
-            valid=0,
-            revenue=0.0,
-            sales=Sales(),
-            notes=Counter(),
-            dead=(letter,),
+    def _between(self, start: int, end: int) -> "Chunk":
+        first, after = (bisect_left(self.offsets, offset) for offset in (start, end))
+        text = b"\n".join(self.rows.split(b"\n")[first:after])
+        rows = _decode_lines(text)
+        return replace(
+            self,
+            start=start,
+            end=end,
+            rows=text,
+            offsets=self.offsets[first:after],
+            flags={row - first: bits for row, bits in self.flags.items() if first <= row < after},
+            revenue=sum(map(itemgetter(_REVENUE), rows)),
+            sales=Sales.of(rows),
+            dead=tuple(letter for letter in self.dead if start <= letter.offset < end),
+            last=self.last if end == self.end else None,
         )

@@ -36,7 +36,7 @@ class FatalError(Exception):
     """Nothing the worker can wait for; the text says what to change."""
 
 
-class HoleError(FatalError):
+class OffsetGapError(FatalError):
     """Events between the stored offset and the batch were never seen: writing would lose them."""
 
 

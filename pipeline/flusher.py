@@ -1,10 +1,10 @@
 """The flusher: takes chunks from the agent and writes them, every interval or when full.
 
 Invariants:
-- one write is in flight at a time; meanwhile the buffer fills;
-- what is put waits while the buffer is full, and nothing else is held back;
-- an error that passes is retried for ever; a row the database refuses is found by halving and
-  becomes a dead letter; anything else ends the worker, and the events are read again.
+- one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
+  allowed is used up (``pipeline.memory``);
+- an error that passes is retried for ever; a row the database refuses is found by splitting the
+  batch and becomes a dead letter; anything else ends the worker, and the events are read again.
 """
 
 import asyncio
@@ -22,14 +22,16 @@ import metrics
 from db.writer import Writer
 from pipeline.batch import Batch
 from pipeline.buffer import Buffer
-from pipeline.chunk import Chunk
+from pipeline.chunk import Chunk, Record
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-Listener = Callable[[Batch], Awaitable[None]]
+Listener = Callable[[Batch], None]
+#: Reads the event at an offset of a partition again: a chunk keeps no values of valid events.
+Reread = Callable[[str, int, int], Awaitable[Record | None]]
 
 #: Seconds to the first write: whoever starts a worker wants to see rows.
 FIRST_INTERVAL = 1.0
@@ -44,10 +46,11 @@ class Flusher(Service):
     Args:
         writer: the sink.
         interval: seconds between writes.
-        flush_max_rows: events in one write, about; so many waiting start a write at once.
-        buffer_max_rows: events held in memory at most.
+        max_events: events in one write, about; so many waiting start a write at once.
+        max_bytes: the same in bytes.
         stop_timeout: seconds the last write may take.
-        listeners: awaited with each batch after it is committed.
+        reread: reads an event again that only the database refuses.
+        listeners: called with each batch after it is committed.
     """
 
     logger = log
@@ -57,45 +60,49 @@ class Flusher(Service):
         writer: Writer,
         *,
         interval: float,
-        flush_max_rows: int,
-        buffer_max_rows: int,
+        max_events: int,
+        max_bytes: int,
         stop_timeout: float,
+        reread: Reread,
         listeners: Sequence[Listener] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._writer = writer
         self._interval = interval
-        self._flush_max_rows = flush_max_rows
+        self._max_events = max_events
+        self._max_bytes = max_bytes
         self._stop_timeout = stop_timeout
+        self._reread = reread
         self._listeners = listeners
         self._numbers = count(1)
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self.buffer = Buffer(buffer_max_rows)
+        self.buffer = Buffer()
         self.empty_ticks = 0
         self.last_tick: float | None = None
         self.trouble: str | None = None
 
-    async def put(self, chunk: Chunk, epoch: int) -> None:
-        """Buffer a chunk that was read in this epoch of the buffer; waits while that is full.
+    def put(self, chunk: Chunk, epoch: int) -> None:
+        """Buffer a chunk that was read in this epoch of the buffer.
 
-        A chunk that was waiting when its partitions were taken away is dropped: whoever has
-        them now reads its events again.
+        One that was read before its partitions were taken away is dropped: whoever has them now
+        reads its events again.
         """
-        while not self.buffer.has_room(chunk) and epoch == self.buffer.epoch:
-            self._wake.set()
-            self._room.clear()
-            await self._room.wait()
-        if self.buffer.put(chunk, epoch) and self.buffer.waiting >= self._flush_max_rows:
+        if self.buffer.put(chunk, epoch) and self._is_due:
             self._wake.set()
 
-    async def let_go(self) -> None:
+    @property
+    def _is_due(self) -> bool:
+        """Whether so much waits that it is written at once."""
+        waiting, size = self.buffer.waiting, self.buffer.waiting_bytes
+        return waiting >= self._max_events or size >= self._max_bytes
+
+    async def drain(self) -> None:
         """Write what is buffered while time allows, then forget the rest: it is read again."""
         try:
             async with asyncio.timeout(self._stop_timeout):
-                while self.buffer.waiting:
+                while self.buffer:
                     await self.flush()
                 async with self._lock:
                     pass
@@ -107,14 +114,13 @@ class Flusher(Service):
         except FatalError as error:
             await end_worker(self, error)
         forgotten = self.buffer.discard()
-        self._room.set()
         if forgotten:
-            log.info("%d buffered events were let go and will be read again.", forgotten)
+            log.info("%d buffered events were dropped and will be read again.", forgotten)
 
     async def flush(self) -> None:
         """Write one batch of what is waiting."""
         async with self._lock:
-            taken = self.buffer.take(self._flush_max_rows)
+            taken = self.buffer.take(self._max_events, self._max_bytes)
             if taken is None:
                 self.empty_ticks += 1
                 metrics.EMPTY_TICKS.inc()
@@ -123,8 +129,7 @@ class Flusher(Service):
             try:
                 await self._store(opened, chunks)
             finally:
-                self.buffer.done(chunks)
-                self._room.set()
+                self.buffer.done()
 
     @Service.task
     async def _flush_at_intervals(self) -> None:
@@ -142,12 +147,12 @@ class Flusher(Service):
                 await self.flush()
             except FatalError as error:
                 fatal = error
-            if self.buffer.waiting >= self._flush_max_rows:
+            if self._is_due:
                 self._wake.set()
         await end_worker(self, fatal)
 
     async def on_stop(self) -> None:
-        await self.let_go()
+        await self.drain()
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> None:
         number = next(self._numbers)
@@ -158,23 +163,34 @@ class Flusher(Service):
             return
         if batch is None:
             return
-        log.info("%s", batch.line())
+        if batch.events:
+            log.info("%s", batch.line())
         for listener in self._listeners:
-            await listener(batch)
+            listener(batch)
 
     async def _isolate(self, opened: datetime, chunks: list[Chunk], detail: str) -> None:
-        if sum(len(chunk.records) for chunk in chunks) == 1:
-            if not chunks[0].valid:
+        if sum(chunk.events for chunk in chunks) <= 1:
+            chunk = next((chunk for chunk in chunks if chunk.valid), None)
+            if chunk is None:
                 raise FatalError(f"The database refuses a dead letter or a ledger line: {detail}.")
-            await self._store(opened, [chunks[0].condemned(f"the database says: {detail}")])
+            refused = await self._as_dead_letter(chunk, f"the database says: {detail}")
+            await self._store(opened, [refused if one is chunk else one for one in chunks])
             return
         if len(chunks) == 1:
-            left, right = ([half] for half in chunks[0].halves())
+            left, right = ([half] for half in chunks[0].split())
         else:
             middle = len(chunks) // 2
             left, right = chunks[:middle], chunks[middle:]
         await self._store(opened, left)
         await self._store(opened, right)
+
+    async def _as_dead_letter(self, chunk: Chunk, detail: str) -> Chunk:
+        offset = chunk.offsets[0]
+        record = await self._reread(chunk.topic, chunk.partition, offset)
+        if record is None:
+            detail += " (Kafka no longer has the event: the value is made from its row)"
+            record = chunk.rebuilt()
+        return chunk.as_dead_letter(record, detail)
 
     async def _write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch | None:
         async for attempt in AsyncRetrying(

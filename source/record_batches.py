@@ -1,22 +1,231 @@
-"""Kafka records as aiokafka parses them, without the objects it would make of them.
+"""The record batches of one partition's fetch, read a portion at a time.
 
-A ConsumerRecord costs as much as all the rest of reading an event, and holds nothing more that is
-needed here than the parsed record does: offset, timestamp, key, value. Written against
-aiokafka 0.14.0; a test fails when a name used here is gone.
+In place of aiokafka's own reading, from which it differs:
+- a batch that cannot be read is reported where it begins: records before it are handed out first,
+  and the position stays in front of it;
+- decompression has a limit;
+- headers are not decoded where that fails, because they are not used;
+- the parsed records are handed out as they are: a ConsumerRecord for each would cost as much as all
+  the rest of reading an event.
 """
 
-from typing import Any
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
-from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from pipeline.chunk import Record
+from source.codecs import decompress
+from source.record_formats import (
+    CODEC_MASK,
+    LOG_APPEND_TIME,
+    LOG_OVERHEAD,
+    read_message,
+    read_records,
+)
+
+#: Format 2's header: base offset, length, leader epoch, format, CRC, attributes, last offset's
+#: delta, first and last timestamp, producer's id and epoch, base sequence, number of records.
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_START = struct.Struct(">qi")
+_FORMAT_AT = 16
+#: Bytes behind its length that a message of any format has: CRC, format, attributes, two sizes.
+_SHORTEST = 14
+_ATTRIBUTES = struct.Struct(">h")
+_ATTRIBUTES_AT = 21
+
+#: What the parsers raise on bytes that are no records.
+_DAMAGED = (CorruptRecordException, ValueError, IndexError, OverflowError, struct.error)
 
 
-class ParsedRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Yields the parsed records themselves."""
+class Unreadable(NamedTuple):
+    """A batch that cannot be read: its offset, the offset that goes past it, what is wrong."""
 
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        return record
+    offset: int
+    after: int
+    why: str
 
 
-def install() -> None:
-    """Make every consumer of this process yield parsed records; aiokafka has no setting for it."""
-    fetcher.PartitionRecords = ParsedRecords
+class Portion(NamedTuple):
+    """Records in the order of their offsets, about how many bytes they are, and the leader epoch
+    under which the last one was written (-1 where its format has none)."""
+
+    records: list[Record]
+    size: int
+    epoch: int
+
+
+class _Batch(NamedTuple):
+    """A batch being read; ``again`` reads it without its headers, where there are any."""
+
+    records: Iterator[Record]
+    after: int
+    epoch: int
+    record_size: float
+    again: Callable[[], Iterator[Record]] | None
+
+
+class FetchedBatches:
+    """The batches of a partition in one answer of the broker.
+
+    Args:
+        data: the answer's bytes of this partition; they may end in the middle of a batch.
+        position: the offset asked for.
+        aborted: producer's id and first offset of each aborted transaction in the answer; None
+            when records of aborted transactions are to be read as well.
+        limit: bytes that a batch may decompress to at most.
+    """
+
+    def __init__(
+        self, data: bytes, position: int, aborted: Sequence[tuple[int, int]] | None, limit: int
+    ) -> None:
+        self.position = position
+        self.unreadable: Unreadable | None = None
+        self._data = data
+        self._at = 0
+        self._limit = limit
+        self._read_committed = aborted is not None
+        self._aborted = sorted(aborted or (), key=lambda one: one[1], reverse=True)
+        self._aborting: set[int] = set()
+        self._batch: _Batch | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all was taken."""
+        return self._batch is None and self._at >= len(self._data) and self.unreadable is None
+
+    def take(self, max_records: int, max_bytes: int) -> Portion:
+        """Take the next records, about so many and so large; at least one where there is one.
+
+        Moves ``position`` past them and past offsets without a record. Sets ``unreadable`` where
+        the next batch cannot be read.
+        """
+        records: list[Record] = []
+        size = 0
+        epoch = -1
+        while batch := self._current():
+            wanted = min(max_records - len(records), int((max_bytes - size) / batch.record_size))
+            if wanted < 1 and records:
+                break
+            found = self._read(batch, max(1, wanted))
+            if self.unreadable:
+                break
+            if len(found) < max(1, wanted):
+                self._batch = None
+            if found and found[0].offset < self.position:
+                found = [record for record in found if record.offset >= self.position]
+            if found:
+                records += found
+                size += round(batch.record_size * len(found))
+                epoch = batch.epoch
+                self.position = found[-1].offset + 1
+            if self._batch is None:
+                self.position = max(self.position, batch.after)
+        return Portion(records, size, epoch)
+
+    def _read(self, batch: _Batch, count: int) -> list[Record]:
+        try:
+            return list(islice(batch.records, count))
+        except _DAMAGED as error:
+            failure: Exception = error
+        if batch.again:
+            try:
+                rest = [one for one in batch.again() if one.offset >= self.position]
+            except _DAMAGED as error:
+                failure = error
+            else:
+                self._batch = batch._replace(records=iter(rest[count:]), again=None)
+                return rest[:count]
+        self._batch = None
+        self._refuse(self.position, batch.after, f"its records are damaged ({failure})")
+        return []
+
+    def _current(self) -> _Batch | None:
+        while self._batch is None and self._at < len(self._data) and self.unreadable is None:
+            self._open()
+        return self._batch
+
+    def _open(self) -> None:
+        at, left = self._at, len(self._data) - self._at
+        base, length = (0, 0) if left < LOG_OVERHEAD else _START.unpack_from(self._data, at)
+        size = LOG_OVERHEAD + length
+        if left < LOG_OVERHEAD or size > left:
+            if at:
+                # The broker cut its answer here; the rest comes with the next fetch.
+                self._at = len(self._data)
+            else:
+                self._refuse(self.position, self.position + 1, f"only {left} bytes of it came")
+            return
+        if length < _SHORTEST:
+            self._at = len(self._data)
+            self._refuse(self.position, self.position + 1, f"its length ({length}) is wrong")
+            return
+        self._at = at + size
+        message = memoryview(self._data)[at : at + size]
+        after = base + 1
+        try:
+            number = message[_FORMAT_AT]
+            if number < 2:
+                self._open_old(message, after)
+            else:
+                after += max(0, _HEADER.unpack_from(message)[6])
+                if number > 2:
+                    raise ValueError(f"its format {number} is unknown")
+                self._open_current(message, after)
+        except _DAMAGED as error:
+            self._refuse(max(base, self.position), after, str(error))
+
+    def _open_old(self, message: memoryview, after: int) -> None:
+        records = read_message(message.tobytes(), self._limit)
+        self._batch = _Batch(iter(records), after, -1, len(message) / len(records), None)
+
+    def _open_current(self, message: memoryview, after: int) -> None:
+        batch = DefaultRecordBatch(message)
+        if not batch.validate_crc():
+            raise ValueError("its checksum is wrong")
+        if self._is_left_out(batch):
+            self.position = max(self.position, after)
+            return
+        header = _HEADER.unpack_from(message)
+        attributes, count = header[5], header[12]
+        if attributes & CODEC_MASK:
+            data = decompress(
+                attributes & CODEC_MASK, message[_HEADER.size :].tobytes(), self._limit
+            )
+            start = bytearray(message[: _HEADER.size])
+            _ATTRIBUTES.pack_into(start, _ATTRIBUTES_AT, attributes & ~CODEC_MASK)
+            message = memoryview(b"".join((start, data)))
+            batch = DefaultRecordBatch(message)
+
+        def again() -> Iterator[Record]:
+            append_time = header[8] if attributes & LOG_APPEND_TIME else None
+            data = message[_HEADER.size :].tobytes()
+            return iter(read_records(data, count, header[0], header[7], append_time))
+
+        # A batch that compaction emptied has no record, but offsets.
+        size = max(1.0, len(message) / max(1, count))
+        # A chain: aiokafka's batch can be iterated once only, and each `islice` starts again.
+        self._batch = _Batch(chain(batch), after, header[2], size, again)
+
+    def _is_left_out(self, batch: Any) -> bool:
+        """Whether a batch is a marker, or of an aborted transaction that is not to be read."""
+        if not self._read_committed:
+            return bool(batch.is_control_batch)
+        while self._aborted and self._aborted[-1][1] <= batch.base_offset:
+            self._aborting.add(self._aborted.pop()[0])
+        if batch.is_control_batch:
+            marker = next(iter(batch), None)
+            if marker and marker.key and ControlRecord.parse(marker.key) == ABORT_MARKER:
+                self._aborting.discard(batch.producer_id)
+            return True
+        return batch.is_transactional and batch.producer_id in self._aborting
+
+    def _refuse(self, offset: int, after: int, why: str) -> None:
+        if self._at + LOG_OVERHEAD <= len(self._data):
+            # The next batch's own offset can be trusted more than a damaged header.
+            after = _START.unpack_from(self._data, self._at)[0]
+        self.unreadable = Unreadable(offset, max(after, offset + 1), why)

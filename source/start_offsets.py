@@ -1,24 +1,28 @@
-"""Where reading goes on: offsets stored in the database, held against the log as it is.
+"""Where reading goes on: offsets stored in the database, checked against the log as it is.
 
 Rules:
 - MySQL is the source of truth; Kafka's committed offsets are never read;
 - a group new to a topic begins every partition of it at once, at the log's end or beginning as
   ``STARTING_OFFSETS`` says; that is stored before the first event is read, so that a worker that
-  dies before its first write does not begin again further on;
+  dies before its first write does not begin further on the next time;
 - a partition added to a topic the group reads begins at its beginning;
-- events that retention removed before they were read are gone: said aloud, counted, passed over;
-- a stored offset beyond the log's end means another log: never skipped, the worker stops.
+- events that retention removed before they were read are lost: logged as an error and counted;
+  reading goes on at the first offset that is there;
+- a stored offset beyond the log's end, or another record where the last one read was, means
+  another log: the worker stops, nothing is skipped.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mode.utils.logging import get_logger
 
 import metrics
 from db.offsets import OffsetStore
+from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
 from pipeline.threads import in_thread
+from source.log_reader import Bounds
 
 log = get_logger(__name__)
 
@@ -27,11 +31,8 @@ class LogEndError(FatalError):
     """A stored offset is beyond the log's end."""
 
 
-class Bounds(NamedTuple):
-    """Offsets of a partition's first event and of the one to come after its last."""
-
-    beginning: int
-    end: int
+class OtherLogError(FatalError):
+    """The log is not the one that was read."""
 
 
 class Position(NamedTuple):
@@ -41,19 +42,30 @@ class Position(NamedTuple):
     seek: int
 
 
-class Positions:
+class Logs(Protocol):
+    """What is needed of the logs."""
+
+    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+        """What the log has at the offsets of these records."""
+
+
+class StartOffsets:
     """Answers where each partition of a topic goes on.
 
     Args:
         store: the group's stored offsets.
         topic: the topic read.
         from_beginning: where a group new to the topic begins, else at the end.
+        read_committed: whether open transactions are waited for.
     """
 
-    def __init__(self, store: OffsetStore, topic: str, *, from_beginning: bool) -> None:
+    def __init__(
+        self, store: OffsetStore, topic: str, *, from_beginning: bool, read_committed: bool = True
+    ) -> None:
         self._store = store
         self._topic = topic
         self._from_beginning = from_beginning
+        self._read_committed = read_committed
 
     async def begin(self, log_bounds: Mapping[int, Bounds]) -> None:
         """Store where the group begins, for all partitions of a topic new to it.
@@ -63,18 +75,16 @@ class Positions:
         """
         if await in_thread(self._store.read, self._topic):
             return
-        starts = {
-            partition: bounds.beginning if self._from_beginning else bounds.end
-            for partition, bounds in log_bounds.items()
-        }
+        starts = {partition: self._first(bounds) for partition, bounds in log_bounds.items()}
         await in_thread(self._store.begin, self._topic, starts)
 
-    async def resolve(self, log_bounds: Mapping[int, Bounds]) -> dict[int, Position]:
+    async def resolve(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> dict[int, Position]:
         """Positions of the assigned partitions, whose bounds are given.
 
         Raises:
             TransientError: the database is away; ask again.
-            LogEndError: the log is not the one the stored offsets are of.
+            LogEndError, OtherLogError: the log is not the one the stored offsets are of.
+            aiokafka.errors.KafkaError: the log could not be looked at; ask again.
         """
         stored = await in_thread(self._store.read, self._topic)
         added = {
@@ -84,22 +94,61 @@ class Positions:
         }
         if added:
             stored = await in_thread(self._store.begin, self._topic, added)
-        return {
+        positions = {
             partition: self._position(partition, stored[partition], bounds)
             for partition, bounds in log_bounds.items()
         }
+        await self.check(log_bounds, logs)
+        return positions
+
+    async def check(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> None:
+        """Look at the last record read of each partition again.
+
+        Where it is gone by retention or compaction, or was not stored, nothing can be told.
+
+        Raises:
+            OtherLogError: another record is in its place.
+            TransientError, FatalError, aiokafka.errors.KafkaError: they could not be looked at.
+        """
+        known = await in_thread(self._store.last_records, self._topic)
+        kept = {
+            partition: last
+            for partition, last in known.items()
+            if partition in log_bounds and last.offset >= log_bounds[partition].beginning
+        }
+        for partition, found in (await logs.identify(kept)).items():
+            if found is not None and not _is_same(found, kept[partition]):
+                raise OtherLogError(
+                    f"{self._topic}/{partition} has another record at offset {found.offset} than "
+                    f"the one that was read there: the topic was recreated, or truncated and "
+                    f"written again. Look with `faust -A app offsets show`; `faust -A app offsets "
+                    f"reset --to beginning` reads all that the topic holds now."
+                )
+
+    def _first(self, bounds: Bounds) -> int:
+        if self._from_beginning:
+            return bounds.beginning
+        # What an open transaction wrote is yet to come.
+        return bounds.readable if self._read_committed else bounds.end
 
     def _position(self, partition: int, start: int, bounds: Bounds) -> Position:
         if start > bounds.end:
             raise LogEndError(
                 f"The stored offset of {self._topic}/{partition} is {start}, but the log ends at "
                 f"{bounds.end}: the topic was recreated or truncated. Look with `faust -A app "
-                f"offsets show`; `faust -A app offsets reset` begins it anew."
+                f"offsets show`; `faust -A app offsets reset --to beginning` reads all that the "
+                f"topic holds now."
             )
-        return passing_over(self._topic, partition, start, bounds)
+        return first_available(self._topic, partition, start, bounds)
 
 
-def passing_over(topic: str, partition: int, start: int, bounds: Bounds) -> Position:
+def _is_same(found: LastRecord, known: LastRecord) -> bool:
+    if -1 in (found.epoch, known.epoch):
+        found = found._replace(epoch=known.epoch)
+    return found == known
+
+
+def first_available(topic: str, partition: int, start: int, bounds: Bounds) -> Position:
     """The position at or after ``start`` at which the log still has events."""
     seek = max(start, bounds.beginning)
     if seek > start:

@@ -7,15 +7,12 @@ aiokafka 0.14.0; a test fails when one of these names is gone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer import fetcher
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -25,38 +22,41 @@ from mode.utils.logging import get_logger
 from pipeline.chunk import Record
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
-from source.record_batches import install
-from source.start_offsets import Bounds, LogEndError, Position, passing_over
+from pipeline.memory import Memory
+from source.fetch_thread import Fetch, FetchThread
+from source.log_reader import Bounds, LogReader
+from source.patches import UnreadableBatchError
+from source.start_offsets import LogEndError, Logs, Position
 
 log = get_logger(__name__)
 
-Resolver = Callable[[Mapping[int, Bounds]], Awaitable[Mapping[int, Position]]]
+Resolver = Callable[[Mapping[int, Bounds], Logs], Awaitable[Mapping[int, Position]]]
+Check = Callable[[Mapping[int, Bounds], Logs], Awaitable[None]]
 Listener = Callable[[Mapping[int, Position]], None]
 
 #: Seconds to wait for the database during a rebalance before going on without it; well below
 #: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
-PATIENCE = 10
+RESOLVE_TIMEOUT = 10
 RETRY_PAUSE = 2
 
 #: Seconds for which a log may end before the stored offset: a broker that was killed tells the end
 #: it last wrote down, until it has looked.
-SETTLING = 6
+SETTLING_TIMEOUT = 6
 
-#: What this module replaces in Faust, for the test that guards an upgrade.
+#: Seconds that events read before an unreadable batch have to come into the buffer.
+HANDOVER_TIMEOUT = 10
+
+#: What is replaced in Faust, for the test that guards an upgrade.
 OVERRIDDEN = {
-    driver.AIOKafkaConsumerThread: ("_fetch_records",),
-    driver.Consumer: ("_getmany", "_new_consumer_thread", "_to_message", "seek_to_committed"),
+    driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_fetch_records", "on_thread_stop"),
+    driver.Consumer: (
+        "_getmany",
+        "_new_consumer_thread",
+        "_to_message",
+        "seek_to_committed",
+    ),
     driver.Transport: ("Consumer",),
-    fetcher.PartitionRecords: ("_consumer_record",),
 }
-
-
-class Fetch(NamedTuple):
-    """Records of one partition, sorted by offset, covering offsets ``[start, end)``."""
-
-    start: int
-    end: int
-    records: list[Record]
 
 
 class PassThrough(faust.Schema[Any, Any]):
@@ -69,105 +69,6 @@ class PassThrough(faust.Schema[Any, Any]):
         return message.value
 
 
-class FetchThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to Kafka; it alone touches aiokafka's consumer."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._next: dict[TP, int] = {}
-
-    async def _fetch_records(
-        self,
-        consumer: AIOKafkaConsumer,
-        active_partitions: set[TP],
-        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
-        max_records: int | None = None,
-    ) -> dict[TP, list[Fetch]]:
-        """Like Faust's, with one ``Fetch`` in place of a partition's records."""
-        positioned = active_partitions & self._next.keys()
-        if not positioned:
-            await asyncio.sleep(timeout or 0)
-            return {}
-        try:
-            records = await super()._fetch_records(
-                consumer, positioned, timeout=timeout, max_records=max_records
-            )
-        except NoOffsetForPartitionError:
-            # aiokafka asks for a committed offset before the first seek; none is kept there.
-            return {}
-        except OffsetOutOfRangeError as error:
-            await self._pass_over(consumer, error)
-            return {}
-        # A seek while the fetch was under way may have taken partitions away.
-        return {
-            tp: [self._fetch(consumer, tp, found)]
-            for tp, found in records.items()
-            if found and tp in self._next
-        }
-
-    def _fetch(self, consumer: AIOKafkaConsumer, tp: TP, records: list[Record]) -> Fetch:
-        # The position, not the last record, says what is done: compaction and transaction
-        # markers leave offsets without a record.
-        end = _position(consumer, tp)
-        fetch = Fetch(self._next[tp], end, records)
-        self._next[tp] = end
-        return fetch
-
-    async def _pass_over(self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError) -> None:
-        for tp, offset in error.args[0].items():
-            if tp not in self._next or _position(consumer, tp) != offset:
-                continue  # of a fetch from before the last seek
-            bounds = (await self._bounds(consumer, [tp]))[tp]
-            if offset > bounds.end:
-                raise FatalError(
-                    f"Offset {offset} of {tp.topic}/{tp.partition} is beyond the log's end "
-                    f"{bounds.end}: the topic was recreated or truncated. `faust -A app offsets "
-                    f"reset` begins it anew."
-                )
-            consumer.seek(tp, passing_over(tp.topic, tp.partition, offset, bounds).seek)
-
-    @property
-    def group_error(self) -> BaseException | None:
-        """What ended the consumer's part in its group, if anything did: aiokafka never rejoins."""
-        task = self._consumer and self._consumer._coordinator._coordination_task
-        return task.exception() if task and task.done() and not task.cancelled() else None
-
-    async def bounds(self, tps: set[TP]) -> dict[TP, Bounds]:
-        """Bounds of the partitions' logs, asked of the broker."""
-        return cast(
-            dict[TP, Bounds], await self.call_thread(self._bounds, self._ensure_consumer(), tps)
-        )
-
-    async def _bounds(self, consumer: AIOKafkaConsumer, tps: Any) -> dict[Any, Bounds]:
-        return await log_bounds(consumer, tps)
-
-    async def seek_to(self, positions: Mapping[TP, Position]) -> None:
-        """Deliver these partitions from their positions on, and no others."""
-        await self.call_thread(self._seek_to, positions)
-
-    async def _seek_to(self, positions: Mapping[TP, Position]) -> None:
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        kept = {tp: position for tp, position in positions.items() if tp in assigned}
-        for tp, position in kept.items():
-            consumer.seek(tp, position.seek)
-        self._next = {tp: position.start for tp, position in kept.items()}
-
-    async def report(self, offsets: Mapping[TP, int]) -> None:
-        """Commit offsets to Kafka for lag monitors; a failure is logged and forgotten."""
-        await self.call_thread(self._report, offsets)
-
-    async def _report(self, offsets: Mapping[TP, int]) -> None:
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        mine = {tp: OffsetAndMetadata(n, "") for tp, n in offsets.items() if tp in assigned}
-        try:
-            if mine:
-                await consumer.commit(mine)
-        except KafkaError as error:
-            log.info("Offsets not reported to Kafka (harmless, they are in MySQL): %s", error)
-
-
 class FetchConsumer(driver.Consumer):
     """Turns fetches into messages and asks the database where to go on."""
 
@@ -176,15 +77,24 @@ class FetchConsumer(driver.Consumer):
     _beyond_since: float | None = None
 
     def _new_consumer_thread(self) -> FetchThread:
-        return FetchThread(self, loop=self.loop, beacon=self.beacon)
+        transport = cast(FetchTransport, self.transport)
+        return FetchThread(
+            self,
+            memory=transport.memory,
+            logs=transport.logs,
+            read_committed=transport.read_committed,
+            loop=self.loop,
+            beacon=self.beacon,
+        )
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         fetch: Fetch = record
+        first = fetch.records[0].timestamp if fetch.records else 0
         return ConsumerMessage(
             tp.topic,
             tp.partition,
             fetch.end - 1,
-            (fetch.records[0].timestamp or 0) / 1000,
+            (first or 0) / 1000,
             0,
             None,
             None,
@@ -218,9 +128,10 @@ class FetchConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the offsets in the database. Faust calls it after every rebalance."""
         generation = self.app.consumer_generation_id
+        self._thread.commits.forget()
         await self._thread.seek_to({})
         try:
-            return await asyncio.wait_for(self._position(), PATIENCE)
+            return await asyncio.wait_for(self._position(), RESOLVE_TIMEOUT)
         except FatalError as error:
             await end_worker(self, error)
         except (TransientError, KafkaError, TimeoutError) as error:
@@ -235,30 +146,58 @@ class FetchConsumer(driver.Consumer):
     ) -> Any:
         try:
             return await super()._getmany(active_partitions, timeout)
+        except UnreadableBatchError as error:
+            # Its sentence says that what came before is stored: the worker's end writes what is
+            # buffered, so wait until all that was read is.
+            await self._handed_over()
+            await end_worker(self, error)
         except FatalError as error:
             await end_worker(self, error)
-            return {}
+        return {}
 
-    async def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Commit offsets to Kafka for lag monitors; never raises for a broker's error."""
-        await self._thread.report(
-            {cast(TP, TopicPartition(*tp)): offset for tp, offset in offsets.items()}
-        )
+    def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Have offsets committed to Kafka, for lag monitors."""
+        self._thread.commits.note({TP(*tp): offset for tp, offset in offsets.items()})
 
-    async def bounds(self) -> dict[TP, Bounds]:
+    async def read(self, partition: int, offset: int) -> Record | None:
+        """The record at an offset; None where there is none any more."""
+        found = await self._thread.read(partition, offset)
+        return found and found.record
+
+    def hold(self, partitions: Collection[TP]) -> None:
+        """Do not read these partitions for now, and all others."""
+        self._thread.held = frozenset(partitions)
+
+    async def bounds(self) -> dict[int, Bounds]:
         """Bounds of the assigned partitions' logs, asked of the broker."""
-        tps = self.assignment()
-        return await self._thread.bounds(tps) if tps else {}
+        numbers = {tp.partition for tp in self.assignment()}
+        return await self._thread.bounds(numbers) if numbers else {}
+
+    async def check_logs(self, bounds: Mapping[int, Bounds]) -> None:
+        """Look whether the logs are those that were read.
+
+        Raises:
+            OtherLogError: one of them is not.
+            TransientError, FatalError, aiokafka.errors.KafkaError: it could not be told.
+        """
+        await cast(FetchTransport, self.transport).check(bounds, self._thread)
+
+    async def _handed_over(self) -> None:
+        transport = cast(FetchTransport, self.transport)
+        deadline = monotonic() + HANDOVER_TIMEOUT
+        while transport.memory.queued and monotonic() < deadline:
+            await self.sleep(0.05)
 
     async def _position(self) -> Mapping[TP, int]:
         generation = self.app.consumer_generation_id
+        assigned = {tp.partition: tp for tp in self.assignment()}
         bounds = await self.bounds()
         transport = cast(FetchTransport, self.transport)
         try:
-            positions = await transport.resolve({tp.partition: at for tp, at in bounds.items()})
+            positions = await transport.resolve(bounds, self._thread)
         except LogEndError as error:
             self._beyond_since = self._beyond_since or monotonic()
-            if monotonic() - self._beyond_since < SETTLING:
+            if monotonic() - self._beyond_since < SETTLING_TIMEOUT:
                 raise TransientError(str(error)) from error
             raise
         self._beyond_since = None
@@ -266,11 +205,14 @@ class FetchConsumer(driver.Consumer):
             # Faust asks more than once, and the answer of before a rebalance may come after the
             # one that counts.
             return {}
-        seeks = {tp: positions[tp.partition] for tp in bounds}
+        seeks = {assigned[number]: positions[number] for number in bounds}
         await self._thread.seek_to(seeks)
         self._positioned_generation = generation
         transport.positioned({tp.partition: position for tp, position in seeks.items()})
-        return {tp: position.start for tp, position in seeks.items()}
+        starts = {tp: position.start for tp, position in seeks.items()}
+        # Idle partitions are reported too: monitors of the group's lag see all of them.
+        self._thread.commits.note(starts)
+        return starts
 
     async def _position_later(self, generation: int) -> None:
         while not self.should_stop and generation == self.app.consumer_generation_id:
@@ -293,30 +235,32 @@ class FetchTransport(driver.Transport):
     Args:
         url: brokers.
         app: the Faust app.
+        logs: reads the topic's logs; used in the consumer's thread.
+        memory: what may be held in memory.
+        read_committed: whether records of aborted transactions are left out.
         resolve: answers the positions of partitions of which it is given the bounds.
+        check: raises when a partition's log is not the one that was read.
         positioned: is told the positions of all partitions assigned, when they are sought.
     """
 
     Consumer = FetchConsumer
 
-    def __init__(self, url: Any, app: Any, resolve: Resolver, positioned: Listener) -> None:
+    def __init__(
+        self,
+        url: Any,
+        app: Any,
+        *,
+        logs: LogReader,
+        memory: Memory,
+        read_committed: bool,
+        resolve: Resolver,
+        check: Check,
+        positioned: Listener,
+    ) -> None:
         super().__init__(url, app)
+        self.logs = logs
+        self.memory = memory
+        self.read_committed = read_committed
         self.resolve = resolve
+        self.check = check
         self.positioned = positioned
-        install()
-
-
-def _position(consumer: AIOKafkaConsumer, tp: TP) -> int:
-    state = consumer._subscription.subscription.assignment.state_value(tp)
-    return cast(int, state.position)
-
-
-async def log_bounds(consumer: AIOKafkaConsumer, tps: Any) -> dict[Any, Bounds]:
-    """Bounds of partitions' logs.
-
-    Raises:
-        aiokafka.errors.KafkaError: the broker did not answer.
-    """
-    beginnings = await consumer.beginning_offsets(tps)
-    ends = await consumer.end_offsets(tps)
-    return {tp: Bounds(beginnings[tp], ends[tp]) for tp in tps}

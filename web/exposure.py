@@ -8,6 +8,7 @@ import faust
 import metrics
 from config import Settings
 from pipeline.buffer import Buffer
+from pipeline.memory import Memory
 from web.health import Health
 
 #: Settings shown: what shapes the flow. Addresses and secrets are not among them.
@@ -15,9 +16,12 @@ SHOWN = (
     "topic",
     "consumer_group",
     "starting_offsets",
+    "isolation_level",
     "flush_interval",
     "flush_max_rows",
     "buffer_max_rows",
+    "buffer_max_bytes",
+    "decompressed_max_bytes",
     "shutdown_timeout",
     "session_timeout",
     "breaker_share",
@@ -26,11 +30,14 @@ SHOWN = (
 )
 
 
-def expose(buffer: Buffer, health: Health, settings: Settings, *, schema: str) -> None:
+def expose(
+    buffer: Buffer, memory: Memory, health: Health, settings: Settings, *, schema: str
+) -> None:
     """Connect the metrics with what they show.
 
     Args:
-        buffer: what is in memory.
+        buffer: what waits to be written.
+        memory: all that is held.
         health: whether the worker is ready.
         settings: of the worker.
         schema: version of the database's schema.
@@ -40,8 +47,8 @@ def expose(buffer: Buffer, health: Health, settings: Settings, *, schema: str) -
         oldest = buffer.oldest_timestamp
         return max(0.0, time() - oldest / 1000) if oldest else 0.0
 
-    metrics.BUFFERED_EVENTS.set_function(lambda: buffer.held)
-    metrics.BUFFERED_BYTES.set_function(lambda: buffer.row_bytes)
+    metrics.BUFFERED_EVENTS.set_function(lambda: memory.events)
+    metrics.BUFFERED_BYTES.set_function(lambda: memory.bytes)
     metrics.BUFFERED_AGE.set_function(age)
     metrics.READY.set_function(lambda: health.ready() is None)
     metrics.BUILD.info(

@@ -6,14 +6,23 @@ from typing import Any
 
 import metrics
 from pipeline.batch import Batch, empty_drops
+from source.log_reader import Bounds
 
 Partition = tuple[str, int]
+
+_OF_PARTITION = (
+    metrics.STORED_OFFSET,
+    metrics.LOG_END_OFFSET,
+    metrics.LAG,
+    metrics.OPEN_TRANSACTION,
+)
 
 
 class Progress:
     """Totals since the worker started, and offsets of the partitions it has now."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, read_committed: bool = True) -> None:
+        self._read_committed = read_committed
         self.batches = 0
         self.events = 0
         self.valid = 0
@@ -23,7 +32,7 @@ class Progress:
         self.revenue = 0.0
         self.last: Batch | None = None
         self.stored: dict[Partition, int] = {}
-        self.ends: dict[Partition, int] = {}
+        self.bounds: dict[Partition, Bounds] = {}
 
     def add(self, batch: Batch) -> None:
         """Count a committed batch."""
@@ -35,30 +44,46 @@ class Progress:
         self.repaired.update(batch.repaired)
         self.revenue += batch.revenue
         self.last = batch
-        self.stored.update(
-            {key: offset for key, offset in batch.offsets.items() if key in self.stored}
-        )
         _export(batch)
+
+    def move(self, offsets: Mapping[Partition, int]) -> None:
+        """These are the stored offsets now."""
+        moved = {key: offset for key, offset in offsets.items() if key in self.stored}
+        self.stored.update(moved)
+        self._export_offsets(moved)
 
     def assign(self, stored: Mapping[Partition, int]) -> None:
         """The worker has these partitions now, stored up to these offsets."""
         metrics.REBALANCES.inc()
         for gone in self.stored.keys() - stored.keys():
-            for gauge in (metrics.STORED_OFFSET, metrics.LOG_END_OFFSET, metrics.LAG):
+            for gauge in _OF_PARTITION:
                 gauge.remove(*map(str, gone))
         self.stored = dict(stored)
-        self.ends = {key: end for key, end in self.ends.items() if key in stored}
+        self.bounds = {key: bounds for key, bounds in self.bounds.items() if key in stored}
         self._export_offsets(stored)
 
-    def see(self, ends: Mapping[Partition, int]) -> None:
-        """The logs end at these offsets now."""
-        self.ends.update({key: end for key, end in ends.items() if key in self.stored})
+    def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
+        """The topic's logs have these bounds now."""
+        seen = {(topic, number): found for number, found in bounds.items()}
+        self.bounds.update({key: found for key, found in seen.items() if key in self.stored})
         self._export_offsets(self.stored)
 
+    def ends_went_back(self, topic: str, bounds: Mapping[int, Bounds]) -> bool:
+        """Whether a log ends before where it did when last seen: it may be another one."""
+        before = {number: self.bounds.get((topic, number)) for number in bounds}
+        return any(known and bounds[number].end < known.end for number, known in before.items())
+
     def lag(self, partition: Partition) -> int | None:
-        """Events in the log that are not stored; None until the log's end is known."""
-        end = self.ends.get(partition)
-        return None if end is None else max(0, end - self.stored[partition])
+        """Offsets in the log that are not done; None until the log's end is known."""
+        found = self.bounds.get(partition)
+        return None if found is None else max(0, found.end - self.stored[partition])
+
+    def open_transaction(self, partition: Partition) -> dict[str, int] | None:
+        """Where a transaction that is still open holds reading, and the offsets behind it."""
+        found = self.bounds.get(partition)
+        if found is None or not self._read_committed or found.readable >= found.end:
+            return None
+        return {"offset": found.readable, "events": found.end - found.readable}
 
     @property
     def total_dropped(self) -> int:
@@ -88,6 +113,7 @@ class Progress:
                     "partition": partition,
                     "stored_offset": stored,
                     "lag": self.lag((topic, partition)),
+                    "open_transaction": self.open_transaction((topic, partition)),
                 }
                 for (topic, partition), stored in sorted(self.stored.items())
             ],
@@ -99,8 +125,10 @@ class Progress:
             metrics.STORED_OFFSET.labels(*labels).set(self.stored[key])
             lag = self.lag(key)
             if lag is not None:
-                metrics.LOG_END_OFFSET.labels(*labels).set(self.ends[key])
+                metrics.LOG_END_OFFSET.labels(*labels).set(self.bounds[key].end)
                 metrics.LAG.labels(*labels).set(lag)
+                waiting = self.open_transaction(key)
+                metrics.OPEN_TRANSACTION.labels(*labels).set(waiting["events"] if waiting else 0)
 
 
 def _export(batch: Batch) -> None:
@@ -120,8 +148,6 @@ def _export(batch: Batch) -> None:
         metrics.EVENT_TO_ROW_SECONDS.observe(
             max(0.0, batch.written.timestamp() - batch.oldest_timestamp / 1000)
         )
-    for (topic, partition), offset in batch.offsets.items():
-        metrics.STORED_OFFSET.labels(topic, str(partition)).set(offset)
 
 
 def _last(batch: Batch | None) -> dict[str, Any] | None:

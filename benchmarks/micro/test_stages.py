@@ -68,7 +68,7 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 def chunk(mix: Mix) -> Chunk:
     """A refined fetch."""
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
-    return Chunk.refine("sale", 0, 0, EVENTS, records)
+    return Chunk.transform("sale", 0, 0, EVENTS, records)
 
 
 def test_decode(benchmark: BenchmarkFixture) -> None:
@@ -90,7 +90,7 @@ def test_refine_mistyped(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("mix", [sale, bad, mistyped])
 def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
-    made = benchmark(Chunk.refine, "sale", 0, 0, EVENTS, records)
+    made = benchmark(Chunk.transform, "sale", 0, 0, EVENTS, records)
     assert made.valid + len(made.dead) == EVENTS
 
 

@@ -76,7 +76,7 @@ class Record:
 
 def chunk(values, partition=0, start=0):
     records = [Record(start + n, value) for n, value in enumerate(values)]
-    return Chunk.refine("t", partition, start, start + len(values), records)
+    return Chunk.transform("t", partition, start, start + len(values), records)
 
 
 def event(number, **fields):

@@ -18,7 +18,7 @@ from db.tables import batches, dead_letters, flash_sale_events, metadata, stream
 from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError, HoleError, RowError
+from pipeline.errors import FatalError, OffsetGapError, RowError
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def event(number: int, **fields: object) -> bytes:
 
 def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
     records = [Record(n, event(n, **fields)) for n in range(start, end)]
-    return Chunk.refine("t", partition, start, end, records)
+    return Chunk.transform("t", partition, start, end, records)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def stored_offsets(engine):
 
 def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
     good, bad = Record(0, event(0, price=2.5, quantity=4)), Record(1, b"\xff not json", None, -1)
-    batch = Writer(begun, "g", "w").write(1, NOW, [Chunk.refine("t", 0, 0, 5, [good, bad])])
+    batch = Writer(begun, "g", "w").write(1, NOW, [Chunk.transform("t", 0, 0, 5, [good, bad])])
     assert stored_ids(begun) == ["e0"]
     assert stored_offsets(begun) == {0: 5, 1: 0}, "also past offsets without an event"
     with begun.connect() as connection:
@@ -106,11 +106,11 @@ def test_whoever_comes_second_adds_only_what_is_new(begun):
 
 def test_a_hole_is_never_written_over(begun):
     writer = Writer(begun, "g", "w")
-    with pytest.raises(HoleError, match=r"stored offset of t/0 is 0, but .* begin at 3"):
+    with pytest.raises(OffsetGapError, match=r"stored offset of t/0 is 0, but .* begin at 3"):
         writer.write(1, NOW, [chunk(3, 5)])
-    with pytest.raises(HoleError):
+    with pytest.raises(OffsetGapError):
         writer.write(2, NOW, [chunk(0, 2), chunk(3, 5)])
-    with pytest.raises(HoleError, match="t/7 is gone"):
+    with pytest.raises(OffsetGapError, match="t/7 is gone"):
         writer.write(3, NOW, [chunk(0, 1, partition=7)])
     assert stored_ids(begun) == []
     assert stored_offsets(begun) == {0: 0, 1: 0}
@@ -165,7 +165,7 @@ def test_any_text_comes_back_as_it_was(begun, texts):
         for one, other in texts
     ]
     records = [Record(n, value) for n, value in enumerate(values)]
-    found = Chunk.refine("t", 0, 0, len(records), records)
+    found = Chunk.transform("t", 0, 0, len(records), records)
     with begun.connect() as connection:
         insert_rows(connection, [found], STATEMENT_BYTES)
         columns = flash_sale_events.c

@@ -1,7 +1,7 @@
 """The flusher against a writer that fails as told: the faults a real server makes rarely."""
 
 import asyncio
-import threading
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ import pytest
 import pipeline.flusher
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError, HoleError, RowError, TransientError
+from pipeline.errors import FatalError, OffsetGapError, RowError, TransientError
 from pipeline.flusher import Flusher
 
 Fault = Callable[[int, list[Chunk]], object]
@@ -30,7 +30,7 @@ def chunk(start: int, size: int) -> Chunk:
         Record(offset, b'{"event_id":"%d","user_id":"u","category":"c"}' % offset)
         for offset in range(start, start + size)
     ]
-    return Chunk.refine("t", 0, start, start + size, records)
+    return Chunk.transform("t", 0, start, start + max(1, size), records)
 
 
 class FakeWriter:
@@ -40,29 +40,35 @@ class FakeWriter:
         self.fault = fault
         self.tries: list[int] = []
         self.stored: list[int] = []
-        self.condemned: dict[int, str] = {}
+        self.events = 1
+        #: Offsets of events that Kafka no longer has.
+        self.gone: set[int] = set()
+        self.dead: dict[int, str] = {}
+        self.values: dict[int, bytes | None] = {}
 
     def write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch:
         self.tries.append(number)
         self.fault(number, chunks)
         for piece in chunks:
-            dead = {letter.record.offset: letter.detail for letter in piece.dead}
-            self.condemned |= dead
-            self.stored += [r.offset for r in piece.records if r.offset not in dead]
+            self.dead |= {letter.offset: letter.detail for letter in piece.dead}
+            self.values |= {letter.offset: letter.value for letter in piece.dead}
+            self.stored += piece.offsets
         now = datetime.now(UTC)
-        return Batch(number, opened, now, 0.0, 0, 0, empty_drops(), {}, {}, 0.0, {})
+        return Batch(number, opened, now, 0.0, self.events, 0, empty_drops(), {}, {}, 0.0, {})
 
 
 def flusher(writer: FakeWriter, **settings: float) -> Flusher:
-    options = {"interval": 60, "flush_max_rows": 10, "buffer_max_rows": 20, "stop_timeout": 0.5}
-    return Flusher(writer, **{**options, **settings})  # type: ignore[arg-type]
+    async def reread(topic: str, partition: int, offset: int) -> Record | None:
+        return None if offset in writer.gone else Record(offset, b"sent %d" % offset)
+
+    options = {"interval": 60, "max_events": 10, "max_bytes": 1 << 20, "stop_timeout": 0.5}
+    return Flusher(writer, reread=reread, **{**options, **settings})  # type: ignore[arg-type]
 
 
 def refuse(*bad: int) -> Fault:
     def fault(number: int, chunks: list[Chunk]) -> None:
         for piece in chunks:
-            dead = {letter.record.offset for letter in piece.dead}
-            if any(r.offset in bad and r.offset not in dead for r in piece.records):
+            if any(offset in bad for offset in piece.offsets):
                 raise RowError("CHECK `no_free_lunch` failed")
 
     return fault
@@ -75,14 +81,12 @@ def quick_retries(monkeypatch):
 
 async def test_a_refused_row_costs_only_itself():
     writer = FakeWriter(refuse(3, 17))
-    service = flusher(writer, flush_max_rows=100, buffer_max_rows=100)
+    service = flusher(writer, max_events=100)
     for start in (0, 10):
-        await service.put(chunk(start, 10), service.buffer.epoch)
+        service.put(chunk(start, 10), service.buffer.epoch)
     await service.flush()
     assert writer.stored == [n for n in range(20) if n not in {3, 17}], "in order, none twice"
-    assert writer.condemned == dict.fromkeys(
-        (3, 17), "the database says: CHECK `no_free_lunch` failed"
-    )
+    assert writer.dead == dict.fromkeys((3, 17), "the database says: CHECK `no_free_lunch` failed")
 
 
 async def test_an_outage_is_waited_out_and_costs_nothing():
@@ -94,58 +98,68 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
 
     writer = FakeWriter(fault)
     service = flusher(writer)
-    await service.put(chunk(0, 5), service.buffer.epoch)
+    service.put(chunk(0, 5), service.buffer.epoch)
     await service.flush()
     assert writer.stored == list(range(5))
-    assert writer.condemned == {}
+    assert writer.dead == {}
     assert writer.tries == [1] * 6, "the same write again, under the same number"
     assert service.trouble is None
 
 
-async def test_a_full_buffer_makes_the_agent_wait_until_a_write_is_done():
-    writer = FakeWriter()
-    service = flusher(writer)
-    await service.put(chunk(0, 10), service.buffer.epoch)
-    await service.put(chunk(10, 10), service.buffer.epoch)
-    waiting = asyncio.create_task(service.put(chunk(20, 10), service.buffer.epoch))
-    await asyncio.sleep(0.05)
-    assert not waiting.done()
+async def test_a_refused_row_is_kept_as_it_was_sent_or_made_from_its_row():
+    writer = FakeWriter(refuse(3, 5))
+    writer.gone = {5}
+    service = flusher(writer, max_events=100)
+    service.put(chunk(0, 8), service.buffer.epoch)
     await service.flush()
-    await asyncio.wait_for(waiting, 1)
-    assert service.buffer.held == 20
+    assert writer.values[3] == b"sent 3"
+    rebuilt = json.loads(writer.values[5] or b"")
+    assert rebuilt["event_id"] == "5"
+    assert "made from its row" in writer.dead[5]
 
 
-async def test_what_waited_while_partitions_went_is_not_written():
+async def test_what_was_read_before_partitions_went_is_not_written():
     """Its events are read again; written now, they would hide those forgotten before them."""
-    stuck = threading.Event()
-    writer = FakeWriter(lambda number, chunks: [stuck.wait(2)])
-    service = flusher(writer)
-    await service.put(chunk(0, 20), service.buffer.epoch)
-    late = asyncio.create_task(service.put(chunk(20, 10), service.buffer.epoch))
-    await asyncio.sleep(0.05)
-    await service.let_go()
-    stuck.set()
-    await asyncio.wait_for(late, 1)
-    assert service.buffer.waiting == 0
-
-
-async def test_letting_go_writes_what_is_buffered():
     writer = FakeWriter()
     service = flusher(writer)
-    await service.put(chunk(0, 10), service.buffer.epoch)
-    await service.put(chunk(10, 10), service.buffer.epoch)
-    await service.let_go()
+    epoch = service.buffer.epoch
+    await service.drain()
+    service.put(chunk(20, 10), epoch)
+    await service.flush()
+    assert writer.stored == []
+
+
+async def test_offsets_without_events_are_written_and_say_nothing(caplog):
+    writer = FakeWriter()
+    told: list[int] = []
+    service = flusher(writer)
+    service._listeners = [lambda batch: told.append(batch.events)]
+    service.put(chunk(0, 0), service.buffer.epoch)
+    writer.events = 0
+    with caplog.at_level("INFO"):
+        await service.drain()
+    assert writer.tries == [1]
+    assert told == [0]
+    assert "Batch" not in caplog.text
+
+
+async def test_draining_writes_what_is_buffered():
+    writer = FakeWriter()
+    service = flusher(writer)
+    service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(chunk(10, 10), service.buffer.epoch)
+    await service.drain()
     assert writer.stored == list(range(20))
 
 
-async def test_letting_go_ends_in_time_when_the_database_is_away():
+async def test_draining_ends_in_time_when_the_database_is_away():
     def away(number: int, chunks: list[Chunk]) -> None:
         raise TransientError("away")
 
     service = flusher(FakeWriter(away))
-    await service.put(chunk(0, 10), service.buffer.epoch)
-    await asyncio.wait_for(service.let_go(), 2)
-    assert service.buffer.held == 0
+    service.put(chunk(0, 10), service.buffer.epoch)
+    await asyncio.wait_for(service.drain(), 2)
+    assert not service.buffer
 
 
 async def test_a_dead_letter_that_is_refused_ends_the_worker_instead_of_turning_for_ever():
@@ -153,17 +167,17 @@ async def test_a_dead_letter_that_is_refused_ends_the_worker_instead_of_turning_
         raise RowError("Unknown column")
 
     service = flusher(FakeWriter(refuse_all))
-    await service.put(chunk(0, 1), service.buffer.epoch)
+    service.put(chunk(0, 1), service.buffer.epoch)
     with pytest.raises(FatalError):
         await service.flush()
 
 
 async def test_a_fatal_error_ends_the_service_with_status_1():
     def hole(number: int, chunks: list[Chunk]) -> None:
-        raise HoleError("changed behind the worker")
+        raise OffsetGapError("changed behind the worker")
 
     service = flusher(FakeWriter(hole), interval=0.01)
-    await service.put(chunk(0, 1), service.buffer.epoch)
+    service.put(chunk(0, 1), service.buffer.epoch)
     await service.start()
     for _ in range(200):
         if service.crashed:
@@ -178,7 +192,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=0.1)
     await service.start()
-    await service.put(chunk(0, 1), service.buffer.epoch)
+    service.put(chunk(0, 1), service.buffer.epoch)
     await asyncio.sleep(0.5)
     assert writer.stored == [0]
     await service.stop()
@@ -186,7 +200,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=60)
     await service.start()
-    await service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(chunk(0, 10), service.buffer.epoch)
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()

@@ -1,11 +1,14 @@
 """Where reading goes on, for every state a log and the stored offsets can be in."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
+from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
-from source.start_offsets import Bounds, Position, Positions
+from source.log_reader import Bounds
+from source.start_offsets import OtherLogError, Position, StartOffsets
 
 
 class Store:
@@ -13,26 +16,51 @@ class Store:
 
     def __init__(self, **stored: int) -> None:
         self.stored = {int(name[1:]): offset for name, offset in stored.items()}
+        self.last: dict[int, LastRecord] = {}
 
     def read(self, topic: str) -> dict[int, int]:
         return dict(self.stored)
+
+    def last_records(self, topic: str) -> dict[int, LastRecord]:
+        return self.last
 
     def begin(self, topic: str, offsets: dict[int, int]) -> dict[int, int]:
         self.stored = {**offsets, **self.stored}
         return self.read(topic)
 
 
+class Logs:
+    """Logs that have these records and no others."""
+
+    def __init__(self, **records: LastRecord) -> None:
+        self.records = {int(name[1:]): record for name, record in records.items()}
+
+    async def identify(self, known: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+        return {partition: self.records.get(partition) for partition in known}
+
+
 def begin(
-    store: Store, bounds: dict[str, Bounds], *, from_beginning: bool = False
+    store: Store,
+    bounds: dict[str, Bounds],
+    *,
+    from_beginning: bool = False,
+    read_committed: bool = True,
 ) -> dict[int, int]:
-    positions = Positions(store, "t", from_beginning=from_beginning)  # type: ignore[arg-type]
+    positions = StartOffsets(
+        store,  # type: ignore[arg-type]
+        "t",
+        from_beginning=from_beginning,
+        read_committed=read_committed,
+    )
     asyncio.run(positions.begin({int(name[1:]): found for name, found in bounds.items()}))
     return store.stored
 
 
-def resolve(store: Store, **bounds: Bounds) -> dict[int, Position]:
-    positions = Positions(store, "t", from_beginning=False)  # type: ignore[arg-type]
-    return asyncio.run(positions.resolve({int(name[1:]): found for name, found in bounds.items()}))
+def resolve(store: Store, logs: Logs | None = None, **bounds: Bounds) -> dict[int, Position]:
+    positions = StartOffsets(store, "t", from_beginning=False)  # type: ignore[arg-type]
+    return asyncio.run(
+        positions.resolve({int(name[1:]): found for name, found in bounds.items()}, logs or Logs())
+    )
 
 
 def test_a_new_group_begins_every_partition_at_the_end_or_the_beginning():
@@ -65,3 +93,37 @@ def test_a_stored_offset_beyond_the_end_stops_the_worker_and_names_the_way_out()
 
 def test_a_stored_offset_at_the_end_is_the_usual_case():
     assert resolve(Store(p0=10), p0=Bounds(0, 10)) == {0: Position(10, 10)}
+
+
+KNOWN = LastRecord(offset=4, epoch=2, timestamp=1000, checksum=77)
+
+
+def test_the_same_record_as_before_is_the_same_log():
+    store = Store(p0=5)
+    store.last = {0: KNOWN}
+    assert resolve(store, Logs(p0=KNOWN), p0=Bounds(0, 10)) == {0: Position(5, 5)}
+    without_epoch = KNOWN._replace(epoch=-1)
+    assert resolve(store, Logs(p0=without_epoch), p0=Bounds(0, 10)) == {0: Position(5, 5)}
+
+
+@pytest.mark.parametrize("change", [{"epoch": 3}, {"timestamp": 1001}, {"checksum": 78}])
+def test_another_record_in_its_place_stops_the_worker_and_names_the_way_out(change):
+    store = Store(p0=5)
+    store.last = {0: KNOWN}
+    with pytest.raises(OtherLogError, match=r"t/0 has another record at offset 4.*offsets reset"):
+        resolve(store, Logs(p0=KNOWN._replace(**change)), p0=Bounds(0, 10))
+
+
+def test_where_the_last_record_is_gone_nothing_can_be_told():
+    store = Store(p0=5)
+    store.last = {0: KNOWN}
+    assert resolve(store, Logs(), p0=Bounds(0, 10)) == {0: Position(5, 5)}, "compacted"
+    other = Logs(p0=KNOWN._replace(checksum=1))
+    assert resolve(store, other, p0=Bounds(5, 10)) == {0: Position(5, 5)}, "below the log"
+    assert resolve(Store(p0=5), other, p0=Bounds(0, 10)) == {0: Position(5, 5)}, "never stored"
+
+
+def test_a_group_that_starts_at_the_end_waits_for_open_transactions():
+    bounds = {"p0": Bounds(0, 10, stable=7)}
+    assert begin(Store(), bounds) == {0: 7}
+    assert begin(Store(), bounds, read_committed=False) == {0: 10}

@@ -5,21 +5,27 @@ import inspect
 from types import SimpleNamespace
 from typing import Any
 
+import aiokafka
 import pytest
-from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaError
 from faust.app.base import App
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from source import fetch_thread, patches
 from source import transport as fetches
-from source.start_offsets import Bounds, LogEndError, Position
+from source.log_reader import Bounds
+from source.start_offsets import LogEndError, Position
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(owner, name) for owner, names in fetches.OVERRIDDEN.items() for name in names],
+    [
+        (owner, name)
+        for owner, names in {**fetches.OVERRIDDEN, **patches.REPLACED}.items()
+        for name in names
+    ],
 )
 def test_overridden_names_exist_in_faust(owner, name):
     assert hasattr(owner, name)
@@ -32,14 +38,22 @@ def test_faust_still_calls_what_is_overridden():
     assert "self._fetch_records," in inspect.getsource(driver.AIOKafkaConsumerThread)
 
 
-def test_aiokafka_still_gives_records_and_position_in_one_step():
-    """A fetch's end is the position when its records are returned: no await may lie between."""
-    source = inspect.getsource(Fetcher.fetched_records)
-    after = source[source.index("drained[tp] = records") :]
-    until_returned = after[
-        : after.index("if drained or not timeout:\n                return drained")
-    ]
-    assert "await" not in until_returned
+def test_aiokafka_still_has_what_is_used_of_its_inside():
+    source = inspect.getsource(aiokafka.consumer.fetcher)
+    for used in (
+        "records.has_next()",
+        "records.size_in_bytes()",
+        "self._records[tp] = FetchResult(",
+        "self._partition_records.next_fetch_offset",
+        "def _create_fetch_waiter(self)",
+        "self._notify(self._wait_consume_future)",
+        "def check_raise(self)",
+    ):
+        assert used in source, used
+    consumer = inspect.getsource(aiokafka.AIOKafkaConsumer)
+    for used in ("fetch_max_bytes=self._fetch_max_bytes", "isolation_level=self._isolation_level"):
+        assert used in consumer, used
+    assert "consumer._max_poll_records" in inspect.getsource(driver.AIOKafkaConsumerThread)
 
 
 def test_a_transport_is_still_taken_from_the_app():
@@ -55,8 +69,8 @@ def positioning(resolve, tps):
     async def seek_to(positions):
         sought.append(set(positions))
 
-    async def bounds(tps):
-        return {tp: Bounds(0, 9) for tp in tps}
+    async def bounds(numbers):
+        return {number: Bounds(0, 9) for number in numbers}
 
     async def crash(reason):
         ended.append(reason.code)
@@ -68,7 +82,8 @@ def positioning(resolve, tps):
     Service.__init__(consumer)
     consumer.app = SimpleNamespace(consumer_generation_id=1)
     consumer.transport = SimpleNamespace(resolve=resolve, positioned=lambda p: told.append(len(p)))
-    consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds)
+    commits = SimpleNamespace(note=lambda offsets: None, forget=lambda: None)
+    consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds, commits=commits)
     consumer._read_offset = {}
     consumer.assignment = lambda: tps
     consumer.crash, consumer.add_future = crash, add_future
@@ -81,7 +96,7 @@ async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
     before, after = {TP("t", 0), TP("t", 1)}, {TP("t", n) for n in range(4)}
     asked, slow = asyncio.Event(), asyncio.Event()
 
-    async def resolve(bounds):
+    async def resolve(bounds, logs):
         if len(bounds) == len(before):
             asked.set()
             await slow.wait()
@@ -105,7 +120,7 @@ async def test_a_log_that_ends_early_for_a_moment_is_no_other_log(monkeypatch):
     answers = [LogEndError("the log ends at 3"), LogEndError("the log ends at 3"), None]
     monkeypatch.setattr(fetches, "RETRY_PAUSE", 0)
 
-    async def resolve(bounds):
+    async def resolve(bounds, logs):
         if error := answers.pop(0):
             raise error
         return {number: Position(7, 7) for number in bounds}
@@ -118,9 +133,9 @@ async def test_a_log_that_ends_early_for_a_moment_is_no_other_log(monkeypatch):
 
 
 async def test_a_log_that_goes_on_ending_early_ends_the_worker(monkeypatch):
-    monkeypatch.setattr(fetches, "SETTLING", 0)
+    monkeypatch.setattr(fetches, "SETTLING_TIMEOUT", 0)
 
-    async def resolve(bounds):
+    async def resolve(bounds, logs):
         raise LogEndError("the log ends at 3")
 
     consumer = positioning(resolve, {TP("t", 0)})
@@ -138,7 +153,7 @@ async def test_a_worker_that_is_out_of_its_group_for_good_ends():
     await asyncio.wait([task])
     coordinator = SimpleNamespace(_coordination_task=task)
     consumer = positioning(None, set())
-    thread: Any = object.__new__(fetches.FetchThread)
+    thread: Any = object.__new__(fetch_thread.FetchThread)
     thread._consumer = SimpleNamespace(_coordinator=coordinator)
     consumer._thread = thread
     await consumer.check_group()

@@ -1,0 +1,96 @@
+"""What is held in memory between Kafka and the database, counted and bounded.
+
+Whatever holds events has a lease on their bytes, and gives it back when it is gone: no path, a
+rebalance that drops queues included, can forget to. Reading waits while the limit is reached.
+
+Thread-safe: events are read in the consumer's thread and written from others.
+"""
+
+import asyncio
+from contextlib import suppress
+from threading import RLock
+
+
+class Lease:
+    """Some events and their bytes, held until ``release`` or until nothing refers to it."""
+
+    __slots__ = ("_memory", "_queued", "events", "size")
+
+    def __init__(self, memory: "Memory", events: int, size: int) -> None:
+        self._memory = memory
+        self._queued = 1
+        self.events = events
+        self.size = size
+
+    def transformed(self, size: int) -> None:
+        """The events are out of the queue, and take so many bytes now."""
+        self._memory._add(0, size - self.size, -self._queued)
+        self._queued = 0
+        self.size = size
+
+    def release(self) -> None:
+        """Give it back; again does nothing."""
+        self._memory._add(-self.events, -self.size, -self._queued)
+        self.events = self.size = self._queued = 0
+
+    __del__ = release
+
+
+class Memory:
+    """Counts what is held.
+
+    Args:
+        max_events: events held at most.
+        max_bytes: bytes they may take, about: what is read at once may exceed it by one portion.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self.max_events = max_events
+        self.max_bytes = max_bytes
+        self.events = 0
+        self.bytes = 0
+        #: Fetches that wait for the agent.
+        self.queued = 0
+        # Garbage collection may end a lease in the middle of another one's count.
+        self._lock = RLock()
+        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def hold(self, events: int, size: int) -> Lease:
+        """Count events that are held from now on."""
+        self._add(events, size, 1)
+        return Lease(self, events, size)
+
+    @property
+    def room(self) -> int:
+        """How many more events may be read now; 0 where there is no room."""
+        if self.bytes >= self.max_bytes:
+            return 0
+        return max(0, self.max_events - self.events)
+
+    async def wait_for_room(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of its meaning
+        """Wait until there is room; False where there is none after ``timeout`` seconds."""
+        if self.room:
+            return True
+        event = asyncio.Event()
+        self._waiter = asyncio.get_running_loop(), event
+        try:
+            # What was given back between the first look and now has told nobody.
+            if not self.room:
+                await asyncio.wait_for(event.wait(), timeout)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiter = None
+        return bool(self.room)
+
+    def _add(self, events: int, size: int, queued: int) -> None:
+        with self._lock:
+            self.events += events
+            self.bytes += size
+            self.queued += queued
+        waiter = self._waiter
+        if waiter and size <= 0 and self.room:
+            loop, event = waiter
+            # The loop of a worker that is ending may be closed already.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(event.set)

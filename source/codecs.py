@@ -1,0 +1,141 @@
+"""Decompression that stops at a limit.
+
+aiokafka's own decoders have none: a batch of a few kilobytes may expand to gigabytes. Formats are
+those of Kafka's message format: gzip (RFC 1952), snappy (raw, or in the blocks of xerial's Java
+library), LZ4 frames and Zstandard frames; several gzip members or frames may follow each other.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+
+try:
+    import cramjam
+except ImportError:  # a worker without it reads gzip alone, and says so at its start
+    cramjam = None  # type: ignore[assignment, unused-ignore]
+
+#: Kafka's numbers of the codecs (bits 0 to 2 of a batch's attributes).
+NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+
+_XERIAL_MAGIC = b"\x82SNAPPY\x00"
+#: Magic, version and oldest compatible version of a xerial stream.
+_XERIAL_HEADER = 16
+#: How large an output is tried first, as a multiple of the input; JSON shrinks to a fifth or so.
+_FIRST_GUESS = 8
+_SMALLEST_OUTPUT = 65_536
+
+
+class DecompressionError(ValueError):
+    """The data does not decompress, or not to within the limit; the text says which."""
+
+
+def unavailable() -> list[str]:
+    """Names of the codecs that this installation cannot read."""
+    return [] if cramjam else ["snappy", "lz4", "zstd"]
+
+
+def decompress(codec: int, data: bytes, limit: int) -> bytes:
+    """Decompress the records of a batch.
+
+    Args:
+        codec: Kafka's number of the codec, 1 to 4.
+        data: what was compressed.
+        limit: bytes that may come out at most.
+
+    Raises:
+        DecompressionError: the codec is unknown or not installed, the data is damaged, or more
+            than ``limit`` bytes would come out.
+    """
+    name = NAMES.get(codec)
+    if name is None:
+        raise DecompressionError(f"it is compressed with an unknown codec ({codec})")
+    if name in unavailable():
+        raise DecompressionError(
+            f"it is compressed with {name}, which this installation cannot read (run `pip install "
+            f"cramjam`)"
+        )
+    try:
+        return _DECODERS[name](data, limit)
+    except DecompressionError:
+        raise
+    except Exception as error:  # each codec has errors of its own
+        raise DecompressionError(f"its {name} data is damaged ({error})") from error
+
+
+def _too_large(limit: int) -> DecompressionError:
+    return DecompressionError(
+        f"it expands to more than {limit:,} bytes (DECOMPRESSED_MAX_BYTES allows more)"
+    )
+
+
+def _gunzip(data: bytes, limit: int) -> bytes:
+    parts = []
+    room = limit
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        part = member.decompress(data, room + 1)
+        room -= len(part)
+        if room < 0:
+            raise _too_large(limit)
+        if not member.eof:
+            raise ValueError("it is cut off")
+        parts.append(part)
+        data = member.unused_data
+    return b"".join(parts)
+
+
+def _unsnappy(data: bytes, limit: int) -> bytes:
+    if not data.startswith(_XERIAL_MAGIC):
+        return _snappy_block(data, limit)
+    parts = []
+    room = limit
+    at = _XERIAL_HEADER
+    while at < len(data):
+        (size,) = struct.unpack_from(">i", data, at)
+        at += 4
+        if not 0 < size <= len(data) - at:
+            raise ValueError("it is cut off")
+        part = _snappy_block(data[at : at + size], room)
+        room -= len(part)
+        parts.append(part)
+        at += size
+    return b"".join(parts)
+
+
+def _snappy_block(data: bytes, limit: int) -> bytes:
+    # A block begins with the size of what comes out.
+    if cramjam.snappy.decompress_raw_len(data) > limit:
+        raise _too_large(limit)
+    return bytes(cramjam.snappy.decompress_raw(data))
+
+
+def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> bytes:
+    """Decompress into larger and larger outputs: neither format says how much comes out."""
+    size = min(limit, max(_SMALLEST_OUTPUT, _FIRST_GUESS * len(data)))
+    while True:
+        output = bytearray(size)
+        try:
+            return bytes(memoryview(output)[: decompress_into(data, output)])
+        except cramjam.DecompressionError as error:
+            # What this library says when the output is full.
+            if "failed to write whole buffer" not in str(error):
+                raise
+        if size == limit:
+            raise _too_large(limit)
+        size = min(limit, size * 4)
+
+
+def _unlz4(data: bytes, limit: int) -> bytes:
+    return _bounded(cramjam.lz4.decompress_into, data, limit)
+
+
+def _unzstd(data: bytes, limit: int) -> bytes:
+    return _bounded(cramjam.zstd.decompress_into, data, limit)
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gunzip,
+    "snappy": _unsnappy,
+    "lz4": _unlz4,
+    "zstd": _unzstd,
+}

@@ -1,0 +1,59 @@
+"""Kafka's commits: information for lag monitors and autoscalers outside, never read here.
+
+They are sent beside the writing, the newest offsets only, and with a time limit: a group
+coordinator that is away holds up nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from threading import Lock
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from mode.utils.logging import get_logger
+
+log = get_logger(__name__)
+
+#: Seconds between two commits, those one may take, and those the last one may take.
+INTERVAL = 1.0
+COMMIT_TIMEOUT = 5.0
+LAST_COMMIT_TIMEOUT = 2.0
+
+
+class CommitReporter:
+    """Keeps the newest offsets until they are sent; noted in one thread, sent from another.
+
+    Args:
+        commit: sends offsets to Kafka.
+    """
+
+    def __init__(self, commit: Callable[[Mapping[TP, int]], Awaitable[None]]) -> None:
+        self._commit = commit
+        self._waiting: dict[TP, int] = {}
+        self._lock = Lock()
+
+    def note(self, offsets: Mapping[TP, int]) -> None:
+        """These are the next offsets now."""
+        with self._lock:
+            self._waiting.update(offsets)
+
+    def forget(self) -> None:
+        """Partitions may belong to another worker now."""
+        with self._lock:
+            self._waiting.clear()
+
+    async def report(self, timeout: float = COMMIT_TIMEOUT) -> None:  # noqa: ASYNC109 - a limit
+        """Send what is waiting; a failure is logged, and tried again with the next ones."""
+        with self._lock:
+            sending, self._waiting = self._waiting, {}
+        if not sending:
+            return
+        try:
+            await asyncio.wait_for(self._commit(sending), timeout)
+        except (KafkaError, TimeoutError) as error:
+            log.info(
+                "Offsets not reported to Kafka (harmless, they are in MySQL): %s",
+                str(error) or "the group's coordinator does not answer",
+            )
+            with self._lock:
+                self._waiting = {**sending, **self._waiting}

@@ -1,0 +1,275 @@
+"""The thread that talks to Kafka; it alone touches aiokafka's consumer."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchError
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from pipeline.chunk import LastRecord, Record
+from pipeline.errors import FatalError
+from pipeline.memory import Lease, Memory
+from source import commit_reporter
+from source.commit_reporter import CommitReporter
+from source.log_reader import Bounds, Found, LogReader
+from source.patches import PartitionBatches
+from source.record_batches import Portion
+from source.start_offsets import Position, first_available
+
+#: Bytes handed over at once, and bytes of one answer of a broker: several thousand usual events.
+#: Larger ones cost memory and gain no speed.
+PORTION_BYTES = 1024 * 1024
+ANSWER_BYTES = 8 * 1024 * 1024
+
+#: Bytes that a record's object takes beside its key and value, about.
+_RECORD_BYTES = 150
+
+
+class Fetch(NamedTuple):
+    """Records of one partition, sorted by offset, covering offsets ``[start, end)``.
+
+    ``last`` identifies the last of them; the lease is on their memory.
+    """
+
+    start: int
+    end: int
+    records: list[Record]
+    last: LastRecord | None
+    lease: Lease
+
+
+class FetchThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, which delivers fetches and waits while memory is full.
+
+    Args:
+        consumer: Faust's consumer.
+        memory: what may be held.
+        logs: reads the topic's logs.
+        read_committed: whether records of aborted transactions are left out.
+    """
+
+    def __init__(
+        self, consumer: Any, *, memory: Memory, logs: LogReader, read_committed: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(consumer, **kwargs)
+        self._memory = memory
+        self._logs = logs
+        self._read_committed = read_committed
+        self._next: dict[TP, int] = {}
+        self.commits = CommitReporter(self._commit_offsets)
+        #: Partitions not read for now; replaced as a whole, by the main thread.
+        self.held: frozenset[TP] = frozenset()
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has settings for neither; aiokafka looks at them when it starts.
+        consumer._isolation_level = "read_committed" if self._read_committed else "read_uncommitted"
+        consumer._fetch_max_bytes = ANSWER_BYTES
+        return consumer
+
+    @Service.task
+    async def _report_commits(self) -> None:
+        while not self.should_stop:
+            await self.sleep(commit_reporter.INTERVAL)
+            await self.commits.report()
+
+    async def on_thread_stop(self) -> None:
+        # The last write is done by now.
+        await self.commits.report(commit_reporter.LAST_COMMIT_TIMEOUT)
+        await super().on_thread_stop()
+        await self._logs.close()
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> dict[TP, list[Fetch]]:
+        """Like Faust's, with one ``Fetch`` in place of a partition's records.
+
+        aiokafka's own way loses records: where one partition's raise, those taken of others
+        before, whose positions have moved already, are dropped.
+
+        Raises:
+            UnreadableBatchError: nothing but a batch that cannot be read is left.
+            FatalError: the log is not the one that was read.
+        """
+        if not self.consumer.flow_active:
+            return {}
+        wanted = (active_partitions & self._next.keys()) - self.held
+        patience = timeout or 0.0
+        if not wanted or consumer._subscription.reassignment_in_progress:
+            await asyncio.sleep(min(patience, 0.1))
+            return {}
+        if not await self._memory.wait_for_room(patience):
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        with consumer._subscription.fetch_context():
+            found = self._take(consumer, wanted, max_records or 1)
+            if not found:
+                await _something_new(fetcher, patience)
+                found = self._take(consumer, wanted, max_records or 1)
+            if not found:
+                await self._raise_errors(consumer, wanted)
+        return found
+
+    def _take(
+        self, consumer: AIOKafkaConsumer, wanted: Collection[TP], max_records: int
+    ) -> dict[TP, list[Fetch]]:
+        """Take what has arrived, within bounds. No await: records and positions belong together."""
+        room = min(max_records, self._memory.room)
+        size = PORTION_BYTES
+        fetches = {}
+        fetcher = consumer._fetcher
+        for tp in list(fetcher._records):
+            arrived = fetcher._records[tp]
+            if tp not in wanted:
+                if not fetcher._subscriptions.is_assigned(tp):
+                    del fetcher._records[tp]
+                continue
+            if isinstance(arrived, FetchError):
+                continue
+            portion = Portion([], 0, -1)
+            batches: PartitionBatches | None = None
+            if arrived.has_more() and arrived.check_assignment(tp):
+                batches = arrived._partition_records
+                portion = batches.take(room, size)
+                arrived._update_position()
+            if batches is None or batches.is_done:
+                del fetcher._records[tp]
+                fetcher._notify(fetcher._wait_consume_future)
+            if batches and (fetch := self._fetch(tp, portion, batches.position)):
+                fetches[tp] = [fetch]
+            room -= len(portion.records)
+            size -= portion.size
+            if room <= 0 or size <= 0:
+                break
+        return fetches
+
+    def _fetch(self, tp: TP, portion: Portion, end: int) -> Fetch | None:
+        """The position, not the last record, says what is done: compaction, aborted transactions
+        and markers leave offsets without a record."""
+        start = self._next[tp]
+        if end <= start:
+            return None
+        records, size, epoch = portion
+        self._next[tp] = end
+        last = LastRecord.of(records[-1], epoch) if records else None
+        lease = self._memory.hold(len(records), size + _RECORD_BYTES * len(records))
+        return Fetch(start, end, records, last, lease)
+
+    async def _raise_errors(self, consumer: AIOKafkaConsumer, wanted: Collection[TP]) -> None:
+        fetcher = consumer._fetcher
+        for tp in [tp for tp in fetcher._records if tp in wanted]:
+            arrived = fetcher._records[tp]
+            if not isinstance(arrived, FetchError):
+                batches: PartitionBatches | None = arrived._partition_records
+                if batches and batches.error:
+                    raise batches.error
+                continue
+            del fetcher._records[tp]
+            fetcher._notify(fetcher._wait_consume_future)
+            try:
+                arrived.check_raise()
+            except NoOffsetForPartitionError:
+                # aiokafka asks for a committed offset before the first seek; none is kept there.
+                continue
+            except OffsetOutOfRangeError as error:
+                await self._seek_available(consumer, error)
+
+    async def _seek_available(
+        self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError
+    ) -> None:
+        for tp, offset in error.args[0].items():
+            if tp not in self._next or _position(consumer, tp) != offset:
+                continue  # of a fetch from before the last seek
+            bounds = (await self._logs.bounds([tp.partition]))[tp.partition]
+            if offset > bounds.end:
+                raise FatalError(
+                    f"Offset {offset} of {tp.topic}/{tp.partition} is beyond the log's end "
+                    f"{bounds.end}: the topic was recreated or truncated. `faust -A app offsets "
+                    f"reset --to beginning` reads all that the topic holds now."
+                )
+            consumer.seek(tp, first_available(tp.topic, tp.partition, offset, bounds).seek)
+
+    @property
+    def group_error(self) -> BaseException | None:
+        """What ended the consumer's part in its group, if anything did: aiokafka never rejoins."""
+        task = self._consumer and self._consumer._coordinator._coordination_task
+        return task.exception() if task and task.done() and not task.cancelled() else None
+
+    async def bounds(self, partitions: Collection[int]) -> dict[int, Bounds]:
+        """Bounds of the partitions' logs, asked of the broker."""
+        return cast(dict[int, Bounds], await self.call_thread(self._logs.bounds, partitions))
+
+    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+        """What the log has at the offsets of these records."""
+        if not records:
+            return {}
+        found = await self.call_thread(self._logs.identify, records)
+        return cast(dict[int, LastRecord | None], found)
+
+    async def read(self, partition: int, offset: int) -> Found | None:
+        """The record at an offset; None where there is none any more."""
+        return cast(Found | None, await self.call_thread(self._logs.read, partition, offset))
+
+    async def seek_to(self, positions: Mapping[TP, Position]) -> None:
+        """Deliver these partitions from their positions on, and no others."""
+        await self.call_thread(self._seek_to, positions)
+
+    async def _seek_to(self, positions: Mapping[TP, Position]) -> None:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        kept = {tp: position for tp, position in positions.items() if tp in assigned}
+        for tp, position in kept.items():
+            consumer.seek(tp, position.seek)
+        self._next = {tp: position.start for tp, position in kept.items()}
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        mine = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        if mine:
+            try:
+                await consumer.commit(mine)
+            except IllegalStateError as error:
+                # A rebalance took a partition away between the look and the commit.
+                raise CommitFailedError(str(error)) from error
+
+
+async def _something_new(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC109 - a limit
+    """Wait until something arrives.
+
+    Raises:
+        aiokafka.errors.KafkaError: the group may not be used any more.
+    """
+    waiter = fetcher._create_fetch_waiter()
+    await asyncio.wait([waiter], timeout=timeout)
+    if waiter.done():
+        waiter.result()
+    else:
+        waiter.cancel()
+
+
+def _position(consumer: AIOKafkaConsumer, tp: TP) -> int:
+    state = consumer._subscription.subscription.assignment.state_value(tp)
+    return cast(int, state.position)

@@ -1,0 +1,210 @@
+"""Looks into the topic's logs: their bounds, and single records.
+
+On connections of its own: on those of the consumer a question waits behind a fetch that the broker
+holds open until something comes in.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, OffsetResetStrategy
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from pipeline.chunk import LastRecord, Record
+from source.patches import DECOMPRESSED_MAX_BYTES
+from source.record_batches import FetchedBatches
+
+#: Tries, and seconds between them, while a partition has no leader or another one.
+_TRIES = 10
+_PAUSE = 0.3
+#: Records asked for at the same time.
+_PARALLEL = 16
+#: How long (ms) the broker may wait for a record that is there.
+_MAX_WAIT = 500
+
+
+class Bounds(NamedTuple):
+    """Offsets of a partition's first event and of the one to come after its last.
+
+    ``stable`` is where the first transaction that is still open begins, or the end; None where it
+    was not asked for.
+    """
+
+    beginning: int
+    end: int
+    stable: int | None = None
+
+    @property
+    def readable(self) -> int:
+        """Where a reader of committed events only comes to."""
+        return self.end if self.stable is None else self.stable
+
+
+class Found(NamedTuple):
+    """A record, and the leader epoch under which it was written."""
+
+    record: Record
+    epoch: int
+
+
+class LogReader:
+    """Reads from a topic without a consumer group.
+
+    Args:
+        brokers: addresses, ``host:port`` each.
+        topic: the topic.
+        options: what aiokafka's client connects with besides.
+
+    Raises (every method):
+        aiokafka.errors.KafkaError: the brokers did not answer.
+    """
+
+    def __init__(self, brokers: list[str], topic: str, options: Mapping[str, Any]) -> None:
+        self._brokers = brokers
+        self._topic = topic
+        self._options = options
+        self._client: AIOKafkaClient | None = None
+
+    async def partitions(self) -> list[int]:
+        """The topic's partitions; none where there is no such topic.
+
+        Raises:
+            aiokafka.errors.TopicAuthorizationFailedError: the account may not see it.
+        """
+        client = await self._connected()
+        for _ in range(_TRIES):
+            await client.force_metadata_update()
+            if self._topic in client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(self._topic)
+            if numbers := client.cluster.partitions_for_topic(self._topic):
+                return sorted(numbers)
+            # A broker that makes topics on first use takes a moment.
+            await asyncio.sleep(_PAUSE)
+        return []
+
+    async def bounds(self, partitions: Collection[int]) -> dict[int, Bounds]:
+        """Bounds of the partitions' logs."""
+        beginnings, ends, stable = await asyncio.gather(
+            self._offsets(partitions, OffsetResetStrategy.EARLIEST, READ_UNCOMMITTED),
+            self._offsets(partitions, OffsetResetStrategy.LATEST, READ_UNCOMMITTED),
+            self._offsets(partitions, OffsetResetStrategy.LATEST, READ_COMMITTED),
+        )
+        return {number: Bounds(beginnings[number], ends[number], stable[number]) for number in ends}
+
+    async def read(self, partition: int, offset: int) -> Found | None:
+        """The record at an offset; None where there is none, or none that can be read."""
+        request = FetchRequest(
+            _MAX_WAIT, 1, 1, READ_UNCOMMITTED, [(self._topic, [(partition, offset, 1)])]
+        )
+        try:
+            async for attempt in self._retrying():
+                with attempt:
+                    data = await self._fetch(partition, request)
+        except OffsetOutOfRangeError:
+            return None
+        batches = FetchedBatches(data or b"", offset, None, DECOMPRESSED_MAX_BYTES)
+        records, _, epoch = batches.take(1, 1)
+        if not records or records[0].offset != offset:
+            return None
+        return Found(records[0], epoch)
+
+    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+        """What the log has at the offsets of these records, by partition; None for nothing."""
+        turn = asyncio.Semaphore(_PARALLEL)
+
+        async def look(partition: int, known: LastRecord) -> LastRecord | None:
+            async with turn:
+                found = await self.read(partition, known.offset)
+            return found and LastRecord.of(found.record, found.epoch)
+
+        answers = await asyncio.gather(*(look(*one) for one in records.items()))
+        return dict(zip(records, answers, strict=True))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _offsets(
+        self, partitions: Collection[int], moment: int, isolation: int
+    ) -> dict[int, int]:
+        async for attempt in self._retrying():
+            with attempt:
+                return await self._ask_offsets(partitions, moment, isolation)
+        raise AssertionError("a try returns or raises")
+
+    async def _ask_offsets(
+        self, partitions: Collection[int], moment: int, isolation: int
+    ) -> dict[int, int]:
+        client = await self._connected()
+        by_node: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for number in partitions:
+            by_node[self._leader(client, number)].append((number, moment))
+        answers = await asyncio.gather(
+            *(
+                client.send(node, OffsetRequest(-1, isolation, [(self._topic, asked)]))
+                for node, asked in by_node.items()
+            )
+        )
+        offsets = {}
+        for answer in answers:
+            for _, found in answer.topics:
+                for number, code, *_, offset in found:
+                    _check(code, number)
+                    offsets[number] = offset
+        return offsets
+
+    async def _fetch(self, partition: int, request: FetchRequest) -> bytes | None:
+        client = await self._connected()
+        answer = await client.send(self._leader(client, partition), request)
+        for _, found in answer.topics:
+            for number, code, *_, data in found:
+                _check(code, number)
+                return bytes(data or b"")
+        return None
+
+    def _leader(self, client: AIOKafkaClient, partition: int) -> int:
+        node = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        if node is None or node == -1:
+            raise LeaderNotAvailableError(partition)
+        return int(node)
+
+    async def _connected(self) -> AIOKafkaClient:
+        if self._client is None:
+            client = AIOKafkaClient(bootstrap_servers=self._brokers, **self._options)
+            await client.bootstrap()
+            self._client = client
+            await client.set_topics([self._topic])
+        return self._client
+
+    def _retrying(self) -> AsyncRetrying:
+        async def refresh(_: Any) -> None:
+            if self._client is not None:
+                await self._client.force_metadata_update()
+
+        return AsyncRetrying(
+            retry=retry_if_exception(lambda e: isinstance(e, KafkaError) and bool(e.retriable)),
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_fixed(_PAUSE),
+            before_sleep=refresh,
+            reraise=True,
+        )
+
+
+def _check(code: int, partition: int) -> None:
+    if code:
+        raise for_code(code)(partition)

@@ -1,0 +1,112 @@
+"""What this app changes inside aiokafka and Faust, all of it.
+
+Neither has a setting for these. Written against aiokafka 0.14.0 and faust-streaming 0.15.3; the
+tests fail when a name in ``REPLACED`` is gone.
+
+| what | why |
+|---|---|
+| `fetcher.MemoryRecords` | hands on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
+| `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
+"""  # noqa: E501 - a table
+
+from typing import Any, Self
+
+from aiokafka.consumer import fetcher
+
+from pipeline.chunk import Record
+from pipeline.errors import FatalError
+from source.record_batches import FetchedBatches, Unreadable
+
+#: What is replaced, for the test that guards an upgrade.
+REPLACED = {fetcher: ("MemoryRecords", "PartitionRecords")}
+
+#: Bytes a batch may decompress to unless told otherwise: far more than brokers take by default.
+DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024
+
+
+class UnreadableBatchError(FatalError):
+    """A batch cannot be read; the text names it and the command that goes past it."""
+
+    def __init__(self, topic: str, partition: int, batch: Unreadable) -> None:
+        super().__init__(
+            f"The batch of {topic}/{partition} at offset {batch.offset} cannot be read: "
+            f"{batch.why}. What came before it is stored; nothing after it is read. To leave out "
+            f"the offsets {batch.offset} to {batch.after - 1}, run `faust -A app offsets reset "
+            f"--partition {partition} --to {batch.after}` and start the worker again."
+        )
+
+
+class RawRecords:
+    """Stands in for ``MemoryRecords``: bytes that nothing has parsed yet."""
+
+    def __init__(self, data: bytes | None) -> None:
+        self.data = data or b""
+
+    def has_next(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.data)
+
+    def size_in_bytes(self) -> int:
+        """Bytes of the answer."""
+        return len(self.data)
+
+
+class PartitionBatches(FetchedBatches):
+    """Stands in for ``PartitionRecords``."""
+
+    limit = DECOMPRESSED_MAX_BYTES
+
+    def __init__(
+        self,
+        tp: Any,
+        records: RawRecords,
+        aborted_transactions: list[tuple[int, int]] | None,
+        fetch_offset: int,
+        key_deserializer: Any,
+        value_deserializer: Any,
+        check_crcs: bool,
+        isolation_level: int,
+    ) -> None:
+        committed = isolation_level == fetcher.READ_COMMITTED
+        super().__init__(
+            records.data,
+            fetch_offset,
+            (aborted_transactions or []) if committed else None,
+            self.limit,
+        )
+        self._tp = tp
+
+    @property
+    def next_fetch_offset(self) -> int:
+        """The name under which aiokafka asks for the position."""
+        return self.position
+
+    @property
+    def error(self) -> UnreadableBatchError | None:
+        """Why reading cannot go on, if it cannot."""
+        topic, partition = self._tp
+        return self.unreadable and UnreadableBatchError(topic, partition, self.unreadable)
+
+    # aiokafka's own `getmany` iterates; the worker takes portions.
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Record:
+        found = self.take(1, 1).records
+        if found:
+            return found[0]
+        if self.error:
+            raise self.error
+        raise StopIteration
+
+
+def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
+    """Make every Kafka consumer of this process read batches with ``FetchedBatches``.
+
+    Args:
+        decompressed_max_bytes: what a batch may decompress to at most.
+    """
+    PartitionBatches.limit = decompressed_max_bytes
+    fetcher.MemoryRecords = RawRecords
+    fetcher.PartitionRecords = PartitionBatches

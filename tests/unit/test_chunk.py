@@ -1,0 +1,99 @@
+"""A chunk's parts are what they would have been alone, whatever is in it."""
+
+import json
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.rules import Reason
+from pipeline.chunk import Chunk, LastRecord
+
+
+@dataclass(frozen=True)
+class Record:
+    offset: int
+    value: bytes | None
+    key: bytes | None = b"key"
+    timestamp: int | None = 7
+
+
+def value(text, **fields):
+    event = {"event_id": text, "user_id": "u", "category": "c", "event_type": "purchase"}
+    return json.dumps({**event, **fields}, ensure_ascii=False).encode()
+
+
+TEXTS = st.text("\n\r\\\"'],[é🔥ab", max_size=6)
+VALUES = st.one_of(
+    st.builds(value, TEXTS, product_id=TEXTS, price=st.floats(0, 9), quantity=st.integers(0, 9)),
+    st.builds(value, TEXTS, price=st.just("x")),
+    st.sampled_from([b"{", None, b"{}"]),
+)
+RECORDS = st.lists(st.tuples(VALUES, st.integers(1, 3)), min_size=1, max_size=8)
+
+
+def made(found):
+    records, offset = [], 5
+    for one, gap in found:
+        records.append(Record(offset, one))
+        offset += gap
+    last = LastRecord.of(records[-1], 3)
+    return records, Chunk.transform("t", 1, 5, offset, records, last=last)
+
+
+def same(one: Chunk, other: Chunk) -> None:
+    for name in ("start", "end", "rows", "flags", "sales", "dead", "last", "events", "valid"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert list(one.offsets) == list(other.offsets)
+    assert one.revenue == other.revenue
+
+
+@given(RECORDS, st.integers(0, 30))
+def test_since_is_what_would_have_come_of_the_later_records(found, offset):
+    records, chunk = made(found)
+    offset = min(offset, chunk.end)
+    later = [record for record in records if record.offset >= offset]
+    start = max(offset, chunk.start)
+    alone = Chunk.transform("t", 1, start, chunk.end, later, last=chunk.last)
+    same(chunk.since(offset), alone)
+
+
+@given(RECORDS.filter(lambda found: len(found) > 1))
+def test_two_halves_make_the_whole(found):
+    records, chunk = made(found)
+    left, right = chunk.split()
+    border = left.end
+    assert (left.start, right.start, right.end) == (chunk.start, border, chunk.end)
+    assert left.events
+    assert right.events
+    same(left, Chunk.transform("t", 1, 5, border, [r for r in records if r.offset < border]))
+    assert right.last == chunk.last
+    assert left.last is None, "which record is its last was not kept"
+
+
+def test_a_refused_row_becomes_a_dead_letter_with_what_was_sent():
+    sent = Record(5, value("e", extra=1))
+    chunk = Chunk.transform("t", 1, 5, 9, [sent], last=LastRecord.of(sent, 0))
+    refused = chunk.as_dead_letter(sent, "the database says: no")
+    assert (refused.start, refused.end, refused.events, refused.valid) == (5, 9, 1, 0)
+    assert refused.rows == b""
+    (letter,) = refused.dead
+    assert (letter.offset, letter.key, letter.value) == (5, b"key", sent.value)
+    assert (letter.reason, letter.detail) == (Reason.UNSTORABLE, "the database says: no")
+    assert refused.last == chunk.last
+
+
+@given(VALUES)
+def test_an_event_made_from_its_row_becomes_that_row(sent):
+    chunk = Chunk.transform("t", 1, 5, 6, [Record(5, sent)])
+    if chunk.valid:
+        again = Chunk.transform("t", 1, 5, 6, [chunk.rebuilt()])
+        assert again.rows == chunk.rows
+
+
+def test_size_is_that_of_what_is_kept_not_of_what_came():
+    large = value("e", unknown="x" * 20_000)
+    chunk = Chunk.transform("t", 1, 0, 100, [Record(n, large) for n in range(100)])
+    assert chunk.size < 30_000
+    dead = Chunk.transform("t", 1, 0, 10, [Record(n, b"x" * 20_000) for n in range(10)])
+    assert dead.size > 200_000
