@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.mysql import DATETIME, DOUBLE, FLOAT, LONGBLOB, TIMESTAMP, VARCHAR
+from sqlalchemy.dialects.mysql import BINARY, DATETIME, DOUBLE, FLOAT, LONGBLOB, TIMESTAMP, VARCHAR
 
 from models.event import EnrichedEvent, max_length
 
@@ -41,7 +41,9 @@ flash_sale_events = Table(
     **_UTF8,
 )
 
-#: The source of truth of what is done: everything below `next_offset`.
+#: The source of truth of what is done: everything below `next_offset`. `last_…` identify the last
+#: record read below it (offset, leader epoch, Kafka's timestamp in ms, CRC of the value), NULL
+#: where unknown: another record at that offset means another log.
 stream_offsets = Table(
     "stream_offsets",
     metadata,
@@ -55,10 +57,35 @@ stream_offsets = Table(
         nullable=False,
         server_default=text("CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"),
     ),
+    Column("last_offset", BigInteger, nullable=True),
+    Column("last_epoch", Integer, nullable=True),
+    Column("last_timestamp", BigInteger, nullable=True),
+    Column("last_checksum", BigInteger, nullable=True),
     **_UTF8,
 )
 
-#: What was dropped: the value as it came, where it was, and why.
+#: Where reading is held because too much was dropped, and whether someone asked to go on.
+circuit_breakers = Table(
+    "circuit_breakers",
+    metadata,
+    Column("consumer_group", _NAME, primary_key=True),
+    Column("kafka_topic", _TOPIC, primary_key=True),
+    Column("kafka_partition", Integer, primary_key=True, autoincrement=False),
+    Column("opened_at", DATETIME(fsp=3), nullable=True),
+    Column("reason", String(1000), nullable=True),
+    Column("close_requested_at", DATETIME(fsp=3), nullable=True),
+    Column(
+        "updated_at",
+        DATETIME(fsp=3),
+        nullable=False,
+        server_default=text("CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"),
+    ),
+    **_UTF8,
+)
+
+#: What was dropped: the value, cut where the server takes no more, where it was, and why. Its full
+#: length and digest are kept; the digest is in the key, because the position alone does not tell
+#: an event from the one that stands there after the topic was recreated.
 dead_letters = Table(
     "dead_letters",
     metadata,
@@ -74,8 +101,21 @@ dead_letters = Table(
     Column("kafka_ts", DATETIME(fsp=3), nullable=True),
     Column("created_at", DATETIME(fsp=3), nullable=False),
     Column("replayed_at", DATETIME(fsp=3), nullable=True),
+    Column("value_bytes", BigInteger, nullable=True),
+    # Of the empty value for a tombstone. The default is for workers of the version before.
+    Column(
+        "value_sha256",
+        BINARY(32),
+        nullable=False,
+        server_default=text("'unknown, written by an older app'"),
+    ),
     UniqueConstraint(
-        "consumer_group", "kafka_topic", "kafka_partition", "kafka_offset", name="uq_dead_letters"
+        "consumer_group",
+        "kafka_topic",
+        "kafka_partition",
+        "kafka_offset",
+        "value_sha256",
+        name="uq_dead_letters",
     ),
     **_UTF8,
 )

@@ -13,6 +13,13 @@ import pytest
 
 from tests.conftest import copying
 from tests.integration import test_writer
+from tests.integration.test_migrations import (  # noqa: F401 - run here again
+    empty,
+    test_a_migration_killed_after_any_statement_is_run_again,
+    test_a_worker_of_the_version_before_goes_on_writing_letters,
+    test_letters_are_found_by_position_through_the_key,
+    test_old_letters_are_described_in_portions,
+)
 from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
 from tests.integration.test_writer import (  # noqa: F401 - run here again
     begun,
