@@ -40,9 +40,15 @@ class OffsetStore:
         return self.read(topic)
 
     def set(self, topic: str, offsets: Mapping[int, int]) -> None:
-        """Store where partitions go on, whatever was stored."""
+        """Store where partitions go on, whatever was stored; their last record is unknown then."""
         statement = insert(stream_offsets)
-        changed = statement.on_duplicate_key_update(next_offset=statement.inserted.next_offset)
+        changed = statement.on_duplicate_key_update(
+            next_offset=statement.inserted.next_offset,
+            last_offset=None,
+            last_epoch=None,
+            last_timestamp=None,
+            last_checksum=None,
+        )
         self._store(changed, topic, offsets)
 
     def lock(

@@ -18,13 +18,14 @@ from time import perf_counter
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.dead_letter_rows import insert_dead_letters
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import add_sales
-from db.tables import batches, dead_letters
+from db.tables import batches
 from models.quality import tally
 from pipeline.batch import Batch, empty_drops
-from pipeline.chunk import Chunk, DeadLetter
+from pipeline.chunk import Chunk
 from pipeline.errors import HoleError, classify
 
 
@@ -66,7 +67,7 @@ class Writer:
                 if not fresh:
                     return self._from_ledger(connection, number, chunks)
                 insert_rows(connection, fresh, self._limit(connection))
-                self._insert_dead_letters(connection, fresh)
+                insert_dead_letters(connection, self._group, fresh)
                 ends = _ends(fresh)
                 add_sales(connection, fresh, shard=min(partition for _, partition in ends))
                 for topic in {topic for topic, _ in ends}:
@@ -105,26 +106,6 @@ class Writer:
             packet = connection.scalar(text("SELECT @@max_allowed_packet"))
             self._statement_bytes = min(STATEMENT_BYTES, int(packet or 0) // 3)
         return self._statement_bytes
-
-    def _insert_dead_letters(self, connection: Connection, chunks: Sequence[Chunk]) -> None:
-        rows = [self._dead_letter(chunk, letter) for chunk in chunks for letter in chunk.dead]
-        if rows:
-            connection.execute(insert(dead_letters), rows)
-
-    def _dead_letter(self, chunk: Chunk, letter: DeadLetter) -> dict[str, object]:
-        record = letter.record
-        return {
-            "consumer_group": self._group,
-            "kafka_topic": chunk.topic,
-            "kafka_partition": chunk.partition,
-            "kafka_offset": record.offset,
-            "reason": letter.reason.value,
-            "detail": letter.detail[:1000],
-            "value": record.value,
-            "kafka_key": record.key,
-            "kafka_ts": _utc(record.timestamp),
-            "created_at": datetime.now(UTC),
-        }
 
     def _from_ledger(
         self, connection: Connection, number: int, chunks: Sequence[Chunk]
@@ -202,10 +183,3 @@ def _ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:
 
 def _of_topic(offsets: dict[tuple[str, int], int], topic: str) -> dict[int, int]:
     return {partition: offset for (name, partition), offset in offsets.items() if name == topic}
-
-
-def _utc(milliseconds: int | None) -> datetime | None:
-    """Kafka's timestamp; None for "no timestamp" (-1) and what no DATETIME can hold."""
-    if milliseconds is None or not 0 <= milliseconds < 253_402_300_800_000:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
