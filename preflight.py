@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -58,6 +59,37 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
+    async with _topic(settings) as (consumer, partitions):
+        bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
+    return {tp.partition: found for tp, found in bounds.items()}
+
+
+async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
+    """For each of the topic's partitions the offset of the first event at or after a moment.
+
+    Args:
+        settings: which brokers and topic.
+        moment: milliseconds since 1970.
+
+    Returns:
+        By partition; None where there is no event since then.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    # To Kafka, negative times are words of another meaning.
+    asked = max(0, moment)
+    async with _topic(settings) as (consumer, partitions):
+        found = await _in_time(consumer.offsets_for_times(dict.fromkeys(partitions, asked)))
+    return {tp.partition: at and at.offset for tp, at in found.items()}
+
+
+@asynccontextmanager
+async def _topic(
+    settings: Settings,
+) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+    """A consumer outside any group, and the topic's partitions."""
     await reach(settings)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.broker_addresses,
@@ -67,8 +99,7 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
     )
     try:
         await _in_time(consumer.start())
-        partitions = await _in_time(_partitions(consumer, settings.topic))
-        bounds: dict[TopicPartition, Bounds] = await _in_time(log_bounds(consumer, partitions))
+        yield consumer, await _in_time(_partitions(consumer, settings.topic))
     except TopicAuthorizationFailedError as error:
         raise FatalError(
             f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "
@@ -81,7 +112,6 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         ) from error
     finally:
         await consumer.stop()
-    return {tp.partition: found for tp, found in bounds.items()}
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

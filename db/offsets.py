@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, Engine, Select, bindparam, select
+from sqlalchemy import Connection, Engine, Select, bindparam, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,10 +44,10 @@ class OffsetStore:
         statement = insert(stream_offsets)
         changed = statement.on_duplicate_key_update(
             next_offset=statement.inserted.next_offset,
-            last_offset=None,
-            last_epoch=None,
-            last_timestamp=None,
-            last_checksum=None,
+            last_offset=null(),
+            last_epoch=null(),
+            last_timestamp=null(),
+            last_checksum=null(),
         )
         self._store(changed, topic, offsets)
 

@@ -11,7 +11,7 @@ from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.reports import Reports
-from db.tables import dead_letters, stream_offsets
+from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.integration.test_writer import NOW, Record, event, stored_ids
@@ -65,11 +65,11 @@ def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
     known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
     with begun.begin() as connection:
         connection.execute(update(stream_offsets).values(**known))
-    OffsetStore(begun, "g").set("t", {0: 7})
+    OffsetStore(begun, "g").set("t", {0: 7, 2: 1})
     with begun.connect() as connection:
         rows = connection.execute(select(stream_offsets).order_by("kafka_partition")).mappings()
         found = [{name: row[name] for name in known} for row in rows]
-    assert found == [dict.fromkeys(known), known]
+    assert found == [dict.fromkeys(known), known, dict.fromkeys(known)]
 
 
 @pytest.fixture
@@ -143,3 +143,24 @@ def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
     stored = letters(begun)
     assert [row.value for row in stored] == [value[: 8 * MIB] for value in values]
     assert [row.value_bytes for row in stored] == list(map(len, values))
+
+
+def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
+    write(begun, 1, *(Record(n, event(n, event_id=None)) for n in range(6)))
+    with begun.begin() as connection:
+        for letter in letters(begun):
+            value = event(letter.kafka_offset)
+            connection.execute(
+                update(dead_letters)
+                .where(dead_letters.c.id == letter.id)
+                .values(value=value, value_bytes=len(value))
+            )
+    monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
+    assert DeadLetters(begun, "g").replay(Filter()) == (6, {})
+    assert stored_ids(begun) == [f"e{n}" for n in range(6)]
+    with begun.connect() as connection:
+        assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [
+            (2,),
+            (2,),
+            (2,),
+        ]
