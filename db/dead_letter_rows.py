@@ -59,47 +59,51 @@ def insert_dead_letters(connection: Connection, group: str, chunks: Sequence[Chu
         connection.execute(_INSERT, some)
 
 
-def _row(group: str, chunk: Chunk, letter: DeadLetter, now: datetime, packet: int) -> _Row:
+def _row(
+    group: str, chunk: Chunk, letter: DeadLetter, now: datetime, packet: int
+) -> tuple[_Row, int]:
+    """The row, and the bytes of SQL it takes at most."""
     record = letter.record
-    value, key = record.value, record.key
-    row: _Row = {
-        "consumer_group": group,
-        "kafka_topic": chunk.topic,
-        "kafka_partition": chunk.partition,
-        "kafka_offset": record.offset,
-        "reason": letter.reason.value,
-        "detail": letter.detail[:1000],
-        "value": None,
-        "kafka_key": None,
-        "kafka_ts": _utc(record.timestamp),
-        "created_at": now,
-        "value_bytes": None if value is None else len(value),
-        # A digest of nothing for a tombstone: in a unique key, nulls are all different.
-        "value_sha256": sha256(value or b"").digest(),
-    }
-    room = max(0, packet - _sql_bytes(row)) // 2
-    row["kafka_key"] = key and key[: min(KEY_LIMIT, room // 8)]
-    row["value"] = value and value[: min(VALUE_LIMIT, room - len(row["kafka_key"] or b""))]
-    if (row["value"], row["kafka_key"]) != (value, key):
+    value, key, detail = record.value, record.key, letter.detail[:1000]
+    # Quotes in a text are doubled, and digits double bytes.
+    size = _LETTER_OVERHEAD + 2 * len(f"{group}{chunk.topic}{detail}".encode())
+    room = max(0, packet - size) // 2
+    kept_key = key and key[: min(KEY_LIMIT, room // 8)]
+    kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]
+    if (kept, kept_key) != (value, key):
         log.warning(
             "The dead letter of %s/%d/%d is stored cut: %d of %d bytes of its value, %d of %d of "
             "its key.",
             chunk.topic,
             chunk.partition,
             record.offset,
-            len(row["value"] or b""),
+            len(kept or b""),
             len(value or b""),
-            len(row["kafka_key"] or b""),
+            len(kept_key or b""),
             len(key or b""),
         )
-    return row
+    row: _Row = {
+        "consumer_group": group,
+        "kafka_topic": chunk.topic,
+        "kafka_partition": chunk.partition,
+        "kafka_offset": record.offset,
+        "reason": letter.reason.value,
+        "detail": detail,
+        "value": kept,
+        "kafka_key": kept_key,
+        "kafka_ts": _utc(record.timestamp),
+        "created_at": now,
+        "value_bytes": None if value is None else len(value),
+        # A digest of nothing for a tombstone: in a unique key, nulls are all different.
+        "value_sha256": sha256(value or b"").digest(),
+    }
+    return row, size + 2 * (len(kept or b"") + len(kept_key or b""))
 
 
-def _groups(rows: Iterator[_Row], limit: int) -> Iterator[list[_Row]]:
+def _groups(rows: Iterator[tuple[_Row, int]], limit: int) -> Iterator[list[_Row]]:
     group: list[_Row] = []
     size = 0
-    for row in rows:
-        more = _sql_bytes(row)
+    for row, more in rows:
         if group and size + more > limit:
             yield group
             group, size = [], 0
@@ -107,13 +111,6 @@ def _groups(rows: Iterator[_Row], limit: int) -> Iterator[list[_Row]]:
         size += more
     if group:
         yield group
-
-
-def _sql_bytes(row: _Row) -> int:
-    """Bytes of SQL the row takes at most: digits double bytes, quotes in a text are doubled."""
-    texts = f"{row['consumer_group']}{row['kafka_topic']}{row['detail']}"
-    size = len(texts.encode()) + len(row["value"] or b"") + len(row["kafka_key"] or b"")
-    return _LETTER_OVERHEAD + 2 * size
 
 
 def _utc(milliseconds: int | None) -> datetime | None:
