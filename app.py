@@ -235,7 +235,7 @@ def done_so_far() -> dict[str, Any]:
     return {
         **progress.as_json(),
         "empty_ticks": flusher.empty_ticks,
-        "buffered": memory.events,
+        "buffered": flusher.buffer.events,
         "in_memory": {"events": memory.events, "bytes": memory.bytes},
     }
 

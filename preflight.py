@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
@@ -57,6 +58,33 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
+    async with _topic(settings) as (logs, partitions):
+        return await _in_time(logs.bounds(partitions))
+
+
+async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
+    """For each of the topic's partitions the offset of the first event at or after a moment.
+
+    Args:
+        settings: which brokers and topic.
+        moment: milliseconds since 1970.
+
+    Returns:
+        By partition; None where there is no event since then.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    # To Kafka, negative times are words of another meaning.
+    asked = max(0, moment)
+    async with _topic(settings) as (logs, partitions):
+        return await _in_time(logs.offsets_at(partitions, asked))
+
+
+@asynccontextmanager
+async def _topic(settings: Settings) -> AsyncIterator[tuple[LogReader, list[int]]]:
+    """A reader of the topic's logs, and the topic's partitions."""
     await reach(settings)
     logs = LogReader(settings.broker_addresses, settings.topic, client_options(settings))
     try:
@@ -65,7 +93,7 @@ async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
             raise NoTopicError(
                 f"Kafka has no topic {settings.topic!r}: create it, or change TOPIC."
             )
-        return await _in_time(logs.bounds(partitions))
+        yield logs, partitions
     except TopicAuthorizationFailedError as error:
         raise FatalError(
             f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "

@@ -9,7 +9,7 @@ from faust.cli import argument, option
 from sqlalchemy import Row
 
 from commands.outcome import or_exit
-from db.dead_letters import DeadLetters, Filter
+from db.dead_letters import DeadLetters, Filter, is_cut
 from models.readable import readable
 from models.rules import Reason
 
@@ -91,7 +91,16 @@ def _whole(letter: Row[Any]) -> str:
         f"  sent      {letter.kafka_ts} UTC\n"
         f"  reason    {letter.reason}: {readable(letter.detail.encode())}\n"
         f"  key       {readable(letter.kafka_key)}\n"
-        f"  value     {readable(letter.value)}\n"
+        f"  value     {readable(letter.value)}\n{_cut(letter)}"
+    )
+
+
+def _cut(letter: Row[Any]) -> str:
+    if not is_cut(letter):
+        return ""
+    return (
+        f"            value cut at {len(letter.value)} of {letter.value_bytes} bytes, "
+        f"SHA-256 {letter.value_sha256.hex()}\n"
     )
 
 

@@ -1,5 +1,6 @@
 """`faust -A app offsets`: what is stored, what the log has, and the way out when they differ."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from faust.cli import argument, option
 from commands.outcome import or_exit
 from config import Settings
 from db.offsets import OffsetStore
-from preflight import topic_bounds
+from preflight import offsets_at, topic_bounds
 from source.log_reader import Bounds
 
 
@@ -18,7 +19,11 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
 
     @app.command(
         argument("action", type=click.Choice(["show", "reset"])),
-        option("--to", default="end", help="`reset`: beginning, end, or an offset."),
+        option(
+            "--to",
+            default="end",
+            help="`reset`: beginning, end, an offset, or a time (ISO 8601, UTC unless it says).",
+        ),
         option("--partition", "partitions", multiple=True, type=int, help="Only these."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
         name="offsets",
@@ -40,13 +45,21 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
             wanted = partitions or tuple(bounds)
             if unknown := set(wanted) - bounds.keys():
                 raise click.BadParameter(f"the topic has no partition {min(unknown)}")
-            new = {partition: _target(to, bounds[partition]) for partition in wanted}
-            for partition, offset in sorted(new.items()):
-                self.say(f"{settings.topic}/{partition}: {stored.get(partition)} → {offset}")
+            moment = _moment(to)
+            since = {} if moment is None else await offsets_at(settings, moment)
+            new: dict[int, int] = {}
+            for partition in sorted(set(wanted)):
+                if moment is None:
+                    new[partition], remark = _target(to, bounds[partition]), ""
+                else:
+                    new[partition], remark = _since(since.get(partition), bounds[partition])
+                change = f"{stored.get(partition)} → {new[partition]}{remark}"
+                self.say(f"{settings.topic}/{partition}: {change}")
             if not dry_run:
                 store.set(settings.topic, new)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADERS = ["partition", "stored", "log begins", "log ends", "to read", "remark"]
 
 
@@ -82,5 +95,22 @@ def _target(to: str, bounds: Bounds) -> int:
     if to.isdecimal() and bounds.beginning <= int(to) <= bounds.end:
         return int(to)
     raise click.BadParameter(
-        f"--to must be beginning, end or an offset from {bounds.beginning} to {bounds.end}"
+        f"--to must be beginning, end or an offset from {bounds.beginning} to {bounds.end}, "
+        f"or a time such as 2026-11-27T10:00:00Z"
     )
+
+
+def _moment(to: str) -> int | None:
+    """The time as milliseconds since 1970, rounded up; None where it is none."""
+    if to.isdecimal():
+        return None
+    try:
+        moment = datetime.fromisoformat(to)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return -((_EPOCH - aware) // timedelta(milliseconds=1))
+
+
+def _since(found: int | None, bounds: Bounds) -> tuple[int, str]:
+    return (bounds.end, " (no event since then)") if found is None else (found, "")

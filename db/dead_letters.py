@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import accumulate, count
 from secrets import token_hex
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -26,6 +26,9 @@ from pipeline.errors import RowError, classify
 
 #: Letters in one transaction of a replay or a purge.
 PORTION = 500
+
+#: Bytes of values in one transaction of a replay, about: they are in memory at once.
+PORTION_BYTES = 16_000_000
 
 _id = dead_letters.c.id
 
@@ -60,6 +63,11 @@ class Replay(NamedTuple):
 
     stored: int
     refused: dict[int, str]
+
+
+def is_cut(letter: Row[Any]) -> bool:
+    """Whether the row of ``dead_letters`` holds only the beginning of its value."""
+    return len(letter.value or b"") < (letter.value_bytes or 0)
 
 
 class _Record(NamedTuple):
@@ -123,7 +131,22 @@ class DeadLetters:
         return gone
 
     def _waiting(self, wanted: Filter, after: int) -> list[int]:
-        return self._ids(wanted, dead_letters.c.replayed_at.is_(None), _id > after, limit=PORTION)
+        """Ids of the next letters to replay, as many as fit a transaction, at least one."""
+        size = func.coalesce(func.length(dead_letters.c.value), 0)
+        statement = (
+            select(_id, size)
+            .where(*self._of(wanted), dead_letters.c.replayed_at.is_(None), _id > after)
+            .order_by(_id)
+            .limit(PORTION)
+        )
+        with self._begin() as connection:
+            found = connection.execute(statement).all()
+        sizes = accumulate(size for _, size in found)
+        return [
+            number
+            for place, ((number, _), total) in enumerate(zip(found, sizes, strict=True))
+            if place == 0 or total <= PORTION_BYTES
+        ]
 
     def _ids(self, wanted: Filter, *conditions: ColumnElement[bool], limit: int) -> list[int]:
         statement = select(_id).where(*self._of(wanted), *conditions).order_by(_id).limit(limit)
@@ -151,9 +174,12 @@ class DeadLetters:
                 .with_for_update()
             ).all()
             # The letter's id stands where the offset does: it tells afterwards which is which.
-            records = [_Record(row.id, row.value, row.kafka_key) for row in letters]
+            records = [
+                _Record(row.id, row.value, row.kafka_key) for row in letters if not is_cut(row)
+            ]
             chunk = Chunk.transform("", 0, 0, 0, records)
             again = {letter.offset: letter.detail for letter in chunk.dead}
+            again |= {row.id: "was stored cut" for row in letters if is_cut(row)}
             accepted = [row.id for row in letters if row.id not in again]
             if accepted:
                 insert_rows(connection, [chunk], STATEMENT_BYTES)

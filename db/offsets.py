@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, Engine, Select, bindparam, select
+from sqlalchemy import Connection, Engine, Select, bindparam, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,9 +43,15 @@ class OffsetStore:
         return self.read(topic)
 
     def set(self, topic: str, offsets: Mapping[int, int]) -> None:
-        """Store where partitions go on, whatever was stored."""
+        """Store where partitions go on, whatever was stored; their last record is unknown then."""
         statement = insert(stream_offsets)
-        changed = statement.on_duplicate_key_update(next_offset=statement.inserted.next_offset)
+        changed = statement.on_duplicate_key_update(
+            next_offset=statement.inserted.next_offset,
+            last_offset=null(),
+            last_epoch=null(),
+            last_timestamp=null(),
+            last_checksum=null(),
+        )
         self._store(changed, topic, offsets)
 
     def lock(

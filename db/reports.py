@@ -68,7 +68,7 @@ class Reports:
                     columns.kafka_partition,
                     columns.kafka_offset,
                     func.substring(columns.value, 1, SHOWN_BYTES).label("value"),
-                    func.length(columns.value).label("bytes"),
+                    func.coalesce(columns.value_bytes, func.length(columns.value)).label("bytes"),
                 )
                 .where(columns.id > newest - RECENT_LETTERS)
                 .where(columns.consumer_group == self._group)

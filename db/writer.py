@@ -19,13 +19,14 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.dead_letter_rows import insert_dead_letters
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import add_sales
-from db.tables import batches, dead_letters
+from db.tables import batches
 from models.quality import tally
 from pipeline.batch import Batch, empty_drops
-from pipeline.chunk import Chunk, DeadLetter, LastRecord
+from pipeline.chunk import Chunk, LastRecord
 from pipeline.errors import OffsetGapError, classify
 
 _T = TypeVar("_T")
@@ -69,7 +70,7 @@ class Writer:
                 if not fresh:
                     return self._from_ledger(connection, number, chunks)
                 insert_rows(connection, fresh, self._limit(connection))
-                self._insert_dead_letters(connection, fresh)
+                insert_dead_letters(connection, self._group, fresh)
                 ends = _ends(fresh)
                 add_sales(connection, fresh, shard=min(partition for _, partition in ends))
                 last = _last(fresh)
@@ -114,25 +115,6 @@ class Writer:
             packet = connection.scalar(text("SELECT @@max_allowed_packet"))
             self._statement_bytes = min(STATEMENT_BYTES, int(packet or 0) // 3)
         return self._statement_bytes
-
-    def _insert_dead_letters(self, connection: Connection, chunks: Sequence[Chunk]) -> None:
-        rows = [self._dead_letter(chunk, letter) for chunk in chunks for letter in chunk.dead]
-        if rows:
-            connection.execute(insert(dead_letters), rows)
-
-    def _dead_letter(self, chunk: Chunk, letter: DeadLetter) -> dict[str, object]:
-        return {
-            "consumer_group": self._group,
-            "kafka_topic": chunk.topic,
-            "kafka_partition": chunk.partition,
-            "kafka_offset": letter.offset,
-            "reason": letter.reason.value,
-            "detail": letter.detail[:1000],
-            "value": letter.value,
-            "kafka_key": letter.key,
-            "kafka_ts": _utc(letter.timestamp),
-            "created_at": datetime.now(UTC),
-        }
 
     def _from_ledger(
         self, connection: Connection, number: int, chunks: Sequence[Chunk]
@@ -214,10 +196,3 @@ def _last(chunks: Sequence[Chunk]) -> dict[tuple[str, int], LastRecord]:
 
 def _of_topic(found: Mapping[tuple[str, int], _T], topic: str) -> dict[int, _T]:
     return {partition: value for (name, partition), value in found.items() if name == topic}
-
-
-def _utc(milliseconds: int | None) -> datetime | None:
-    """Kafka's timestamp; None for "no timestamp" (-1) and what no DATETIME can hold."""
-    if milliseconds is None or not 0 <= milliseconds < 253_402_300_800_000:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -32,6 +32,11 @@ class Buffer:
         return bool(self._chunks)
 
     @property
+    def events(self) -> int:
+        """Events here: waiting and in flight."""
+        return self.waiting + sum(chunk.events for chunk in self._in_flight)
+
+    @property
     def oldest_timestamp(self) -> int | None:
         """Kafka's timestamp (ms) of the oldest event here; None when there is none."""
         chunks = (*self._in_flight, *self._chunks)

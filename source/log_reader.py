@@ -104,6 +104,11 @@ class LogReader:
         )
         return {number: Bounds(beginnings[number], ends[number], stable[number]) for number in ends}
 
+    async def offsets_at(self, partitions: Collection[int], moment: int) -> dict[int, int | None]:
+        """Offset of the first event at or after a moment (ms since 1970); None for no event."""
+        found = await self._offsets(partitions, moment, READ_UNCOMMITTED)
+        return {number: None if offset < 0 else offset for number, offset in found.items()}
+
     async def read(self, partition: int, offset: int) -> Found | None:
         """The record at an offset; None where there is none, or none that can be read."""
         request = FetchRequest(

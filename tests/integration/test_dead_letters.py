@@ -29,8 +29,8 @@ def mended(migrated_engine, *numbers):
         for number in numbers:
             connection.execute(
                 text(
-                    "UPDATE dead_letters SET value = :value WHERE kafka_partition = 2"
-                    " AND kafka_offset = :number"
+                    "UPDATE dead_letters SET value = :value, value_bytes = LENGTH(value)"
+                    " WHERE kafka_partition = 2 AND kafka_offset = :number"
                 ),
                 {"value": event(number), "number": number},
             )

@@ -13,6 +13,13 @@ import pytest
 
 from tests.conftest import copying
 from tests.integration import test_writer
+from tests.integration.test_dead_letter_rows import (  # noqa: F401 - run here again
+    small_packets,
+    test_a_value_larger_than_the_server_takes_is_cut,
+    test_another_event_at_the_same_position_is_another_letter,
+    test_offsets_that_are_set_forget_which_record_was_the_last,
+    test_the_same_event_read_again_is_the_same_letter,
+)
 from tests.integration.test_migrations import (  # noqa: F401 - run here again
     empty,
     test_a_migration_killed_after_any_statement_is_run_again,

@@ -59,7 +59,7 @@ def test_chunks_leave_in_order_and_memory_counts_what_is_held(steps):
         assert buffer.waiting == sum(c.events for c in waiting)
         assert buffer.waiting_bytes == sum(c.size for c in waiting)
         held = [*waiting, *in_flight]
-        assert memory.events == sum(c.events for c in held)
+        assert memory.events == buffer.events == sum(c.events for c in held)
         assert memory.bytes == sum(c.size for c in held)
         oldest = [c.oldest for c in held if c.oldest is not None]
         assert buffer.oldest_timestamp == min(oldest, default=None)

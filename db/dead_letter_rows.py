@@ -1,0 +1,119 @@
+"""Dead letters of a write, as rows: each event once, whatever its size, in bounded memory.
+
+The driver sends bytes as hexadecimal digits, two for each byte, and copies a statement several
+times on its way to the server (*measured*: nine bytes of memory for each byte of a value, so 76 MB
+for the largest). So letters go in groups of about a megabyte of SQL, and a value or key for which
+the server's `max_allowed_packet` or our own limit is too small is stored cut: otherwise the write
+would be refused for ever. Length and digest are those of the whole value.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from logging import getLogger
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects.mysql import insert
+
+from db.tables import dead_letters
+from pipeline.chunk import Chunk, DeadLetter
+
+log = getLogger(__name__)
+
+#: Bytes kept of a value and of a key at most.
+VALUE_LIMIT = 8 << 20
+KEY_LIMIT = 1 << 20
+
+#: Bytes of SQL in one statement of several letters, about.
+_GROUP_BYTES = 1_000_000
+#: More bytes of SQL than a statement has beside its letters, and a letter beside its texts.
+_STATEMENT_OVERHEAD = 1_000
+_LETTER_OVERHEAD = 300
+
+# A letter that is there already stays as it is: when it was written and whether it was replayed
+# hold for the event, which is the same. Unlike IGNORE this hides no other error.
+_INSERT = insert(dead_letters).on_duplicate_key_update(id=dead_letters.c.id)
+
+_Row = dict[str, Any]
+
+
+def insert_dead_letters(connection: Connection, group: str, chunks: Sequence[Chunk]) -> None:
+    """Insert the dead letters of the chunks, but those that are there already.
+
+    Args:
+        connection: in the transaction of the write.
+        group: the consumer group.
+        chunks: whose letters.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
+    """
+    if not any(chunk.dead for chunk in chunks):
+        return
+    packet = int(connection.scalar(text("SELECT @@max_allowed_packet")) or 0)
+    packet -= _STATEMENT_OVERHEAD
+    now = datetime.now(UTC)
+    rows = (_row(group, chunk, letter, now, packet) for chunk in chunks for letter in chunk.dead)
+    for some in _groups(rows, min(_GROUP_BYTES, packet)):
+        connection.execute(_INSERT, some)
+
+
+def _row(
+    group: str, chunk: Chunk, letter: DeadLetter, now: datetime, packet: int
+) -> tuple[_Row, int]:
+    """The row, and the bytes of SQL it takes at most."""
+    value, key, detail = letter.value, letter.key, letter.detail[:1000]
+    # Quotes in a text are doubled, and digits double bytes.
+    size = _LETTER_OVERHEAD + 2 * len(f"{group}{chunk.topic}{detail}".encode())
+    room = max(0, packet - size) // 2
+    kept_key = key and key[: min(KEY_LIMIT, room // 8)]
+    kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]
+    if (kept, kept_key) != (value, key):
+        log.warning(
+            "The dead letter of %s/%d/%d is stored cut: %d of %d bytes of its value, %d of %d of "
+            "its key.",
+            chunk.topic,
+            chunk.partition,
+            letter.offset,
+            len(kept or b""),
+            len(value or b""),
+            len(kept_key or b""),
+            len(key or b""),
+        )
+    row: _Row = {
+        "consumer_group": group,
+        "kafka_topic": chunk.topic,
+        "kafka_partition": chunk.partition,
+        "kafka_offset": letter.offset,
+        "reason": letter.reason.value,
+        "detail": detail,
+        "value": kept,
+        "kafka_key": kept_key,
+        "kafka_ts": _utc(letter.timestamp),
+        "created_at": now,
+        "value_bytes": None if value is None else len(value),
+        # A digest of nothing for a tombstone: in a unique key, nulls are all different.
+        "value_sha256": sha256(value or b"").digest(),
+    }
+    return row, size + 2 * (len(kept or b"") + len(kept_key or b""))
+
+
+def _groups(rows: Iterator[tuple[_Row, int]], limit: int) -> Iterator[list[_Row]]:
+    group: list[_Row] = []
+    size = 0
+    for row, more in rows:
+        if group and size + more > limit:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += more
+    if group:
+        yield group
+
+
+def _utc(milliseconds: int | None) -> datetime | None:
+    """Kafka's timestamp; None for "no timestamp" (-1) and what no DATETIME can hold."""
+    if milliseconds is None or not 0 <= milliseconds < 253_402_300_800_000:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,166 @@
+"""Dead letters as rows: one for each event, whatever its size, in bounded memory."""
+
+import tracemalloc
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import make_url, select, update
+
+from commands.dead_letters import _whole
+from db.dead_letters import DeadLetters, Filter
+from db.engine import connect
+from db.offsets import OffsetStore
+from db.reports import Reports
+from db.tables import batches, dead_letters, stream_offsets
+from db.writer import Writer
+from pipeline.chunk import Chunk
+from tests.integration.test_writer import NOW, Record, event, stored_ids
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def begun(migrated_engine):
+    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
+    return migrated_engine
+
+
+def write(engine, number, *records, end=None):
+    start = records[0].offset
+    found = Chunk.transform("t", 0, start, end or records[-1].offset + 1, records)
+    return Writer(engine, "g", "w").write(number, NOW, [found])
+
+
+def letters(engine):
+    with engine.connect() as connection:
+        return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
+
+
+def test_the_same_event_read_again_is_the_same_letter(begun):
+    records = [Record(0, b"bad"), Record(1, None), Record(2, b"")]
+    write(begun, 1, *records)
+    with begun.begin() as connection:
+        connection.execute(update(dead_letters).values(replayed_at=NOW.replace(tzinfo=None)))
+    before = letters(begun)
+    assert [(row.value, row.value_bytes) for row in before] == [(b"bad", 3), (None, None), (b"", 0)]
+    assert [row.value_sha256 for row in before[:2]] == [
+        sha256(b"bad").digest(),
+        sha256(b"").digest(),
+    ]
+
+    OffsetStore(begun, "g").set("t", {0: 0})
+    write(begun, 2, *records, Record(3, b"also bad"))
+    assert letters(begun)[:3] == before, "when it was written and replayed stays as it was"
+    assert [row.kafka_offset for row in letters(begun)] == [0, 1, 2, 3]
+
+
+def test_another_event_at_the_same_position_is_another_letter(begun):
+    write(begun, 1, Record(0, b"bad"))
+    OffsetStore(begun, "g").set("t", {0: 0})
+    write(begun, 2, Record(0, b"of the topic made again"))
+    assert [row.value for row in letters(begun)] == [b"bad", b"of the topic made again"]
+
+
+def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
+    known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
+    with begun.begin() as connection:
+        connection.execute(update(stream_offsets).values(**known))
+    OffsetStore(begun, "g").set("t", {0: 7, 2: 1})
+    with begun.connect() as connection:
+        rows = connection.execute(select(stream_offsets).order_by("kafka_partition")).mappings()
+        found = [{name: row[name] for name in known} for row in rows]
+    assert found == [dict.fromkeys(known), known, dict.fromkeys(known)]
+
+
+@pytest.fixture
+def small_packets(mariadb, migrated_url):
+    """The database on a server that takes 1 MiB in one statement."""
+    [(before,)] = mariadb.execute("SELECT @@GLOBAL.max_allowed_packet")
+    mariadb.execute(f"SET GLOBAL max_allowed_packet = {MIB}")
+    # A session keeps the limit it was opened under.
+    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
+    OffsetStore(engine, "g").begin("t", {0: 0})
+    yield engine
+    engine.dispose()
+    mariadb.execute(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+@pytest.mark.parametrize(
+    ("value_bytes", "key_bytes"), [(3 * MIB, 3), (3 * MIB, 3 * MIB), (10, 3 * MIB)]
+)
+def test_a_value_larger_than_the_server_takes_is_cut(small_packets, value_bytes, key_bytes):
+    value, key = b"\xff'" * (value_bytes // 2), b"\\k" * (key_bytes // 2)
+    write(small_packets, 1, Record(0, event(0)), Record(1, value, key), Record(2, b"next"))
+    assert stored_ids(small_packets) == ["e0"]
+    cut, following = letters(small_packets)
+    assert following.value == b"next"
+    assert value.startswith(cut.value)
+    assert key.startswith(cut.kafka_key)
+    assert (cut.value_bytes, cut.value_sha256) == (len(value), sha256(value).digest())
+    if value_bytes > MIB:
+        assert 400_000 < len(cut.value) < MIB // 2, "as much as fits"
+    else:
+        assert cut.value == value
+    assert (len(cut.kafka_key) < len(key)) is (key_bytes > MIB)
+
+
+def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
+    value = event(1, event_type="x" * 2 * MIB)
+    write(small_packets, 1, Record(0, value))
+    [letter] = letters(small_packets)
+    shown = _whole(letter)
+    digest = sha256(value).hexdigest()
+    assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
+    stored, refused = DeadLetters(small_packets, "g").replay(Filter())
+    assert (stored, refused) == (0, {letter.id: "was stored cut"})
+    [reported] = Reports(small_packets, "g").letters(None)
+    assert reported["bytes"] == len(value)
+
+
+def test_a_whole_letter_says_nothing_of_cutting(begun):
+    write(begun, 1, Record(0, b"bad"), Record(1, None))
+    assert not any("cut" in _whole(letter) for letter in letters(begun))
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [
+        ([b"%03d" % n * 100_000 for n in range(300)], 8 * MIB),
+        ([b"%03d" % n for n in range(20_000)], 8 * MIB),
+        ([b"x" * 9 * MIB], 80 * MIB),
+    ],
+    ids=["many_large", "many_small", "one_too_large"],
+)
+def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
+    records = [Record(n, value, b"k") for n, value in enumerate(values)]
+    found = [Chunk.transform("t", 0, 0, len(records), records)]
+    writer = Writer(begun, "g", "w")
+    tracemalloc.start()
+    writer.write(1, NOW, found)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < limit, f"{peak / MIB:.1f} MiB"
+    stored = letters(begun)
+    assert [row.value for row in stored] == [value[: 8 * MIB] for value in values]
+    assert [row.value_bytes for row in stored] == list(map(len, values))
+
+
+def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
+    write(begun, 1, *(Record(n, event(n, event_id=None)) for n in range(6)))
+    with begun.begin() as connection:
+        for letter in letters(begun):
+            value = event(letter.kafka_offset)
+            connection.execute(
+                update(dead_letters)
+                .where(dead_letters.c.id == letter.id)
+                .values(value=value, value_bytes=len(value))
+            )
+    monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
+    assert DeadLetters(begun, "g").replay(Filter()) == (6, {})
+    assert stored_ids(begun) == [f"e{n}" for n in range(6)]
+    with begun.connect() as connection:
+        assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [
+            (2,),
+            (2,),
+            (2,),
+        ]

@@ -1,0 +1,146 @@
+"""`offsets reset` is a way out: also where dead letters are, on another log, and to a time."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from tests.integration.test_pipeline import event, stored
+from tests.integration.test_recovery import apache, ids, offsets_of  # noqa: F401 - fixture
+from tests.support import dead_letters, wait_until
+
+
+def bad(number):
+    return b"bad %d" % number
+
+
+def mixed(numbers):
+    """Every other event is a dead letter."""
+    return [(event(n) if n % 2 else bad(n), 0) for n in numbers]
+
+
+def positions(url):
+    return [letter["kafka_offset"] for letter in dead_letters(url)]
+
+
+@pytest.mark.parametrize(("to", "begins"), [("beginning", 0), ("5", 5)])
+def test_events_read_again_are_no_second_letters(
+    worker, produce, migrated_url, faust, topic, to, begins
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce(mixed(range(10)))
+    wait_until(lambda: stored(migrated_url) == 10, 20)
+    before = dead_letters(migrated_url)
+    said = faust("offsets", "reset", "--to", to, "--partition", 0)
+    assert f"{topic}/0: 10 → {begins}" in said
+    produce(mixed(range(10, 20)))
+    assert running.wait(30) == 1, "its offsets were changed"
+
+    running = worker().wait_ready()
+    wait_until(lambda: offsets_of(migrated_url)[0] == 20, 20)
+    assert dead_letters(migrated_url)[:5] == before
+    assert positions(migrated_url) == list(range(0, 20, 2))
+    twice = [n for n in range(begins, 10) if n % 2]
+    assert ids(migrated_url) == sorted(f"e{n}" for n in [*range(1, 20, 2), *twice])
+    assert running.terminate() == 0
+
+
+def test_to_the_end_leaves_out_letters_and_rows_alike(worker, produce, migrated_url, faust, topic):
+    running = worker().wait_ready()
+    produce(mixed(range(10)))
+    wait_until(lambda: stored(migrated_url) == 10, 20)
+    running.terminate()
+    produce(mixed(range(10, 20)))
+    assert f"{topic}/0: 10 → 20" in faust("offsets", "reset", "--to", "end", "--partition", 0)
+    produce(mixed(range(20, 30)))
+    worker().wait_ready()
+    wait_until(lambda: offsets_of(migrated_url)[0] == 30, 20)
+    read = [*range(10), *range(20, 30)]
+    assert positions(migrated_url) == [n for n in read if n % 2 == 0]
+    assert ids(migrated_url) == sorted(f"e{n}" for n in read if n % 2)
+
+
+def test_letters_of_a_topic_made_again_are_letters_of_their_own(
+    worker,
+    produce,
+    migrated_url,
+    faust,
+    topic,
+    apache,  # noqa: F811
+):
+    produce(mixed(range(10)))
+    running = worker().wait_ready()
+    wait_until(lambda: stored(migrated_url) == 10, 20)
+    running.terminate()
+    made_again(apache, topic)
+    # The third is the value that stood there before: nothing tells the two apart.
+    produce([(b"other 0", 0), (event(11), 0), (bad(2), 0), (None, 0), (b"other 4", 0)])
+    assert worker().wait(30) == 1
+    faust("offsets", "reset", "--to", "beginning", "--partition", 0)
+    produce([(b"other 5", 0)])
+    running = worker().wait_ready()
+    wait_until(lambda: offsets_of(migrated_url)[0] == 6, 20)
+    found = [(letter["kafka_offset"], letter["value"]) for letter in dead_letters(migrated_url)]
+    assert found == [
+        *((n, bad(n)) for n in range(0, 10, 2)),
+        *((0, b"other 0"), (3, None), (4, b"other 4"), (5, b"other 5")),
+    ]
+    assert ids(migrated_url) == sorted(f"e{n}" for n in (1, 3, 5, 7, 9, 11))
+    assert running.terminate() == 0
+
+
+def made_again(broker, topic):
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    broker.delete_topic(topic)
+    wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 20)
+    broker.create_topic(topic)
+
+
+# --- to a time
+
+
+#: Within the topic's retention, and not in the future, which a broker refuses.
+BASE = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+
+
+@pytest.fixture
+def timed(apache, topic):  # noqa: F811
+    """Five events a minute apart in partition 0, one ten minutes after ``BASE`` in partition 1."""
+    producer = Producer({"bootstrap.servers": apache.bootstrap, "log_level": 0})
+    for minutes, partition in [*((n, 0) for n in range(5)), (10, 1)]:
+        at = int((BASE + timedelta(minutes=minutes)).timestamp() * 1000)
+        producer.produce(topic, event(minutes), partition=partition, timestamp=at)
+    assert producer.flush(30) == 0
+
+
+def test_reading_goes_on_at_a_time(timed, faust, worker, migrated_url, topic):
+    def reset(moment, *options):
+        said = faust("offsets", "reset", "--to", moment, *options)
+        return [line.rpartition("→ ")[2] for line in said.splitlines() if "→" in line]
+
+    utc = "%Y-%m-%dT%H:%M:%S"
+    none = "(no event since then)"
+    between = BASE + timedelta(seconds=90)
+    expected = ["2", "0", f"0 {none}", f"0 {none}"]
+    assert reset(f"{between:{utc}}Z", "--dry-run") == expected
+    assert reset(f"{between:{utc}}", "--dry-run") == expected
+    elsewhere = between.astimezone(timezone(timedelta(hours=1)))
+    assert reset(f"{elsewhere:{utc}}+01:00", "--dry-run") == expected
+    assert offsets_of(migrated_url) == {}
+
+    assert reset(f"{BASE + timedelta(minutes=3):{utc}}Z")[:2] == ["3", "0"], "at or after"
+    later = f"{BASE + timedelta(minutes=3):{utc}}.0001Z"
+    assert reset(later, "--partition", 0) == ["4"]
+    after_all = f"{BASE + timedelta(minutes=30):{utc}}Z"
+    assert reset(after_all, "--partition", 1) == [f"1 {none}"]
+    assert reset("0001-01-01", "--partition", 2) == [f"0 {none}"]
+    assert offsets_of(migrated_url) == {0: 4, 1: 1, 2: 0, 3: 0}
+    worker().wait_ready()
+    wait_until(lambda: ids(migrated_url) == ["e4"], 20)
+
+
+@pytest.mark.parametrize("wrong", ["2026-11-31T10:00:00Z", "10:00", "2026-11-27T25:00", "-1", ""])
+def test_a_wrong_time_is_one_sentence(faust, wrong):
+    [sentence] = faust("offsets", "reset", f"--to={wrong}", status=2).splitlines()
+    assert "--to must be beginning, end or an offset from 0 to 0, or a time such as" in sentence
