@@ -1,8 +1,9 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
+.PHONY: help setup demo test test-all chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
+pytest := $(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The temporary files of everything below.
 export TMPDIR := $(CURDIR)/.local/tmp
 
@@ -15,10 +16,15 @@ setup: ## Install all that is needed; a second run only looks
 demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
 	@$(python) -m local.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
-test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the broker; ARGS: pytest's)
+test: setup ## Lint, types and tests (BROKER=apache|embedded chooses the broker; ARGS: pytest's)
 	@$(python) -m local
 	@$(MAKE) --no-print-directory lint
-	@$(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(pytest) -m "not slow" $(ARGS)
+
+test-all: setup ## All of `make test`, and the tests of more than half a minute each
+	@$(python) -m local
+	@$(MAKE) --no-print-directory lint
+	@$(pytest) $(ARGS)
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)

@@ -231,6 +231,8 @@ class ApacheKafka(Broker):
                 "broker.heartbeat.interval.ms=300",
                 "broker.session.timeout.ms=1500",
                 "log.segment.delete.delay.ms=1000",
+                # Compaction looks for work twice a second.
+                "log.cleaner.backoff.ms=500",
                 "",
             ]
         )

@@ -126,6 +126,17 @@ def topic(broker: Broker) -> str:
 
 
 @pytest.fixture
+def apache(broker: Broker) -> Broker:
+    """The broker, where it can do all that a real one can."""
+    if not broker.has_admin:
+        pytest.skip(
+            f"the {broker.kind} broker has no transactions, and neither deletes, truncates,"
+            " compacts nor extends topics"
+        )
+    return broker
+
+
+@pytest.fixture
 def produce(broker: Broker, topic: str) -> Produce:
     """Sends values to the topic and returns when all are acknowledged.
 

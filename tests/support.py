@@ -11,11 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from sqlalchemy import text
 
 from config import Settings
 from local import ROOT
-from local.audit import engine
+from local.audit import count_stored, engine
+from local.broker import Broker
 from local.processes import Process, StartError, free_port
 
 #: The program under test, from the environment the tests run in.
@@ -85,8 +93,28 @@ class Worker(Process):
 
     def memory(self) -> float:
         """Resident memory in MB."""
+        return self._status("VmRSS")
+
+    def peak_memory(self) -> float:
+        """The most resident memory it ever had, in MB."""
+        return self._status("VmHWM")
+
+    def wait_stored(self, url: str, count: int, timeout: float = 30) -> None:
+        """Wait until this many events are rows or dead letters of the database at ``url``.
+
+        Raises:
+            StartError: it ended, or they are not in time; with the end of its log.
+        """
+        try:
+            self.wait_for(lambda: count_stored(url) >= count, timeout, "the worker")
+        except StartError as error:
+            raise StartError(
+                f"{error}\n{count_stored(url)} of {count} stored\n{self.log_text()[-2000:]}"
+            ) from None
+
+    def _status(self, field: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+        return int(status.partition(f"{field}:")[2].split()[0]) / 1000
 
     def terminate(self, timeout: float = 30) -> int:
         """SIGTERM; returns its exit status.
@@ -123,6 +151,18 @@ def stored_offsets(url: str) -> dict[tuple[str, str, int], int]:
         (row["consumer_group"], row["kafka_topic"], row["kafka_partition"]): row["next_offset"]
         for row in found
     }
+
+
+def configure(broker: Broker, topic: str, **settings: object) -> None:
+    """Change settings of a topic, ``max_message_bytes=…`` for ``max.message.bytes``."""
+    entries = [
+        ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+        for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(20)
 
 
 def wait_until(condition: Callable[[], object], timeout: float, what: str = "") -> float:

@@ -15,13 +15,6 @@ from tests.support import dead_letters, rows, stored_offsets, wait_until
 from tests.traffic import Traffic, audit
 
 
-@pytest.fixture
-def apache(broker):
-    if not broker.has_admin:
-        pytest.skip("the embedded broker cannot delete, truncate or extend topics")
-    return broker
-
-
 def offsets_of(url):
     return {partition: offset for (_, _, partition), offset in stored_offsets(url).items()}
 

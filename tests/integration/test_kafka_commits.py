@@ -1,0 +1,88 @@
+"""What lag monitors read in Kafka: the group's committed offsets follow what is stored."""
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.integration.test_pipeline import event
+from tests.integration.test_recovery import offsets_of
+from tests.support import configure, wait_until
+
+#: Seconds within which they are reported.
+SOON = 15
+
+
+@pytest.fixture
+def committed(broker, topic):
+    """Answers the group's committed offsets in Kafka by partition; None where there is none."""
+    consumer = Consumer(
+        {"bootstrap.servers": broker.bootstrap, "group.id": f"group-{topic}", "log_level": 0}
+    )
+
+    def ask():
+        found = consumer.committed([TopicPartition(topic, p) for p in range(4)], timeout=10)
+        return {tp.partition: tp.offset if tp.offset >= 0 else None for tp in found}
+
+    yield ask
+    consumer.close()
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_every_partition_is_reported_the_idle_ones_too(
+    worker, produce, migrated_url, committed, start
+):
+    produce([(event(n), n % 2) for n in range(10)])
+    worker(STARTING_OFFSETS=start).wait_ready()
+    expected = {0: 5, 1: 5, 2: 0, 3: 0}
+    wait_until(lambda: committed() == expected, SOON, f"committed {expected}")
+    assert offsets_of(migrated_url) == expected
+
+
+def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, committed, mariadb):
+    worker(FLUSH_INTERVAL=0.3).wait_ready()
+    for turn in range(1, 4):
+        produce([(event(n), 0) for n in range(10)])
+        produce([(event(n), turn) for n in range(7)])
+        wait_until(lambda: offsets_of(migrated_url)[0] == 10 * turn, 20)  # noqa: B023
+        wait_until(lambda: committed() == offsets_of(migrated_url), SOON)
+    before = committed()
+    mariadb.pause()
+    try:
+        produce([(event(n), 0) for n in range(10)])
+        with pytest.raises(AssertionError):
+            wait_until(lambda: committed() != before, 5)
+    finally:
+        mariadb.resume()
+    wait_until(lambda: committed()[0] == 40, SOON + 15)
+
+
+def test_offsets_that_were_reset_are_reported_although_nothing_comes_in(
+    worker, produce, committed, faust
+):
+    produce([(event(n), 0) for n in range(10)])
+    first = worker().wait_ready()
+    wait_until(lambda: committed() == {0: 10, 1: 0, 2: 0, 3: 0}, SOON)
+    assert first.terminate() == 0
+    produce([(event(n), 1) for n in range(10)])
+    faust("offsets", "reset", "--to", "end")
+    worker().wait_ready()
+    wait_until(lambda: committed() == {0: 10, 1: 10, 2: 0, 3: 0}, SOON)
+
+
+def test_writing_goes_on_while_kafka_refuses_commits(
+    worker, produce, apache, migrated_url, committed
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce([(event(n), n % 4) for n in range(20)])
+    wait_until(lambda: set(committed().values()) == {5}, SOON)
+    # Where the coordinator writes them down nothing fits in.
+    configure(apache, "__consumer_offsets", max_message_bytes=10)
+    try:
+        for turn in range(1, 11):
+            produce([(event(n), n % 4) for n in range(turn * 20, turn * 20 + 20)])
+            running.wait_stored(migrated_url, turn * 20 + 20, 10)
+        assert set(committed().values()) == {5}
+        wait_until(running.is_ready, 10)
+    finally:
+        configure(apache, "__consumer_offsets", max_message_bytes=1_048_588)
+    wait_until(lambda: set(committed().values()) == {55}, 30)
+    assert running.exit_code is None

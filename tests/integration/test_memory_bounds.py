@@ -1,0 +1,202 @@
+"""However large the events and however slow the database: memory is bounded, nothing is lost."""
+
+import random
+import time
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+from confluent_kafka import Producer
+
+from local.audit import count_stored
+from local.mariadb import MariaDB
+from tests.integration.test_codecs import names
+from tests.integration.test_pipeline import event
+from tests.integration.test_recovery import ids
+from tests.support import configure, dead_letters, rows, wait_until
+
+#: MB a worker with the default settings may ever have; one at rest has half of it.
+LIMIT = 200
+#: Settings for a test of seconds, and the MB that go with them.
+SMALL = {"BUFFER_MAX_BYTES": 8 * 1024 * 1024}
+SMALL_LIMIT = 150
+
+
+def text(length, repeats=5):
+    """Text that compresses to a fifth, as JSON does."""
+    piece = b64encode(random.Random(1).randbytes(length // repeats)).decode()
+    return (piece * repeats)[:length]
+
+
+@pytest.fixture
+def send(apache, topic):
+    """Sends values to all partitions in large batches that lz4 compresses, as busy topics have."""
+    configure(apache, topic, max_message_bytes=16 << 20)
+
+    def send(values):
+        producer = Producer(
+            {
+                "bootstrap.servers": apache.bootstrap,
+                "compression.type": "lz4",
+                "linger.ms": 50,
+                "message.max.bytes": 16 << 20,
+                "enable.idempotence": True,
+                "log_level": 0,
+            }
+        )
+        for number, value in enumerate(values):
+            while True:
+                try:
+                    producer.produce(topic, value, partition=number % 4)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        assert not producer.flush(60)
+
+    return send
+
+
+@pytest.fixture
+def database_away(mariadb):
+    """Freezes the database for a while."""
+
+    def away(seconds):
+        mariadb.pause()
+        time.sleep(seconds)
+        mariadb.resume()
+
+    yield away
+    mariadb.resume()
+
+
+def malformed(count, length):
+    padding = text(length)
+    return (f"{n} {padding}".encode() for n in range(count))
+
+
+def padded(count, length):
+    """Valid events with a long field the schema does not know."""
+    padding = text(length)
+    return (event(n, unknown=padding) for n in range(count))
+
+
+def long_ids(count, length, repeats=5):
+    """Events that are valid but for the length of one string."""
+    padding = text(length, repeats)
+    return (event(n, user_id=padding) for n in range(count))
+
+
+slow = pytest.mark.slow
+WHOLE = pytest.param({}, LIMIT, 1, marks=slow, id="whole")
+SMALLER = pytest.param(SMALL, SMALL_LIMIT, 8, id="smaller")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("settings", "limit", "share"), [SMALLER, WHOLE])
+def test_large_malformed_values(worker, send, migrated_url, settings, limit, share):
+    count = 10_000 // share
+    send(malformed(count, 100_000))
+    running = worker(BREAKER_SHARE=0, **settings)
+    running.wait_stored(migrated_url, count, 300)
+    assert running.peak_memory() < limit
+    assert count_stored(migrated_url) == count
+    assert not rows(migrated_url)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("settings", "limit", "count", "away"),
+    [
+        pytest.param(SMALL, SMALL_LIMIT, 5_000, 8, id="smaller"),
+        pytest.param({}, LIMIT, 40_000, 20, marks=slow, id="whole"),
+    ],
+)
+def test_large_events_while_the_database_is_away(
+    worker, send, migrated_url, database_away, settings, limit, count, away
+):
+    running = worker(**settings).wait_ready()
+    send(padded(count, 20_000))
+    database_away(away)
+    running.wait_stored(migrated_url, count, 200)
+    assert running.peak_memory() < limit
+    assert ids(migrated_url) == names(range(count))
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("kind", "stored"), [(padded, 3), (long_ids, 0), (malformed, 0)])
+def test_three_values_of_four_megabytes(worker, send, migrated_url, kind, stored):
+    send(kind(3, 4_000_000))
+    running = worker(BREAKER_SHARE=0).wait_ready()
+    running.wait_stored(migrated_url, 3, 60)
+    assert running.peak_memory() < LIMIT
+    assert len(rows(migrated_url)) == stored
+    assert all(len(letter["value"]) >= 4_000_000 for letter in dead_letters(migrated_url))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "count", [pytest.param(100, id="smaller"), pytest.param(500, marks=slow, id="whole")]
+)
+def test_many_values_of_a_megabyte(worker, send, migrated_url, count):
+    valid, letters = padded(count // 2, 1_000_000), malformed(count // 2, 1_000_000)
+    send(value for pair in zip(valid, letters, strict=True) for value in pair)
+    running = worker(BREAKER_SHARE=0)
+    running.wait_stored(migrated_url, count, 200)
+    assert running.peak_memory() < LIMIT
+    assert len(rows(migrated_url)) == count // 2
+
+
+@pytest.mark.timeout(200)
+def test_batches_that_expand_a_hundredfold(worker, send, migrated_url):
+    count = 2_000
+    send(event(n, unknown="x" * 100_000) for n in range(count))
+    running = worker()
+    running.wait_stored(migrated_url, count, 120)
+    assert running.peak_memory() < LIMIT
+    assert ids(migrated_url) == names(range(count))
+
+
+def metric(running, name):
+    return float(running.request("/metrics")[1].partition(f"\n{name} ")[2].split()[0])
+
+
+def test_what_is_in_memory_is_told(worker, send, migrated_url, mariadb):
+    running = worker(BREAKER_SHARE=0).wait_ready()
+    mariadb.pause()
+    try:
+        send([event(n) for n in range(200)] + list(malformed(20, 10_000)))
+        wait_until(lambda: running.get("/batches/")["in_memory"]["events"] == 220, 20)
+        held = running.get("/batches/")["in_memory"]
+        # Dead letters as they came, and rows.
+        assert held["bytes"] > 20 * 10_000 + 200 * 20
+        assert metric(running, "etl_buffered_events") == 220
+        assert metric(running, "etl_buffered_bytes") == held["bytes"]
+    finally:
+        mariadb.resume()
+    running.wait_stored(migrated_url, 220)
+    empty = {"events": 0, "bytes": 0}
+    wait_until(lambda: running.get("/batches/")["in_memory"] == empty, 10)
+    assert metric(running, "etl_buffered_bytes") == 0
+
+
+def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
+    worker, send, migrate_cli, tmp_path
+):
+    with MariaDB(tmp_path / "small", options=("--max-allowed-packet=1M",)) as small:
+        assert small.execute("SELECT @@max_allowed_packet") == [(1024 * 1024,)]
+        url = small.create_database("small")
+        assert migrate_cli(url).returncode == 0
+        (large,) = malformed(1, 3_000_000)
+        (usual,) = malformed(1, 100_000)
+        send([event(0), large, usual, event(3), event(4), event(5)])
+        running = worker(DATABASE_URL=url, BREAKER_SHARE=0).wait_ready()
+        running.wait_stored(url, 6)
+        assert ids(url) == names([0, 3, 4, 5])
+        letters = {letter["kafka_partition"]: letter for letter in dead_letters(url)}
+        assert letters[2]["value"] == usual
+        cut = letters[1]["value"]
+        assert 1000 < len(cut) < len(large)
+        assert large.startswith(cut)
+        assert letters[1]["value_bytes"] == len(large)
+        assert letters[1]["value_sha256"] == sha256(large).digest()
+        running.kill()
