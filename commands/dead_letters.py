@@ -49,7 +49,8 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
         wanted = Filter(ids, reason, topic, _utc(since), _utc(until))
         with or_exit():
             if action == "list":
-                self.say(self.tabulate(_lines(letters.find(wanted, limit)), headers=_HEADERS))
+                found = letters.find(wanted, limit, most=_LISTED_BYTES)
+                self.say(self.tabulate(_lines(found), headers=_HEADERS))
                 self.say(f"{letters.count(wanted)} in all.")
             elif action == "show":
                 for letter in letters.find(wanted, limit):
@@ -65,6 +66,8 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
                 self.say(f"{gone} {'would be ' if dry_run else ''}deleted.")
 
 
+#: Bytes of a value that a line of the list needs at most.
+_LISTED_BYTES = 200
 _HEADERS = ["id", "written (UTC)", "reason", "position", "why", "value", "replayed"]
 
 

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.rows import STATEMENT_BYTES, insert_rows
@@ -88,9 +89,15 @@ class DeadLetters:
         self._engine = engine
         self._group = group
 
-    def find(self, wanted: Filter, limit: int) -> Sequence[Row[Any]]:
-        """The newest letters, whole."""
-        statement = select(dead_letters).where(*self._of(wanted)).order_by(_id.desc()).limit(limit)
+    def find(self, wanted: Filter, limit: int, most: int | None = None) -> Sequence[Row[Any]]:
+        """The newest letters, ``limit`` of them; ``most`` bytes of value and key, else all."""
+        columns = [
+            column
+            if most is None or not isinstance(column.type, LONGBLOB)
+            else func.substring(column, 1, most).label(column.name)
+            for column in dead_letters.c
+        ]
+        statement = select(*columns).where(*self._of(wanted)).order_by(_id.desc()).limit(limit)
         with self._begin() as connection:
             return connection.execute(statement).all()
 

@@ -117,6 +117,14 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     assert reported["bytes"] == len(value)
 
 
+def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
+    write(begun, 1, Record(0, b"x" * MIB, b"k" * MIB), Record(1, None))
+    tombstone, letter = DeadLetters(begun, "g").find(Filter(), 20, most=5)
+    assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
+    assert tombstone.value is None
+    assert len(DeadLetters(begun, "g").find(Filter(), 20)[1].value) == MIB
+
+
 def test_a_whole_letter_says_nothing_of_cutting(begun):
     write(begun, 1, Record(0, b"bad"), Record(1, None))
     assert not any("cut" in _whole(letter) for letter in letters(begun))
