@@ -91,6 +91,13 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         await super().on_thread_stop()
         await self._logs.close()
 
+    def _stopped_set(self) -> None:
+        if self.thread_loop.is_closed():
+            # After a crash the thread may have ended by itself; Faust would log a traceback.
+            self._stopped.set()
+        else:
+            super()._stopped_set()
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,

@@ -48,7 +48,12 @@ HANDOVER_TIMEOUT = 10
 
 #: What is replaced in Faust, for the test that guards an upgrade.
 OVERRIDDEN = {
-    driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_fetch_records", "on_thread_stop"),
+    driver.AIOKafkaConsumerThread: (
+        "_create_worker_consumer",
+        "_fetch_records",
+        "_stopped_set",
+        "on_thread_stop",
+    ),
     driver.Consumer: (
         "_getmany",
         "_new_consumer_thread",
