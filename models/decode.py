@@ -11,7 +11,7 @@ import msgspec
 
 from models.event import FlashSaleEvent
 from models.quality import Note
-from models.strict_json import MOST_DIGITS, compact, parse
+from models.strict_json import MAX_DIGITS, compact, parse
 
 _FIELDS = [(name, kind, None) for name, kind in FlashSaleEvent._options.fields.items()]
 
@@ -46,7 +46,7 @@ def decode(value: bytes) -> tuple[Any, int]:
     Raises:
         MalformedError: the value is not one strict JSON object.
     """
-    if len(value) > MOST_DIGITS:
+    if len(value) > MAX_DIGITS:
         return _leniently(value)  # only there are numbers measured
     try:
         event = _strictly(value)

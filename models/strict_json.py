@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any, Never
 
 #: Past these Jackson (StreamReadConstraints), and so Spark, does not read a document.
-MOST_NESTING = 1000
-MOST_DIGITS = 1000
+MAX_NESTING = 1000
+MAX_DIGITS = 1000
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[{\]}]")
@@ -39,8 +39,8 @@ def parse(value: bytes) -> Members:
     except UnicodeDecodeError as error:
         raise MalformedError(f"not UTF-8 at byte {error.start}") from None
     nesting = _nesting(text) if len(text) > 200 else 0
-    if nesting > MOST_NESTING:
-        raise MalformedError(f"nested more than {MOST_NESTING} deep")
+    if nesting > MAX_NESTING:
+        raise MalformedError(f"nested more than {MAX_NESTING} deep")
     try:
         found = _deep(text, nesting) if nesting > 100 else _decode(text)
     except MalformedError:
@@ -81,8 +81,8 @@ def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise MalformedError(f"a number beyond float64 ({digits[:20]}…)")
-    if len(digits) > MOST_DIGITS:
-        raise MalformedError(f"a number of more than {MOST_DIGITS} digits ({digits[:20]}…)")
+    if len(digits) > MAX_DIGITS:
+        raise MalformedError(f"a number of more than {MAX_DIGITS} digits ({digits[:20]}…)")
     return number
 
 

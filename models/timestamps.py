@@ -46,7 +46,7 @@ _TRIMMED = "".join(map(chr, (*range(0x21), 0x7F)))
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
 #: Spark keeps microseconds in 64 bits; what lies beyond is null.
-_MOST_MICROSECONDS = 2**63 - 1
+_MAX_MICROSECONDS = 2**63 - 1
 
 
 def to_utc(text: str) -> str | OutOfRange | None:
@@ -96,7 +96,7 @@ def _any(text: str) -> str | OutOfRange | None:
         return None
     seconds = local - offset
     microseconds = int((time[3] or "0")[:6].ljust(6, "0"))
-    if not -_MOST_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MOST_MICROSECONDS:
+    if not -_MAX_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MAX_MICROSECONDS:
         return None
     if not 1 <= seconds <= 2**31 - 1:
         return OUT_OF_RANGE
