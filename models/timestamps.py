@@ -29,11 +29,11 @@ LAST = "2038-01-19 03:14:07"
 #: How nearly every producer writes a time: its minute, seconds, a fraction, and a zone of whole
 #: minutes.
 _PLAIN = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 _is_plain = _PLAIN.fullmatch
 
-_TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?(\D.*)?)?)?"
+_TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*+))?(\D.*)?)?)?"
 _DATE_TIME = re.compile(
     rf"([+-])?(\d{{4,6}})(?:-(\d{{1,2}})(?:-(\d{{1,2}})(?:[T ]{_TIME})?)?)?", re.ASCII | re.DOTALL
 )
