@@ -53,7 +53,7 @@ def decode(value: bytes) -> tuple[Any, int]:
     """Decode an event.
 
     Returns:
-        An ``Event``, and the sum of the ``Note``\\ s on what was mended.
+        An ``Event``, and the sum of the ``Note``\\ s on what was repaired.
 
     Raises:
         MalformedError: the value is not one strict JSON object.

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 import models.decode
+from models import strict_json
 from models.decode import _WORDS, Event, _Known
 from models.quality import Note
 
@@ -101,14 +102,12 @@ def parse(value: bytes) -> Members:
             parse_float=_float,
             parse_constant=_no_constant,
         ).decode(text)
-        if isinstance(found, Members):
-            json.dumps(found, ensure_ascii=False).encode()  # no half of a surrogate pair
-    except UnicodeEncodeError:
-        raise ValueError("half of a surrogate pair") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos}") from None
     if not isinstance(found, Members):
         raise ValueError("JSON, but not an object")  # noqa: TRY004
+    if re.search("[\ud800-\udfff]", compact(found, str)):
+        raise ValueError("half of a surrogate pair")
     return found
 
 
@@ -139,15 +138,14 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-def compact(value: Any) -> str:
-    """A value as Jackson's generator writes it."""
-    from models.strict_json import _scalar  # the spelling of scalars has tests of its own
-
+def compact(value: Any, scalar: Callable[[Any], str] = strict_json._scalar) -> str:
+    """A value as Jackson's generator writes it; scalars are spelled by ``models.strict_json``."""
     if isinstance(value, Members):
-        return f"{{{','.join(f'{_scalar(name)}:{compact(member)}' for name, member in value)}}}"
+        members = [f"{scalar(name)}:{compact(member, scalar)}" for name, member in value]
+        return f"{{{','.join(members)}}}"
     if isinstance(value, list):
-        return f"[{','.join(map(compact, value))}]"
-    return _scalar(value)
+        return f"[{','.join([compact(item, scalar) for item in value])}]"
+    return scalar(value)
 
 
 def assert_same_answer(value: bytes) -> None:

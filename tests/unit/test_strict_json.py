@@ -79,7 +79,7 @@ def test_both_parsers_agree(text):
     ours = answer(lambda text: deep_json.decode(text, _scan, Members), text)
     theirs = answer(_decoder.decode, text)
     if "Illegal trailing comma" in theirs[0]:  # the words of Python 3.13 and later
-        assert not ours.startswith("[")
+        assert isinstance(ours, tuple)
     else:
         assert ours == theirs
 
