@@ -13,7 +13,7 @@ import codecs
 
 import msgspec
 
-from models.nesting import too_deep
+from models.nesting import MAX_NESTING, too_deep
 from models.strict_json import MAX_DIGITS
 
 _decode_all = msgspec.json.Decoder().decode
@@ -59,7 +59,7 @@ def check_skipped(value: bytes) -> None:
             raise ValueError("its numbers may be too long")
         # Mostly it is a part of a UUID. Decoding everything finds out.
         _decode_all(value)
-    if too_deep(value):
+    if len(value) > MAX_NESTING and too_deep(value):
         raise ValueError("nested too deep")
 
 
