@@ -37,7 +37,7 @@ class Rejection:
 
 
 #: The largest float32, and so the largest FLOAT.
-MOST_FLOAT = 3.4028234663852886e38
+MAX_FLOAT = 3.4028234663852886e38
 
 #: Native, because that makes infinity of what is too large instead of raising.
 _float32 = struct.Struct("f")
@@ -49,8 +49,8 @@ _TEXTS = [
     for place, name in enumerate(EnrichedEvent._options.fields)
     if place < 5
 ]
-_MOST_TEXT = max_length("event_id")
-_MOST_TYPE = max_length("event_type")
+_MAX_TEXT = max_length("event_id")
+_MAX_TYPE = max_length("event_type")
 
 _USER_ID_FILLED = Note.USER_ID_FILLED.value
 _CATEGORY_FILLED = Note.CATEGORY_FILLED.value
@@ -96,14 +96,14 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
     float32 = _unpack(_pack(price))[0]
     revenue = float32 * quantity
     # Written so that NaN fails it too.
-    if not (-MOST_FLOAT <= float32 <= MOST_FLOAT and -MOST_FLOAT <= revenue <= MOST_FLOAT):
+    if not (-MAX_FLOAT <= float32 <= MAX_FLOAT and -MAX_FLOAT <= revenue <= MAX_FLOAT):
         return _beyond_float(price, quantity, revenue)
     # What is stored is a FLOAT. Of the numbers that become the same FLOAT, those with fewer digits
     # cost the server an eighth less of its time to read.
-    if not -MOST_FLOAT <= price <= MOST_FLOAT:
+    if not -MAX_FLOAT <= price <= MAX_FLOAT:
         price = float32
     short = price * quantity
-    if _pack_two(short, short) == _pack_two(short, revenue) and -MOST_FLOAT <= short <= MOST_FLOAT:
+    if _pack_two(short, short) == _pack_two(short, revenue) and -MAX_FLOAT <= short <= MAX_FLOAT:
         revenue = short
     ts = event.timestamp
     if ts is not None:
@@ -114,11 +114,11 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
             return Rejection(Reason.UNSTORABLE, "timestamp is outside 1970 to 2038-01-19")
     event_type = event.event_type
     if (
-        len(event_id) > _MOST_TEXT
-        or len(user_id) > _MOST_TEXT
-        or len(category) > _MOST_TEXT
-        or (product_id is not None and len(product_id) > _MOST_TEXT)
-        or (event_type is not None and len(event_type) > _MOST_TYPE)
+        len(event_id) > _MAX_TEXT
+        or len(user_id) > _MAX_TEXT
+        or len(category) > _MAX_TEXT
+        or (product_id is not None and len(product_id) > _MAX_TEXT)
+        or (event_type is not None and len(event_type) > _MAX_TYPE)
     ):
         return _too_long((event_id, user_id, product_id, category, event_type))
     row = event_id, user_id, product_id, category, event_type, price, quantity, revenue, ts

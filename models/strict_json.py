@@ -8,16 +8,18 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
+from io import StringIO
 from typing import Any, Never
 
-#: Past these Jackson (StreamReadConstraints), and so Spark, does not read a document.
-MOST_NESTING = 1000
-MOST_DIGITS = 1000
+from models import deep_json
+from models.nesting import MAX_NESTING, too_deep
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_BRACKET = re.compile(r"[\[{\]}]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+#: Jackson, and so Spark, reads no longer number (StreamReadConstraints).
+MAX_DIGITS = 1000
+
+_has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
 class MalformedError(ValueError):
@@ -27,6 +29,8 @@ class MalformedError(ValueError):
 class Members(list[tuple[str, Any]]):
     """An object's members in their order, the ones named twice included."""
 
+    __slots__ = ()
+
 
 def parse(value: bytes) -> Members:
     """Read a value that is one JSON object (RFC 8259) in UTF-8.
@@ -34,42 +38,41 @@ def parse(value: bytes) -> Members:
     Raises:
         MalformedError: it is not.
     """
+    _refuse_wire_format(value)
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise MalformedError(f"not UTF-8 at byte {error.start}") from None
-    nesting = _nesting(text) if len(text) > 200 else 0
-    if nesting > MOST_NESTING:
-        raise MalformedError(f"nested more than {MOST_NESTING} deep")
+    if too_deep(value):
+        raise MalformedError(f"nested more than {MAX_NESTING} deep")
     try:
-        found = _deep(text, nesting) if nesting > 100 else _decode(text)
+        found = _decode(text)
     except MalformedError:
         raise
     except json.JSONDecodeError as error:
         raise MalformedError(f"{error.msg} at character {error.pos}") from None
     if not isinstance(found, Members):
         raise MalformedError("JSON, but not an object")
-    if "\\u" in text and _SURROGATE.search(_all_text(found)):
+    if "\\u" in text and any(map(_has_surrogate, _texts(found))):
         raise MalformedError("half of a surrogate pair")
     return found
 
 
-def _nesting(text: str) -> int:
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _refuse_wire_format(value: bytes) -> None:
+    """Say what it is when a producer sends through Schema Registry: JSON never begins with 0."""
+    if len(value) >= 5 and value[0] == 0:
+        schema = int.from_bytes(value[1:5])
+        raise MalformedError(
+            "looks like Schema Registry's wire format "
+            f"(magic byte 0, schema id {schema}): send plain JSON"
+        )
 
 
-def _deep(text: str, nesting: int) -> Any:
-    """The interpreter's limit counts the caller's frames too; make room for the document's."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + 3 * nesting)
+def _decode(text: str) -> Any:
     try:
-        return _decode(text)
-    finally:
-        sys.setrecursionlimit(limit)
+        return _decoder.decode(text)
+    except RecursionError:
+        return deep_json.decode(text, _scan, Members)
 
 
 def _integer(digits: str) -> int:
@@ -81,8 +84,8 @@ def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise MalformedError(f"a number beyond float64 ({digits[:20]}…)")
-    if len(digits) > MOST_DIGITS:
-        raise MalformedError(f"a number of more than {MOST_DIGITS} digits ({digits[:20]}…)")
+    if len(digits) > MAX_DIGITS:
+        raise MalformedError(f"a number of more than {MAX_DIGITS} digits ({digits[:20]}…)")
     return number
 
 
@@ -90,59 +93,59 @@ def _no_constant(word: str) -> Never:
     raise MalformedError(f"{word} is no JSON")
 
 
-_decode = json.JSONDecoder(
+_decoder = json.JSONDecoder(
     object_pairs_hook=Members,
     parse_int=_integer,
     parse_float=_float,
     parse_constant=_no_constant,
-).decode
+)
+_scan: deep_json.Scan = getattr(_decoder, "scan_once")  # noqa: B009 (the types leave it out)
 
 
-def _all_text(found: Any) -> str:
-    texts: list[str] = []
-    todo = [found]
+def _texts(found: Any) -> Iterator[str]:
+    """Every string in a value, names included."""
+    # A stack instead of recursion, here and below: documents may be a thousand deep.
+    todo = [iter((found,))]
     while todo:
-        value = todo.pop()
-        if isinstance(value, str):
-            texts.append(value)
-        elif isinstance(value, Members):
-            for name, member in value:
-                texts.append(name)
-                todo.append(member)
-        elif isinstance(value, list):
-            todo.extend(value)
-    return " ".join(texts)
+        for value in todo[-1]:
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, list | tuple):
+                todo.append(iter(value))
+                break
+        else:
+            todo.pop()
 
 
 def compact(value: Any) -> str:
     """A value as Jackson's generator writes it, without blanks (Spark's copyCurrentStructure)."""
-    parts: list[str] = []
-    # A stack of iterators instead of recursion: documents may be a thousand deep.
-    todo: list[Any] = [value]
+    text = StringIO()
+    write = text.write
+    # What is left of each array and object around, with the bracket that ends it.
+    todo: list[tuple[Iterator[Any], str]] = [(iter((value,)), "")]
+    comma = ""
     while todo:
-        item = todo.pop()
-        if isinstance(item, _Text):
-            parts.append(item.text)
-        elif isinstance(item, Members):
-            todo.append(_Text("}"))
-            for place, (name, member) in reversed(list(enumerate(item))):
-                todo += [member, _Text(f"{',' if place else ''}{_quoted(name)}:")]
-            todo.append(_Text("{"))
-        elif isinstance(item, list):
-            todo.append(_Text("]"))
-            for place, member in reversed(list(enumerate(item))):
-                todo.append(member)
-                if place:
-                    todo.append(_Text(","))
-            todo.append(_Text("["))
+        items, end = todo[-1]
+        for item in items:
+            write(comma)
+            if end == "}":
+                name, member = item
+                write(f"{_quoted(name)}:")
+            else:
+                member = item
+            if isinstance(member, list):
+                bracket, closing = "{}" if isinstance(member, Members) else "[]"
+                write(bracket)
+                todo.append((iter(member), closing))
+                comma = ""
+                break
+            write(_scalar(member))
+            comma = ","
         else:
-            parts.append(_scalar(item))
-    return "".join(parts)
-
-
-class _Text:
-    def __init__(self, text: str) -> None:
-        self.text = text
+            write(end)
+            comma = ","
+            todo.pop()
+    return text.getvalue()
 
 
 def _scalar(value: Any) -> str:
@@ -157,22 +160,22 @@ def _scalar(value: Any) -> str:
     return java_double(value)
 
 
-_ESCAPED = re.compile(r"\\\\|\\u00[0-9a-f]{2}|[\U00010000-\U0010ffff]")
+# Runs, because each match costs more memory than the text it is of. Before the escape of a control
+# character there may be any number of escaped backslashes, but not half of one.
+_REWRITTEN = re.compile(r"(?<!\\)(?:\\\\)*+(?:\\u00[0-9a-f]{2})++|[\U00010000-\U0010ffff]++")
 
 
 def _quoted(text: str) -> str:
     """Jackson writes the digits of \\u escapes in capitals, and a pair for what needs one."""
-    return _ESCAPED.sub(_jackson_escape, json.dumps(text, ensure_ascii=False))
+    return _REWRITTEN.sub(_as_jackson, json.dumps(text, ensure_ascii=False))
 
 
-def _jackson_escape(match: re.Match[str]) -> str:
+def _as_jackson(match: re.Match[str]) -> str:
     found = match[0]
-    if found.startswith("\\u"):
-        return f"\\u{found[2:].upper()}"
     if found.startswith("\\"):
-        return found
-    pair = found.encode("utf-16-be").hex().upper()
-    return f"\\u{pair[:4]}\\u{pair[4:]}"
+        return found.upper().replace("\\U", "\\u")
+    digits = found.encode("utf-16-be").hex("-", 2).upper()
+    return "\\u" + digits.replace("-", "\\u")
 
 
 def java_double(number: float) -> str:

@@ -29,11 +29,11 @@ LAST = "2038-01-19 03:14:07"
 #: How nearly every producer writes a time: its minute, seconds, a fraction, and a zone of whole
 #: minutes.
 _PLAIN = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 _is_plain = _PLAIN.fullmatch
 
-_TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?(\D.*)?)?)?"
+_TIME = r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d*+))?(\D.*)?)?)?"
 _DATE_TIME = re.compile(
     rf"([+-])?(\d{{4,6}})(?:-(\d{{1,2}})(?:-(\d{{1,2}})(?:[T ]{_TIME})?)?)?", re.ASCII | re.DOTALL
 )
@@ -46,7 +46,7 @@ _TRIMMED = "".join(map(chr, (*range(0x21), 0x7F)))
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
 #: Spark keeps microseconds in 64 bits; what lies beyond is null.
-_MOST_MICROSECONDS = 2**63 - 1
+_MAX_MICROSECONDS = 2**63 - 1
 
 
 def to_utc(text: str) -> str | OutOfRange | None:
@@ -96,7 +96,7 @@ def _any(text: str) -> str | OutOfRange | None:
         return None
     seconds = local - offset
     microseconds = int((time[3] or "0")[:6].ljust(6, "0"))
-    if not -_MOST_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MOST_MICROSECONDS:
+    if not -_MAX_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MAX_MICROSECONDS:
         return None
     if not 1 <= seconds <= 2**31 - 1:
         return OUT_OF_RANGE

@@ -21,6 +21,7 @@ from models.rules import refine
 from pipeline.chunk import Chunk
 
 EVENTS = 2000
+_UUID = b'"3f4e12ab-77e1-4c05-8e11-0123456789ab"'
 #: Fetches in one statement, about.
 FETCHES = 10
 
@@ -50,9 +51,21 @@ def values(mix: Mix) -> list[bytes]:
     return [value or b"" for value, _, _ in islice(numbered(mix), EVENTS)]
 
 
-def with_more_fields(value: bytes) -> bytes:
-    """The event with two fields the schema does not know."""
-    return value[:-1] + b', "coupon": {"code": "BF26", "percent": 20}, "referrer": "mail"}'
+def with_more_fields(value: bytes, number: int = 2) -> bytes:
+    """The event with fields the schema does not know, of every type."""
+    kinds = (b'{"code": "BF26", "percent": 20}', b'"mail"', b"12.75", b"true", _UUID)
+    more = (b', "more_%d": %s' % (place, kinds[place % 5]) for place in range(number))
+    return value[:-1] + b"".join(more) + b"}"
+
+
+def with_text(value: bytes, length: int) -> bytes:
+    """The event as long as that, by a text the schema does not know."""
+    return value[:-1] + b', "note": "' + (b"some words, 12 " * length)[: length - 200] + b'"}'
+
+
+def with_positions(value: bytes, length: int) -> bytes:
+    """The event as long as that, by many brackets and numbers."""
+    return value[:-1] + b', "path": [' + b"[12.5, 47.11], " * (length // 15) + b"0]}"
 
 
 def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[], None]:
@@ -79,8 +92,17 @@ def test_refine(benchmark: BenchmarkFixture) -> None:
     benchmark(each(refine, values(sale)))
 
 
-def test_refine_more_fields(benchmark: BenchmarkFixture) -> None:
-    benchmark(each(refine, [with_more_fields(value) for value in values(sale)]))
+@pytest.mark.parametrize("fields", [2, 20])
+def test_refine_more_fields(benchmark: BenchmarkFixture, fields: int) -> None:
+    benchmark(each(refine, [with_more_fields(value, fields) for value in values(sale)]))
+
+
+@pytest.mark.parametrize("length", [1500, 20_000])
+@pytest.mark.parametrize("longer", [with_text, with_positions])
+def test_refine_long(
+    benchmark: BenchmarkFixture, longer: Callable[[bytes, int], bytes], length: int
+) -> None:
+    benchmark(each(refine, [longer(value, length) for value in values(sale)]))
 
 
 def test_refine_mistyped(benchmark: BenchmarkFixture) -> None:

@@ -1,7 +1,8 @@
 """``python -m tests.contract.fuzz``: mutated contract values and made-up ones against the rules.
 
 Whatever the bytes, the answer must be one row that the table can hold, or one dead letter with
-its reason; never both, never an exception. The same seed makes the same values.
+its reason; never both, never an exception. And it must be decoded as the plainest decoder does.
+The same seed makes the same values.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from typing import Any
 
 from models.event import FlashSaleEvent
 from models.rules import Rejection, refine
+from tests.contract.reference import assert_same_answer
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
 
@@ -32,7 +34,8 @@ _ODD: list[Any] = [
     "T10:15", "now",
 ]  # fmt: skip
 _WORDS = [b"NaN", b"Infinity", b"//", b"\xef\xbb\xbf", b"\xff", b"\x00", b"\\u0000", b"\\ud800",
-          b"1e999", b"01", b".5", b"[" * 1200, b"{}", b",", b":", b'"', b"'", b"\r\n"]  # fmt: skip
+          b"1e999", b"01", b".5", b"9" * 400, b"0" * 1100, b" " * 1100,
+          b"[" * 1200, b"{}", b",", b":", b'"', b"'", b"\r\n"]  # fmt: skip
 
 
 def values(seed: int) -> Iterator[bytes]:
@@ -43,7 +46,7 @@ def values(seed: int) -> Iterator[bytes]:
         for name in ("cases.jsonl", "more_cases.jsonl")
         for case in load(name)
     ]
-    makers = (_bytes_changed, _spliced, _made_up, _field_changed)
+    makers = (_bytes_changed, _spliced, _made_up, _field_changed, _fields_added)
     while True:
         yield random.choice(makers)(random, known)
 
@@ -90,6 +93,18 @@ def _field_changed(random: Random, known: list[bytes]) -> bytes:
     return json.dumps(event).encode(errors="surrogatepass")
 
 
+def _fields_added(random: Random, known: list[bytes]) -> bytes:
+    value = random.choice(known)
+    place = value.find(b"{") + 1
+    added = [
+        b'"%d":%s' % (number, random.choice(_WORDS))
+        if random.random() < 0.05
+        else json.dumps({str(number): random.choice(_ODD)}).encode()[1:-1]
+        for number in range(random.randint(1, 20))
+    ]
+    return value[:place] + b",".join(added) + b"," + value[place:]
+
+
 def run(number: int, seed: int) -> Counter[str]:
     """Refine so many values; returns how many became what.
 
@@ -99,6 +114,7 @@ def run(number: int, seed: int) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     for _, value in zip(range(number), values(seed), strict=False):
         try:
+            assert_same_answer(value)
             refined = refine(value)
             if isinstance(refined, Rejection):
                 assert refined.detail

@@ -17,7 +17,7 @@ from models import decode
 from models import strict_json as document
 from models.event import EnrichedEvent, FlashSaleEvent, max_length
 from models.quality import Note, tally
-from models.rules import MOST_FLOAT, Reason, Rejection, refine
+from models.rules import MAX_FLOAT, Reason, Rejection, refine
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
 
@@ -222,11 +222,11 @@ def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
     refined = refine(changed(price=price, quantity=quantity))
     spark = float32(price), float32(float32(price) * quantity)
     if isinstance(refined, Rejection):
-        assert not all(map(math.isfinite, spark)) or abs(float32(price) * quantity) > MOST_FLOAT
+        assert not all(map(math.isfinite, spark)) or abs(float32(price) * quantity) > MAX_FLOAT
     else:
         *_, stored_price, _, stored_revenue, _ = refined[0]
         assert (float32(stored_price), float32(stored_revenue)) == spark
-        assert max(abs(stored_price), abs(stored_revenue)) <= MOST_FLOAT, "a FLOAT takes it"
+        assert max(abs(stored_price), abs(stored_revenue)) <= MAX_FLOAT, "a FLOAT takes it"
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x, max_size=3)))

@@ -1,0 +1,166 @@
+"""The decoder in its plainest form: everything is decoded in full, and nothing is skipped.
+
+``models.decode`` is many times faster and must answer the same for every value.
+"""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+import models.decode
+from models import strict_json
+from models.decode import _WORDS, Event, _Known
+from models.quality import Note
+
+_decode = msgspec.json.Decoder(Event).decode
+_decode_known = msgspec.json.Decoder(_Known).decode
+_decode_all = msgspec.json.Decoder().decode
+_INT32 = range(-(2**31), 2**31)
+
+
+class Members(list[tuple[str, Any]]):
+    """An object's members."""
+
+
+def decode(value: bytes) -> tuple[Any, int]:
+    """What ``models.decode.decode`` must answer; raises ValueError for what is malformed."""
+    if len(value) <= 1000:
+        try:
+            event = _strictly(value)
+        except (ValueError, RecursionError):
+            event = None
+        if event is not None and (event.quantity is None or event.quantity in _INT32):
+            return event, 0
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 10_000)
+    try:
+        return leniently(value)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _strictly(value: bytes) -> Any:
+    try:
+        return _decode(value)
+    except msgspec.ValidationError as error:
+        if "unknown field" not in str(error):
+            raise
+    _decode_all(value)
+    return _decode_known(value)
+
+
+def leniently(value: bytes) -> tuple[Any, int]:
+    """Field by field."""
+    event: Any = Event()
+    notes = 0
+    for name, found in parse(value):
+        if name == "price":
+            if isinstance(found, str) and found in _WORDS:
+                event.price = _WORDS[found]
+            elif found is None or _is_number(found):
+                event.price = None if found is None else float(found)
+            else:
+                notes |= Note.PRICE_MISTYPED.value
+        elif name == "quantity":
+            if found is None or (_is_number(found) and isinstance(found, int) and found in _INT32):
+                event.quantity = found
+            elif isinstance(found, int) and not isinstance(found, bool):
+                notes |= Note.QUANTITY_OUT_OF_RANGE.value
+            else:
+                notes |= Note.QUANTITY_MISTYPED.value
+        elif name in Event.__struct_fields__:
+            if found is not None and not isinstance(found, str):
+                found = compact(found)
+                notes |= Note[f"{name.upper()}_STRINGIFIED"].value
+            setattr(event, name, found)
+    return event, notes
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
+
+
+def parse(value: bytes) -> Members:
+    """One strict JSON object; ValueError, with its detail, for anything else."""
+    if len(value) >= 5 and value.startswith(b"\0"):
+        raise ValueError("looks like Schema Registry's wire format")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    if nesting(text) > 1000:
+        raise ValueError("nested more than 1000 deep")
+    try:
+        found = json.JSONDecoder(
+            object_pairs_hook=Members,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_no_constant,
+        ).decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at character {error.pos}") from None
+    if not isinstance(found, Members):
+        raise ValueError("JSON, but not an object")  # noqa: TRY004
+    if re.search("[\ud800-\udfff]", compact(found, str)):
+        raise ValueError("half of a surrogate pair")
+    return found
+
+
+def nesting(text: str) -> int:
+    """How many brackets are open at the deepest place, those in strings left out."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"?', "", text, flags=re.S)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _integer(digits: str) -> int:
+    _float(digits)
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"a number beyond float64 ({digits[:20]}…)")
+    if len(digits) > 1000:
+        raise ValueError(f"a number of more than 1000 digits ({digits[:20]}…)")
+    return number
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+def compact(value: Any, scalar: Callable[[Any], str] = strict_json._scalar) -> str:
+    """A value as Jackson's generator writes it; scalars are spelled by ``models.strict_json``."""
+    if isinstance(value, Members):
+        members = [f"{scalar(name)}:{compact(member, scalar)}" for name, member in value]
+        return f"{{{','.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{','.join([compact(item, scalar) for item in value])}]"
+    return scalar(value)
+
+
+def assert_same_answer(value: bytes) -> None:
+    """Fail unless ``models.decode`` answers as this module does, the detail included."""
+    expected, found = (_answer(function, value) for function in (decode, models.decode.decode))
+    if isinstance(expected, str) and isinstance(found, str):
+        assert found.startswith(expected), value
+    else:
+        assert found == expected, value
+
+
+def _answer(function: Callable[[bytes], tuple[Any, int]], value: bytes) -> str | tuple[str, int]:
+    try:
+        event, notes = function(value)
+    except ValueError as error:
+        return str(error)
+    # As text, because there -0.0 differs from 0.0, and NaN equals itself.
+    return repr(msgspec.structs.astuple(event)), notes
