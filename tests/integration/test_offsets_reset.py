@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.test_pipeline import event, stored
-from tests.integration.test_recovery import apache, ids, offsets_of  # noqa: F401 - fixture
+from tests.integration.test_recovery import ids, offsets_of
 from tests.support import dead_letters, wait_until
 
 
