@@ -114,8 +114,8 @@ def test_large_malformed_values(worker, send, migrated_url, settings, limit, sha
 def test_large_events_while_the_database_is_away(
     worker, send, migrated_url, database_away, settings, limit, count, away
 ):
-    running = worker(**settings).wait_ready()
     send(padded(count, 20_000))
+    running = worker(**settings).wait_ready()
     database_away(away)
     running.wait_stored(migrated_url, count, 200)
     assert running.peak_memory() < limit
