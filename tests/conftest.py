@@ -172,6 +172,25 @@ def produce(broker: Broker, topic: str) -> Produce:
 
 
 @pytest.fixture
+def transactional(apache: Broker) -> Callable[[], Producer]:
+    """Makes producers that write in transactions."""
+
+    def make() -> Producer:
+        producer = Producer(
+            {
+                "bootstrap.servers": apache.bootstrap,
+                "transactional.id": uuid4().hex,
+                "linger.ms": 0,
+                "log_level": 0,
+            }
+        )
+        producer.init_transactions(20)
+        return producer
+
+    return make
+
+
+@pytest.fixture
 def worker(
     broker: Broker, migrated_url: str, topic: str, tmp_path: Path
 ) -> Iterator[Callable[..., Worker]]:

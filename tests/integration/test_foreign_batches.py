@@ -37,6 +37,14 @@ def test_header_keys_and_values_may_be_any_bytes(worker, broker, topic, migrated
     assert ids(migrated_url) == names(range(200))
 
 
+@pytest.fixture
+def overwrite(apache, topic):
+    """Changes the batch of partition 0 at offset 10 on the broker's disk; the topic goes later."""
+    yield lambda change: wire.overwrite(apache, topic, 0, 10, change)
+    # A broker that is killed would look at all it has.
+    apache.delete_topic(topic)
+
+
 # --- batches that cannot be read
 
 
@@ -106,14 +114,13 @@ def stops_at(worker, broker, topic, migrated_url, faust):
 
 @pytest.mark.parametrize("change", BROKEN, ids=lambda change: change.__name__)
 def test_a_broken_batch_stops_the_worker_before_it_and_the_command_named_goes_past_it(
-    apache, topic, stops_at, change
+    apache, topic, overwrite, stops_at, change
 ):
     wire.send(apache, topic, {0: wire.batch(events(0)), 1: wire.batch(events(30))})
     wire.send(apache, topic, {0: wire.batch(events(10)), 2: wire.batch(events(40), "gzip")})
     wire.send(apache, topic, {0: wire.batch(events(20)), 3: wire.batch(events(50))})
-    wire.overwrite(apache, topic, 0, 10, change)
+    overwrite(change)
     stops_at()
-    apache.delete_topic(topic)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
@@ -127,11 +134,11 @@ def test_a_batch_that_expands_beyond_the_limit_is_as_a_broken_one(apache, topic,
 
 
 def test_a_broken_batch_at_the_logs_end_is_gone_past_as_well(
-    worker, apache, topic, migrated_url, faust
+    worker, apache, topic, overwrite, migrated_url, faust
 ):
     wire.send(apache, topic, {0: wire.batch(events(0))})
     wire.send(apache, topic, {0: wire.batch(events(10))})
-    wire.overwrite(apache, topic, 0, 10, broken_value)
+    overwrite(broken_value)
     stopped = worker()
     assert stopped.wait(60) == 1, stopped.log_text()[-2000:]
     assert ids(migrated_url) == names(range(10))
@@ -142,25 +149,23 @@ def test_a_broken_batch_at_the_logs_end_is_gone_past_as_well(
     wire.send(apache, topic, {0: wire.batch(events(20))})
     running.wait_stored(migrated_url, 20)
     assert ids(migrated_url) == names(range(10), range(20, 30))
-    apache.delete_topic(topic)
 
 
 def test_a_broken_batch_that_comes_into_a_running_worker_stops_it(
-    worker, apache, topic, migrated_url
+    worker, apache, topic, overwrite, migrated_url
 ):
     running = worker().wait_ready()
     wire.send(apache, topic, {0: wire.batch(events(0))})
     running.wait_stored(migrated_url, 10)
     running.pause()
     wire.send(apache, topic, {0: wire.batch(events(10))})
-    wire.overwrite(apache, topic, 0, 10, broken_value)
+    overwrite(broken_value)
     wire.send(apache, topic, {0: wire.batch(events(20))})
     running.resume()
     assert running.wait(60) == 1, running.log_text()[-2000:]
     assert "offsets reset --partition 0 --to 20" in running.log_text()
     assert "Traceback" not in running.log_text()
     assert ids(migrated_url) == names(range(10))
-    apache.delete_topic(topic)
 
 
 # --- formats before batches, which a broker still has on disk
@@ -171,7 +176,9 @@ def test_a_broken_batch_that_comes_into_a_running_worker_stops_it(
     [(0, "none"), (0, "gzip"), (0, "snappy_xerial"), (1, "none"), (1, "gzip"), (1, "snappy_xerial"),
      (1, "lz4")],
 )  # fmt: skip
-def test_events_in_the_old_formats_are_stored(worker, apache, topic, migrated_url, magic, codec):
+def test_events_in_the_old_formats_are_stored(
+    worker, apache, topic, overwrite, migrated_url, magic, codec
+):
     wire.send(apache, topic, {0: wire.batch(events(0))})
     wire.send(apache, topic, {0: wire.batch(events(10, unknown="x" * 500))})
     wire.send(apache, topic, {0: wire.batch(events(20))})
@@ -182,7 +189,6 @@ def test_events_in_the_old_formats_are_stored(worker, apache, topic, migrated_ur
         left = len(batch) - len(made) - len(wire.message_set([b""], magic))
         return made + wire.message_set([event(19).ljust(left)], magic, first=19)
 
-    wire.overwrite(apache, topic, 0, 10, old)
+    overwrite(old)
     worker().wait_ready().wait_stored(migrated_url, 30)
     assert ids(migrated_url) == names(range(30))
-    apache.delete_topic(topic)

@@ -3,17 +3,22 @@
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from tests import wire
+from tests.coordinator import AbsentCoordinator
+from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import offsets_of
+from tests.integration.test_recovery import ids, offsets_of
 from tests.support import configure, wait_until
 
 #: Seconds within which they are reported.
 SOON = 15
 
 
-@pytest.fixture
-def committed(broker, topic):
-    """Answers the group's committed offsets in Kafka by partition; None where there is none."""
+def asking(broker, topic):
+    """What answers the group's committed offsets in Kafka by partition; None where there is none.
+
+    It never joins the group.
+    """
     consumer = Consumer(
         {"bootstrap.servers": broker.bootstrap, "group.id": f"group-{topic}", "log_level": 0}
     )
@@ -22,8 +27,12 @@ def committed(broker, topic):
         found = consumer.committed([TopicPartition(topic, p) for p in range(4)], timeout=10)
         return {tp.partition: tp.offset if tp.offset >= 0 else None for tp in found}
 
-    yield ask
-    consumer.close()
+    return ask
+
+
+@pytest.fixture
+def committed(broker, topic):
+    return asking(broker, topic)
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])
@@ -86,3 +95,28 @@ def test_writing_goes_on_while_kafka_refuses_commits(
         configure(apache, "__consumer_offsets", max_message_bytes=1_048_588)
     wait_until(lambda: set(committed().values()) == {55}, 30)
     assert running.exit_code is None
+
+
+@pytest.mark.usefixtures("apache")
+def test_writing_goes_on_while_the_coordinator_is_away(worker, tmp_path, migrated_url, topic):
+    with AbsentCoordinator(tmp_path / "broker") as other:
+        other.create_topic(topic)
+        # Longer than the coordinator is away: this is not about members that are given up.
+        running = worker(KAFKA_URL=other.url, FLUSH_INTERVAL=0.3, SESSION_TIMEOUT=60).wait_ready()
+        with other.coordinator_away():
+            # A heartbeat, and that it asks for the coordinator once more.
+            wait_until(lambda: other.refused > 1, 30)
+            for turn in range(10):
+                send(other, topic, turn * 20)
+                running.wait_stored(migrated_url, turn * 20 + 20, 10)
+            assert running.is_ready()
+        committed = asking(other, topic)
+        wait_until(lambda: set(committed().values()) == {50}, 30)
+        assert running.terminate() == 0
+        assert ids(migrated_url) == names(range(200))
+
+
+def send(broker, topic, first):
+    """Five events to each partition."""
+    numbers = {p: range(first + p * 5, first + p * 5 + 5) for p in range(4)}
+    wire.send(broker, topic, {p: wire.batch(map(event, found)) for p, found in numbers.items()})

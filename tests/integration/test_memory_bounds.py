@@ -3,6 +3,7 @@
 import random
 import time
 from base64 import b64encode
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import Producer
 
 from local.audit import count_stored
 from local.mariadb import MariaDB
+from tests import wire
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import ids
@@ -114,8 +116,8 @@ def test_large_malformed_values(worker, send, migrated_url, settings, limit, sha
 def test_large_events_while_the_database_is_away(
     worker, send, migrated_url, database_away, settings, limit, count, away
 ):
-    running = worker(**settings).wait_ready()
     send(padded(count, 20_000))
+    running = worker(**settings).wait_ready()
     database_away(away)
     running.wait_stored(migrated_url, count, 200)
     assert running.peak_memory() < limit
@@ -154,6 +156,24 @@ def test_batches_that_expand_a_hundredfold(worker, send, migrated_url):
     running.wait_stored(migrated_url, count, 120)
     assert running.peak_memory() < LIMIT
     assert ids(migrated_url) == names(range(count))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_what_expands_beyond_the_limit_is_not_expanded_to_its_end(worker, apache, topic, codec):
+    wire.send(apache, topic, {0: wire.batch([bytes(128 << 20)], codec)})
+    running = worker()
+    seen = [0.0]
+
+    def has_ended():
+        if running.exit_code is None:
+            # Nothing is told of a process that has just ended.
+            with suppress(OSError, IndexError):
+                seen.append(running.peak_memory())
+        return running.exit_code is not None
+
+    wait_until(has_ended, 40, "its end")
+    assert running.exit_code == 1
+    assert max(seen) < LIMIT
 
 
 def metric(running, name):
