@@ -43,7 +43,7 @@ from pipeline.errors import FatalError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory
 from preflight import NoTopicError, prepare, topic_bounds
-from source import patches
+from source import codecs, patches
 from source.log_reader import LogReader
 from source.start_offsets import OtherLogError, Position, StartOffsets
 from source.transport import FetchConsumer, FetchTransport, PassThrough
@@ -87,6 +87,11 @@ class App(faust.App):
         except FatalError as error:
             log.critical("%s", error)
             raise SystemExit(1) from None
+        if missing := codecs.unavailable():
+            log.warning(
+                "Batches compressed with %s cannot be read: run `pip install cramjam`.",
+                ", ".join(missing),
+            )
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breaker.close)
         # As it is set by default, the collector of cycles looks at every buffered event again and
         # again; that took a third of the processor time.

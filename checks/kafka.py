@@ -9,6 +9,7 @@ from checks.rights import may_join, may_read
 from config import Settings
 from pipeline.errors import FatalError
 from preflight import topic_bounds
+from source import codecs
 from source.log_reader import Bounds
 
 #: How long before its end a client certificate is spoken of.
@@ -20,6 +21,7 @@ async def look_at_kafka(settings: Settings, findings: Findings) -> dict[int, Bou
     if not await _way(settings, findings):
         return {}
     _client_certificate(settings, findings)
+    _codecs(findings)
     bounds: dict[int, Bounds] = {}
     with findings.about("Topic"):
         bounds = await topic_bounds(settings)
@@ -35,6 +37,19 @@ async def look_at_kafka(settings: Settings, findings: Findings) -> dict[int, Bou
         await may_join(settings)
         findings.ok("Group rights", f"{settings.consumer_group} may be joined")
     return bounds
+
+
+def _codecs(findings: Findings) -> None:
+    missing = codecs.unavailable()
+    readable = ", ".join(name for name in codecs.NAMES.values() if name not in missing)
+    if missing:
+        findings.warn(
+            "Codecs",
+            f"only {readable} can be read, not {', '.join(missing)}",
+            "pip install cramjam",
+        )
+    else:
+        findings.ok("Codecs", f"{readable} can be read")
 
 
 async def _way(settings: Settings, findings: Findings) -> bool:

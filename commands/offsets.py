@@ -84,6 +84,10 @@ def _remark(stored: int | None, bounds: Bounds) -> str:
         return "beyond the log's end: topic recreated or truncated; reset it"
     if stored < bounds.beginning:
         return f"{bounds.beginning - stored} events gone by retention"
+    if bounds.readable < bounds.end:
+        return (
+            f"open transaction from offset {bounds.readable} on: read_committed waits there for it"
+        )
     return ""
 
 

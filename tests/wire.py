@@ -123,14 +123,21 @@ def send(broker: Broker, topic: str, batches: Mapping[int, bytes]) -> dict[int, 
     Raises:
         AssertionError: the broker refused one.
     """
-    request = ProduceRequest_v7(None, -1, 20_000, [(topic, list(batches.items()))])
     deadline = time.monotonic() + 20
-    found = _ask(broker, request)
-    while any(error in _NOT_YET for error, _ in found.values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-        found = _ask(broker, request)
-    assert not any(error for error, _ in found.values()), f"the broker refused: {found}"
-    return {partition: offset for partition, (_, offset) in found.items()}
+    left = dict(batches)
+    offsets: dict[int, int] = {}
+    while left:
+        request = ProduceRequest_v7(None, -1, 20_000, [(topic, list(left.items()))])
+        for partition, (error, offset) in _ask(broker, request).items():
+            # A new topic's partitions get their leaders one by one.
+            again = error in _NOT_YET and time.monotonic() < deadline
+            assert again or not error, f"the broker refused {topic}/{partition}: {error}"
+            if not error:
+                offsets[partition] = offset
+                del left[partition]
+        if left:
+            time.sleep(0.05)
+    return offsets
 
 
 def overwrite(

@@ -67,7 +67,7 @@ def test_letters_of_a_topic_made_again_are_letters_of_their_own(
     migrated_url,
     faust,
     topic,
-    apache,  # noqa: F811
+    apache,
 ):
     produce(mixed(range(10)))
     running = worker().wait_ready()
@@ -105,7 +105,7 @@ BASE = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
 
 @pytest.fixture
-def timed(apache, topic):  # noqa: F811
+def timed(apache, topic):
     """Five events a minute apart in partition 0, one ten minutes after ``BASE`` in partition 1."""
     producer = Producer({"bootstrap.servers": apache.bootstrap, "log_level": 0})
     for minutes, partition in [*((n, 0) for n in range(5)), (10, 1)]:
