@@ -83,6 +83,8 @@ class Progress:
         found = self.bounds.get(partition)
         if found is None or not self._read_committed or found.readable >= found.end:
             return None
+        if self.stored[partition] > found.readable:
+            return None  # it has ended since the log was looked at
         return {"offset": found.readable, "events": found.end - found.readable}
 
     @property
