@@ -23,6 +23,11 @@ _XERIAL_HEADER = 16
 #: How large an output is tried first, as a multiple of the input; JSON shrinks to a fifth or so.
 _FIRST_GUESS = 8
 _SMALLEST_OUTPUT = 65_536
+#: Bytes of output taken from zlib at once.
+_STEP = 1024 * 1024
+
+#: What was decompressed; not copied to bytes, because it may be large.
+Output = bytes | bytearray | memoryview
 
 
 class DecompressionError(ValueError):
@@ -34,7 +39,7 @@ def unavailable() -> list[str]:
     return [] if cramjam else ["snappy", "lz4", "zstd"]
 
 
-def decompress(codec: int, data: bytes, limit: int) -> bytes:
+def decompress(codec: int, data: bytes, limit: int) -> Output:
     """Decompress the records of a batch.
 
     Args:
@@ -68,23 +73,23 @@ def _too_large(limit: int) -> DecompressionError:
     )
 
 
-def _gunzip(data: bytes, limit: int) -> bytes:
-    parts = []
-    room = limit
+def _gunzip(data: bytes, limit: int) -> Output:
+    output = bytearray()
     while data:
         member = zlib.decompressobj(wbits=31)
-        part = member.decompress(data, room + 1)
-        room -= len(part)
-        if room < 0:
-            raise _too_large(limit)
-        if not member.eof:
-            raise ValueError("it is cut off")
-        parts.append(part)
+        while not member.eof:
+            part = member.decompress(data, _STEP)
+            data = member.unconsumed_tail
+            output += part
+            if len(output) > limit:
+                raise _too_large(limit)
+            if not part and not data and not member.eof:
+                raise ValueError("it is cut off")
         data = member.unused_data
-    return b"".join(parts)
+    return output
 
 
-def _unsnappy(data: bytes, limit: int) -> bytes:
+def _unsnappy(data: bytes, limit: int) -> Output:
     if not data.startswith(_XERIAL_MAGIC):
         return _snappy_block(data, limit)
     parts = []
@@ -109,13 +114,13 @@ def _snappy_block(data: bytes, limit: int) -> bytes:
     return bytes(cramjam.snappy.decompress_raw(data))
 
 
-def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> bytes:
+def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> Output:
     """Decompress into larger and larger outputs: neither format says how much comes out."""
     size = min(limit, max(_SMALLEST_OUTPUT, _FIRST_GUESS * len(data)))
     while True:
         output = bytearray(size)
         try:
-            return bytes(memoryview(output)[: decompress_into(data, output)])
+            return memoryview(output)[: decompress_into(data, output)]
         except cramjam.DecompressionError as error:
             # What this library says when the output is full.
             if "failed to write whole buffer" not in str(error):
@@ -125,15 +130,15 @@ def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, li
         size = min(limit, size * 4)
 
 
-def _unlz4(data: bytes, limit: int) -> bytes:
+def _unlz4(data: bytes, limit: int) -> Output:
     return _bounded(cramjam.lz4.decompress_into, data, limit)
 
 
-def _unzstd(data: bytes, limit: int) -> bytes:
+def _unzstd(data: bytes, limit: int) -> Output:
     return _bounded(cramjam.zstd.decompress_into, data, limit)
 
 
-_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+_DECODERS: dict[str, Callable[[bytes, int], Output]] = {
     "gzip": _gunzip,
     "snappy": _unsnappy,
     "lz4": _unlz4,

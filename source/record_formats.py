@@ -106,9 +106,8 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
         return [PlainRecord(offset, timestamp, key, value)]
     if value is None:
         raise ValueError("a compressed message has no value")
-    inner = [
-        _read_message(one) for one in _split(decompress(attributes & CODEC_MASK, value, limit))
-    ]
+    data = bytes(decompress(attributes & CODEC_MASK, value, limit))
+    inner = [_read_message(one) for one in _split(data)]
     if not inner:
         raise ValueError("a compressed message holds none")
     # Format 1 counts the inner offsets from 0, and the outer one is that of the last.
