@@ -41,7 +41,7 @@ from pipeline.chunk import Record
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError
 from pipeline.flusher import Flusher
-from pipeline.memory import Memory
+from pipeline.memory import Memory, return_freed_memory
 from preflight import NoTopicError, prepare, topic_bounds
 from source import codecs, patches
 from source.log_reader import LogReader
@@ -81,6 +81,7 @@ class App(faust.App):
     """The Faust app, which looks before it starts."""
 
     async def on_first_start(self) -> None:
+        return_freed_memory()
         await super().on_first_start()
         try:
             await prepare(settings, engine, start_offsets)
@@ -121,7 +122,7 @@ app = App(
     broker_max_poll_records=2000,
     stream_buffer_maxsize=4,
     # Bytes a partition; larger ones cost memory and gain no speed.
-    consumer_max_fetch_size=262_144,
+    consumer_max_fetch_size=131_072,
     # Unacknowledged messages are not waited for: offsets are kept in the database.
     stream_wait_empty=False,
     broker_session_timeout=settings.session_timeout,

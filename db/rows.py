@@ -21,7 +21,7 @@ _INSERT = f"INSERT INTO {flash_sale_events.name} ({', '.join(ROW_COLUMNS)}) VALU
 #: Bytes of JSON in one statement: some thousand rows, enough to make its fixed cost vanish. On its
 #: way to the server the text is copied several times, and one emoji makes its copies four times
 #: as large. Far below the smallest `max_allowed_packet` in use.
-STATEMENT_BYTES = 500_000
+STATEMENT_BYTES = 250_000
 
 _decode = msgspec.json.Decoder().decode
 
