@@ -132,6 +132,20 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         task = self._consumer and self._consumer._coordinator._coordination_task
         return task.exception() if task and task.done() and not task.cancelled() else None
 
+    def retry_join(self) -> None:
+        """Go on joining the group after an error that aiokafka keeps for whoever fetches next.
+
+        Nobody fetches before partitions are assigned, so it would wait for ever.
+        """
+        if self._consumer and self._consumer._coordinator._pending_exception:
+            self.thread_loop.call_soon_threadsafe(self._take_error, self._consumer._coordinator)
+
+    def _take_error(self, coordinator: Any) -> None:
+        try:
+            coordinator.check_errors()
+        except KafkaError as error:
+            log.warning("Joining the consumer group failed, trying again: %r", error)
+
     async def bounds(self, tps: set[TP]) -> dict[TP, Bounds]:
         """Bounds of the partitions' logs, asked of the broker."""
         return cast(
@@ -196,12 +210,13 @@ class FetchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
-    @Service.timer(5.0)
+    @Service.timer(1.0)
     async def _look_at_group(self) -> None:
         await self.check_group()
 
     async def check_group(self) -> None:
-        """End the worker if it is out of its group for good."""
+        """Retry a join that failed; end the worker if it is out of its group for good."""
+        self._thread.retry_join()
         error = self._thread.group_error
         if error and not self.should_stop:
             await end_worker(
