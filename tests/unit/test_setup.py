@@ -1,5 +1,6 @@
 """What set-up says: its own lines, and what pip said only when pip failed."""
 
+import os
 import shutil
 import subprocess
 
@@ -59,3 +60,17 @@ def test_what_pip_said_is_shown_when_it_fails(setup):
     assert done.returncode == 1
     assert WARNING in done.stderr
     assert done.stderr.endswith("pip could not install the Python packages.\n")
+
+
+def test_a_bare_debian_is_made_by_root_alone(tmp_path):
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "local/fresh.sh"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "make test-fresh needs root: it makes a Debian to chroot into.\n"
