@@ -21,7 +21,7 @@ test: setup ## Lint, types and all tests (BROKER=apache|embedded chooses the bro
 	@$(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
-	@DEBIAN='$(DEBIAN)' PYTHON='$(PYTHON)' JAVA='$(JAVA)' WHAT='$(WHAT)' KEEP='$(KEEP)' local/fresh.sh
+	@local/fresh.sh
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)

@@ -4,7 +4,7 @@
 #   DEBIAN=trixie   release: bookworm, trixie, sid, ...
 #   PYTHON=         a Python of that release to use instead of its python3, such as python3.14
 #   JAVA=1          with Java and Maven, so with Apache Kafka instead of the embedded broker
-#   WHAT=test       what `make` is told there, such as 'demo SECONDS=10' or 'test ARGS=tests/unit'
+#   WHAT=test       what `make` is told there, such as 'demo SECONDS=10' or 'test ARGS="tests/unit -x"'
 #   KEEP=1          leave the folder where it is, to look into it with chroot
 #
 # Everything runs in namespaces of its own: mounts and processes are gone when it ends, however
@@ -29,6 +29,7 @@ clean_up() {
         kill -KILL "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
     fi
+    rm -f "$folder.apt" "$folder.log"
     [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$folder"
 }
 trap clean_up EXIT
@@ -77,7 +78,6 @@ say "Making a bare Debian $release in $folder ..."
 run mmdebstrap --quiet --mode=root --variant=apt --include="$packages" --aptopt="$folder.apt" \
     "$release" "$folder" "$mirror" >"$folder.log" 2>&1 ||
     { cat "$folder.log" >&2; fail "Debian $release could not be made."; }
-rm -f "$folder.apt" "$folder.log"
 
 # What lets this machine reach the registries: names, settings, authorities. HOME is /root there.
 copy() {
@@ -95,29 +95,39 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf "$HOME/.pip/pip.conf" \
 done
 git clone -q --depth 1 "file://$PWD" "$folder$home"
 
-# A clean environment, but for what concerns the registries.
-set -- HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-for name in $(env | sed -nE \
-    's/^((PIP|SSL_CERT|REQUESTS_CA)_[A-Z_]+|([a-z]+|[A-Z]+)_(proxy|PROXY)|PYTHON|BROKER|CI)=.*/\1/p'); do
-    eval "set -- \"\$@\" \"$name=\$$name\""
+# An environment as bare as the Debian, but for what concerns the registries.
+what=${WHAT:-test}
+java=${JAVA:-}
+for name in $(env | sed -nE 's/^([A-Za-z]\w*)=.*/\1/p'); do
+    case $name in
+        PATH | HOME | KEEP | PYTHON | BROKER | CI) ;;
+        PIP_* | SSL_CERT_* | REQUESTS_CA_* | *_proxy | *_PROXY) ;;
+        *) unset "$name" ;;
+    esac
 done
 
-say "Running make ${WHAT:-test} there ..."
-# Word splitting of WHAT is meant: it is the arguments of make.
-# shellcheck disable=SC2086
-run env -i "$@" sh -ec '
-    folder=$1 home=$2 java=$3
-    shift 3
-    mount -t proc proc "$folder/proc"
-    mount --rbind /dev "$folder/dev"
-    chroot "$folder" update-ca-certificates >/dev/null 2>&1
-    if [ -n "$java" ]; then
-        echo "Installing Debian packages for Java: default-jre-headless maven" >&2
-        chroot "$folder" sh -ec "
-            export DEBIAN_FRONTEND=noninteractive
-            apt-get update -q
-            apt-get install -q -y --no-install-recommends default-jre-headless maven
-        " >"$folder/java.log" 2>&1 || { cat "$folder/java.log" >&2; exit 1; }
-    fi
-    exec chroot "$folder" make -C "$home" --no-print-directory "$@"
-' fresh "$folder" "$home" "${JAVA:-}" ${WHAT:-test}
+inside() {
+    # shellcheck disable=SC2016
+    run sh -ec '
+        folder=$1
+        shift
+        mount -t proc proc "$folder/proc"
+        mount --rbind /dev "$folder/dev"
+        export HOME=/root LANG=C.UTF-8
+        export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+        exec chroot "$folder" "$@"
+    ' inside "$folder" "$@"
+}
+
+inside update-ca-certificates >/dev/null 2>&1
+if [ -n "$java" ]; then
+    say 'Installing Debian packages for Java: default-jre-headless maven'
+    inside sh -ec '
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q
+        apt-get install -q -y --no-install-recommends default-jre-headless maven
+    ' >"$folder.log" 2>&1 || { cat "$folder.log" >&2; fail 'Java could not be installed.'; }
+fi
+say "Running make $what there ..."
+# It may hold quotes, as in test ARGS="tests/unit -x".
+eval "inside make -C '$home' --no-print-directory $what"
