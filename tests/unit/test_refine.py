@@ -1,8 +1,8 @@
 """Any bytes become a row or a rejection, never both, never an exception; and rows fit the table."""
 
 import asyncio
-import ctypes
 import base64
+import ctypes
 import json
 import math
 import sys
