@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
+.PHONY: help setup demo test test-all test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
 pytest := $(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -25,6 +25,9 @@ test-all: setup ## All of `make test`, and the tests of more than half a minute 
 	@$(python) -m local
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)
+
+test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
+	@local/fresh.sh
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)

@@ -55,7 +55,7 @@ def client_context(
     certificate: str = "",
     key: str = "",
 ) -> ssl.SSLContext:
-    """A context to connect with.
+    """A context to connect with: TLS 1.2 or newer, or what the system asks for beyond that.
 
     Args:
         trusted: PEM text of the authorities trusted; empty for the system's.
@@ -65,6 +65,8 @@ def client_context(
         key: PEM text of its private key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Debian 12 sets this in OpenSSL's configuration, Debian 13 does not.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.check_hostname = verify and verify_hostname
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     if trusted:

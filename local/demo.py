@@ -22,7 +22,7 @@ from local import ROOT
 from local.audit import Sent, count_stored
 from local.broker import Broker, EmbeddedBroker, choose
 from local.mariadb import MariaDB
-from local.processes import Folder, Process, StartError, free_port
+from local.processes import Folder, Process, StartError, free_port, listens
 from local.simulator import events, send
 from local.tether import die_with_parent
 
@@ -68,6 +68,14 @@ class Demo:
         self.worker = self._faust("worker", folder / "worker.log", "-l", "info")
         stack.callback(self.worker.stop)
         self._lines = follow(self.worker.log)
+        self._wait_for_pages()
+
+    def _wait_for_pages(self) -> None:
+        """Before, the worker cannot be ended in order either."""
+        try:
+            self.worker.wait_for(lambda: listens(self.port), PATIENCE, "The worker")
+        except StartError as error:
+            raise StartError(f"{error}\n{self.worker.log_text()[-2000:]}") from None
 
     async def run(self, seconds: float | None, rate: float, stop: Interruption) -> None:
         """Send events and show what the worker says, until each event is stored or time is up.

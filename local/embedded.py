@@ -1,9 +1,11 @@
 """The embedded broker's process: ``python -m local.embedded`` prints its address and waits."""
 
-import signal
+import asyncio
 import time
 
 from confluent_kafka import Producer
+
+from local.relay import Relay
 
 
 def main() -> None:
@@ -12,9 +14,13 @@ def main() -> None:
     while not (brokers := producer.list_topics(timeout=5).brokers):
         time.sleep(0.05)
     broker = next(iter(brokers.values()))
-    print(f"listens on {broker.host}:{broker.port}", flush=True)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pause()
+    asyncio.run(_serve(Relay(broker.host, broker.port)))
+
+
+async def _serve(relay: Relay) -> None:
+    async with await relay.listen() as server:
+        print(f"listens on {relay.host}:{relay.port}", flush=True)
+        await server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -248,6 +248,9 @@ def _initialise(data: Path) -> None:
             "--auth-root-authentication-method=socket",
             "--skip-test-db",
         ],
+        # At its start a server removes temporary tables from its folder, also those of another
+        # one that is being made at the same time.
+        env={**os.environ, "TMPDIR": str(data.parent)},
         capture_output=True,
         text=True,
         check=False,

@@ -47,10 +47,12 @@ fi
 
 # Not a must: the program that tests the alerts, out of its package and without its service.
 if ! command -v promtool >/dev/null && [ ! -e "$done/promtool" ] && command -v apt-get >/dev/null; then
-    say 'Fetching promtool out of the Debian package prometheus ...'
+    say 'Fetching promtool out of its Debian package ...'
     rm -rf .local/promtool && mkdir -p .local/promtool
-    (cd .local/promtool && apt-get download -q prometheus && dpkg -x prometheus_*.deb . &&
-        mv usr/bin/promtool . && rm -rf usr etc lib var prometheus_*.deb) >.local/promtool.log 2>&1 ||
+    # Debian 13 has a package of that name; before, it came with prometheus.
+    (cd .local/promtool && { apt-get download -q promtool || apt-get download -q prometheus; } &&
+        dpkg -x prom*.deb . && mv usr/bin/promtool . && rm -rf usr etc lib var prom*.deb) \
+        >.local/promtool.log 2>&1 ||
         say 'It could not be fetched (see .local/promtool.log): the tests of the alerts skip.'
     touch "$done/promtool"
 fi
@@ -70,7 +72,12 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted"
         "$python" -m venv --clear .venv
     fi
     say 'Installing the Python packages ...'
-    .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt >&2
+    # Its warnings would drown these lines, and most mean nothing in a .venv.
+    if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input \
+        --root-user-action=ignore -r requirements-dev.txt >.local/pip.log 2>&1; then
+        cat .local/pip.log >&2
+        fail 'pip could not install the Python packages.'
+    fi
     echo "$wanted" >"$done/venv"
 fi
 

@@ -39,7 +39,7 @@ class Rejection:
 #: The largest float32, and so the largest FLOAT.
 MAX_FLOAT = 3.4028234663852886e38
 
-#: Native, because that makes infinity of what is too large instead of raising.
+#: Native, because that makes infinity of what is too large; from Python 3.14 on it raises.
 _float32 = struct.Struct("f")
 _pack, _unpack = _float32.pack, _float32.unpack
 _pack_two = struct.Struct("2f").pack
@@ -93,7 +93,10 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
     event_id = event.event_id
     if event_id is None or user_id is None or category is None:
         return _invalid(event_id, user_id, category)
-    float32 = _unpack(_pack(price))[0]
+    try:
+        float32 = _unpack(_pack(price))[0]
+    except OverflowError:
+        return _beyond_float(price, quantity, math.inf)
     revenue = float32 * quantity
     # Written so that NaN fails it too.
     if not (-MAX_FLOAT <= float32 <= MAX_FLOAT and -MAX_FLOAT <= revenue <= MAX_FLOAT):
@@ -103,7 +106,7 @@ def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
     if not -MAX_FLOAT <= price <= MAX_FLOAT:
         price = float32
     short = price * quantity
-    if _pack_two(short, short) == _pack_two(short, revenue) and -MAX_FLOAT <= short <= MAX_FLOAT:
+    if -MAX_FLOAT <= short <= MAX_FLOAT and _pack_two(short, short) == _pack_two(short, revenue):
         revenue = short
     ts = event.timestamp
     if ts is not None:

@@ -4,6 +4,7 @@ The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeU
 parseTimestampString): parts may have one digit or two, everything after the year may be left
 out from the right, the fraction may have any length, and a zone may follow the seconds. Text
 that does not parse is null. A time without a date is read as of today, as Spark does.
+Zones come from the pinned package `tzdata`, see `zones`.
 """
 
 import re
@@ -11,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+
+from models import zones
 
 
 class OutOfRange(Enum):
@@ -130,13 +132,13 @@ def _offset(zone: str | None, local: int) -> int | None:
             return _fixed(name[len(prefix) :])
     if name.startswith(("+", "-")):
         return _fixed(name)
-    if name not in _regions():
+    if name not in zones.names():
         return None
     try:
         moment = datetime(1970, 1, 1) + timedelta(seconds=local)
     except OverflowError:
         return 0
-    found = moment.replace(tzinfo=ZoneInfo(name)).utcoffset()
+    found = moment.replace(tzinfo=zones.zone(name)).utcoffset()
     return int(found.total_seconds()) if found is not None else 0
 
 
@@ -160,11 +162,6 @@ def _fixed(text: str) -> int | None:
 
 
 _UTC_NAMES = ("UTC", "GMT", "UT")
-
-
-@lru_cache(maxsize=1)
-def _regions() -> frozenset[str]:
-    return frozenset(available_timezones() - {"EST", "MST", "HST", "ROC", "Factory", "localtime"})
 
 
 #: java.time.ZoneId.SHORT_IDS (JDK 17).

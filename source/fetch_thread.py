@@ -10,6 +10,7 @@ from aiokafka.errors import (
     CommitFailedError,
     ConsumerStoppedError,
     IllegalStateError,
+    KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
@@ -17,6 +18,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+from mode.utils.logging import get_logger
 
 from pipeline.chunk import LastRecord, Record
 from pipeline.errors import FatalError
@@ -27,6 +29,8 @@ from source.log_reader import Bounds, Found, LogReader
 from source.patches import PartitionBatches
 from source.record_batches import Portion
 from source.start_offsets import Position, first_available
+
+log = get_logger(__name__)
 
 #: Bytes handed over at once, and bytes of one answer of a broker: several thousand usual events.
 #: Larger ones cost memory and gain no speed.
@@ -219,6 +223,20 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """What ended the consumer's part in its group, if anything did: aiokafka never rejoins."""
         task = self._consumer and self._consumer._coordinator._coordination_task
         return task.exception() if task and task.done() and not task.cancelled() else None
+
+    def retry_join(self) -> None:
+        """Go on joining the group after an error that aiokafka keeps for whoever fetches next.
+
+        Nobody fetches before partitions are assigned, so it would wait for ever.
+        """
+        if self._consumer and self._consumer._coordinator._pending_exception:
+            self.thread_loop.call_soon_threadsafe(self._take_error, self._consumer._coordinator)
+
+    def _take_error(self, coordinator: Any) -> None:
+        try:
+            coordinator.check_errors()
+        except KafkaError as error:
+            log.warning("Joining the consumer group failed, trying again: %r", error)
 
     async def bounds(self, partitions: Collection[int]) -> dict[int, Bounds]:
         """Bounds of the partitions' logs, asked of the broker."""

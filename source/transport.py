@@ -111,12 +111,13 @@ class FetchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
-    @Service.timer(5.0)
+    @Service.timer(1.0)
     async def _look_at_group(self) -> None:
         await self.check_group()
 
     async def check_group(self) -> None:
-        """End the worker if it is out of its group for good."""
+        """Retry a join that failed; end the worker if it is out of its group for good."""
+        self._thread.retry_join()
         error = self._thread.group_error
         if error and not self.should_stop:
             await end_worker(

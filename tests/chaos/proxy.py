@@ -10,10 +10,17 @@ from typing import Self
 
 #: A COM_QUERY packet: three bytes of length, a sequence number, 3, and the text.
 _COMMIT = b"\x07\x00\x00\x00\x03COMMIT"
+#: A server's greeting begins with this number; an error instead of it with another.
+_PROTOCOL = 10
+#: In the second byte of what a server can do: that it takes connections in TLS.
+_TAKES_TLS = 0x08
 
 
 class Proxy:
-    """Forwards 127.0.0.1:``port`` to a server on 127.0.0.1.
+    """Forwards 127.0.0.1:``port`` to a server on 127.0.0.1, in plain text.
+
+    MariaDB 11.4 and newer offer TLS of their own accord. Clients that take it only where it is
+    offered do without it here, as a COMMIT could not be seen in it.
 
     ``lost_commits``: of so many COMMITs to come, the server's answer is not passed on and the
     connection is cut. ``cut_share``: this share of all pieces of traffic is cut instead of
@@ -59,6 +66,7 @@ class Proxy:
         except OSError:
             client_out.close()
             return
+        client_out.write(without_tls(await server_in.read(65536)))
         losing = asyncio.Event()
         ways = [
             asyncio.create_task(self._pass(client_in, server_out, losing, from_client=True)),
@@ -91,3 +99,14 @@ class Proxy:
                 return
             target.write(data)
             await target.drain()
+
+
+def without_tls(greeting: bytes) -> bytes:
+    """A server's greeting that does not offer TLS."""
+    if greeting[4:5] != bytes([_PROTOCOL]):
+        return greeting
+    # After the version's text: a number of 4 bytes, 8 of a challenge, a zero.
+    abilities = greeting.index(0, 5) + 1 + 4 + 8 + 1
+    changed = bytearray(greeting)
+    changed[abilities + 1] &= ~_TAKES_TLS
+    return bytes(changed)

@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
+import ctypes
 import json
 import math
-import struct
 import sys
 from collections import Counter
 
@@ -211,7 +211,7 @@ def test_nesting_is_judged_alike_wherever_the_stack_is():
 
 
 def float32(number):
-    return struct.unpack("f", struct.pack("f", number))[0]
+    return ctypes.c_float(number).value
 
 
 @given(numbers, st.integers(-(2**31), 2**31 - 1))

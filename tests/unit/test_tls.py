@@ -2,6 +2,9 @@
 
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 import tls
 from tests.certificates import Authority
@@ -31,3 +34,20 @@ def test_a_context_trusts_who_is_named_and_nobody_else():
     assert trusted["subject"] == ((("commonName", "the only one"),),)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("systems", "ours"),
+    [
+        (ssl.TLSVersion.MINIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_2),
+        (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+    ],
+)
+def test_tls_1_2_is_the_minimum_unless_the_system_asks_for_more(monkeypatch, systems, ours):
+    def system_context(protocol):
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = systems
+        return context
+
+    monkeypatch.setattr(tls, "ssl", SimpleNamespace(**{**vars(ssl), "SSLContext": system_context}))
+    assert tls.client_context().minimum_version is ours

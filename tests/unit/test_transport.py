@@ -7,6 +7,7 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from faust.app.base import App
 from faust.transport.drivers import aiokafka as driver
@@ -151,10 +152,29 @@ async def test_a_worker_that_is_out_of_its_group_for_good_ends():
 
     task = asyncio.ensure_future(refused())
     await asyncio.wait([task])
-    coordinator = SimpleNamespace(_coordination_task=task)
+    coordinator = SimpleNamespace(_coordination_task=task, _pending_exception=None)
     consumer = positioning(None, set())
     thread: Any = object.__new__(fetch_thread.FetchThread)
     thread._consumer = SimpleNamespace(_coordinator=coordinator)
     consumer._thread = thread
     await consumer.check_group()
     assert consumer.ended == [1]
+
+
+async def test_a_join_that_failed_is_tried_again(caplog):
+    """aiokafka waits until someone sees the error, and before an assignment nobody looks."""
+    coordinator: Any = object.__new__(GroupCoordinator)
+    coordinator._coordination_task = asyncio.get_running_loop().create_future()
+    coordinator._subscription = SimpleNamespace(abort_waiters=lambda error: None)
+    coordinator._closing = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(coordinator._push_error_to_user(KafkaError("not just now")))
+    await asyncio.sleep(0)
+    consumer = positioning(None, set())
+    thread: Any = object.__new__(fetch_thread.FetchThread)
+    thread.thread_loop = asyncio.get_running_loop()
+    thread._consumer = SimpleNamespace(_coordinator=coordinator)
+    consumer._thread = thread
+    await consumer.check_group()
+    await asyncio.wait_for(waiting, 5)
+    assert "not just now" in caplog.text
+    assert consumer.ended == []

@@ -1,0 +1,38 @@
+"""The proxy sees each COMMIT, also where the server offers TLS."""
+
+from contextlib import closing
+from typing import Any
+
+import pymysql
+import pytest
+from sqlalchemy import make_url
+
+from local.mariadb import MariaDB
+from tests.certificates import Authority
+from tests.chaos.proxy import Proxy
+
+
+@pytest.fixture(scope="module")
+def mariadb(folder):
+    """In place of the session's server: one that offers TLS, as newer ones do by themselves."""
+    files = folder / "mariadb-offering-tls-files"
+    files.mkdir()
+    key = Authority("the proxy's").issue("mariadb").write(files / "server.pem")
+    key.chmod(0o644)  # the server may run as another user
+    options = (f"--ssl-cert={key}", f"--ssl-key={key}")
+    with MariaDB(folder / "mariadb-offering-tls", options=options) as running:
+        yield running
+
+
+def test_the_answer_to_a_commit_is_lost_where_tls_is_offered(mariadb):
+    url = make_url(mariadb.create_database("lost"))
+    mariadb.execute("CREATE TABLE lost.t (n INT)")
+    login: dict[str, Any] = {"user": url.username, "password": url.password}
+    with Proxy(mariadb.port) as proxy:
+        proxy.lost_commits = 1
+        with closing(pymysql.connect(host="127.0.0.1", port=proxy.port, **login)) as connection:
+            connection.query("INSERT INTO lost.t VALUES (7)")
+            with pytest.raises(pymysql.OperationalError):
+                connection.commit()
+    assert (proxy.lost_commits, proxy.cuts) == (0, 1)
+    assert mariadb.execute("SELECT n FROM lost.t") == [(7,)]
