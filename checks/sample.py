@@ -109,15 +109,18 @@ async def read_newest(
         FatalError: Kafka does not hand them over.
     """
     share = -(-count // max(1, len(bounds)))
+    committed = settings.isolation_level == "read_committed"
+    ends = {number: b.readable if committed else b.end for number, b in bounds.items()}
     starts = {
-        TopicPartition(settings.topic, number): max(found.beginning, found.end - share)
-        for number, found in bounds.items()
-        if found.end > found.beginning
+        TopicPartition(settings.topic, number): max(bounds[number].beginning, end - share)
+        for number, end in ends.items()
+        if end > bounds[number].beginning
     }
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.broker_addresses,
         group_id=None,
         auto_offset_reset="none",
+        isolation_level=settings.isolation_level,
         **client_options(settings),
     )
     records: list[tuple[TopicPartition, Record]] = []
@@ -127,7 +130,7 @@ async def read_newest(
         for tp, start in starts.items():
             consumer.seek(tp, start)
         async with asyncio.timeout(PATIENCE):
-            while not await _is_read(consumer, bounds):
+            while not await _is_read(consumer, ends):
                 for tp, found in (await consumer.getmany(timeout_ms=500)).items():
                     records += [(tp, record) for record in found]
     except (KafkaError, TimeoutError) as error:
@@ -137,8 +140,6 @@ async def read_newest(
     return records[:count]
 
 
-async def _is_read(consumer: AIOKafkaConsumer, bounds: Mapping[int, Bounds]) -> bool:
+async def _is_read(consumer: AIOKafkaConsumer, ends: Mapping[int, int]) -> bool:
     # Positions, not records, tell the end: some offsets have no record.
-    return all(
-        [await consumer.position(tp) >= bounds[tp.partition].end for tp in consumer.assignment()]
-    )
+    return all([await consumer.position(tp) >= ends[tp.partition] for tp in consumer.assignment()])

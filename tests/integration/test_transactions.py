@@ -286,3 +286,18 @@ def test_read_uncommitted_waits_for_no_transaction(
     producer.abort_transaction(20)
     wait_until(lambda: partition_0(running)["lag"] == 0, 20, "no lag")
     assert len(rows(migrated_url)) == 10
+
+
+def test_a_sample_is_of_what_a_worker_would_read(transactional, topic, produce, faust):
+    produce([(event(n), 0) for n in range(3)])
+    aborted = transactional()
+    aborted.begin_transaction()
+    send(aborted, topic, range(3, 8))
+    aborted.abort_transaction(20)
+    still_open = transactional()
+    still_open.begin_transaction()
+    send(still_open, topic, range(8, 10))
+    assert "3 events read" in faust("check", "--sample", 100)
+    said = faust("check", "--sample", 100, ISOLATION_LEVEL="read_uncommitted")
+    assert "10 events read" in said
+    still_open.abort_transaction(20)
