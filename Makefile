@@ -46,7 +46,7 @@ bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
 	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
 
-docs: setup ## Write docs/metrics.md anew from metrics.py
+docs: setup ## Write docs/metrics.md from metrics.py
 	@$(python) -m local.catalogue >docs/metrics.md
 
 lint: setup ## Lint, formatting and types
@@ -54,11 +54,11 @@ lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-format: setup ## Format, and mend what the linter can
+format: setup ## Format, and fix what the linter can
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-lock: setup ## Write requirements.lock anew, with hashes, and the list of licences
+lock: setup ## Write requirements.lock, with hashes, and the list of licences
 	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 -o requirements.lock requirements.txt
 	@$(python) -m local.licences >docs/licences.md
