@@ -55,7 +55,7 @@ def _nothing(connection: Connection, chunks: Sequence[Chunk]) -> None:
 
 
 def _sums(connection: Connection, chunks: Sequence[Chunk]) -> None:
-    """Sums made while refining, added in one statement a table."""
+    """Sums made while transforming, added in one statement a table."""
     add_sales(connection, chunks, shard=0)
 
 
