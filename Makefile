@@ -35,7 +35,7 @@ chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=2
 fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
-bench: setup ## This app beside others, in minutes (WHAT=latency|workers|bad|backlog: itself alone; ROUNDS=5)
+bench: setup ## This app beside others, in minutes (WHAT=latency|workers|bad|codecs|backlog: itself alone; ROUNDS=5)
 	@benchmarks/setup.sh
 	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
@@ -49,7 +49,7 @@ bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
 	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
 
-docs: setup ## Write docs/metrics.md anew from metrics.py
+docs: setup ## Write docs/metrics.md from metrics.py
 	@$(python) -m local.catalogue >docs/metrics.md
 
 lint: setup ## Lint, formatting and types
@@ -57,11 +57,11 @@ lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-format: setup ## Format, and mend what the linter can
+format: setup ## Format, and fix what the linter can
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-lock: setup ## Write requirements.lock anew, with hashes, and the list of licences
+lock: setup ## Write requirements.lock, with hashes, and the list of licences
 	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 -o requirements.lock requirements.txt
 	@$(python) -m local.licences >docs/licences.md

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, cycle, islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, insert, make_url, text
@@ -54,7 +55,7 @@ def _nothing(connection: Connection, chunks: Sequence[Chunk]) -> None:
 
 
 def _sums(connection: Connection, chunks: Sequence[Chunk]) -> None:
-    """Sums made while refining, added in one statement a table."""
+    """Sums made while transforming, added in one statement a table."""
     add_sales(connection, chunks, shard=0)
 
 
@@ -95,7 +96,8 @@ _JSON = (
 
 def _over_json(connection: Connection, chunks: Sequence[Chunk]) -> None:
     """SQL over the rows' JSON, taken apart once more."""
-    rows = f"[{b','.join(chunk.rows for chunk in chunks).decode()}]"
+    lines = b"\n".join(chunk.rows for chunk in chunks).decode()
+    rows = "[" + lines.replace("\n", ",") + "]"
     for statement in (_BY_MINUTE, _BY_PRODUCT):
         prepared = text(statement.replace("%i:", r"%i\:").format(source=_JSON))
         connection.execute(prepared, {"rows": rows})
@@ -161,7 +163,8 @@ class _Record:
 
 
 def _worker_cost(chunks: Sequence[Chunk]) -> float:
-    some = [msgspec.json.decode(b"[" + chunk.rows + b"]") for chunk in chunks[:50]]
+    decode = msgspec.json.Decoder(list[Any]).decode_lines
+    some = [decode(chunk.rows) for chunk in chunks[:50]]
     begun = time.process_time()
     total = Sales()
     for rows in some:

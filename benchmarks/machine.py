@@ -28,6 +28,7 @@ _OURS = (
     "faust-streaming",
     "mode-streaming",
     "aiokafka",
+    "cramjam",
     "msgspec",
     "SQLAlchemy",
     "PyMySQL",
@@ -43,7 +44,7 @@ def describe(stage: Stage) -> dict[str, str]:
         "kernel": platform.release(),
         "broker": f"{choose()[1].removeprefix('Broker: ').split(',')[0]}, one node, "
         "512 MB heap and the C1 compiler alone, "
-        f"{DEFAULT_PARTITIONS} partitions, uncompressed ({producer})",
+        f"{DEFAULT_PARTITIONS} partitions ({producer})",
         "database": f"{version()}, {settings}",
         "java": _java(),
         "this app": f"Python {platform.python_version()}, {_packages(Path(sys.executable), _OURS)}",

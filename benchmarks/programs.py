@@ -130,7 +130,7 @@ PROGRAMS = (
     Program(
         "plain Faust",
         _python("plain_faust", "worker", "-l", "warn"),
-        _needs("faust"),
+        _needs("faust", "cramjam"),
         events=100_000,
         quick=60_000,
     ),

@@ -1,7 +1,7 @@
 """``python -m benchmarks.scale``: the arithmetic of docs/scaling.md, played through step by step.
 
-Workers refine chunks into a bounded buffer and write batches of it, one at a time each; all share
-the cores they are given evenly, and nobody uses more than one at once.
+Workers transform chunks into a bounded buffer and write batches of it, one at a time each; all
+share the cores they are given evenly, and nobody uses more than one at once.
 """
 
 import argparse
@@ -27,9 +27,9 @@ class Costs:
 
 @dataclass
 class Worker:
-    """What is left to do of the chunk being refined and of the batch being written, in seconds."""
+    """Seconds left of the chunk being transformed and of the batch being written."""
 
-    refining: float = 0.0
+    transforming: float = 0.0
     writing: float = 0.0
     waiting: int = 0
     in_flight: int = 0
@@ -37,8 +37,8 @@ class Worker:
 
     def begin(self, costs: Costs) -> None:
         """Take up whatever can be."""
-        if not self.refining and self.waiting + self.in_flight + CHUNK <= BUFFER:
-            self.refining = CHUNK * costs.worker / 1e6
+        if not self.transforming and self.waiting + self.in_flight + CHUNK <= BUFFER:
+            self.transforming = CHUNK * costs.worker / 1e6
         if not self.writing and self.waiting >= BATCH:
             self.in_flight = BATCH
             self.waiting -= BATCH
@@ -46,9 +46,9 @@ class Worker:
 
     def advance(self, worker: float, database: float) -> None:
         """Use so many seconds of the worker's core and of the database's."""
-        if self.refining:
-            self.refining = max(0.0, self.refining - worker)
-            if not self.refining:
+        if self.transforming:
+            self.transforming = max(0.0, self.transforming - worker)
+            if not self.transforming:
                 self.waiting += CHUNK
         if self.writing:
             self.writing = max(0.0, self.writing - database)
@@ -71,12 +71,12 @@ def simulate(costs: Costs, workers: int, partitions: int, cores: int, database_c
     for step in range(steps):
         for one in everyone:
             one.begin(costs)
-        refining = sum(bool(one.refining) for one in everyone)
+        transforming = sum(bool(one.transforming) for one in everyone)
         writing = sum(bool(one.writing) for one in everyone)
         shared = not database_cores
-        # The broker works as much as is being refined, in proportion.
-        broker = refining * costs.broker / costs.worker if shared else 0.0
-        here = min(1.0, cores / max(refining + broker + (writing if shared else 0), 1e-9))
+        # The broker works as much as is being transformed, in proportion.
+        broker = transforming * costs.broker / costs.worker if shared else 0.0
+        here = min(1.0, cores / max(transforming + broker + (writing if shared else 0), 1e-9))
         there = here if shared else min(1.0, database_cores / max(writing, 1e-9))
         for one in everyone:
             one.advance(STEP * here, STEP * there)

@@ -1,4 +1,4 @@
-"""What only this app is asked: workers, bad values, a long backlog, and how soon a row is there."""
+"""What only this app is asked: workers, bad values, codecs, a backlog, how soon a row is there."""
 
 import math
 import sys
@@ -18,7 +18,7 @@ from benchmarks.compare import line
 from benchmarks.programs import OURS, Job, workers
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
-from benchmarks.topics import PRODUCER, bad, mistyped, numbered, sale
+from benchmarks.topics import CODEC, PRODUCER, bad, mistyped, numbered, sale
 from local.broker import DEFAULT_PARTITIONS
 from local.processes import StartError
 
@@ -52,6 +52,24 @@ def bad_values(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         [
             lambda mix=mix, name=name: run(stage, replace(OURS, name=name), topics[mix])
             for mix, name in names.items()
+        ],
+    )
+    return _table(done), _json(done)
+
+
+def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """The same events, uncompressed and compressed with each of Kafka's codecs."""
+    codecs = (CODEC, "none", "snappy", "gzip", "zstd")
+    topics = {codec: stage.topic(int(500_000 * scale), codec=codec) for codec in codecs}
+    done = _rounds(
+        rounds,
+        [
+            lambda codec=codec: run(
+                stage,
+                replace(OURS, name="uncompressed" if codec == "none" else codec),
+                topics[codec],
+            )
+            for codec in codecs
         ],
     )
     return _table(done), _json(done)
@@ -104,6 +122,7 @@ SCENARIOS: dict[str, Scenario] = {
     "latency": latency,
     "workers": more_workers,
     "bad": bad_values,
+    "codecs": all_codecs,
     "backlog": backlog,
 }
 

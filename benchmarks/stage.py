@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import make_url
 
-from benchmarks.topics import Mix, Topic, fill, sale
+from benchmarks.topics import CODEC, Mix, Topic, fill, sale
 from db.engine import connect
 from db.upgrade import migrate
 from local.broker import ApacheKafka, choose
@@ -74,9 +74,10 @@ class Stage:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def topic(self, size: int, mix: Mix = sale) -> Topic:
+    def topic(self, size: int, mix: Mix = sale, codec: str = CODEC) -> Topic:
         """A new topic of so many events, on disk: nothing of it is written any more later."""
-        topic = fill(self.broker, f"{mix.__name__}_{size}_{uuid4().hex[:6]}", size, mix)
+        name = f"{mix.__name__}_{size}_{codec}_{uuid4().hex[:6]}"
+        topic = fill(self.broker, name, size, mix, codec)
         os.sync()
         return topic
 

@@ -21,8 +21,9 @@ from models.rules import Rejection, Row, refine
 
 #: Different events in the pool; ids apart.
 POOL = 20_000
-#: Settings of the producer: what a busy shop's would be, uncompressed.
-PRODUCER = {"compression.type": "none", "linger.ms": 50, "batch.size": 131_072, "acks": "all"}
+#: Settings of the producer: what a busy shop's would be.
+CODEC = "lz4"
+PRODUCER = {"compression.type": CODEC, "linger.ms": 50, "batch.size": 131_072, "acks": "all"}
 
 _ID = "evt-000000000"
 #: Events a second of the simulated sale, by their own timestamps.
@@ -107,8 +108,8 @@ def numbered(mix: Mix) -> Iterator[tuple[bytes | None, Template, bytes]]:
         yield template.value(event_id), template, event_id
 
 
-def fill(broker: Broker, name: str, size: int, mix: Mix = sale) -> Topic:
-    """Create a topic and send events to its partitions in turn.
+def fill(broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = CODEC) -> Topic:
+    """Create a topic and send events to its partitions in turn, compressed with a codec.
 
     Raises:
         RuntimeError: the broker did not take them all.
@@ -123,6 +124,7 @@ def fill(broker: Broker, name: str, size: int, mix: Mix = sale) -> Topic:
     producer = Producer(
         {
             **PRODUCER,
+            "compression.type": codec,
             "bootstrap.servers": broker.bootstrap,
             "queue.buffering.max.messages": 1_000_000,
             "delivery.report.only.error": True,

@@ -84,6 +84,7 @@ async def send(
     total: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
     on_sent: Callable[[Event], None] = lambda _: None,
+    compression: str | None = "lz4",
     options: Mapping[str, Any] | None = None,
 ) -> int:
     """Send events until time, number or patience is up; each is acknowledged when it returns.
@@ -98,6 +99,7 @@ async def send(
         total: how many at most.
         stopped: asked twenty times a second; True ends it.
         on_sent: called with each event that is on its way.
+        compression: gzip, snappy, lz4 or zstd; None for none.
         options: what aiokafka's producer connects with besides.
 
     Returns:
@@ -111,6 +113,7 @@ async def send(
         linger_ms=10,
         enable_idempotence=True,
         max_batch_size=131_072,
+        compression_type=compression,
         **(options or {}),
     )
     await producer.start()

@@ -177,7 +177,9 @@ class FetchedBatches:
                     raise ValueError(f"its format {number} is unknown")
                 self._open_current(message, after)
         except _DAMAGED as error:
-            self._refuse(max(base, self.position), after, str(error))
+            # A compressed message of an old format has the offset of its last record.
+            first = self.position if message[_FORMAT_AT] < 2 else max(base, self.position)
+            self._refuse(first, after, str(error))
 
     def _open_old(self, message: memoryview, after: int) -> None:
         records = read_message(message.tobytes(), self._limit)

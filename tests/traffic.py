@@ -20,6 +20,7 @@ class Traffic:
         count: how many; None for no end.
         sent: where they are remembered; numbers go on after those in it.
         bad: share of events that must become dead letters.
+        compression: as librdkafka names it; "none" for none.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Traffic:
         sent: Sent | None = None,
         seed: int = 1,
         bad: float = 0.05,
+        compression: str = "lz4",
     ) -> None:
         self.sent = Sent() if sent is None else sent
         # Idempotent, so that a broker that dies is not sent anything twice.
@@ -40,6 +42,7 @@ class Traffic:
                 "bootstrap.servers": broker.bootstrap,
                 "enable.idempotence": True,
                 "linger.ms": 20,
+                "compression.type": compression,
                 "message.timeout.ms": 180_000,
                 "log_level": 0,
             }

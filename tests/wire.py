@@ -4,6 +4,7 @@ A broker checks what it is sent and refuses what is broken. What it has on disk 
 is, so that broken batches are written there, in place of good ones of the same length.
 """
 
+import asyncio
 import gzip
 import socket
 import struct
@@ -16,10 +17,13 @@ from io import BytesIO
 import cramjam
 from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
 from aiokafka.protocol.api import RequestHeader_v1
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.record.util import calc_crc32c, encode_varint
 
 from local.broker import Broker
+from source.log_reader import LogReader
+from source.record_formats import CODEC_MASK
 
 Header = tuple[bytes, bytes | None]
 Compress = Callable[[bytes], bytes]
@@ -138,6 +142,25 @@ def send(broker: Broker, topic: str, batches: Mapping[int, bytes]) -> dict[int, 
         if left:
             time.sleep(0.05)
     return offsets
+
+
+def codec_of_the_first_batch(broker: Broker, topic: str, partition: int = 0) -> int:
+    """The id of the codec that a partition's first batch, of magic 2, is compressed with."""
+
+    async def first() -> bytes | None:
+        logs = LogReader([broker.bootstrap], topic, {})
+        try:
+            await logs.partitions()
+            # No matter how small the limit is, a broker gives one batch whole.
+            request = FetchRequest(500, 1, 1, 0, [(topic, [(partition, 0, 1)])])
+            return await logs._fetch(partition, request)
+        finally:
+            await logs.close()
+
+    data = asyncio.run(first())
+    assert data, "the log is empty"
+    attributes: int = struct.unpack_from(">h", data, _ATTRIBUTES_AT)[0]
+    return attributes & CODEC_MASK
 
 
 def overwrite(

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-import pymysql
 import pytest
-from pymysql.constants import SERVER_STATUS
 from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy import Connection
 
@@ -79,7 +77,7 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 
 
 def chunk(mix: Mix) -> Chunk:
-    """A refined fetch."""
+    """A transformed fetch."""
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
     return Chunk.transform("sale", 0, 0, EVENTS, records)
 
@@ -121,16 +119,12 @@ def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:
     benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES)
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        pytest.param(0, id="backslashes"),
-        pytest.param(SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES, id="no_backslashes"),
-    ],
-)
-def test_escape_ten_chunks(benchmark: BenchmarkFixture, status: int) -> None:
-    connection = pymysql.Connection(defer_connect=True)
-    connection.server_status = status
-    text = f"[{','.join([chunk(sale).rows.decode()] * FETCHES)}]"
-    escaped = benchmark(connection.escape, text)
-    assert escaped.startswith("'")
+@pytest.mark.parametrize("every", [20, 1])
+def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every: int) -> None:
+    some = [
+        value.replace(b'"user_id": "', b'"user_id": "\\"') if number % every == 0 else value
+        for number, value in enumerate(values(sale))
+    ]
+    records = [Record(offset, value) for offset, value in enumerate(some)]
+    chunks = [Chunk.transform("sale", 0, 0, EVENTS, records)] * FETCHES
+    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES)

@@ -8,18 +8,21 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import Engine, insert
 
 from benchmarks.runs import check, connect
-from benchmarks.topics import fill, numbered, sale
+from benchmarks.topics import CODEC, fill, numbered, sale
 from db.tables import ROW_COLUMNS, flash_sale_events
 from local import ROOT
 from local.broker import ApacheKafka, Broker, choose
 from models.rules import Rejection, refine
+from tests import wire
 from tests.support import environment
 
+BENCH = (sys.executable, "-m", "benchmarks")
 #: 2004 of the short comparison's 600,000 events.
-BENCH = (sys.executable, "-m", "benchmarks", "quick", "--only", "flash-sale", "--scale", "0.00334")
+SMALL = ("quick", "--only", "flash-sale", "--scale", "0.00334")
 EVENTS = 200
 DAMAGES = {
     "DELETE FROM flash_sale_events": f"{EVENTS - 1} rows instead of {EVENTS}",
@@ -32,7 +35,7 @@ DAMAGES = {
 
 def test_small_run_is_right_and_saved(tmp_path: Path):
     done = subprocess.run(
-        [*BENCH, "--rounds", "1", "--results", str(tmp_path)],
+        [*BENCH, *SMALL, "--rounds", "1", "--results", str(tmp_path)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -52,7 +55,32 @@ def test_small_run_is_right_and_saved(tmp_path: Path):
     assert run["first_row"] > 0
     assert run["peak_memory"] > 10_000_000
     assert "innodb_flush_log_at_trx_commit=1" in result["machine"]["database"]
+    assert "compression.type=lz4" in result["machine"]["broker"]
     assert "| flash-sale ETL | " in (tmp_path / "quick.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(choose()[0] is not ApacheKafka, reason="a benchmark needs Apache Kafka")
+def test_events_compressed_in_any_way_become_the_same_rows(tmp_path: Path):
+    done = subprocess.run(
+        [*BENCH, "codecs", "--scale", "0.004", "--rounds", "1", "--results", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [runs] = json.loads((tmp_path / "codecs.json").read_text())["results"]
+    assert [(run["program"], run["events"], run["wrong"]) for run in runs] == [
+        (name, 2000, "") for name in ("lz4", "uncompressed", "snappy", "gzip", "zstd")
+    ]
+
+
+@pytest.mark.parametrize(("codec", "number"), [(CODEC, wire.CODECS["lz4"][0]), ("none", 0)])
+def test_topics_are_filled_with_lz4_unless_told_otherwise(broker: Broker, codec: str, number: int):
+    topic = fill(broker, f"bench_{uuid4().hex[:8]}", 4 * EVENTS, codec=codec)
+    assert wire.codec_of_the_first_batch(broker, topic.name) == number
 
 
 def test_wrong_rows_are_told(broker: Broker, migrated_url: str, migrated_engine: Engine):

@@ -58,7 +58,8 @@ def test_the_database_stops_under_traffic_and_comes_back(worker, traffic, migrat
 
 
 def test_workers_join_and_leave_under_traffic(worker, traffic, migrated_url):
-    flow = traffic(rate=1500, count=20_000)
+    # Topics without compression exist as well.
+    flow = traffic(rate=1500, count=20_000, compression="none")
     first = worker(FLUSH_INTERVAL=0.5).wait_ready()
     second = worker(FLUSH_INTERVAL=0.5).wait_ready()
     wait_until(lambda: len(first.get("/batches/")["partitions"]) == 2, 20, "two partitions each")

@@ -1,10 +1,12 @@
 """The servers that demo and tests stand on: they keep what they were given, and leave nothing."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
@@ -13,6 +15,8 @@ from local import ROOT
 from local.broker import ApacheKafka, Broker, EmbeddedBroker, choose
 from local.mariadb import MariaDB
 from local.processes import Process, StartError
+from local.simulator import events, send
+from tests import wire
 from tests.conftest import Produce
 from tests.support import children, environment, is_alive, wait_until
 
@@ -40,6 +44,15 @@ def consume(broker: Broker, topic: str, number: int) -> list[bytes]:
 def test_what_is_produced_can_be_consumed(broker: Broker, topic: str, produce: Produce) -> None:
     produce([b"in turn", (b"placed", 2), (b"keyed", 3, b"key")])
     assert sorted(consume(broker, topic, 3)) == [b"in turn", b"keyed", b"placed"]
+
+
+@pytest.mark.parametrize(("options", "codec"), [({}, "lz4"), ({"compression": None}, "none")])
+def test_simulated_events_are_sent_with_lz4_unless_told_otherwise(
+    broker: Broker, topic: str, options: dict[str, Any], codec: str
+) -> None:
+    whole = send(broker.bootstrap, topic, events(), total=2000, **options)
+    assert asyncio.run(whole) == 2000
+    assert wire.codec_of_the_first_batch(broker, topic) == wire.CODECS[codec][0]
 
 
 def test_a_killed_broker_comes_back_with_its_topics(broker: Broker, tmp_path: Path) -> None:

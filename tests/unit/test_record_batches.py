@@ -231,3 +231,14 @@ def test_no_damage_raises_even_when_the_checksum_is_right(at, junk):
     sign(data)
     _, _, fetched = read(bytes(data), 10)
     assert fetched.is_done or fetched.unreadable
+
+
+def test_an_old_message_that_cannot_be_read_is_named_from_its_first_offset():
+    builder = LegacyRecordBatchBuilder(1, 1, 1 << 20)
+    for number in range(3):
+        builder.append(number, 1000, None, b"old")
+    data = bytearray(flip(bytes(builder.build())))
+    struct.pack_into(">q", data, 0, 12)
+    found = read(batch(9, [b"a"]) + bytes(data), 9)[2].unreadable
+    assert found is not None
+    assert (found.offset, found.after) == (10, 13)
