@@ -142,7 +142,8 @@ class Source:
         self.stored = 0
 
     def fetch(self, events: int, bad: bool) -> None:
-        new = chunk(self.position, **{"bad" if bad else "good": events})
+        good, broken = (0, events) if bad else (events, 0)
+        new = chunk(self.position, good=good, bad=broken)
         self.position += events
         self.queue.append(new)
 
