@@ -2,6 +2,7 @@
 
 import signal
 import time
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import text
@@ -175,25 +176,35 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
     assert len(dead_letters(migrated_url)) == 150
 
 
-def test_a_restart_opens_it_again_within_a_window(worker, produce, migrated_url, faust):
-    """What it costs: at most one window of dead letters a restart."""
-    window = SETTINGS["BREAKER_WINDOW"]
+@pytest.mark.parametrize(
+    ("settings", "cost"),
+    [
+        pytest.param({}, range(1), id="a fetch fills the window"),
+        pytest.param(
+            {"FLUSH_MAX_ROWS": 30, "BUFFER_MAX_ROWS": 60},
+            range(1, SETTINGS["BREAKER_WINDOW"]),
+            id="fetches are smaller",
+        ),
+    ],
+)
+def test_a_restart_opens_it_again_within_a_window(worker, produce, migrated_url, settings, cost):
+    """``cost``: how many more dead letters there may be after each start."""
     for start in range(0, 1000, 40):
         produce(garbage(40, start=start))
     stored = []
     for _ in range(3):
-        running = worker(**SETTINGS)
+        running = worker(**SETTINGS, **settings)
         wait_until(lambda: breaker_rows(migrated_url) == [0], 30)
         assert running.terminate() == 0, "what it read before is written"
         assert not breaker_rows(migrated_url), "nobody holds it now"
         stored.append(len(dead_letters(migrated_url)))
-    running = worker(**SETTINGS)
-    assert all(after - before < window for before, after in zip([0, *stored], stored, strict=False))
+    running = worker(**SETTINGS, **settings)
+    assert all(after - before in cost for before, after in pairwise([0, *stored])), stored
     assert letter_offsets(migrated_url) == list(range(stored[-1]))
     wait_until(lambda: breaker_rows(migrated_url) == [0], 30)
     running.kill()
     assert breaker_rows(migrated_url) == [0], "a worker that was killed leaves its entry"
-    running = worker(**SETTINGS, BREAKER_SHARE=0).wait_ready()
+    running = worker(**SETTINGS, **settings, BREAKER_SHARE=0).wait_ready()
     running.wait_stored(migrated_url, 1000)
     wait_until(lambda: not breaker_rows(migrated_url), 10, "until another gets the partition")
     assert letter_offsets(migrated_url) == list(range(1000))
