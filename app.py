@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -17,18 +17,22 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from mode.utils.logging import get_logger
 
 import config
-from agents.circuit_breaker import Breaker
+from agents.breaker_service import BreakerService
+from agents.circuit_breaker import CircuitBreaker, Partition
 from agents.enrichment import enrichment
 from commands.batches import batches
+from commands.breaker import breaker
 from commands.check import check
 from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.simulate import simulate
 from credentials import client_options, credentials
+from db.breakers import BreakerStore
 from db.dead_letters import DeadLetters
 from db.engine import connect
 from db.offsets import OffsetStore
@@ -93,7 +97,7 @@ class App(faust.App):
                 "Batches compressed with %s cannot be read: run `pip install cramjam`.",
                 ", ".join(missing),
             )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breaker.close)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breakers.close_all)
         # As it is set by default, the collector of cycles looks at every buffered event again and
         # again; that took a third of the processor time.
         gc.freeze()
@@ -140,6 +144,7 @@ app.conf.broker_max_poll_interval = 1e6
 def positioned(found: Mapping[int, Position]) -> None:
     """The worker's partitions now, and where they go on."""
     progress.assign({(settings.topic, number): at.start for number, at in found.items()})
+    breakers.assigned(found.keys())
 
 
 app.transport = FetchTransport(
@@ -158,6 +163,7 @@ def report(batch: Batch) -> None:
     """Count a committed batch, and tell Kafka for those who watch the lag there."""
     progress.move(batch.offsets)
     consumer().report(batch.offsets)
+    breakers.stored(batch.rows)
     if batch.events:
         progress.add(batch)
         history.add(batch)
@@ -181,6 +187,24 @@ def consumer() -> FetchConsumer:
     return found
 
 
+def hold(partitions: Collection[Partition]) -> None:
+    """Do not read these partitions for now, and all others."""
+    consumer().hold([TP(*partition) for partition in partitions])
+
+
+async def seek_back(partition: Partition, offset: int) -> None:
+    """Read a partition again from an offset on."""
+    await consumer().seek_back(TP(*partition), offset)
+
+
+breaker_store = BreakerStore(engine, settings.consumer_group, settings.topic)
+breakers = BreakerService(
+    CircuitBreaker(settings.breaker_share, settings.breaker_window),
+    breaker_store,
+    pause=settings.breaker_pause,
+    hold=hold,
+    seek_back=seek_back,
+)
 flusher = Flusher(
     Writer(
         engine,
@@ -194,27 +218,26 @@ flusher = Flusher(
     stop_timeout=settings.shutdown_timeout,
     reread=reread,
     listeners=[report],
+    on_refused=breakers.refused,
 )
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]
+app.service(breakers)  # type: ignore[arg-type]
 
-breaker = Breaker(
-    share=settings.breaker_share,
-    window=settings.breaker_window,
-    pause=settings.breaker_pause,
-)
-enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breaker, flusher)
+enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breakers, flusher)
 migrate(app, engine)
 check(app, settings, engine)
 offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))
 batches(app, engine, settings.consumer_group)
+breaker(app, settings.topic, breaker_store)
 simulate(app, settings)
 
 
 @app.on_partitions_revoked.connect
 async def drain(*_: Any, **__: Any) -> None:
     await flusher.drain()
+    breakers.forget()
 
 
 @app.timer(5.0)  # type: ignore[untyped-decorator]
@@ -242,6 +265,7 @@ def done_so_far() -> dict[str, Any]:
         **progress.as_json(),
         "empty_ticks": flusher.empty_ticks,
         "buffered": flusher.buffer.events,
+        "breakers": breakers.as_json(),
         "in_memory": {"events": memory.events, "bytes": memory.bytes},
     }
 
@@ -250,7 +274,7 @@ health = Health(
     quiet_for=lambda: seconds_since(flusher.last_tick),
     quiet_limit=60 + 3 * settings.flush_interval,
     trouble=lambda: flusher.trouble,
-    held_back=lambda: breaker.reason,
+    held_back=lambda: breakers.reason,
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,
 )

@@ -117,13 +117,18 @@ class Settings(BaseSettings):
         0.95,
         ge=0,
         le=1,
-        description="Share of dropped events at which the worker stops reading; 0 for never.",
+        description="Share of dropped events at which a partition is held; 0 for never.",
     )
     breaker_window: int = Field(
-        1000, ge=1, le=1_000_000, description="Events over which that share is taken."
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Events of a partition over which that share is taken.",
     )
     breaker_pause: float = Field(
-        0.0, ge=0, description="Seconds after which it reads on by itself; 0 for never."
+        0.0,
+        ge=0,
+        description="Seconds after which a held partition is read on by itself; 0 for never.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text` for people, `json` for machines, an object a line."

@@ -67,7 +67,10 @@ CONNECTIONS = Counter(
     "etl_database_connections_opened",
     "Connections opened to the database; rising steadily, it loses them.",
 )
-BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds events back, else 0.")
+BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds a partition, else 0.")
+BREAKER_OPEN_PARTITIONS = Gauge(
+    "etl_breaker_open_partitions", "Partitions that the circuit breaker holds."
+)
 READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
 REBALANCES = Counter("etl_rebalances", "Times this worker was given partitions.")
 STORED_OFFSET = Gauge(

@@ -1,91 +1,192 @@
-"""The circuit breaker: a producer that deploys a broken format must not drain the topic.
+"""The circuit breaker: what fills a partition with dead letters must not drain it into them.
 
-When almost every event of a window would become a dead letter, it holds back what comes next:
-nothing is read on, the worker stays in its group and is not ready. It closes again after a
-pause, if one is set; on SIGHUP; or when the worker is started anew.
+Each partition is judged by itself. When almost every event of a window becomes a dead letter, by
+the rules or because the database refuses its row, that partition is held: its events are dropped
+here, unstored, and read again from the first of them on when the breaker closes. Nothing is kept
+meanwhile, so that any number of held partitions leaves the memory to the others.
+
+Pure state: no timing, no I/O.
 """
 
-import asyncio
 from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
 
-from mode.utils.logging import get_logger
-
-import metrics
+from models.rules import Reason
 from pipeline.chunk import Chunk
 
-log = get_logger(__name__)
+Partition = tuple[str, int]
 
 
-class Breaker:
-    """Holds chunks back while it is open.
+class Example(NamedTuple):
+    """An event that became a dead letter."""
+
+    offset: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A held partition: since when (UTC), and why, in words."""
+
+    topic: str
+    partition: int
+    opened: datetime
+    reason: str
+
+
+class _Seen(NamedTuple):
+    events: int
+    reasons: Mapping[str, int]
+    examples: Mapping[str, Example]
+
+
+class _Window:
+    """The newest events, about as many as asked for; only numbers and examples are kept."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._seen: deque[_Seen] = deque()
+        self._dead = 0
+        self.events = 0
+
+    def add(self, seen: _Seen) -> None:
+        if not seen.events:
+            return
+        self._seen.append(seen)
+        self.events += seen.events
+        self._dead += sum(seen.reasons.values())
+        while self.events - self._seen[0].events >= self._size:
+            old = self._seen.popleft()
+            self.events -= old.events
+            self._dead -= sum(old.reasons.values())
+
+    def is_full_of_dead_letters(self, share: float) -> bool:
+        return self.events >= self._size and self._dead >= share * self.events
+
+    def commonest(self) -> tuple[int, str, Example]:
+        """How many are dead, the reason of most of them, and its newest example."""
+        reasons: Counter[str] = Counter()
+        for seen in self._seen:
+            reasons.update(seen.reasons)
+        reason, _ = reasons.most_common(1)[0]
+        example = next(
+            seen.examples[reason] for seen in reversed(self._seen) if reason in seen.examples
+        )
+        return self._dead, reason, example
+
+
+@dataclass
+class _State:
+    """Of one partition.
+
+    ``resume`` is the first offset dropped and not come again; below ``judged_until`` events were
+    judged before they were dropped, and whoever closed the breaker lets them through.
+    """
+
+    read: _Window
+    written: _Window
+    opening: Opening | None = None
+    resume: int | None = None
+    judged_until: int = 0
+
+
+@dataclass
+class CircuitBreaker:
+    """Decides, partition by partition, what goes on to the flusher.
 
     Args:
         share: of a window's events that opens it, above 0 and up to 1; 0 turns it off.
-        window: events looked at, the newest ones.
-        pause: seconds until it closes by itself; 0 for never.
+        window: events looked at, the newest ones of a partition.
+        now: the time, UTC.
     """
 
-    def __init__(self, *, share: float, window: int, pause: float) -> None:
-        self._share = share
-        self._window = window
-        self._pause = pause
-        self._seen: deque[Chunk] = deque()
-        self._events = 0
-        self._dead = 0
-        self._close = asyncio.Event()
-        self.reason: str | None = None
+    share: float
+    window: int
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _states: dict[Partition, _State] = field(default_factory=dict)
 
-    async def admit(self, chunk: Chunk) -> None:
-        """Let a chunk pass, or wait until the breaker closes."""
-        if not self._share:
+    @property
+    def open(self) -> dict[Partition, Opening]:
+        """The held partitions."""
+        return {key: state.opening for key, state in sorted(self._states.items()) if state.opening}
+
+    def admit(self, chunk: Chunk) -> bool:
+        """Whether a chunk goes on to the flusher; where not, its events must be read again."""
+        if not self.share:
+            return True
+        key = chunk.topic, chunk.partition
+        state = self._state(key)
+        if state.opening is None:
+            if state.resume is not None and chunk.start > state.resume:
+                return False  # it was on its way before reading went back
+            state.resume = None
+            if chunk.start < state.judged_until:
+                return True
+            state.read.add(_seen(chunk))
+            if not state.read.is_full_of_dead_letters(self.share):
+                return True
+            self._open(key, state.read, "events would be dropped")
+        state.resume = chunk.start if state.resume is None else min(state.resume, chunk.start)
+        state.judged_until = max(state.judged_until, chunk.end)
+        return False
+
+    def stored(self, topic: str, partition: int, rows: int) -> None:
+        """So many rows of a partition were stored."""
+        self._judge((topic, partition), _Seen(rows, {}, {}))
+
+    def refused(self, topic: str, partition: int, detail: str, offset: int) -> None:
+        """The database refused a row; ``detail`` is what it says."""
+        reason = Reason.UNSTORABLE.value
+        seen = _Seen(1, {reason: 1}, {reason: Example(offset, detail)})
+        self._judge((topic, partition), seen)
+
+    def close(self, partition: Partition) -> int | None:
+        """Let a held partition go on, with windows that are empty.
+
+        Returns:
+            The offset from which it must be read again; None where nothing of it was dropped.
+        """
+        state = self._states[partition]
+        state.opening = None
+        state.read, state.written = _Window(self.window), _Window(self.window)
+        return state.resume
+
+    def forget(self) -> None:
+        """The partitions are read from their stored offsets: nothing known of them counts."""
+        self._states.clear()
+
+    def _judge(self, key: Partition, seen: _Seen) -> None:
+        if not self.share:
             return
-        self._look_at(chunk)
-        if self._events < self._window or self._dead < self._share * self._events:
-            return
-        self._open()
-        try:
-            async with asyncio.timeout(self._pause or None):
-                await self._close.wait()
-        except TimeoutError:
-            log.warning("The circuit breaker closes after %s s, to see.", self._pause)
-        else:
-            log.warning("The circuit breaker was told to close.")
-        self._seen.clear()
-        self._events = self._dead = 0
-        self.reason = None
-        metrics.BREAKER_OPEN.set(0)
+        state = self._state(key)
+        if state.opening is None:
+            state.written.add(seen)
+            if state.written.is_full_of_dead_letters(self.share):
+                self._open(key, state.written, "rows were refused")
 
-    def close(self) -> None:
-        """Close it, if it is open."""
-        self._close.set()
+    def _state(self, key: Partition) -> _State:
+        if key not in self._states:
+            self._states[key] = _State(_Window(self.window), _Window(self.window))
+        return self._states[key]
 
-    def _look_at(self, chunk: Chunk) -> None:
-        self._seen.append(chunk)
-        self._events += chunk.events
-        self._dead += len(chunk.dead)
-        while self._events - self._seen[0].events >= self._window:
-            old = self._seen.popleft()
-            self._events -= old.events
-            self._dead -= len(old.dead)
+    def _open(self, key: Partition, window: _Window, what: str) -> None:
+        topic, partition = key
+        dead, reason, example = window.commonest()
+        self._states[key].opening = Opening(
+            topic,
+            partition,
+            self.now(),
+            f"{dead} of the last {window.events} {what}, most of them {reason}, such as "
+            f"{topic}/{partition}/{example.offset}: {example.detail}",
+        )
 
-    def _open(self) -> None:
-        reasons = Counter(letter.reason.value for seen in self._seen for letter in seen.dead)
-        commonest, _ = reasons.most_common(1)[0]
-        chunk, letter = next(
-            (seen, letter)
-            for seen in reversed(self._seen)
-            for letter in seen.dead
-            if letter.reason == commonest
-        )
-        self._close.clear()
-        self.reason = (
-            f"{self._dead} of the last {self._events} events would be dropped, most of them "
-            f"{commonest}, such as {chunk.topic}/{chunk.partition}/{letter.offset}: "
-            f"{letter.detail}"
-        )
-        metrics.BREAKER_OPEN.set(1)
-        log.critical(
-            "The circuit breaker is open, nothing is read on: %s. Mend the producer and restart, "
-            "send SIGHUP to go on, or set BREAKER_SHARE=0.",
-            self.reason,
-        )
+
+def _seen(chunk: Chunk) -> _Seen:
+    return _Seen(
+        chunk.events,
+        Counter(letter.reason.value for letter in chunk.dead),
+        {letter.reason.value: Example(letter.offset, letter.detail) for letter in chunk.dead},
+    )

@@ -1,14 +1,16 @@
-"""The agent: refines each fetch and hands it to the flusher, past the circuit breaker."""
+"""The agent: transforms each fetch and hands it to the flusher, past the circuit breaker."""
 
 import faust
 
-from agents.circuit_breaker import Breaker
+from agents.breaker_service import BreakerService
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
 from source.fetch_thread import Fetch
 
 
-def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: Flusher) -> None:
+def enrichment(
+    app: faust.App, topic: faust.TopicT, breakers: BreakerService, flusher: Flusher
+) -> None:
     """Register the agent on the app."""
 
     @app.agent(topic, name="enrichment")
@@ -33,7 +35,6 @@ def enrichment(app: faust.App, topic: faust.TopicT, breaker: Breaker, flusher: F
                 return
             # Names keep a fetch alive, and its memory counted, until the next one comes.
             del fetch, event
-            epoch = flusher.buffer.epoch
-            await breaker.admit(chunk)
-            flusher.put(chunk, epoch)
+            if breakers.admit(chunk):
+                flusher.put(chunk, flusher.buffer.epoch)
             del chunk

@@ -139,6 +139,7 @@ class Writer:
             repaired=row.repaired,
             revenue=row.revenue,
             offsets=_ends(chunks),
+            rows=_rows(chunks),
         )
 
 
@@ -180,10 +181,18 @@ def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: flo
         repaired=repaired,
         revenue=math.fsum(chunk.revenue for chunk in chunks),
         offsets=_ends(chunks),
+        rows=_rows(chunks),
         oldest_timestamp=min(
             (chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None
         ),
     )
+
+
+def _rows(chunks: Sequence[Chunk]) -> Counter[tuple[str, int]]:
+    rows: Counter[tuple[str, int]] = Counter()
+    for chunk in chunks:
+        rows[chunk.topic, chunk.partition] += chunk.valid
+    return rows
 
 
 def _ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.rules import Reason
@@ -13,7 +13,8 @@ class Batch:
     """One line of the ledger.
 
     ``dropped`` is keyed by reason; ``filled`` by field; ``repaired`` by ``field.kind``;
-    ``offsets`` is the next offset to store of each ``(topic, partition)``; times are UTC.
+    ``offsets`` is the next offset to store of each ``(topic, partition)``, ``rows`` how many rows
+    each had; times are UTC.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Batch:
     revenue: float
     offsets: Mapping[tuple[str, int], int]
     oldest_timestamp: int | None = None
+    rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @property
     def total_dropped(self) -> int:

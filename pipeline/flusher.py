@@ -32,6 +32,8 @@ log = get_logger(__name__)
 Listener = Callable[[Batch], None]
 #: Reads the event at an offset of a partition again: a chunk keeps no values of valid events.
 Reread = Callable[[str, int, int], Awaitable[Record | None]]
+#: Is told of a row the database refuses: topic, partition, its words, offset.
+RefusalListener = Callable[[str, int, str, int], None]
 
 #: Seconds to the first write: whoever starts a worker wants to see rows.
 FIRST_INTERVAL = 1.0
@@ -51,6 +53,7 @@ class Flusher(Service):
         stop_timeout: seconds the last write may take.
         reread: reads an event again that only the database refuses.
         listeners: called with each batch after it is committed.
+        on_refused: called with each row the database refuses, when it is found.
     """
 
     logger = log
@@ -65,6 +68,7 @@ class Flusher(Service):
         stop_timeout: float,
         reread: Reread,
         listeners: Sequence[Listener] = (),
+        on_refused: RefusalListener = lambda topic, partition, detail, offset: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,6 +79,7 @@ class Flusher(Service):
         self._stop_timeout = stop_timeout
         self._reread = reread
         self._listeners = listeners
+        self._on_refused = on_refused
         self._numbers = count(1)
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -186,6 +191,7 @@ class Flusher(Service):
 
     async def _as_dead_letter(self, chunk: Chunk, detail: str) -> Chunk:
         offset = chunk.offsets[0]
+        self._on_refused(chunk.topic, chunk.partition, detail, offset)
         record = await self._reread(chunk.topic, chunk.partition, offset)
         if record is None:
             detail += " (Kafka no longer has the event: the value is made from its row)"

@@ -265,6 +265,16 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             consumer.seek(tp, position.seek)
         self._next = {tp: position.start for tp, position in kept.items()}
 
+    async def seek_back(self, partition: TP, offset: int) -> None:
+        """Deliver a partition again from an offset on; one that is not delivered is left alone."""
+        await self.call_thread(self._seek_back, partition, offset)
+
+    async def _seek_back(self, partition: TP, offset: int) -> None:
+        consumer = self._ensure_consumer()
+        if partition in self._next and partition in consumer.assignment():
+            consumer.seek(partition, offset)
+            self._next[partition] = offset
+
     async def _commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()

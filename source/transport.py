@@ -94,6 +94,9 @@ class FetchConsumer(driver.Consumer):
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         fetch: Fetch = record
+        # Faust drops what lies below the last offset it saw, and the circuit breaker goes back.
+        # Where reading goes on is known to the thread alone.
+        self._read_offset.pop(tp, None)
         first = fetch.records[0].timestamp if fetch.records else 0
         return ConsumerMessage(
             tp.topic,
@@ -173,6 +176,10 @@ class FetchConsumer(driver.Consumer):
     def hold(self, partitions: Collection[TP]) -> None:
         """Do not read these partitions for now, and all others."""
         self._thread.held = frozenset(partitions)
+
+    async def seek_back(self, partition: TP, offset: int) -> None:
+        """Read an assigned partition again from an offset on; one that is not, is left alone."""
+        await self._thread.seek_back(partition, offset)
 
     async def bounds(self) -> dict[int, Bounds]:
         """Bounds of the assigned partitions' logs, asked of the broker."""

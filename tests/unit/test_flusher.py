@@ -89,6 +89,16 @@ async def test_a_refused_row_costs_only_itself():
     assert writer.dead == dict.fromkeys((3, 17), "the database says: CHECK `no_free_lunch` failed")
 
 
+async def test_who_listens_is_told_of_each_refused_row_once():
+    told: list[tuple[str, int, str, int]] = []
+    service = flusher(FakeWriter(refuse(3, 17)), max_events=100)
+    service._on_refused = lambda *refused: told.append(refused)
+    service.put(chunk(0, 20), service.buffer.epoch)
+    await service.flush()
+    words = "the database says: CHECK `no_free_lunch` failed"
+    assert told == [("t", 0, words, 3), ("t", 0, words, 17)]
+
+
 async def test_an_outage_is_waited_out_and_costs_nothing():
     outage = iter([TransientError("gone away")] * 5)
 

@@ -14,6 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from pipeline.memory import Memory
 from source import fetch_thread, patches
 from source import transport as fetches
 from source.log_reader import Bounds
@@ -59,6 +60,19 @@ def test_aiokafka_still_has_what_is_used_of_its_inside():
 
 def test_a_transport_is_still_taken_from_the_app():
     assert vars(App)["transport"].fset is not None
+
+
+def test_faust_drops_nothing_that_is_read_again():
+    """A partition the circuit breaker held is read again, from below what Faust saw of it."""
+    assert "get_read_offset = self._read_offset.__getitem__" in inspect.getsource(
+        driver.Consumer.__mro__[1].__mro__[1]
+    )
+    held, other = TP("t", 0), TP("t", 1)
+    consumer = positioning(None, {held, other})
+    consumer._read_offset = {held: 100, other: 100}
+    fetch = fetch_thread.Fetch(50, 60, [], None, Memory(1, 1).hold(0, 0))
+    assert consumer._to_message(held, fetch).offset == 59
+    assert consumer._read_offset == {other: 100}
 
 
 def positioning(resolve, tps):

@@ -1,0 +1,252 @@
+"""What surrounds the circuit breaker: holding, going back, pauses, and requests to close it.
+
+An open breaker stands in the database, where `faust -A app breaker close` asks for its end. A
+database that is away delays that way alone: nothing here stops the worker.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from mode import Service
+from mode.utils.logging import get_logger
+
+import metrics
+from agents.circuit_breaker import CircuitBreaker, Opening, Partition
+from db.breakers import BreakerStore
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.threads import in_thread
+
+log = get_logger(__name__)
+
+#: Seconds between looks for requests to close, while a breaker is open.
+POLL_INTERVAL = 2.0
+#: Seconds to wait where nothing is due: something else ends the wait.
+IDLE = 3600.0
+
+#: Seconds that a stopping worker takes at most to say that it holds nothing any more.
+LAST_WORD_TIMEOUT = 1.0
+
+
+class BreakerService(Service):
+    """Carries out what the breaker decides.
+
+    Args:
+        breaker: the state.
+        store: the topic's breakers in the database.
+        pause: seconds after which a partition's breaker closes by itself; 0 for never.
+        hold: stops reading these partitions and reads all others.
+        seek_back: reads a partition again from an offset on.
+    """
+
+    logger = log
+
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        store: BreakerStore,
+        *,
+        pause: float,
+        hold: Callable[[Collection[Partition]], None],
+        seek_back: Callable[[Partition, int], Awaitable[None]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._breaker = breaker
+        self._store = store
+        self._pause = pause
+        self._hold = hold
+        self._seek_back = seek_back
+        #: Announced openings, and when that was by ``time.monotonic``.
+        self._since: dict[Partition, tuple[Opening, float]] = {}
+        #: Openings that someone wants to end.
+        self._told: set[Opening] = set()
+        #: Partitions that are closed, but not yet back where they go on.
+        self._closing: set[Partition] = set()
+        #: Openings that stand in the database, and partitions whose row there may be outdated.
+        self._recorded: dict[int, Opening] = {}
+        self._outdated: set[int] = set()
+        self._due = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._last_error: str | None = None
+
+    def admit(self, chunk: Chunk) -> bool:
+        """Whether a chunk goes on to the flusher; where not, its memory is given back."""
+        admitted = self._breaker.admit(chunk)
+        if not admitted and chunk.lease is not None:
+            chunk.lease.release()
+        self._announce()
+        return admitted
+
+    def stored(self, rows: Mapping[Partition, int]) -> None:
+        """So many rows of each partition were stored."""
+        for (topic, partition), number in rows.items():
+            self._breaker.stored(topic, partition, number)
+        self._announce()
+
+    def refused(self, topic: str, partition: int, detail: str, offset: int) -> None:
+        """The database refused a row; ``detail`` is what it says."""
+        self._breaker.refused(topic, partition, detail, offset)
+        self._announce()
+
+    def close_all(self) -> None:
+        """Close every open breaker of this worker, soon."""
+        self._tell(self._breaker.open.values())
+
+    def forget(self) -> None:
+        """The worker's partitions are taken away: whoever has them next reads them again."""
+        self._breaker.forget()
+        self._closing.clear()
+        self._told.clear()
+        self._recorded.clear()
+        self._outdated.clear()
+        self._apply()
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """The worker has these partitions of the topic now, and reads them as stored."""
+        self.forget()
+        self._outdated.update(partitions)
+        self._changed.set()
+
+    @property
+    def reason(self) -> str | None:
+        """What is held and why, in words; None where nothing is."""
+        return (
+            "; ".join(
+                f"{one.topic}/{one.partition} is held, {one.reason}"
+                for one in self._breaker.open.values()
+            )
+            or None
+        )
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The open breakers, as ``/batches/`` shows them."""
+        return [
+            {
+                "topic": one.topic,
+                "partition": one.partition,
+                "opened": one.opened.isoformat(timespec="milliseconds"),
+                "reason": one.reason,
+            }
+            for one in self._breaker.open.values()
+        ]
+
+    async def on_stop(self) -> None:
+        """Clear this worker's rows, if the database answers at once."""
+        if self._recorded:
+            with suppress(TransientError, RowError, FatalError, TimeoutError):
+                async with asyncio.timeout(LAST_WORD_TIMEOUT):
+                    await in_thread(self._store.clear, list(self._recorded))
+
+    def _announce(self) -> None:
+        new = [
+            opening
+            for key, opening in self._breaker.open.items()
+            if self._since.get(key, (None,))[0] is not opening
+        ]
+        if not new:
+            return
+        self._apply()
+        self._due.set()
+        self._changed.set()
+        for opening in new:
+            log.critical(
+                "The circuit breaker is open: %s/%d is not read on, other partitions are: %s. "
+                "When the cause is gone, run `faust -A app breaker close` or send SIGHUP; "
+                "BREAKER_SHARE=0 turns it off. A restart does not close it: the same events are "
+                "read again and open it again.",
+                opening.topic,
+                opening.partition,
+                opening.reason,
+            )
+
+    def _apply(self) -> None:
+        """Hold what must be held, and show it."""
+        held = self._breaker.open
+        self._since = {
+            key: found
+            if (found := self._since.get(key)) and found[0] is opening
+            else (opening, monotonic())
+            for key, opening in held.items()
+        }
+        self._hold(held.keys() | self._closing)
+        metrics.BREAKER_OPEN.set(bool(held))
+        metrics.BREAKER_OPEN_PARTITIONS.set(len(held))
+
+    def _tell(self, openings: Collection[Opening]) -> None:
+        self._told.update(openings)
+        self._due.set()
+
+    @Service.task
+    async def _close_when_due(self) -> None:
+        while not self.should_stop:
+            await self.wait_first(self._due.wait(), timeout=self._until_due())
+            self._due.clear()
+            told, self._told = self._told, set()
+            for key, (opening, since) in list(self._since.items()):
+                if opening in told:
+                    await self._close(key, "as asked for")
+                elif self._pause and monotonic() - since >= self._pause:
+                    await self._close(key, f"after {self._pause} s, to see")
+
+    def _until_due(self) -> float:
+        if not self._pause or not self._since:
+            return IDLE
+        first = min(since for _, since in self._since.values())
+        return max(0.0, first + self._pause - monotonic())
+
+    async def _close(self, key: Partition, why: str) -> None:
+        if key not in self._breaker.open:
+            return  # its partition was taken away meanwhile
+        log.warning("The circuit breaker of %s/%d closes %s.", *key, why)
+        resume = self._breaker.close(key)
+        self._outdated.add(key[1])
+        self._changed.set()
+        if resume is not None:
+            self._closing.add(key)
+            await self._seek_back(key, resume)
+            self._closing.discard(key)
+        self._apply()
+
+    @Service.task
+    async def _keep_in_database(self) -> None:
+        while not self.should_stop:
+            busy = self._since or self._outdated
+            await self.wait_first(self._changed.wait(), timeout=POLL_INTERVAL if busy else IDLE)
+            self._changed.clear()
+            try:
+                await self._look_into_database()
+            except (TransientError, RowError, FatalError) as error:
+                if str(error) != self._last_error:
+                    log.info("Open breakers cannot be kept in the database now: %s", error)
+                self._last_error = str(error)
+                await self.sleep(POLL_INTERVAL)
+            else:
+                self._last_error = None
+
+    async def _look_into_database(self) -> None:
+        held = {partition: opening for (_, partition), opening in self._breaker.open.items()}
+        if closed := self._outdated - held.keys():
+            await in_thread(self._store.clear, list(closed))
+            self._outdated -= closed
+            for partition in closed:
+                self._recorded.pop(partition, None)
+        for partition, opening in held.items():
+            if self._recorded.get(partition) is not opening:
+                await in_thread(self._store.open, partition, opening.reason)
+                if opening in self._breaker.open.values():
+                    self._recorded[partition] = opening
+                    self._outdated.discard(partition)
+        if not self._recorded:
+            return
+        recorded = dict(self._recorded)
+        found = {row.partition: row for row in await in_thread(self._store.find)}
+        for partition, opening in recorded.items():
+            if partition not in found:
+                # Someone cleared it: stored again in the next round.
+                self._recorded.pop(partition, None)
+            elif found[partition].close_requested is not None:
+                self._tell([opening])

@@ -1,0 +1,105 @@
+"""Open circuit breakers, where any worker and any command sees them. Blocking."""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, null, select, text
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.tables import circuit_breakers
+from pipeline.errors import classify
+
+_T = TypeVar("_T")
+_columns = circuit_breakers.c
+#: What the column takes.
+_REASON_LENGTH = 1000
+#: The server's clock alone: those of workers and commands may differ.
+_NOW = text("CURRENT_TIMESTAMP(3)")
+
+
+class OpenBreaker(NamedTuple):
+    """A held partition: since when, why, and when someone asked to go on; times are UTC."""
+
+    partition: int
+    opened: datetime
+    reason: str
+    close_requested: datetime | None
+
+
+class BreakerStore:
+    """The open breakers of one consumer group in a topic.
+
+    Raises (every method):
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+
+    def __init__(self, engine: Engine, group: str, topic: str) -> None:
+        self._engine = engine
+        self._group = group
+        self._topic = topic
+
+    def open(self, partition: int, reason: str) -> None:
+        """Store that a partition is held from now on, and that nobody has asked to go on."""
+        statement = insert(circuit_breakers).values(
+            consumer_group=self._group,
+            kafka_topic=self._topic,
+            kafka_partition=partition,
+            opened_at=_NOW,
+            reason=reason[:_REASON_LENGTH],
+            close_requested_at=null(),
+        )
+        replaced = {
+            name: statement.inserted[name] for name in ("opened_at", "reason", "close_requested_at")
+        }
+        self._run(
+            lambda connection: connection.execute(statement.on_duplicate_key_update(replaced))
+        )
+
+    def clear(self, partitions: Collection[int]) -> None:
+        """These partitions are not held. Their rows stay: a worker has no right to delete."""
+        statement = (
+            circuit_breakers.update()
+            .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))
+            .values(opened_at=null(), reason=null(), close_requested_at=null())
+        )
+        self._run(lambda connection: connection.execute(statement))
+
+    def find(self) -> list[OpenBreaker]:
+        """The open ones, by partition."""
+        statement = select(circuit_breakers).where(self._is_open).order_by(_columns.kafka_partition)
+        rows = self._run(lambda connection: connection.execute(statement).all())
+        return [
+            OpenBreaker(
+                row.kafka_partition,
+                row.opened_at.replace(tzinfo=UTC),
+                row.reason or "",
+                row.close_requested_at and row.close_requested_at.replace(tzinfo=UTC),
+            )
+            for row in rows
+        ]
+
+    def request_close(self, partitions: Collection[int]) -> None:
+        """Ask the workers that hold these partitions to go on."""
+        statement = (
+            circuit_breakers.update()
+            .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))
+            .values(close_requested_at=_NOW)
+        )
+        self._run(lambda connection: connection.execute(statement))
+
+    @property
+    def _is_open(self) -> ColumnElement[bool]:
+        return and_(
+            _columns.consumer_group == self._group,
+            _columns.kafka_topic == self._topic,
+            _columns.opened_at.is_not(None),
+        )
+
+    def _run(self, work: Callable[[Connection], _T]) -> _T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error

@@ -1,0 +1,341 @@
+"""The circuit breaker's decisions, against any order of what may happen to a partition."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.breaker_service import BreakerService
+from agents.circuit_breaker import CircuitBreaker
+from pipeline.chunk import Chunk
+from pipeline.errors import TransientError
+from pipeline.memory import Memory
+
+NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+GOOD = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int | None = None
+
+
+def chunk(
+    start: int, *, good: int = 0, bad: int = 0, partition: int = 0, memory: Memory | None = None
+) -> Chunk:
+    end = start + good + bad
+    records = [Record(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
+    lease = memory.hold(len(records), 100) if memory else None
+    return Chunk.transform("t", partition, start, end, records, lease=lease)
+
+
+def breaker(window: int = 10, share: float = 0.9) -> CircuitBreaker:
+    return CircuitBreaker(share, window, lambda: NOW)
+
+
+def test_each_partition_is_judged_by_itself():
+    state = breaker()
+    for start in (0, 5):
+        assert state.admit(chunk(start, good=5, partition=1))
+    assert state.admit(chunk(0, bad=5))
+    assert not state.admit(chunk(5, bad=5))
+    assert not state.admit(chunk(10, good=5)), "what comes behind it must not overtake it"
+    assert state.admit(chunk(10, good=5, partition=1))
+    (opening,) = state.open.values()
+    assert (opening.topic, opening.partition, opening.opened) == ("t", 0, NOW)
+    assert opening.reason.startswith("10 of the last 10 events would be dropped, most of them mal")
+    assert "such as t/0/9: " in opening.reason, "the newest"
+
+
+def test_a_window_that_is_not_full_opens_nothing_and_old_events_leave_it():
+    state = breaker()
+    assert state.admit(chunk(0, bad=9))
+    assert state.admit(chunk(9, good=8))
+    for start in range(17, 26):
+        assert state.admit(chunk(start, bad=1))
+    assert not state.admit(chunk(26, bad=1)), "9 of the newest 10"
+
+
+def test_a_share_of_none_turns_it_off():
+    state = breaker(share=0)
+    assert state.admit(chunk(0, bad=100))
+    for offset in range(100):
+        state.refused("t", 0, "no", offset)
+    assert not state.open
+
+
+def test_closed_it_is_read_again_from_what_was_dropped_and_that_goes_through():
+    state = breaker()
+    assert state.admit(chunk(0, bad=5))
+    assert not state.admit(chunk(5, bad=10))
+    assert not state.admit(chunk(15, bad=10))
+    assert state.close(("t", 0)) == 5
+    assert not state.open
+    assert not state.admit(chunk(25, bad=5)), "on its way before reading went back"
+    assert state.admit(chunk(5, bad=20))
+    assert state.admit(chunk(25, bad=9)), "the window begins empty"
+    assert not state.admit(chunk(34, bad=1))
+
+
+def test_rows_the_database_refuses_open_it():
+    state = breaker()
+    assert state.admit(chunk(0, good=100))
+    state.stored("t", 0, 20)
+    for offset in range(20, 30):
+        assert not state.open
+        state.refused("t", 0, "the database says: CHECK `no_free`", offset)
+    (opening,) = state.open.values()
+    assert opening.reason == (
+        "10 of the last 10 rows were refused, most of them unstorable, such as t/0/29: "
+        "the database says: CHECK `no_free`"
+    )
+    assert not state.admit(chunk(100, good=5))
+    assert state.close(("t", 0)) == 100
+
+
+def test_refused_now_and_then_they_do_not():
+    state = breaker()
+    for offset in range(0, 200, 2):
+        state.stored("t", 0, 1)
+        state.refused("t", 0, "no", offset)
+    assert not state.open
+
+
+def test_without_an_event_dropped_there_is_nothing_to_go_back_to():
+    state = breaker()
+    for offset in range(10):
+        state.refused("t", 0, "no", offset)
+    assert state.close(("t", 0)) is None
+
+
+def test_nothing_is_known_of_partitions_that_were_taken_away():
+    state = breaker()
+    assert not state.admit(chunk(50, bad=10))
+    state.forget()
+    assert not state.open
+    assert state.admit(chunk(40, bad=9)), "read from where it is stored, with an empty window"
+
+
+def test_markers_alone_fill_no_memory():
+    state = breaker()
+    for offset in range(100):
+        state.admit(Chunk("t", 0, offset, offset + 1))
+    assert not state._states["t", 0].read._seen
+
+
+class Source:
+    """A partition as a worker reads it: held or not, some fetches ahead of the agent."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.held = False
+        self.queue: list[Chunk] = []
+        self.passed: list[int] = []
+        self.stored = 0
+
+    def fetch(self, events: int, bad: bool) -> None:
+        good, broken = (0, events) if bad else (events, 0)
+        new = chunk(self.position, good=good, bad=broken)
+        self.position += events
+        self.queue.append(new)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("fetch"), st.integers(1, 6), st.booleans()),
+            st.tuples(st.sampled_from(["take", "take", "close", "hold", "store", "revoke"])),
+            st.tuples(st.just("refuse")),
+        ),
+        max_size=80,
+    )
+)
+def test_every_event_goes_on_once_and_in_order_whatever_happens(steps):
+    state = breaker(window=8, share=0.5)
+    source = Source()
+    key = ("t", 0)
+
+    def take() -> None:
+        found = source.queue.pop(0)
+        if state.admit(found):
+            source.passed += range(found.start, found.end)
+
+    for step, *arguments in steps:
+        if step == "fetch" and not source.held:
+            source.fetch(*arguments)
+        elif step == "take" and source.queue:
+            take()
+        elif step == "hold":
+            # Some fetches come between the opening and the hold, others wait already.
+            source.held = key in state.open
+        elif step == "refuse":
+            state.refused("t", 0, "no", 0)
+        elif step == "store":
+            source.stored = len(source.passed)
+            state.stored("t", 0, 1)
+        elif step == "close" and key in state.open:
+            resume = state.close(key)
+            if resume is not None:
+                source.position = resume
+            source.held = False
+        elif step == "revoke":
+            state.forget()
+            source.queue.clear()
+            del source.passed[source.stored :]
+            source.position = source.stored
+            source.held = False
+        assert source.passed == list(range(len(source.passed)))
+    for _ in range(2):
+        while source.queue:
+            take()
+        if key in state.open and (resume := state.close(key)) is not None:
+            source.position = resume
+        source.fetch(3, bad=False)
+    while source.queue:
+        take()
+    assert source.passed == list(range(source.position)), "nothing is left out for good"
+
+
+class Store:
+    """Breakers in a database that fails while told to."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Any] = {}
+        self.away = False
+        self.cleared: list[int] = []
+
+    def _try(self) -> None:
+        if self.away:
+            raise TransientError("gone away")
+
+    def open(self, partition: int, reason: str) -> None:
+        self._try()
+        self.rows[partition] = SimpleNamespace(partition=partition, close_requested=None)
+
+    def clear(self, partitions: Any) -> None:
+        self._try()
+        self.cleared += partitions
+        for partition in partitions:
+            self.rows.pop(partition, None)
+
+    def find(self) -> list[Any]:
+        self._try()
+        return list(self.rows.values())
+
+
+@pytest.fixture
+async def running(monkeypatch):
+    """Starts a service; ``held`` are the sets of partitions it held, ``sought`` where it went."""
+    monkeypatch.setattr("agents.breaker_service.POLL_INTERVAL", 0.02)
+    started = []
+
+    async def start(pause: float = 0.0) -> Any:
+        store = Store()
+        held: list[set[Any]] = []
+        sought: list[Any] = []
+
+        async def seek_back(partition: Any, offset: int) -> None:
+            assert partition in held[-1], "read on only when it is back"
+            sought.append((partition, offset))
+
+        service = BreakerService(
+            breaker(),
+            store,  # type: ignore[arg-type]
+            pause=pause,
+            hold=lambda partitions: held.append(set(partitions)),
+            seek_back=seek_back,
+        )
+        await service.start()
+        started.append(service)
+        return SimpleNamespace(service=service, store=store, held=held, sought=sought)
+
+    yield start
+    for service in started:
+        await service.stop()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.005)
+
+
+async def test_dropped_events_give_their_memory_back(running):
+    it = await running()
+    memory = Memory(100, 1 << 20)
+    for partition in range(30):
+        assert not it.service.admit(chunk(0, bad=50, partition=partition, memory=memory))
+    assert memory.events == memory.bytes == 0
+    assert len(it.held[-1]) == 30
+
+
+async def test_a_request_in_the_database_closes_one_partition(running):
+    it = await running()
+    for partition in (0, 1):
+        it.service.admit(chunk(7, bad=10, partition=partition))
+    await until(lambda: it.store.rows.keys() == {0, 1})
+    it.store.rows[1].close_requested = NOW
+    await until(lambda: it.store.rows.keys() == {0})
+    assert it.sought == [(("t", 1), 7)]
+    assert it.held[-1] == {("t", 0)}
+    assert [one["partition"] for one in it.service.as_json()] == [0]
+
+
+async def test_a_database_that_is_away_delays_only_what_it_is_asked_for(running, caplog):
+    it = await running()
+    it.store.away = True
+    with caplog.at_level("INFO"):
+        it.service.admit(chunk(0, bad=10))
+        await until(lambda: "gone away" in caplog.text)
+    it.service.close_all()
+    await until(lambda: not it.held[-1])
+    it.service.admit(chunk(0, bad=10))
+    it.service.admit(chunk(10, bad=10))
+    await until(lambda: it.service.reason)
+    it.store.away = False
+    await until(lambda: it.store.rows.keys() == {0})
+    levels = {record.levelname for record in caplog.records if "database" in record.message}
+    assert "WARNING" not in levels
+    assert not it.service.crashed
+
+
+async def test_a_pause_closes_each_partition_by_itself(running):
+    it = await running(pause=0.05)
+    it.service.admit(chunk(0, bad=10))
+    await until(lambda: it.sought == [(("t", 0), 0)])
+    assert not it.held[-1]
+    assert it.service.reason is None
+
+
+async def test_a_worker_that_gets_partitions_clears_what_stands_of_them(running):
+    it = await running()
+    it.store.rows[3] = SimpleNamespace(partition=3, close_requested=NOW)
+    it.service.admit(chunk(0, bad=10))
+    it.service.assigned([2, 3])
+    await until(lambda: not it.store.rows)
+    assert it.held[-1] == set()
+    assert it.service.reason is None
+
+
+async def test_an_entry_that_someone_deleted_is_stored_again(running):
+    it = await running()
+    it.service.admit(chunk(0, bad=10))
+    await until(lambda: it.store.rows)
+    it.store.rows.clear()
+    await until(lambda: it.store.rows)
+
+
+async def test_a_worker_that_stops_leaves_no_entry(running):
+    it = await running()
+    it.service.admit(chunk(0, bad=10))
+    await until(lambda: it.service._recorded)
+    await it.service.stop()
+    assert not it.store.rows
