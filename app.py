@@ -43,7 +43,7 @@ from logs import logging_config
 from pipeline.batch import Batch
 from pipeline.chunk import Record
 from pipeline.ending import end_worker
-from pipeline.errors import FatalError
+from pipeline.errors import FatalError, TransientError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory, return_freed_memory
 from preflight import NoTopicError, prepare, topic_bounds
@@ -250,7 +250,7 @@ async def look_at_log_ends() -> None:
             await consumer().check_logs(bounds)
     except (NoTopicError, OtherLogError) as error:
         await end_worker(flusher, error)
-    except (KafkaError, FatalError) as error:
+    except (KafkaError, TransientError, FatalError) as error:
         log.info("The ends of the logs are not known: %s", error)
     else:
         progress.see(settings.topic, bounds)

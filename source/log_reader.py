@@ -24,7 +24,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from pipeline.chunk import LastRecord, Record
-from source.patches import DECOMPRESSED_MAX_BYTES
+from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 
 #: Tries, and seconds between them, while a partition has no leader or another one.
@@ -120,7 +120,7 @@ class LogReader:
                     data = await self._fetch(partition, request)
         except OffsetOutOfRangeError:
             return None
-        batches = FetchedBatches(data or b"", offset, None, DECOMPRESSED_MAX_BYTES)
+        batches = FetchedBatches(data or b"", offset, None, PartitionBatches.limit)
         records, _, epoch = batches.take(1, 1)
         if not records or records[0].offset != offset:
             return None
