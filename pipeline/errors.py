@@ -40,6 +40,12 @@ class OffsetGapError(FatalError):
     """Events between the stored offset and the batch were never seen: writing would lose them."""
 
 
+#: What to change where statements of a transaction meet different sessions of the server.
+ONE_SESSION = (
+    "A proxy must keep all statements of a transaction in one session, set up as the client asks: "
+    "turn off read/write splitting and multiplexing there, or have DATABASE_URL name the server"
+)
+
 _ROW = {
     1048,  # column cannot be null
     1062,  # duplicate entry
@@ -66,6 +72,7 @@ _FATAL = {
     1142: "the account lacks a right on a table: grant SELECT, INSERT, UPDATE and DELETE",
     1143: "the account lacks a right on a column: grant SELECT, INSERT, UPDATE and DELETE",
     1146: "a table is missing: run `faust -A app migrate`",
+    1242: f"a statement of a transaction came to another session. {ONE_SESSION}",
     1698: "the login is refused: check the user and password in DATABASE_URL",
 }
 
