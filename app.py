@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -30,7 +31,7 @@ from commands.offsets import offsets
 from commands.simulate import simulate
 from credentials import client_options, credentials
 from db.dead_letters import DeadLetters
-from db.engine import connect
+from db.engine import connect, ping
 from db.offsets import OffsetStore
 from db.reports import Reports
 from db.schema import VERSION
@@ -38,6 +39,7 @@ from db.writer import Writer
 from logs import logging_config
 from pipeline.batch import Batch
 from pipeline.chunk import Record
+from pipeline.database_watch import DatabaseWatch
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError
 from pipeline.flusher import Flusher
@@ -197,6 +199,8 @@ flusher = Flusher(
 )
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]
+watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
+app.service(watch)  # type: ignore[arg-type]
 
 breaker = Breaker(
     share=settings.breaker_share,
@@ -249,7 +253,7 @@ def done_so_far() -> dict[str, Any]:
 health = Health(
     quiet_for=lambda: seconds_since(flusher.last_tick),
     quiet_limit=60 + 3 * settings.flush_interval,
-    trouble=lambda: flusher.trouble,
+    trouble=lambda: flusher.trouble or watch.trouble,
     held_back=lambda: breaker.reason,
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,

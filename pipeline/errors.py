@@ -7,6 +7,7 @@ can be mended, a lost event cannot. Codes: MySQL 8.4 and MariaDB 11 server error
 
 from pymysql.err import MySQLError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import tls
 
@@ -97,6 +98,11 @@ _KINDS = {
 
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     """Turn a driver's error into one of this module's, never quoting values or passwords."""
+    if isinstance(error, PoolTimeoutError):
+        return TransientError(
+            f"all connections of this worker to the database are in use: {error.args[0]}",
+            "connection",
+        )
     origin = error.orig if isinstance(error, DBAPIError) else error
     arguments: tuple[object, ...] = getattr(origin, "args", ())
     code = arguments[0] if arguments and isinstance(arguments[0], int) else None

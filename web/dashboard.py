@@ -89,9 +89,16 @@ def dashboard(
         reports: what the database knows.
     """
     html, headers = page()
-    sales = Shared(partial(in_thread, reports.sales))
+    one_at_a_time = asyncio.Lock()
+
+    async def ask(question: Callable[..., Any], *arguments: object) -> Any:
+        # However many pages are open, they need one connection to the database.
+        async with one_at_a_time:
+            return await in_thread(question, *arguments)
+
+    sales = Shared(partial(ask, reports.sales))
     letters = {
-        name: Shared(partial(in_thread, reports.letters, reason))
+        name: Shared(partial(ask, reports.letters, reason))
         for name, reason in [("", None), *((reason.value, reason) for reason in Reason)]
     }
 
