@@ -137,6 +137,8 @@ app = App(
 # aiokafka throws out a consumer that reads nothing for this long (s), for good. Set here, a
 # variable of Faust's cannot undo it.
 app.conf.broker_max_poll_interval = 1e6
+# Faust refuses a session that is longer than a request may take (90 s).
+app.conf.broker_request_timeout = max(app.conf.broker_request_timeout, settings.session_timeout)
 
 
 def positioned(found: Mapping[int, Position]) -> None:

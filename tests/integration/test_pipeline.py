@@ -217,3 +217,7 @@ def test_a_wrong_setting_ends_with_status_2(worker):
         "FLUSH_INTERVAL is wrong: input should be a valid number, "
         "unable to parse string as a number."
     )
+
+
+def test_the_longest_session_allowed_is_one_that_works(worker):
+    worker(SESSION_TIMEOUT=300).wait_ready()
