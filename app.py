@@ -129,6 +129,8 @@ app = App(
     stream_wait_empty=False,
     broker_session_timeout=settings.session_timeout,
     broker_heartbeat_interval=settings.session_timeout / 3,
+    # Faust refuses a session that is longer than a request may take, 90 s unless set.
+    broker_request_timeout=max(90.0, settings.session_timeout),
     # Positions come from the database alone; a fetch out of range is ours to judge.
     consumer_auto_offset_reset="none",
     # Added partitions are noticed this soon; so is a topic that was deleted.
@@ -137,8 +139,6 @@ app = App(
 # aiokafka throws out a consumer that reads nothing for this long (s), for good. Set here, a
 # variable of Faust's cannot undo it.
 app.conf.broker_max_poll_interval = 1e6
-# Faust refuses a session that is longer than a request may take (90 s).
-app.conf.broker_request_timeout = max(app.conf.broker_request_timeout, settings.session_timeout)
 
 
 def positioned(found: Mapping[int, Position]) -> None:

@@ -220,4 +220,5 @@ def test_a_wrong_setting_ends_with_status_2(worker):
 
 
 def test_the_longest_session_allowed_is_one_that_works(worker):
-    worker(SESSION_TIMEOUT=300).wait_ready()
+    running = worker(SESSION_TIMEOUT=300).wait_ready()
+    assert "Warning" not in running.log_text()
