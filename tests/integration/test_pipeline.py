@@ -202,11 +202,7 @@ def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, mari
         assert secret not in running.log_text()
 
 
-def test_a_missing_topic_is_one_sentence(worker, broker):
-    if not broker.has_admin:
-        import pytest
-
-        pytest.skip("the embedded broker makes topics on first use")
+def test_a_missing_topic_is_one_sentence(worker):
     assert_ends_with(worker(TOPIC="nothing_here"), 1, "no topic 'nothing_here': create it, or")
 
 
