@@ -34,6 +34,9 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
     test_old_letters_are_described_in_portions,
 )
 from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
+from tests.integration.test_viewers import (  # noqa: F401 - run here again
+    test_a_question_ends_when_its_time_is_over,
+)
 from tests.integration.test_writer import (  # noqa: F401 - run here again
     begun,
     engine,
