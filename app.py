@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -34,7 +35,7 @@ from commands.simulate import simulate
 from credentials import client_options, credentials
 from db.breakers import BreakerStore
 from db.dead_letters import DeadLetters
-from db.engine import connect
+from db.engine import connect, ping
 from db.offsets import OffsetStore
 from db.reports import Reports
 from db.schema import VERSION
@@ -42,6 +43,7 @@ from db.writer import Writer
 from logs import logging_config
 from pipeline.batch import Batch
 from pipeline.chunk import Record
+from pipeline.database_watch import DatabaseWatch
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
 from pipeline.flusher import Flusher
@@ -131,6 +133,8 @@ app = App(
     stream_wait_empty=False,
     broker_session_timeout=settings.session_timeout,
     broker_heartbeat_interval=settings.session_timeout / 3,
+    # Faust refuses a session that is longer than a request may take, 90 s unless set.
+    broker_request_timeout=max(90.0, settings.session_timeout),
     # Positions come from the database alone; a fetch out of range is ours to judge.
     consumer_auto_offset_reset="none",
     # Added partitions are noticed this soon; so is a topic that was deleted.
@@ -223,6 +227,8 @@ flusher = Flusher(
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]
 app.service(breakers)  # type: ignore[arg-type]
+watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
+app.service(watch)  # type: ignore[arg-type]
 
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breakers, flusher)
 migrate(app, engine)
@@ -273,7 +279,7 @@ def done_so_far() -> dict[str, Any]:
 health = Health(
     quiet_for=lambda: seconds_since(flusher.last_tick),
     quiet_limit=60 + 3 * settings.flush_interval,
-    trouble=lambda: flusher.trouble,
+    trouble=lambda: flusher.trouble or watch.trouble,
     held_back=lambda: breakers.reason,
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,

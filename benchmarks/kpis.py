@@ -56,7 +56,8 @@ def _nothing(connection: Connection, chunks: Sequence[Chunk]) -> None:
 
 def _sums(connection: Connection, chunks: Sequence[Chunk]) -> None:
     """Sums made while transforming, added in one statement a table."""
-    add_sales(connection, chunks, shard=0)
+    session = connection.scalar(text("SELECT CONNECTION_ID()"))
+    add_sales(connection, chunks, shard=0, session=session)
 
 
 _BY_PRODUCT = (
@@ -198,7 +199,8 @@ def _insert(
     numbers = count(1)
     while batch := list(islice(supply, BATCH)):
         with engine.begin() as connection:
-            insert_rows(connection, batch, STATEMENT_BYTES)
+            session = connection.scalar(text("SELECT CONNECTION_ID()"))
+            insert_rows(connection, batch, STATEMENT_BYTES, session)
             way.keep(connection, batch)
             line = summary(next(numbers), datetime.now(UTC), batch, 0.1)
             connection.execute(insert(batches), ledger_line(line, "g", "w"))

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.mysql import insert
 
+from db.fence import fenced
 from db.tables import dead_letters
 from pipeline.chunk import Chunk, DeadLetter
 
@@ -38,13 +39,16 @@ _INSERT = insert(dead_letters).on_duplicate_key_update(id=dead_letters.c.id)
 _Row = dict[str, Any]
 
 
-def insert_dead_letters(connection: Connection, group: str, chunks: Sequence[Chunk]) -> None:
+def insert_dead_letters(
+    connection: Connection, group: str, chunks: Sequence[Chunk], session: int
+) -> None:
     """Insert the dead letters of the chunks, but those that are there already.
 
     Args:
         connection: in the transaction of the write.
         group: the consumer group.
         chunks: whose letters.
+        session: of that transaction; in any other one nothing is inserted.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
@@ -55,6 +59,8 @@ def insert_dead_letters(connection: Connection, group: str, chunks: Sequence[Chu
     packet -= _STATEMENT_OVERHEAD
     now = datetime.now(UTC)
     rows = (_row(group, chunk, letter, now, packet) for chunk in chunks for letter in chunk.dead)
+    # Only the first is fenced: many rows in one statement must be plain parameters.
+    connection.execute(_INSERT.values(next(rows)[0] | {"consumer_group": fenced(session, group)}))
     for some in _groups(rows, min(_GROUP_BYTES, packet)):
         connection.execute(_INSERT, some)
 

@@ -17,13 +17,14 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, ins
 from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import NO_PARTITION, add_sales
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, classify
+from pipeline.errors import ONE_SESSION, FatalError, RowError, classify
 
 #: Letters in one transaction of a replay or a purge.
 PORTION = 500
@@ -175,7 +176,7 @@ class DeadLetters:
         started = perf_counter()
         with self._begin() as connection:
             letters = connection.execute(
-                select(dead_letters)
+                select(dead_letters, *SESSION)
                 .where(_id.in_(ids), dead_letters.c.replayed_at.is_(None))
                 .order_by(_id)
                 .with_for_update()
@@ -189,9 +190,10 @@ class DeadLetters:
             again |= {row.id: "was stored cut" for row in letters if is_cut(row)}
             accepted = [row.id for row in letters if row.id not in again]
             if accepted:
-                insert_rows(connection, [chunk], STATEMENT_BYTES)
-                add_sales(connection, [chunk], NO_PARTITION)
-                self._mark(connection, accepted)
+                session = check_session(letters[0])
+                insert_rows(connection, [chunk], STATEMENT_BYTES, session)
+                add_sales(connection, [chunk], NO_PARTITION, session)
+                self._mark(connection, accepted, session)
                 # No event is new and no letter either: only rows are, and the ledger says so.
                 batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)
                 line = ledger_line(batch, self._group, run)
@@ -202,10 +204,17 @@ class DeadLetters:
         refused |= again
         return len(accepted)
 
-    def _mark(self, connection: Connection, ids: list[int]) -> None:
-        connection.execute(
-            update(dead_letters).where(_id.in_(ids)).values(replayed_at=datetime.now(UTC))
+    def _mark(self, connection: Connection, ids: list[int], session: int) -> None:
+        marked = connection.execute(
+            update(dead_letters)
+            .where(_id.in_(ids), func.connection_id() == session)
+            .values(replayed_at=datetime.now(UTC))
         )
+        if marked.rowcount != len(ids):
+            raise FatalError(
+                f"{len(ids)} letters are replayed, but {marked.rowcount} could be marked so: the "
+                f"statement came to another session. {ONE_SESSION}."
+            )
 
     def _of(self, wanted: Filter) -> list[ColumnElement[bool]]:
         return [dead_letters.c.consumer_group == self._group, *wanted.conditions()]

@@ -3,14 +3,23 @@
 import ssl
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 import metrics
+from pipeline.errors import classify
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
 CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
+
+#: Connections of a process at most. At once need one each: the write, the page reports (one
+#: question at a time), where reading goes on, the ping, and whatever asks briefly beside them.
+#: Nobody who has one asks for a second, so that waiting for one ends.
+POOL_SIZE = 5
+#: Seconds to wait for a connection while all are in use.
+POOL_TIMEOUT = 10
 
 _SESSION = (
     "SET SESSION time_zone = '+00:00',"
@@ -23,17 +32,19 @@ _SESSION = (
 )
 
 
-def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = 3) -> Engine:
+def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = POOL_SIZE) -> Engine:
     """Build the engine; nothing is connected yet.
 
     Args:
         url: ``mysql+pymysql://…``.
         tls: what to connect with; None for TLS without verification, where the server offers it.
-        pool_size: connections kept open at most.
+        pool_size: connections open at most.
     """
     engine = create_engine(
         url,
         pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=True,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
@@ -54,3 +65,16 @@ def _prepare_session(connection: Any, _record: Any) -> None:
     metrics.CONNECTIONS.inc()
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
+
+
+def ping(engine: Engine) -> None:
+    """See that the database answers. Blocking.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except (SQLAlchemyError, OSError) as error:
+        raise classify(error) from error

@@ -1,19 +1,31 @@
 """Stored offsets: where each partition goes on. Blocking; call it off the event loop."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, bindparam, null, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.fence import SESSION, check_session
 from db.tables import stream_offsets
 from pipeline.chunk import LastRecord
-from pipeline.errors import classify
+from pipeline.errors import ONE_SESSION, FatalError, classify
 
 _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
 #: The column of each field of a LastRecord.
 _LAST = {field: f"last_{field}" for field in LastRecord._fields}
+
+
+class Locked(NamedTuple):
+    """Next offsets by partition, locked by a transaction, and the number of its session.
+
+    ``session`` is what the server's ``CONNECTION_ID()`` says; 0 where no row was found.
+    """
+
+    offsets: dict[int, int]
+    session: int
 
 
 class OffsetStore:
@@ -54,50 +66,70 @@ class OffsetStore:
         )
         self._store(changed, topic, offsets)
 
-    def lock(
-        self, connection: Connection, topic: str, partitions: Collection[int]
-    ) -> dict[int, int]:
-        """Lock the partitions' rows until the transaction ends; answer their next offsets."""
+    def lock(self, connection: Connection, topic: str, partitions: Collection[int]) -> Locked:
+        """Lock the partitions' rows until the transaction ends.
+
+        Raises:
+            FatalError: the session is not strict, not in UTC or not in a transaction.
+        """
         statement = (
             self._of(topic)
+            .add_columns(*SESSION)
             .where(_partition.in_(sorted(partitions)))
             .order_by(_partition)
             .with_for_update()
         )
-        return {row.kafka_partition: row.next_offset for row in connection.execute(statement)}
+        rows = connection.execute(statement).all()
+        session = check_session(rows[0]) if rows else 0
+        return Locked({row.kafka_partition: row.next_offset for row in rows}, session)
 
     def advance(
         self,
         connection: Connection,
         topic: str,
-        offsets: Mapping[int, int],
+        moves: Mapping[int, tuple[int, int]],
         last: Mapping[int, LastRecord],
+        session: int,
     ) -> None:
-        """Set the next offsets inside the caller's transaction.
+        """Move the next offsets inside the caller's transaction, from what ``lock`` found.
 
         Args:
             connection: of that transaction.
             topic: whose offsets.
-            offsets: next offset by partition.
+            moves: by partition, the next offset as it is locked and as it becomes.
             last: the last record below it; without one, the one that is stored still serves.
+            session: the one that ``lock`` found.
+
+        Raises:
+            FatalError: an offset is another one, or the session is; roll the transaction back.
         """
         statement = (
             stream_offsets.update()
             .where(stream_offsets.c.consumer_group == self._group)
             .where(stream_offsets.c.kafka_topic == topic)
             .where(_partition == bindparam("partition"))
+            .where(_next_offset == bindparam("stored"))
+            .where(func.connection_id() == session)
             .values(next_offset=bindparam("next"))
         )
         identified = statement.values(
             {column: bindparam(f"new_{column}") for column in _LAST.values()}
         )
-        for partition, offset in sorted(offsets.items()):
-            row = {"partition": partition, "next": offset}
+        for partition, (stored, offset) in sorted(moves.items()):
+            row = {"partition": partition, "stored": stored, "next": offset}
             if record := last.get(partition):
                 values = {f"new_{_LAST[name]}": found for name, found in record._asdict().items()}
-                connection.execute(identified, row | values)
+                moved = connection.execute(identified, row | values)
             else:
-                connection.execute(statement, row)
+                moved = connection.execute(statement, row)
+            # The server counts rows found or rows changed, as the client asks or a proxy has it:
+            # it is the same here, as offsets only grow.
+            if moved.rowcount != 1:
+                raise FatalError(
+                    f"The offset of {topic}/{partition} could not be moved from {stored} to "
+                    f"{offset}, though this transaction has locked it: the statement came to "
+                    f"another session. {ONE_SESSION}."
+                )
 
     def last_records(self, topic: str) -> dict[int, LastRecord]:
         """What identifies the last record read of each partition, where that is known."""

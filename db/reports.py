@@ -1,4 +1,4 @@
-"""What the dashboard asks of the database: few rows by primary key, whatever the tables hold.
+"""What the dashboard asks of the database: rows by primary key, and for a limited time.
 
 Blocking; call it off the event loop.
 """
@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.tables import dead_letters, sales_by_minute, sales_by_product
 from models.readable import readable
 from models.rules import Reason
-from pipeline.errors import classify
+from pipeline.errors import TransientError, classify
 
 #: Minutes and hours looked back on.
 MINUTES = 60
@@ -24,6 +24,11 @@ LETTERS = 20
 #: Newest dead letters among which those of a reason are looked for, and bytes shown of a value.
 RECENT_LETTERS = 10_000
 SHOWN_BYTES = 1_000
+
+#: Seconds that the server works on one question: a day of sums may be millions of rows.
+TIME_LIMIT = 10.0
+#: MariaDB's and MySQL's code of an answer that took longer.
+_OVERTIME = {1969, 3024}
 
 _STEPS = ("views", "carts", "purchases", "others")
 
@@ -93,10 +98,27 @@ class Reports:
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, _limited(connection):
                 yield connection
         except (SQLAlchemyError, OSError) as error:
+            if isinstance(error, DBAPIError) and error.orig and error.orig.args[0] in _OVERTIME:
+                raise TransientError(f"the answer took longer than {TIME_LIMIT:g} s") from error
             raise classify(error) from error
+
+
+@contextmanager
+def _limited(connection: Connection) -> Iterator[None]:
+    """The session's time limit for a statement; without it the server goes on when nobody waits."""
+    if getattr(connection.dialect, "is_mariadb", False):
+        name, value = "max_statement_time", f"{TIME_LIMIT:f}"
+    else:
+        name, value = "max_execution_time", f"{max(1, TIME_LIMIT * 1000):.0f}"
+    connection.exec_driver_sql(f"SET SESSION {name} = {value}")
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql(f"SET SESSION {name} = DEFAULT")
 
 
 def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:

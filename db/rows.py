@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from db.fence import fenced_sql
 from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
 
@@ -26,8 +27,14 @@ STATEMENT_BYTES = 250_000
 _decode = msgspec.json.Decoder().decode
 
 
-def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int) -> None:
-    """Insert the valid rows of the chunks, in order, ``limit`` bytes of JSON a statement.
+def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, session: int) -> None:
+    """Insert the valid rows of the chunks, in order.
+
+    Args:
+        connection: in the transaction of the write.
+        chunks: whose rows.
+        limit: bytes of JSON in one statement.
+        session: of that transaction; in any other one nothing is inserted.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
@@ -35,7 +42,7 @@ def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int) -> 
     for rows in _joined(_pieces(chunks, limit), limit):
         # No parameters: a percent sign or a colon in a value is only that.
         connection.exec_driver_sql(
-            _INSERT + _values(rows), execution_options={"no_parameters": True}
+            _INSERT + _fenced_values(rows, session), execution_options={"no_parameters": True}
         )
 
 
@@ -66,6 +73,15 @@ def _joined(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
         size += len(piece)
     if waiting:
         yield b"\n".join(waiting)
+
+
+def _fenced_values(rows: bytes, session: int) -> str:
+    """As ``_values``, the first row of which can be stored in this session only."""
+    first, _, others = rows.partition(b"\n")
+    literals = [_literal(value) for value in _decode(first)]
+    literals[0] = fenced_sql(session, literals[0])
+    fenced = f"({','.join(literals)})"
+    return f"{fenced},{_values(others)}" if others else fenced
 
 
 def _values(rows: bytes) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, Table, TextClause, text
 
+from db.fence import fenced_sql
 from db.tables import sales_by_minute, sales_by_product
 from models.sales import Sales
 from pipeline.chunk import Chunk
@@ -27,8 +28,14 @@ _JSON_TYPES = {
 }
 
 
-def add_sales(connection: Connection, chunks: Sequence[Chunk], shard: int) -> None:
+def add_sales(connection: Connection, chunks: Sequence[Chunk], shard: int, session: int) -> None:
     """Add what the chunks' rows amount to, inside the caller's transaction.
+
+    Args:
+        connection: in that transaction.
+        chunks: whose rows.
+        shard: where they are added.
+        session: of that transaction; in any other one nothing is added.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
@@ -42,7 +49,8 @@ def add_sales(connection: Connection, chunks: Sequence[Chunk], shard: int) -> No
     ):
         if rows:
             text_of_rows = msgspec.json.encode(rows).decode()
-            connection.execute(statement, {"rows": text_of_rows, "shard": shard})
+            given = {"rows": text_of_rows, "shard": shard, "session": session}
+            connection.execute(statement, given)
 
 
 def _add(table: Table) -> TextClause:
@@ -61,7 +69,8 @@ def _add(table: Table) -> TextClause:
     )
     return text(
         f"INSERT INTO {table.name} (shard, {names}) "  # noqa: S608 - names of our own
-        f"SELECT :shard, {names} FROM JSON_TABLE(:rows, '$[*]' COLUMNS ({fields})) AS r "
+        f"SELECT {fenced_sql(':session', ':shard')}, {names} "
+        f"FROM JSON_TABLE(:rows, '$[*]' COLUMNS ({fields})) AS r "
         f"ON DUPLICATE KEY UPDATE {sums}"
     )
 

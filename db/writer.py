@@ -4,7 +4,8 @@ Delivery guarantee: exactly once. A write locks the stored offsets of its partit
 what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
 it), and moves them in the same transaction. So a write may be repeated any number of times, by
 any number of workers, and in any order of arrival; whoever comes second adds only what is new.
-A write that would leave a hole behind the stored offset is refused.
+A write that would leave a hole behind the stored offset is refused, and so is one that does not
+run in one session of the server from lock to offsets (`db.fence`).
 
 Blocking: call it off the event loop.
 """
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.dead_letter_rows import insert_dead_letters
+from db.fence import fenced
 from db.offsets import OffsetStore
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.sales import add_sales
@@ -66,49 +68,46 @@ class Writer:
         started = perf_counter()
         try:
             with self._engine.begin() as connection:
-                fresh = self._skip_stored(connection, chunks)
+                locked, session = self._lock(connection, chunks)
+                fresh = _skip_stored(chunks, locked)
                 if not fresh:
                     return self._from_ledger(connection, number, chunks)
-                insert_rows(connection, fresh, self._limit(connection))
-                insert_dead_letters(connection, self._group, fresh)
+                insert_rows(connection, fresh, self._limit(connection), session)
+                insert_dead_letters(connection, self._group, fresh, session)
                 ends = _ends(fresh)
-                add_sales(connection, fresh, shard=min(partition for _, partition in ends))
-                last = _last(fresh)
-                for topic in {topic for topic, _ in ends}:
-                    self._offsets.advance(
-                        connection, topic, _of_topic(ends, topic), _of_topic(last, topic)
-                    )
+                shard = min(partition for _, partition in ends)
+                add_sales(connection, fresh, shard, session)
                 batch = summary(number, opened, fresh, perf_counter() - started)
                 if batch.events:
                     # Offsets without events (transaction markers) are no batch, as with the job
                     # replaced.
                     line = ledger_line(batch, self._group, self._worker)
-                    connection.execute(insert(batches), line)
+                    line["worker"] = fenced(session, self._worker)
+                    connection.execute(insert(batches).values(line))
+                # Last: whatever went before is kept only if this finds the session of the lock.
+                last = _last(fresh)
+                for topic in {topic for topic, _ in ends}:
+                    moves = {
+                        partition: (locked[topic, partition], end)
+                        for partition, end in _of_topic(ends, topic).items()
+                    }
+                    self._offsets.advance(connection, topic, moves, _of_topic(last, topic), session)
                 return batch
         except (SQLAlchemyError, OSError) as error:
             raise classify(error) from error
 
-    def _skip_stored(self, connection: Connection, chunks: Sequence[Chunk]) -> list[Chunk]:
+    def _lock(
+        self, connection: Connection, chunks: Sequence[Chunk]
+    ) -> tuple[dict[tuple[str, int], int], int]:
+        """Stored offsets of the chunks' partitions, locked, and the session that did it."""
         wanted = _ends(chunks)
         stored: dict[tuple[str, int], int] = {}
+        session = 0
         for topic in sorted({topic for topic, _ in wanted}):
             locked = self._offsets.lock(connection, topic, _of_topic(wanted, topic))
-            stored |= {(topic, partition): offset for partition, offset in locked.items()}
-        fresh = []
-        for chunk in chunks:
-            key = chunk.topic, chunk.partition
-            done = stored.get(key)
-            if done is None or chunk.start > done:
-                raise OffsetGapError(
-                    f"The stored offset of {chunk.topic}/{chunk.partition} is "
-                    f"{'gone' if done is None else done}, but the worker's events begin at "
-                    f"{chunk.start}: it was changed behind the worker, which must start again "
-                    f"from what is stored."
-                )
-            if chunk.end > done:
-                fresh.append(chunk.since(done))
-                stored[key] = chunk.end
-        return fresh
+            stored |= {(topic, partition): at for partition, at in locked.offsets.items()}
+            session = locked.session
+        return stored, session
 
     def _limit(self, connection: Connection) -> int:
         if not self._statement_bytes:
@@ -141,6 +140,25 @@ class Writer:
             offsets=_ends(chunks),
             rows=_rows(chunks),
         )
+
+
+def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int]) -> list[Chunk]:
+    stored = dict(locked)
+    fresh = []
+    for chunk in chunks:
+        key = chunk.topic, chunk.partition
+        done = stored.get(key)
+        if done is None or chunk.start > done:
+            raise OffsetGapError(
+                f"The stored offset of {chunk.topic}/{chunk.partition} is "
+                f"{'gone' if done is None else done}, but the worker's events begin at "
+                f"{chunk.start}: it was changed behind the worker, which must start again "
+                f"from what is stored."
+            )
+        if chunk.end > done:
+            fresh.append(chunk.since(done))
+            stored[key] = chunk.end
+    return fresh
 
 
 def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.protocol.metadata import MetadataRequest
 
 from local.shop import Shop, rush
 
@@ -118,6 +119,9 @@ async def send(
     )
     await producer.start()
     try:
+        # As any producer does: on a broker that makes topics on first use, this is the first use.
+        node = producer.client.get_random_node()
+        await producer.client.send(node, MetadataRequest([topic], allow_auto_topic_creation=True))
         begun = time.monotonic()
         sent = 0
         pending: list[asyncio.Future[Any]] = []

@@ -7,6 +7,7 @@ can be mended, a lost event cannot. Codes: MySQL 8.4 and MariaDB 11 server error
 
 from pymysql.err import MySQLError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import tls
 
@@ -40,6 +41,12 @@ class OffsetGapError(FatalError):
     """Events between the stored offset and the batch were never seen: writing would lose them."""
 
 
+#: What to change where statements of a transaction meet different sessions of the server.
+ONE_SESSION = (
+    "A proxy must keep all statements of a transaction in one session, set up as the client asks: "
+    "turn off read/write splitting and multiplexing there, or have DATABASE_URL name the server"
+)
+
 _ROW = {
     1048,  # column cannot be null
     1062,  # duplicate entry
@@ -66,6 +73,7 @@ _FATAL = {
     1142: "the account lacks a right on a table: grant SELECT, INSERT, UPDATE and DELETE",
     1143: "the account lacks a right on a column: grant SELECT, INSERT, UPDATE and DELETE",
     1146: "a table is missing: run `faust -A app migrate`",
+    1242: f"a statement of a transaction came to another session. {ONE_SESSION}",
     1698: "the login is refused: check the user and password in DATABASE_URL",
 }
 
@@ -90,6 +98,11 @@ _KINDS = {
 
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     """Turn a driver's error into one of this module's, never quoting values or passwords."""
+    if isinstance(error, PoolTimeoutError):
+        return TransientError(
+            f"all connections of this worker to the database are in use: {error.args[0]}",
+            "connection",
+        )
     origin = error.orig if isinstance(error, DBAPIError) else error
     arguments: tuple[object, ...] = getattr(origin, "args", ())
     code = arguments[0] if arguments and isinstance(arguments[0], int) else None

@@ -86,6 +86,7 @@ class Flusher(Service):
         self.buffer = Buffer()
         self.empty_ticks = 0
         self.last_tick: float | None = None
+        self.last_write: float | None = None
         self.trouble: str | None = None
 
     def put(self, chunk: Chunk, epoch: int) -> None:
@@ -205,7 +206,13 @@ class Flusher(Service):
             before_sleep=self._before_retry,
         ):
             with attempt:
-                batch = await in_thread(self._writer.write, number, opened, chunks)
+                try:
+                    batch = await in_thread(self._writer.write, number, opened, chunks)
+                except RowError:
+                    self.last_tick = self.last_write = monotonic()
+                    raise
+        # Finding refused rows takes many writes: each is a sign of life.
+        self.last_tick = self.last_write = monotonic()
         if self.trouble:
             log.info("The database is back.")
         self.trouble = None

@@ -91,7 +91,7 @@ class LogReader:
                 raise TopicAuthorizationFailedError(self._topic)
             if numbers := client.cluster.partitions_for_topic(self._topic):
                 return sorted(numbers)
-            # A broker that makes topics on first use takes a moment.
+            # A topic that was made just now is not known to every broker yet.
             await asyncio.sleep(_PAUSE)
         return []
 

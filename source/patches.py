@@ -7,18 +7,24 @@ tests fail when a name in ``REPLACED`` is gone.
 |---|---|
 | `fetcher.MemoryRecords` | hands on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
+| `client.MetadataRequest` | does not make the topic it asks for: a mistyped `TOPIC` must not become one |
 """  # noqa: E501 - a table
 
 from typing import Any, Self
 
+from aiokafka import client
 from aiokafka.consumer import fetcher
+from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
 from source.record_batches import FetchedBatches, Unreadable
 
 #: What is replaced, for the test that guards an upgrade.
-REPLACED = {fetcher: ("MemoryRecords", "PartitionRecords")}
+REPLACED = {
+    fetcher: ("MemoryRecords", "PartitionRecords"),
+    client: ("MetadataRequest",),
+}
 
 #: Bytes a batch may decompress to unless told otherwise: far more than brokers take by default.
 DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024
@@ -49,6 +55,18 @@ class RawRecords:
     def size_in_bytes(self) -> int:
         """Bytes of the answer."""
         return len(self.data)
+
+
+class QuietMetadataRequest(MetadataRequest):  # type: ignore[misc]
+    """Stands in for ``MetadataRequest``: asks for topics without making them.
+
+    Brokers before Kafka 0.11 do not know the difference.
+    """
+
+    def __init__(
+        self, topics: list[str] | None = None, allow_auto_topic_creation: bool | None = False
+    ) -> None:
+        super().__init__(topics, allow_auto_topic_creation)
 
 
 class PartitionBatches(FetchedBatches):
@@ -104,9 +122,12 @@ class PartitionBatches(FetchedBatches):
 def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
     """Make every Kafka consumer of this process read batches with ``FetchedBatches``.
 
+    And have no client of aiokafka's make a topic by asking for it.
+
     Args:
         decompressed_max_bytes: what a batch may decompress to at most.
     """
     PartitionBatches.limit = decompressed_max_bytes
     fetcher.MemoryRecords = RawRecords
     fetcher.PartitionRecords = PartitionBatches
+    client.MetadataRequest = QuietMetadataRequest

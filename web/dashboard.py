@@ -25,6 +25,9 @@ _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 #: Seconds an answer of the database serves for, and those a viewer waits for a new one.
 FRESH = 2.0
 PATIENCE = 1.5
+#: An answer that took longer (s) than this is asked for so many times more seldom than it takes.
+SLOW = 0.1
+REST = 10
 
 
 class Shared:
@@ -41,10 +44,13 @@ class Shared:
         self._trouble: str | None = None
         self._asking: asyncio.Task[None] | None = None
         self._asked = 0.0
+        self._took = 0.0
 
     async def get(self) -> dict[str, Any]:
         """The newest answer there is with its age in seconds, and what is wrong, or None."""
-        if self._asking is None and monotonic() - self._asked >= FRESH:
+        # However much the sums have grown, the database works for viewers a tenth of the time.
+        pause = FRESH if self._took <= SLOW else max(FRESH, REST * self._took)
+        if self._asking is None and monotonic() - self._asked >= pause:
             self._asked = monotonic()
             self._asking = asyncio.create_task(self._refresh())
         if self._asking is not None:
@@ -63,6 +69,7 @@ class Shared:
         except (TransientError, FatalError) as error:
             self._trouble = str(error)
         finally:
+            self._took = monotonic() - self._asked
             self._asking = None
 
 
@@ -89,9 +96,16 @@ def dashboard(
         reports: what the database knows.
     """
     html, headers = page()
-    sales = Shared(partial(in_thread, reports.sales))
+    one_at_a_time = asyncio.Lock()
+
+    async def ask(question: Callable[..., Any], *arguments: object) -> Any:
+        # However many pages are open, they need one connection to the database.
+        async with one_at_a_time:
+            return await in_thread(question, *arguments)
+
+    sales = Shared(partial(ask, reports.sales))
     letters = {
-        name: Shared(partial(in_thread, reports.letters, reason))
+        name: Shared(partial(ask, reports.letters, reason))
         for name, reason in [("", None), *((reason.value, reason) for reason in Reason)]
     }
 

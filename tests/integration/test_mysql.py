@@ -20,6 +20,12 @@ from tests.integration.test_dead_letter_rows import (  # noqa: F401 - run here a
     test_offsets_that_are_set_forget_which_record_was_the_last,
     test_the_same_event_read_again_is_the_same_letter,
 )
+from tests.integration.test_fencing import (  # noqa: F401 - run here again
+    proxy,
+    test_a_session_that_was_not_set_up_stores_nothing,
+    test_a_statement_sent_elsewhere_stores_nothing,
+    through,
+)
 from tests.integration.test_migrations import (  # noqa: F401 - run here again
     empty,
     test_a_migration_killed_after_any_statement_is_run_again,
@@ -28,6 +34,9 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
     test_old_letters_are_described_in_portions,
 )
 from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
+from tests.integration.test_viewers import (  # noqa: F401 - run here again
+    test_a_question_ends_when_its_time_is_over,
+)
 from tests.integration.test_writer import (  # noqa: F401 - run here again
     begun,
     engine,

@@ -202,11 +202,7 @@ def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, mari
         assert secret not in running.log_text()
 
 
-def test_a_missing_topic_is_one_sentence(worker, broker):
-    if not broker.has_admin:
-        import pytest
-
-        pytest.skip("the embedded broker makes topics on first use")
+def test_a_missing_topic_is_one_sentence(worker):
     assert_ends_with(worker(TOPIC="nothing_here"), 1, "no topic 'nothing_here': create it, or")
 
 
@@ -217,3 +213,8 @@ def test_a_wrong_setting_ends_with_status_2(worker):
         "FLUSH_INTERVAL is wrong: input should be a valid number, "
         "unable to parse string as a number."
     )
+
+
+def test_the_longest_session_allowed_is_one_that_works(worker):
+    running = worker(SESSION_TIMEOUT=300).wait_ready()
+    assert "Warning" not in running.log_text()

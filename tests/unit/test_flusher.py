@@ -214,3 +214,17 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()
+
+
+async def test_each_write_is_a_sign_of_life_while_refused_rows_are_found():
+    seen: list[float | None] = []
+
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        seen.append(service.last_tick)
+        refuse(3)(number, chunks)
+
+    service = flusher(FakeWriter(fault), max_events=100)
+    service.put(chunk(0, 20), service.buffer.epoch)
+    await service.flush()
+    assert len(seen) > 5
+    assert len(set(seen)) == len(seen), "it moved between any two writes"

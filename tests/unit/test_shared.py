@@ -66,3 +66,19 @@ async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
         ("first", "gone"),
         ("second", None),
     ]
+
+
+async def test_an_answer_that_takes_long_is_asked_for_seldom(monkeypatch):
+    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    monkeypatch.setattr(dashboard, "SLOW", 0.01)
+    asked = []
+
+    async def ask():
+        asked.append(time.monotonic())
+        await asyncio.sleep(0.05)
+
+    shared = Shared(ask)
+    while len(asked) < 2:
+        await shared.get()
+        await asyncio.sleep(0.001)
+    assert asked[1] - asked[0] >= 10 * 0.05

@@ -1,0 +1,58 @@
+"""Fencing: all statements of a write run in one session of the server, and as it was set up.
+
+A proxy between worker and database may send single statements elsewhere, or forget what a session
+was told. Then rows could be stored where offsets are not, or the other way round. So the statement
+that locks the offsets also reads the session, every insert of a write fails in any other one, and
+so does the update that moves the offsets. None of it costs a round trip.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, literal_column
+
+from pipeline.errors import ONE_SESSION, FatalError
+
+#: Fails where it is evaluated, with an error that no statement of ours has otherwise (1242).
+_FAILURE = "(SELECT 1 UNION SELECT 2)"
+
+#: What a session is known by, and what it was told when it was opened.
+SESSION: tuple[ColumnElement[Any], ...] = tuple(
+    literal_column(expression).label(name)
+    for name, expression in (
+        ("session", "CONNECTION_ID()"),
+        ("sql_mode", "@@SESSION.sql_mode"),
+        ("time_zone", "@@SESSION.time_zone"),
+        ("autocommit", "@@SESSION.autocommit"),
+    )
+)
+
+
+def check_session(row: Row[Any]) -> int:
+    """See that a session is strict, in UTC and in a transaction.
+
+    Args:
+        row: one that has the columns ``SESSION``.
+
+    Returns:
+        The session's number (``CONNECTION_ID()``).
+
+    Raises:
+        FatalError: it is not.
+    """
+    if "STRICT_ALL_TABLES" in row.sql_mode and row.time_zone == "+00:00" and not row.autocommit:
+        return int(row.session)
+    raise FatalError(
+        f"The database session is not what the worker asked for: sql_mode is {row.sql_mode!r}, "
+        f"time_zone {row.time_zone!r}, autocommit {row.autocommit}. {ONE_SESSION}."
+    )
+
+
+def fenced_sql(session: int | str, expression: str) -> str:
+    """The SQL expression, which fails (error 1242) in any other session than this one."""
+    return f"IF(CONNECTION_ID()={session},{expression},{_FAILURE})"
+
+
+def fenced(session: int, value: Any) -> ColumnElement[Any]:
+    """The value as ``fenced_sql`` has it, to be sent as a parameter."""
+    here = func.connection_id() == session
+    return func.if_(here, value, literal_column(_FAILURE))

@@ -1,0 +1,118 @@
+"""A proxy that knows MySQL's protocol and does with single statements what bad proxies do."""
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import Self
+
+import pymysql
+from sqlalchemy import make_url
+
+from tests.chaos.proxy import without_tls
+
+_QUERY = 3
+
+
+class MySQLProxy:
+    """Forwards 127.0.0.1:``port`` to a server on 127.0.0.1, in plain text.
+
+    ``elsewhere``: statements that begin so run on another connection to the server, which commits
+    each by itself, and their answers are passed on.
+    ``swallowed``: statements that begin so are answered with OK and go nowhere.
+    ``seen``: how many statements were treated in one of these ways.
+
+    Args:
+        url: of the server's database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._server_port = self._url.port or 3306
+        self._sockets: list[socket.socket] = []
+        self.elsewhere: tuple[str, ...] = ()
+        self.swallowed: tuple[str, ...] = ()
+        self.seen = 0
+
+    def __enter__(self) -> Self:
+        self._other = pymysql.connect(
+            host="127.0.0.1",
+            port=self._server_port,
+            user=self._url.username,
+            password=self._url.password or "",
+            database=self._url.database,
+            autocommit=True,
+        )
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._other.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+                self._sockets += [client, server]
+                client.sendall(without_tls(server.recv(65536)))
+                for work in (self._commands, self._answers):
+                    threading.Thread(target=work, args=(client, server), daemon=True).start()
+
+    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+            client.shutdown(socket.SHUT_RDWR)
+
+    def _commands(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError), client.makefile("rb") as source:
+            while head := source.read(4):
+                body = source.read(int.from_bytes(head[:3], "little"))
+                answer = (
+                    self._treat(body[1:].decode(errors="replace")) if self._is(head, body) else b""
+                )
+                if answer:
+                    client.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
+                else:
+                    server.sendall(head + body)
+            server.shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def _is(head: bytes, body: bytes) -> bool:
+        """Whether the packet is a statement, and not a part of the login."""
+        return head[3] == 0 and body[:1] == bytes([_QUERY])
+
+    def _treat(self, statement: str) -> bytes:
+        """The answer's bytes; none where the statement is passed on as it is."""
+        if statement.startswith(self.swallowed or ("\0",)):
+            self.seen += 1
+            return _ok(0, 0)
+        if not statement.startswith(self.elsewhere or ("\0",)):
+            return b""
+        self.seen += 1
+        try:
+            with self._other.cursor() as cursor:
+                cursor.execute(statement)
+                return _ok(cursor.rowcount, cursor.lastrowid or 0)
+        except pymysql.MySQLError as error:
+            return (
+                b"\xff"
+                + struct.pack("<H", int(error.args[0]))
+                + b"#HY000"
+                + str(error.args[1]).encode()
+            )
+
+
+def _ok(rows: int, last_id: int) -> bytes:
+    return b"\0" + _number(rows) + _number(last_id) + struct.pack("<HH", 0, 0)
+
+
+def _number(value: int) -> bytes:
+    return b"\xfe" + struct.pack("<Q", value)

@@ -1,0 +1,114 @@
+"""A proxy that splits a transaction, or forgets the session, ends a write with a clear error."""
+
+from datetime import UTC, datetime
+from time import monotonic
+
+import pytest
+from sqlalchemy import func, make_url, select
+
+from db.dead_letters import DeadLetters, Filter
+from db.engine import connect
+from db.offsets import OffsetStore
+from db.tables import batches, dead_letters, flash_sale_events
+from db.writer import Writer
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError
+from tests.chaos.mysql_proxy import MySQLProxy
+from tests.integration.test_writer import Record, chunk, event
+
+NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def proxy(migrated_url):
+    with MySQLProxy(migrated_url) as running:
+        yield running
+
+
+@pytest.fixture
+def through(migrated_url, migrated_engine, proxy):
+    """An engine whose connections go through the proxy; two partitions begin at 0."""
+    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
+    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql", port=proxy.port))
+    yield engine
+    engine.dispose()
+
+
+def stored(engine):
+    """How many rows each table has, and the offsets."""
+    with engine.connect() as connection:
+        counts = [
+            connection.scalar(select(func.count()).select_from(table))
+            for table in (flash_sale_events, dead_letters, batches)
+        ]
+    return counts, OffsetStore(engine, "g").read("t")
+
+
+def both() -> Chunk:
+    """Rows and a dead letter."""
+    records = [Record(0, event(0, event_type="purchase", price=2)), Record(1, b"no json")]
+    return Chunk.transform("t", 0, 0, 2, records)
+
+
+def test_a_proxy_that_does_nothing_is_not_noticed(through, proxy, migrated_engine):
+    writer = Writer(through, "g", "w")
+    writer.write(1, NOW, [both(), chunk(0, 3, partition=1)])
+    writer.write(2, NOW, [chunk(2, 4)])
+    assert stored(migrated_engine) == ([6, 1, 2], {0: 4, 1: 3})
+    assert proxy.seen == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT",
+        "INSERT INTO flash_sale_events",
+        "INSERT INTO dead_letters",
+        "INSERT INTO batches",
+        "INSERT INTO sales_by_minute",
+        "UPDATE stream_offsets",
+        ("INSERT", "UPDATE"),
+    ],
+)
+def test_a_statement_sent_elsewhere_stores_nothing(through, proxy, migrated_engine, statement):
+    proxy.elsewhere = (statement,) if isinstance(statement, str) else statement
+    begun = monotonic()
+    with pytest.raises(FatalError, match=r"another session\..* DATABASE_URL"):
+        Writer(through, "g", "w").write(1, NOW, [both()])
+    assert monotonic() - begun < 5, "without waiting for a lock"
+    assert proxy.seen
+    assert stored(migrated_engine) == ([0, 0, 0], {0: 0, 1: 0})
+    proxy.elsewhere = ()
+    Writer(through, "g", "w").write(1, NOW, [both()])
+    assert stored(migrated_engine) == ([1, 1, 1], {0: 2, 1: 0})
+
+
+@pytest.mark.parametrize("statement", ["SET SESSION time_zone", "SET AUTOCOMMIT"])
+def test_a_session_that_was_not_set_up_stores_nothing(through, proxy, migrated_engine, statement):
+    proxy.swallowed = (statement,)
+    with pytest.raises(FatalError, match=r"session is not what .* DATABASE_URL"):
+        Writer(through, "g", "w").write(1, NOW, [both()])
+    assert proxy.seen
+    assert stored(migrated_engine) == ([0, 0, 0], {0: 0, 1: 0})
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO flash_sale_events", "UPDATE dead_letters"])
+def test_a_replay_split_by_a_proxy_stores_nothing(through, proxy, migrated_engine, statement):
+    with migrated_engine.begin() as connection:
+        Writer(migrated_engine, "g", "w").write(1, NOW, [both()])
+        connection.execute(dead_letters.update().values(value=event(1), value_bytes=None))
+    proxy.elsewhere = (statement,)
+    with pytest.raises(FatalError, match="another session"):
+        DeadLetters(through, "g").replay(Filter())
+    assert stored(migrated_engine)[0] == [1, 1, 1]
+    assert DeadLetters(migrated_engine, "g").count(Filter(), replayed=True) == 0
+
+
+def test_an_offset_that_is_not_the_one_locked_does_not_move(through, migrated_engine):
+    store = OffsetStore(migrated_engine, "g")
+    with migrated_engine.connect() as connection:
+        locked = store.lock(connection, "t", [0, 1])
+        assert locked.offsets == {0: 0, 1: 0}
+        with pytest.raises(FatalError, match="t/0 could not be moved from 3 to 5"):
+            store.advance(connection, "t", {0: (3, 5), 1: (0, 5)}, {}, locked.session)
+    assert store.read("t") == {0: 0, 1: 0}

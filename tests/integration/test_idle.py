@@ -1,0 +1,49 @@
+"""With nothing coming in, a database that is gone shows all the same; connections are limited."""
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import make_url, text
+
+from db import engine as sessions
+from db.engine import POOL_SIZE, connect, ping
+from pipeline.errors import TransientError
+from tests.support import wait_until
+
+
+@pytest.mark.parametrize(("take", "give_back"), [("kill", "start"), ("pause", "resume")])
+def test_an_idle_worker_without_its_database_is_not_ready(worker, mariadb, take, give_back):
+    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    getattr(mariadb, take)()
+    try:
+        wait_until(lambda: not running.is_ready(), 10, "not ready")
+        assert "the database is away" in running.get("/ready/")["reason"]
+        assert running.request("/health/")[0] == 200
+    finally:
+        getattr(mariadb, give_back)()
+    wait_until(running.is_ready, 15, "ready again")
+    assert running.exit_code is None
+
+
+def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
+    migrated_url, mariadb, monkeypatch
+):
+    monkeypatch.setattr(sessions, "POOL_TIMEOUT", 2)
+    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
+    with ExitStack() as held:
+        for _ in range(POOL_SIZE):
+            held.enter_context(engine.connect()).execute(text("SELECT 1"))
+        with pytest.raises(TransientError, match=r"all connections .* are in use: .* timeout 2"):
+            ping(engine)
+        database = engine.url.database
+        count = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
+        assert mariadb.execute(count) == [(POOL_SIZE,)]
+    waiting = [threading.Thread(target=ping, args=(engine,)) for _ in range(3 * POOL_SIZE)]
+    for one in waiting:
+        one.start()
+    for one in waiting:
+        one.join(30)
+    assert not any(one.is_alive() for one in waiting)
+    assert mariadb.execute(count) == [(POOL_SIZE,)]
+    engine.dispose()

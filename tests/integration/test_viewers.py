@@ -1,0 +1,64 @@
+"""What open dashboards cost the database: a few short questions, however many viewers there are."""
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from db import reports
+from db.reports import Reports
+from pipeline.errors import TransientError
+
+
+def test_viewers_share_the_questions(worker, mariadb):
+    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    mariadb.execute("SET GLOBAL log_output = 'TABLE'")
+    mariadb.execute("TRUNCATE mysql.general_log")
+    mariadb.execute("SET GLOBAL general_log = ON")
+    begun = time.monotonic()
+    try:
+
+        def view() -> None:
+            while time.monotonic() - begun < 6:
+                assert running.request("/dashboard/data/")[0] == 200
+                assert running.request("/dashboard/letters/")[0] == 200
+                time.sleep(0.1)
+
+        viewers = [threading.Thread(target=view) for _ in range(8)]
+        for one in viewers:
+            one.start()
+        for one in viewers:
+            one.join(30)
+    finally:
+        mariadb.execute("SET GLOBAL general_log = OFF")
+    waited = time.monotonic() - begun
+    for table in ("sales_by_product", "MAX(dead_letters"):
+        asked = mariadb.execute(
+            "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = 'Query' "
+            f"AND argument LIKE '%{table}%' AND argument NOT LIKE '%general_log%'"
+        )
+        assert asked[0][0], table
+        assert int(str(asked[0][0])) <= waited / 2 + 1, table
+
+
+def test_a_question_ends_when_its_time_is_over(migrated_engine, monkeypatch):
+    with migrated_engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sales_by_product (shard, hour, product_id, category, orders, units,"
+                " revenue) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE"
+                " i < 200) SELECT 0, UTC_DATE(), CONCAT('p', a.i), CONCAT('c', b.i), 1, 1, 1"
+                " FROM n AS a JOIN n AS b"
+            )
+        )
+    asked = Reports(migrated_engine, "g")
+    monkeypatch.setattr(reports, "TIME_LIMIT", 0.001)
+    with pytest.raises(TransientError, match=r"took longer than 0\.001 s"):
+        asked.sales()
+    monkeypatch.setattr(reports, "TIME_LIMIT", 20.0)
+    assert len(asked.sales()["products"]) == reports.PRODUCTS
+    with migrated_engine.connect() as connection:
+        limit = "statement" if migrated_engine.dialect.is_mariadb else "execution"
+        left = connection.scalar(text(f"SELECT @@SESSION.max_{limit}_time"))
+        assert left == 0, "for others no limit"

@@ -1,0 +1,52 @@
+"""The probe asks where the pages are served."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from web import probe
+
+
+class Pages(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health/" else 503)
+        self.end_headers()
+        self.wfile.write(b"the database is away")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("served", "bind"),
+    [
+        ("127.0.0.1", None),
+        ("127.0.0.1", "0.0.0.0"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("127.0.0.1", "localhost"),
+        ("::1", "::"),
+        ("::1", "::1"),
+    ],
+)
+def test_it_asks_the_address_the_pages_are_served_on(monkeypatch, capsys, served, bind):
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in served else socket.AF_INET
+
+    try:
+        server = Server((served, 0), Pages)
+    except OSError:
+        pytest.skip(f"this machine has no {served}")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PORT", str(server.server_address[1]))
+        monkeypatch.setenv("WEB_BIND", bind or "")
+        # A proxy for the way out is none for one's own pages.
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setattr("sys.argv", ["probe", "/health/"])
+        assert probe.main() == 0, capsys.readouterr().out
+        monkeypatch.setattr("sys.argv", ["probe", "/ready/"])
+        assert probe.main() == 1
+        assert "the database is away" in capsys.readouterr().out
+        server.shutdown()
