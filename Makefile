@@ -21,7 +21,7 @@ test: setup ## Lint, types and tests (BROKER=apache|embedded chooses the broker;
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) -m "not slow" $(ARGS)
 
-test-all: setup ## All of `make test`, and the tests of more than half a minute each
+test-all: setup ## All of `make test`, and the long tests and variants that it leaves out
 	@$(python) -m local
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)

@@ -179,7 +179,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
     ("settings", "cost"),
     [
         # None where a fetch fills the window, as Apache Kafka's do here.
-        pytest.param({}, range(WINDOW), id="large fetches"),
+        pytest.param({}, range(WINDOW), id="large fetches", marks=pytest.mark.slow),
         pytest.param(
             {"FLUSH_MAX_ROWS": 30, "BUFFER_MAX_ROWS": 60},
             range(1, WINDOW),

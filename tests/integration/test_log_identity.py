@@ -38,7 +38,10 @@ def recreate(broker, topic, produce, numbers):
 
 
 @pytest.mark.usefixtures("read_before")
-@pytest.mark.parametrize("count", [10, 30], ids=["as_far_as", "past"])
+@pytest.mark.parametrize(
+    "count",
+    [pytest.param(10, id="as_far_as", marks=pytest.mark.slow), pytest.param(30, id="past")],
+)
 def test_a_log_that_grew_beyond_the_stored_offset_anew_is_noticed(
     worker, apache, topic, migrated_url, produce, faust, count
 ):
@@ -108,7 +111,11 @@ def test_offsets_stored_before_the_log_was_identified_go_on(worker, topic, migra
 
 
 @pytest.mark.usefixtures("read_before")
-@pytest.mark.parametrize("end", [commit, abort], ids=lambda end: end.__name__)
+@pytest.mark.parametrize(
+    "end",
+    [commit, pytest.param(abort, marks=pytest.mark.slow)],
+    ids=lambda end: end.__name__,
+)
 def test_a_log_that_ends_in_markers_goes_on(
     worker, apache, topic, migrated_url, produce, transactional, end
 ):

@@ -49,6 +49,7 @@ def test_an_idle_worker_stays_in_its_group(worker, produce, migrated_url):
     wait_until(lambda: len(rows(migrated_url)) == 10, 10)
 
 
+@pytest.mark.slow
 def test_the_broker_is_gone_for_a_while(worker, restartable, topic, migrated_url):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     flow = Traffic(restartable, topic, rate=500, count=10_000)

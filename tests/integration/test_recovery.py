@@ -130,7 +130,9 @@ def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
     assert ids(migrated_url) == sorted(f"e{n}" for n in range(110))
 
 
-@pytest.mark.parametrize("again", [0, 2], ids=["at_once", "later"])
+@pytest.mark.parametrize(
+    "again", [pytest.param(0, id="at_once"), pytest.param(2, id="later", marks=pytest.mark.slow)]
+)
 def test_a_topic_made_anew_under_a_running_worker_is_noticed(
     worker, produce, migrated_url, apache, topic, again
 ):

@@ -82,10 +82,9 @@ ALL = names(range(60), range(100, 110))
     ("settings", "stored"),
     [
         ({}, COMMITTED),
-        ({"ISOLATION_LEVEL": "read_committed"}, COMMITTED),
         ({"ISOLATION_LEVEL": "read_uncommitted"}, ALL),
     ],
-    ids=["by_default", "read_committed", "read_uncommitted"],
+    ids=["by_default", "read_uncommitted"],
 )
 @pytest.mark.usefixtures("log_of_transactions")
 def test_aborted_events_are_stored_only_where_that_is_asked_for(
@@ -128,6 +127,7 @@ def test_reading_may_begin_within_an_aborted_transaction(
     assert ids(migrated_url) == names(range(30, 50, 2))
 
 
+@pytest.mark.slow
 def test_an_aborted_transaction_larger_than_a_fetch_is_passed_over(
     worker, transactional, apache, topic, migrated_url, produce
 ):
@@ -235,7 +235,7 @@ def remark(faust):
     return next(line for line in lines if line.strip(" |│").startswith("0"))
 
 
-@pytest.mark.parametrize("end", ["commit", "abort"])
+@pytest.mark.parametrize("end", ["commit", pytest.param("abort", marks=pytest.mark.slow)])
 def test_an_open_transaction_holds_reading_at_its_start_and_is_named(
     worker, transactional, topic, migrated_url, produce, faust, apache, end
 ):
