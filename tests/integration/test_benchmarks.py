@@ -33,6 +33,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 def test_small_run_is_right_and_saved(tmp_path: Path):
     done = subprocess.run(
         [*BENCH, *SMALL, "--rounds", "1", "--results", str(tmp_path)],

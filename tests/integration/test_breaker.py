@@ -45,6 +45,7 @@ def test_it_opens_says_why_holds_and_closes_when_told(worker, produce, migrated_
     assert len(dead_letters(migrated_url)) == 2000
 
 
+@pytest.mark.slow
 def test_it_closes_by_itself_after_a_pause(worker, produce, migrated_url):
     running = worker(**SETTINGS, BREAKER_PAUSE=0.5).wait_ready()
     for n in range(5):
@@ -60,6 +61,7 @@ def test_it_can_be_turned_off(worker, produce, migrated_url):
     assert running.is_ready()
 
 
+@pytest.mark.slow
 def test_a_rebalance_while_it_is_open_loses_nothing(worker, produce, migrated_url):
     first = worker(**SETTINGS).wait_ready()
     for n in range(10):
@@ -179,7 +181,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
     ("settings", "cost"),
     [
         # None where a fetch fills the window, as Apache Kafka's do here.
-        pytest.param({}, range(WINDOW), id="large fetches", marks=pytest.mark.slow),
+        pytest.param({}, range(WINDOW), id="large fetches"),
         pytest.param(
             {"FLUSH_MAX_ROWS": 30, "BUFFER_MAX_ROWS": 60},
             range(1, WINDOW),
@@ -187,6 +189,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_restart_opens_it_again_within_a_window(worker, produce, migrated_url, settings, cost):
     """``cost``: how many more dead letters there may be after each start."""
     for start in range(0, 1000, 40):

@@ -53,6 +53,7 @@ def test_snappy_is_read_with_and_without_the_java_clients_frame(
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.slow
 def test_a_batch_may_be_compressed_in_several_frames(worker, broker, topic, migrated_url, codec):
     _, compress = wire.CODECS[codec]
     values = map(event, range(100))

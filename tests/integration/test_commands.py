@@ -3,6 +3,7 @@
 import re
 from itertools import islice
 
+import pytest
 from sqlalchemy import text
 
 from local.audit import Sent
@@ -24,6 +25,7 @@ def _is_worker(name):
     return re.fullmatch(r".+-\d+-[0-9a-f]{8}", name)
 
 
+@pytest.mark.slow
 def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
     worker, faust, migrated_url, migrated_engine
 ):

@@ -40,6 +40,7 @@ def interpreter() -> tuple[str, str | None]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folder, monkeypatch):
     image = folder / "image"
     image.mkdir()

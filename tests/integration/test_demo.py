@@ -59,6 +59,7 @@ def test_killed_it_leaves_no_process(demo: Process) -> None:
     wait_until(lambda: not any(map(is_alive, started)), 10, "its processes end")
 
 
+@pytest.mark.slow
 def test_killed_make_ends_it(tmp_path: Path) -> None:
     make = Process(["make", "demo"], tmp_path / "log", env=environment(FLUSH_INTERVAL=1), cwd=ROOT)
     make.wait_for(lambda: "worker's pages" in make.log_text(), 60, "the demo")
@@ -70,6 +71,7 @@ def test_killed_make_ends_it(tmp_path: Path) -> None:
     wait_until(lambda: not any(map(is_alive, [demo, *started])), 40, "its processes end")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(demo: Process) -> None:
     started = children(demo.pid)
     demo.signal(signal.SIGTERM)

@@ -23,6 +23,7 @@ def traffic(broker, topic):
         one.stop()
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(worker, traffic, migrated_url):
     random = Random(7)
     flow = traffic(rate=2500, count=30_000)

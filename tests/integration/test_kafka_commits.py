@@ -64,6 +64,7 @@ def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, 
     wait_until(lambda: committed()[0] == 40, SOON + 15)
 
 
+@pytest.mark.slow
 def test_offsets_that_were_reset_are_reported_although_nothing_comes_in(
     worker, produce, committed, faust
 ):

@@ -126,6 +126,7 @@ def test_large_events_while_the_database_is_away(
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(("kind", "stored"), [(padded, 3), (long_ids, 0), (malformed, 0)])
+@pytest.mark.slow
 def test_three_values_of_four_megabytes(worker, send, migrated_url, kind, stored):
     send(kind(3, 4_000_000))
     running = worker(BREAKER_SHARE=0).wait_ready()
@@ -149,6 +150,7 @@ def test_many_values_of_a_megabyte(worker, send, migrated_url, count):
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_batches_that_expand_a_hundredfold(worker, send, migrated_url):
     count = 2_000
     send(event(n, unknown="x" * 100_000) for n in range(count))

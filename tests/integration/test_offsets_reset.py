@@ -24,7 +24,9 @@ def positions(url):
     return [letter["kafka_offset"] for letter in dead_letters(url)]
 
 
-@pytest.mark.parametrize(("to", "begins"), [("beginning", 0), ("5", 5)])
+@pytest.mark.parametrize(
+    ("to", "begins"), [("beginning", 0), pytest.param("5", 5, marks=pytest.mark.slow)]
+)
 def test_events_read_again_are_no_second_letters(
     worker, produce, migrated_url, faust, topic, to, begins
 ):

@@ -16,6 +16,7 @@ def restartable(broker):
     return broker
 
 
+@pytest.mark.slow
 def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
     worker, broker, topic, migrated_url, mariadb
 ):
@@ -41,6 +42,7 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
     assert running.memory() < 250
 
 
+@pytest.mark.slow
 def test_an_idle_worker_stays_in_its_group(worker, produce, migrated_url):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     time.sleep(10)  # more than two sessions

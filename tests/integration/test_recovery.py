@@ -130,9 +130,8 @@ def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
     assert ids(migrated_url) == sorted(f"e{n}" for n in range(110))
 
 
-@pytest.mark.parametrize(
-    "again", [pytest.param(0, id="at_once"), pytest.param(2, id="later", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("again", [0, 2], ids=["at_once", "later"])
+@pytest.mark.slow
 def test_a_topic_made_anew_under_a_running_worker_is_noticed(
     worker, produce, migrated_url, apache, topic, again
 ):
@@ -239,6 +238,7 @@ def test_wrong_offsets_are_refused(faust):
     assert "no partition 9" in faust("offsets", "reset", "--partition", "9", status=2)
 
 
+@pytest.mark.slow
 def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, tmp_path, mariadb):
     flow = Traffic(broker, topic, rate=1500, count=9000)
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
@@ -293,6 +293,7 @@ def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated
         assert running.exit_code is None
 
 
+@pytest.mark.slow
 def test_topics_and_groups_in_one_database_do_not_disturb_each_other(
     worker, broker, topic, migrated_url
 ):

@@ -115,6 +115,7 @@ def test_offsets_without_events_are_not_counted_again(worker, apache, topic, mig
 
 
 @pytest.mark.usefixtures("log_of_transactions")
+@pytest.mark.slow
 def test_reading_may_begin_within_an_aborted_transaction(
     worker, apache, topic, migrated_url, faust
 ):
