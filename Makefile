@@ -3,7 +3,7 @@
 .PHONY: help setup demo test test-all test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
-pytest := $(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+pytest := $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # The temporary files of everything below.
 export TMPDIR := $(CURDIR)/.local/tmp
 
