@@ -2,18 +2,30 @@
 
 A group's leader sends everyone's assignment in its SyncGroup request. The mock cluster takes
 that for everyone's request: whoever asks for its assignment after the leader has sent them is
-refused (INVALID_REQUEST), where Kafka answers with the assignment. So the leader's request is
-held back until the others have asked.
+refused (INVALID_REQUEST), where Kafka answers with the assignment. So the relay keeps what the
+leader sends, and gives it to whoever is refused.
 """
 
 import asyncio
 import struct
+from collections.abc import Mapping
+from typing import NamedTuple
 
 _SYNC_GROUP = 14
 #: From this version on requests are encoded in another way; Faust's client does not use it.
 _FLEXIBLE_SYNC_GROUP = 4
-#: Seconds the leader's assignments are held back; the others ask within a few milliseconds.
-LEADER_DELAY = 0.25
+_INVALID_REQUEST = 42
+
+
+class SyncGroup(NamedTuple):
+    """What a member asks and, if it is the leader, what it assigns to each member."""
+
+    version: int
+    correlation: bytes
+    group: bytes
+    generation: int
+    member: bytes
+    assignments: Mapping[bytes, bytes]
 
 
 class Relay:
@@ -28,6 +40,8 @@ class Relay:
         self.host = host
         self.port = 0
         self._broker_port = port
+        #: The newest generation of each group, and what its leader assigned.
+        self._assigned: dict[bytes, tuple[int, Mapping[bytes, bytes]]] = {}
 
     async def listen(self) -> asyncio.Server:
         """Accept connections on a free port of the same host."""
@@ -41,9 +55,10 @@ class Relay:
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
     ) -> None:
         broker_in, broker_out = await asyncio.open_connection(self.host, self._broker_port)
+        asked: dict[bytes, SyncGroup] = {}
         ways = [
-            asyncio.create_task(self._requests(client_in, broker_out)),
-            asyncio.create_task(self._responses(broker_in, client_out)),
+            asyncio.create_task(self._requests(client_in, broker_out, asked)),
+            asyncio.create_task(self._responses(broker_in, client_out, asked)),
         ]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
@@ -53,38 +68,78 @@ class Relay:
         for out in (client_out, broker_out):
             out.transport.abort()
 
-    async def _requests(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        asked: dict[bytes, SyncGroup],
+    ) -> None:
         while True:
             frame = await _frame(source)
-            if assignments(frame) > 1:
-                await asyncio.sleep(LEADER_DELAY)
+            if request := sync_group(frame):
+                asked[request.correlation] = request
+                if request.assignments:
+                    self._assigned[request.group] = request.generation, request.assignments
             target.write(frame)
             await target.drain()
 
-    async def _responses(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _responses(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        asked: dict[bytes, SyncGroup],
+    ) -> None:
         while True:
             frame = await _frame(source)
+            if request := asked.pop(frame[4:8], None):
+                frame = self._answer(request) or frame if is_refused(request, frame) else frame
             target.write(frame.replace(self._broker_address, self._own_address))
             await target.drain()
 
+    def _answer(self, request: SyncGroup) -> bytes | None:
+        """The member's assignment, if its group's leader has sent it."""
+        generation, assignments = self._assigned.get(request.group, (-1, {}))
+        assignment = assignments.get(request.member)
+        if generation != request.generation or assignment is None:
+            return None
+        throttle = bytes(4 if request.version else 0)
+        body = request.correlation + throttle + bytes(2) + struct.pack(">i", len(assignment))
+        return struct.pack(">i", len(body) + len(assignment)) + body + assignment
 
-def assignments(frame: bytes) -> int:
-    """How many members a SyncGroup request assigns partitions to; 0 for other requests."""
+
+def sync_group(frame: bytes) -> SyncGroup | None:
+    """The request in a frame, where it is a SyncGroup."""
     key, version = struct.unpack_from(">hh", frame, 4)
     if key != _SYNC_GROUP or version >= _FLEXIBLE_SYNC_GROUP:
-        return 0
-    client = _after_string(frame, 12)
-    generation = _after_string(frame, client)
-    end = _after_string(frame, generation + 4)
+        return None
+    _, at = _text(frame, 12)
+    group, at = _text(frame, at)
+    (generation,) = struct.unpack_from(">i", frame, at)
+    member, at = _text(frame, at + 4)
     if version >= 3:
-        end = _after_string(frame, end)
-    (count,) = struct.unpack_from(">i", frame, end)
-    return int(count)
+        _, at = _text(frame, at)
+    (count,) = struct.unpack_from(">i", frame, at)
+    at += 4
+    assignments = {}
+    for _ in range(count):
+        name, at = _text(frame, at)
+        (length,) = struct.unpack_from(">i", frame, at)
+        assignments[name] = frame[at + 4 : at + 4 + length]
+        at += 4 + length
+    return SyncGroup(version, frame[8:12], group, generation, member, assignments)
 
 
-def _after_string(frame: bytes, at: int) -> int:
+def is_refused(request: SyncGroup, frame: bytes) -> bool:
+    """Whether a frame, which answers the request, is the mock cluster's refusal."""
+    (error,) = struct.unpack_from(">h", frame, 12 if request.version else 8)
+    return bool(error == _INVALID_REQUEST)
+
+
+def _text(frame: bytes, at: int) -> tuple[bytes, int]:
+    """A text with its length before it, and where it ends."""
     (length,) = struct.unpack_from(">h", frame, at)
-    return at + 2 + max(int(length), 0)
+    end = at + 2 + max(int(length), 0)
+    return frame[at + 2 : end], end
 
 
 async def _frame(source: asyncio.StreamReader) -> bytes:

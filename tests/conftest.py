@@ -217,6 +217,8 @@ def worker(
     yield start
     for running in started:
         running.kill()
+        # Shown where the test failed.
+        print(running.log_text()[-5000:])
 
 
 @pytest.fixture
