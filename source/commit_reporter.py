@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from threading import Lock
 
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, RebalanceInProgressError
+from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 from mode.utils.logging import get_logger
 
@@ -57,3 +59,28 @@ class CommitReporter:
             )
             with self._lock:
                 self._waiting = {**sending, **self._waiting}
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TP, int]) -> None:
+    """Send the offsets of the partitions that are the consumer's, once.
+
+    Unlike ``AIOKafkaConsumer.commit`` it sends nothing while the group is rebalanced. A broker
+    answers a member's requests in their order: a commit behind the request to join is answered
+    when the next generation has begun, and refused. aiokafka joins again for that; with a commit
+    every second the group would be rebalanced for ever.
+
+    Raises:
+        aiokafka.errors.KafkaError: they are not, or may not be, committed.
+    """
+    coordinator, subscriptions = consumer._coordinator, consumer._subscription
+    await coordinator.ensure_coordinator_known()
+    rejoining = subscriptions.reassignment_in_progress or coordinator._rejoin_needed_fut.done()
+    assignment = subscriptions.subscription and subscriptions.subscription.assignment
+    if rejoining or assignment is None:
+        raise RebalanceInProgressError("the group is being rebalanced")
+    mine = {
+        TopicPartition(*tp): OffsetAndMetadata(offset, "")
+        for tp, offset in offsets.items()
+        if tp in assignment.tps
+    }
+    await coordinator._do_commit_offsets(assignment, mine)

@@ -4,17 +4,14 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchError
 from aiokafka.errors import (
-    CommitFailedError,
     ConsumerStoppedError,
-    IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
@@ -276,19 +273,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             self._next[partition] = offset
 
     async def _commit_offsets(self, offsets: Mapping[TP, int]) -> None:
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        mine = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, "")
-            for tp, offset in offsets.items()
-            if tp in assigned
-        }
-        if mine:
-            try:
-                await consumer.commit(mine)
-            except IllegalStateError as error:
-                # A rebalance took a partition away between the look and the commit.
-                raise CommitFailedError(str(error)) from error
+        await commit_reporter.commit(self._ensure_consumer(), offsets)
 
 
 async def _something_new(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC109 - a limit

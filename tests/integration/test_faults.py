@@ -68,3 +68,21 @@ def test_workers_join_and_leave_under_traffic(worker, traffic, migrated_url):
     wait_until(lambda: len(second.get("/batches/")["partitions"]) == 4, 20, "all four")
     flow.finish()
     audit(migrated_url, flow.sent)
+
+
+def test_no_commit_is_sent_while_the_group_is_rebalanced(worker, traffic, migrated_url):
+    """A commit behind the request to join is answered in the next generation: it is refused, and
+    aiokafka joins again for that, so that the group would be rebalanced again and again."""
+    flow = traffic(rate=500, count=10_000)
+    first = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    second = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    wait_until(lambda: len(first.get("/batches/")["partitions"]) == 2, 20, "two partitions each")
+    # It does not hear of the rebalance: the others wait for it until its session ends.
+    second.pause()
+    third = worker(FLUSH_INTERVAL=0.3)
+    wait_until(lambda: third.is_ready() and first.is_ready(), 30, "both go on")
+    flow.finish()
+    audit(migrated_url, flow.sent)
+    said = first.log_text() + third.log_text()
+    assert "IllegalGeneration" not in said
+    assert "UnknownMember" not in said
