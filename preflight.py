@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from mode.utils.logging import get_logger
 from sqlalchemy import Engine
 
 from checks.link import reach
@@ -19,6 +20,7 @@ from pipeline.threads import in_thread
 from source.log_reader import Bounds, LogReader
 from source.start_offsets import StartOffsets
 
+log = get_logger(__name__)
 _T = TypeVar("_T")
 
 #: Seconds a server may take to answer.
@@ -37,7 +39,9 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
     """
     try:
         await in_thread(features.check, engine)
-        await in_thread(schema.check, engine)
+        found = await in_thread(schema.check, engine)
+        schema.see_that_rows_fit(found)
+        _tell(found)
         bounds = await topic_bounds(settings)
         await may_read(settings, min(bounds))
         await may_join(settings)
@@ -49,6 +53,18 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
             f"The database at {settings.database.host}:{settings.database.port or 3306} does not "
             f"answer: start it, or change DATABASE_URL ({error})."
         ) from error
+
+
+def _tell(found: schema.Schema) -> None:
+    if found.is_newer:
+        log.warning(
+            "The database's schema is at version %s, newer than this app's %s: all that this app "
+            "uses is there.",
+            found.version,
+            schema.VERSION,
+        )
+    for one in found.findings:
+        log.warning("The database: %s. If that is not meant: %s", one.found, one.mend)
 
 
 async def topic_bounds(settings: Settings) -> dict[int, Bounds]:

@@ -30,14 +30,30 @@ def look_at_database(engine: Engine, findings: Findings) -> bool:
     if findings.has_failed("Database"):
         return False
     with findings.about("Schema"):
-        schema.check(engine)
-        findings.ok("Schema", f"version {schema.VERSION}, the newest")
-    if findings.has_failed("Schema"):
+        _schema(schema.check(engine), findings)
+    if findings.has_failed("Schema", "Tables"):
+        # Without transactions, or into a table of another shape, a rehearsal might leave traces.
         return False
     with findings.about("Database rights"):
         rehearse(engine)
         findings.ok("Database rights", "a whole batch was written and rolled back")
     return True
+
+
+def _schema(found: schema.Schema, findings: Findings) -> None:
+    if found.is_newer:
+        findings.warn(
+            "Schema",
+            f"version {found.version}, newer than this app's {schema.VERSION}",
+            "run the newer app, unless a release is being rolled out or back",
+        )
+    else:
+        findings.ok("Schema", f"version {schema.VERSION}, the newest")
+    for one in found.findings:
+        tell = findings.fail if one.refused else findings.warn
+        tell("Tables", one.found, one.mend)
+    if not found.findings:
+        findings.ok("Tables", "as the app needs them")
 
 
 def rehearse(engine: Engine) -> None:

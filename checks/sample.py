@@ -9,12 +9,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from checks.storing import Answer
 from config import Settings
 from credentials import client_options
 from db.tables import ROW_COLUMNS
 from models.quality import tally
 from models.readable import readable
-from models.rules import Rejection, refine
+from models.rules import Reason, Rejection, refine
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
 from source.log_reader import Bounds
@@ -43,6 +44,7 @@ class Sample:
     repaired: Mapping[str, int] = field(default_factory=dict)
     dropped: dict[str, Drop] = field(default_factory=dict)
     row: dict[str, Any] | None = None
+    not_asked: str = ""
 
     def text(self) -> str:
         """For a terminal: all that comes from events is printable."""
@@ -61,15 +63,22 @@ class Sample:
         for reason, drop in sorted(self.dropped.items()):
             lines.append(f"  {reason:<15} {drop.events}, such as {drop.position}: {drop.detail}")
             lines.append(f"    {drop.value}")
+        if self.not_asked:
+            lines.append(f"The database was not asked: {self.not_asked}.")
+        else:
+            lines.append("The database was asked: all rows were inserted, and rolled back.")
         return "\n".join(lines)
 
 
-def judge(records: Sequence[tuple[TopicPartition, Record]]) -> Sample:
-    """Refine each record as the worker does."""
-    sample = Sample(events=len(records))
+def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
+    """Refine each record as the worker does; ``answer`` is the database's, to the same records."""
+    sample = Sample(events=len(records), not_asked=answer.not_asked)
     notes: Counter[int] = Counter()
-    for tp, record in records:
+    for place, (tp, record) in enumerate(records):
         refined = refine(record.value)
+        if place in answer.refused:
+            detail = f"the database says: {answer.refused[place]}"
+            refined = Rejection(Reason.UNSTORABLE, detail)
         if isinstance(refined, Rejection):
             reason = refined.reason.value
             position = f"{tp.topic}/{tp.partition}/{record.offset}"

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from checks.everything import look_at_everything
 from checks.finding import Findings, State, table
 from checks.sample import judge, read_newest
+from checks.storing import ask_database
 from commands.outcome import or_exit
 from config import Settings
 from preflight import topic_bounds
@@ -40,7 +41,9 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         if sample is not None:
             with or_exit():
                 bounds = await topic_bounds(settings)
-                found = judge(await read_newest(settings, bounds, sample))
+                records = await read_newest(settings, bounds, sample)
+                answer = ask_database(engine, [record for _, record in records])
+                found = judge(records, answer)
             self.say(_json(asdict(found)) if as_json else found.text())
             return
         findings = await look_at_everything(settings, engine)

@@ -18,8 +18,11 @@ def migrate(app: faust.App, engine: Engine) -> None:
         from db.upgrade import migrate as bring_up
 
         with or_exit():
-            before, after = bring_up(engine)
-        if before == after:
-            self.say(f"The schema is at version {after} already.")
+            done = bring_up(engine)
+        if done.before == done.after:
+            self.say(f"The schema is at version {done.after} already.")
         else:
-            self.say(f"The schema went from version {before or 'none'} to {after}.")
+            self.say(f"The schema went from version {done.before or 'none'} to {done.after}.")
+        for one in done.findings:
+            self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
+            self.say(f"  → {one.mend}")

@@ -1,21 +1,41 @@
-"""The schema's version, looked up before work begins.
+"""The schema's version and the tables, looked at before work begins.
+
+Workers of the version before and of the next one meet the same schema while a release rolls out or
+back. So a newer schema is judged by what it is: as long as all is there that this app uses, it
+works with it.
 
 Without Alembic, which a worker has no use for: it would cost it 10 MB.
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, Engine, column, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.table_checks import look_at_tables
+from db.table_finding import TableFinding
 from pipeline.errors import FatalError, classify
 
-#: The newest migration's name; a test keeps both alike.
+#: The newest migration's name; a test keeps both alike. Later ones are greater as texts.
 VERSION = "0003"
 
 _alembic_version = table("alembic_version", column("version_num"))
 
 
-def check(engine: Engine) -> None:
-    """Raise FatalError unless the schema is at the newest version.
+class Schema(NamedTuple):
+    """The database's version, and what there is to say of its tables."""
+
+    version: str
+    findings: list[TableFinding]
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer app has brought it here."""
+        return self.version > VERSION
+
+
+def check(engine: Engine) -> Schema:
+    """See that the schema is at this app's version, or at a newer one that only adds to it.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
@@ -23,13 +43,26 @@ def check(engine: Engine) -> None:
     try:
         with engine.connect() as connection:
             version = stored_version(connection)
+            if version is None or version < VERSION:
+                raise FatalError(
+                    f"The database's schema is at version {version or 'none'}, this app needs "
+                    f"{VERSION}: run `faust -A app migrate`."
+                )
+            return Schema(version, look_at_tables(connection))
     except (SQLAlchemyError, OSError) as error:
         raise classify(error) from error
-    if version != VERSION:
+
+
+def see_that_rows_fit(found: Schema) -> None:
+    """Raise FatalError where a table refuses to work with this app, with what mends it."""
+    refusal = next((str(one) for one in found.findings if one.refused), None)
+    if refusal and found.is_newer:
         raise FatalError(
-            f"The database's schema is at version {version or 'none'}, this app needs "
-            f"{VERSION}: run `faust -A app migrate`."
+            f"The database's schema is at version {found.version}, newer than this app's "
+            f"{VERSION}, and does not fit it: {refusal}; or run the newer app."
         )
+    if refusal:
+        raise FatalError(f"The database's tables do not fit: {refusal}.")
 
 
 def stored_version(connection: Connection) -> str | None:

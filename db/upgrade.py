@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
@@ -9,6 +10,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.schema import VERSION, stored_version
+from db.table_checks import look_at_tables
+from db.table_finding import TableFinding
 from pipeline.errors import classify
 
 # Alembic tells at INFO which dialect it found; the version is told by those who call.
@@ -17,8 +20,16 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(engine: Engine) -> tuple[str | None, str]:
-    """Bring the schema to the newest version; answer the version before and the one after.
+class Migrated(NamedTuple):
+    """The version before and after, and what there is to say of the tables now."""
+
+    before: str | None
+    after: str
+    findings: list[TableFinding]
+
+
+def migrate(engine: Engine) -> Migrated:
+    """Bring the schema to the newest version. Tables that are there are taken over as they are.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
@@ -30,9 +41,9 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             config.attributes["connection"] = connection
             command.upgrade(config, VERSION)
             connection.commit()
+            return Migrated(before, VERSION, look_at_tables(connection))
     except (SQLAlchemyError, OSError) as error:
         raise classify(error) from error
-    return before, VERSION
 
 
 def alembic_config() -> Config:

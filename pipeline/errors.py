@@ -57,6 +57,7 @@ _ROW = {
     1366,  # incorrect string or number
     1406,  # data too long
     1452,  # foreign key fails
+    1526,  # no partition for it
     1644,  # a trigger's SIGNAL
     3140,  # invalid JSON text (MySQL)
     3819,  # CHECK violated (MySQL)
@@ -74,7 +75,10 @@ _FATAL = {
     1143: "the account lacks a right on a column: grant SELECT, INSERT, UPDATE and DELETE",
     1146: "a table is missing: run `faust -A app migrate`",
     1242: f"a statement of a transaction came to another session. {ONE_SESSION}",
+    1471: "an insert goes to something that takes none: run `faust -A app check`",
     1698: "the login is refused: check the user and password in DATABASE_URL",
+    1906: "a column computes its values itself: run `faust -A app check`",
+    3105: "a column computes its values itself: run `faust -A app check`",
 }
 
 #: The client's own code for TLS that was asked for and is not offered.

@@ -33,6 +33,17 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
     test_letters_are_found_by_position_through_the_key,
     test_old_letters_are_described_in_portions,
 )
+from tests.integration.test_old_tables import (  # noqa: F401 - run here again
+    bare,
+    test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_mends_it,
+    test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_mends_it,
+    test_a_table_that_takes_all_rows_is_not_spoken_of,
+    test_a_view_in_its_place_is_refused,
+    test_an_account_is_told_only_what_it_may_see,
+    test_an_id_that_is_full_is_refused,
+    test_constraints_of_ones_own_are_spoken_of,
+    test_the_apps_own_tables_must_have_transactions,
+)
 from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
 from tests.integration.test_viewers import (  # noqa: F401 - run here again
     test_a_question_ends_when_its_time_is_over,

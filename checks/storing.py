@@ -1,0 +1,73 @@
+"""Would the database take these rows? It is asked: they are inserted and rolled back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import schema
+from db.fence import SESSION, check_session
+from db.rows import insert_rows
+from db.table_facts import read_facts
+from db.tables import flash_sale_events
+from pipeline.chunk import Chunk, Record
+from pipeline.errors import FatalError, RowError, TransientError, classify
+
+#: Bytes of JSON in one statement: below the smallest `max_allowed_packet` in use.
+_STATEMENT_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the database says of each refused row, by its place; ``not_asked`` is why it was not."""
+
+    refused: Mapping[int, str] = field(default_factory=dict)
+    not_asked: str = ""
+
+
+def ask_database(engine: Engine, records: Sequence[Record]) -> Answer:
+    """Insert the rows of those records that become one, and roll back. Blocking.
+
+    Their values of AUTO_INCREMENT stay used up.
+    """
+    rows = {
+        place: chunk
+        for place, record in enumerate(records)
+        if (chunk := Chunk.transform("check", 0, 0, 1, [record])).valid
+    }
+    try:
+        schema.see_that_rows_fit(schema.check(engine))
+        with engine.connect() as connection:
+            facts = read_facts(connection)[flash_sale_events.name]
+            if facts.triggers:
+                return Answer(not_asked="a trigger runs for each row, and might leave traces")
+            try:
+                return Answer(_refusals(connection, rows))
+            finally:
+                connection.rollback()
+    except (SQLAlchemyError, OSError) as error:
+        return Answer(not_asked=str(classify(error)))
+    except (FatalError, TransientError) as error:
+        return Answer(not_asked=str(error).rstrip("."))
+
+
+def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
+    session = check_session(connection.execute(select(*SESSION)).one())
+    if _refusal(connection, list(rows.values()), session) is None:
+        return {}
+    connection.rollback()
+    found = ((place, _refusal(connection, [row], session)) for place, row in rows.items())
+    return {place: refusal for place, refusal in found if refusal is not None}
+
+
+def _refusal(connection: Connection, rows: Sequence[Chunk], session: int) -> str | None:
+    """What the server says against these rows; a statement it refuses leaves nothing behind."""
+    try:
+        insert_rows(connection, rows, _STATEMENT_BYTES, session)
+    except SQLAlchemyError as error:
+        refusal = classify(error)
+        if isinstance(refusal, RowError):
+            return str(refusal)
+        raise
+    return None

@@ -1,0 +1,204 @@
+"""What the events table, as it is, would do to the rows; see ``db.table_checks``."""
+
+from collections.abc import Iterator
+
+from db.table_facts import ColumnFacts, TableFacts
+from db.table_finding import TableFinding, alter, quoted, with_nulls
+from db.tables import flash_sale_events
+from models.event import max_length
+
+_EVENTS = flash_sale_events.name
+_TEXTS = ("event_id", "user_id", "product_id", "category", "event_type")
+_MAY_BE_NULL = ("product_id", "event_type")
+#: Largest AUTO_INCREMENT value of a signed integer.
+_MOST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1}
+_FULL_CHARSETS = {"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"}
+_TEXT_TYPES = {"varchar", "tinytext", "text", "mediumtext", "longtext"}
+_DEAD = "become dead letters"
+
+
+def holds_all(column: ColumnFacts) -> bool:
+    """Whether a text's character set has every character."""
+    return column.charset is None or column.charset in _FULL_CHARSETS
+
+
+def look_at_events(there: TableFacts) -> Iterator[TableFinding]:
+    """What rows would meet in this table; columns that are missing or generated are left out."""
+    columns = {name: one for name, one in there.columns.items() if not one.generated}
+    if "id" in columns:
+        yield from _id(columns["id"], there)
+    yield from _charset([columns[name] for name in _TEXTS if name in columns])
+    for name in _TEXTS:
+        if name in columns:
+            yield from _text(columns[name])
+    for name in ("price", "revenue"):
+        if name in columns:
+            yield from _money(columns[name])
+    if "quantity" in columns:
+        yield from _quantity(columns["quantity"])
+    if "ts" in columns:
+        yield from _ts(columns["ts"])
+    yield from _others(there)
+
+
+def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableFinding]:
+    if not column.numbers_itself:
+        key = "" if there.unique.get("PRIMARY") == ["id"] else ", ADD UNIQUE KEY (id)"
+        yield _refused(
+            f"{_EVENTS}.id is not AUTO_INCREMENT, so that rows have no number of their own",
+            f"MODIFY COLUMN id BIGINT NOT NULL AUTO_INCREMENT{key}",
+        )
+    elif column.type in _MOST:
+        most = _MOST[column.type] * 2 + 1 if column.unsigned else _MOST[column.type]
+        last = there.last_id
+        full = last is not None and last >= most
+        used = (
+            "" if last is None else f", of whose {most} numbers {last} ({last / most:.0%}) are used"
+        )
+        yield TableFinding(
+            full,
+            f"{_EVENTS}.id is {column.full_type}{used}: when it is full, no row can be stored",
+            alter(_EVENTS, "MODIFY COLUMN id BIGINT NOT NULL AUTO_INCREMENT"),
+        )
+
+
+def _charset(columns: list[ColumnFacts]) -> Iterator[TableFinding]:
+    lacking = [one for one in columns if not holds_all(one)]
+    if lacking:
+        names = ", ".join(one.name for one in lacking)
+        charsets = ", ".join(sorted({str(one.charset) for one in lacking}))
+        yield _warned(
+            f"{_EVENTS} keeps {names} in {charsets}, which lacks characters that events may have "
+            f"(emoji, for one): such events {_DEAD}, found one by one",
+            "CONVERT TO CHARACTER SET utf8mb4",
+        )
+
+
+def _text(column: ColumnFacts) -> Iterator[TableFinding]:
+    name, most = column.name.lower(), max_length(column.name.lower())
+    mend = f"MODIFY COLUMN {name} VARCHAR({most}) CHARACTER SET utf8mb4"
+    binary = column.type in ("varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+    if column.type in ("enum", "set"):
+        yield _warned(f"{_of(column)}: events with another value {_DEAD}", mend)
+    elif column.type not in _TEXT_TYPES and column.type != "char" and not binary:
+        yield _refused(f"{_of(column)}, which refuses or changes texts", mend)
+    elif (column.length or 0) < (4 * most if binary else most):
+        unit = "bytes" if binary else "characters"
+        yield _warned(
+            f"{_of(column)}, and events have up to {most} characters: those with more than "
+            f"{column.length} {unit} {_DEAD}",
+            mend,
+        )
+    if column.type == "char":
+        yield _warned(f"{_of(column)}, which drops spaces at the end of a text", mend)
+    if name in _MAY_BE_NULL and not column.nullable:
+        yield _without_nulls(column)
+
+
+def _money(column: ColumnFacts) -> Iterator[TableFinding]:
+    mend = f"MODIFY COLUMN {column.name} DOUBLE"
+    if column.type not in ("float", "double", "decimal") or column.scale == 0:
+        yield _refused(f"{_of(column)}, which cuts or refuses fractions of an amount", mend)
+    elif column.scale is not None:
+        yield _warned(
+            f"{_of(column)}: amounts are rounded to {column.scale} digits without a word, "
+            f"and events with larger ones {_DEAD}",
+            mend,
+        )
+    if column.unsigned:
+        yield _warned(f"{_of(column)}: events with a negative amount {_DEAD}", mend)
+
+
+def _quantity(column: ColumnFacts) -> Iterator[TableFinding]:
+    mend = "MODIFY COLUMN quantity BIGINT"
+    room = (column.digits or 0) - (column.scale or 0)
+    if column.type in ("int", "bigint", "double") or (column.type == "decimal" and room >= 10):
+        pass
+    elif column.type in _MOST or column.type == "decimal":
+        yield _warned(f"{_of(column)}: events with a larger quantity {_DEAD}", mend)
+    else:
+        yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", mend)
+    if column.unsigned:
+        yield _warned(f"{_of(column)}: events with a negative quantity {_DEAD}", mend)
+
+
+def _ts(column: ColumnFacts) -> Iterator[TableFinding]:
+    if column.type not in ("timestamp", "datetime"):
+        if column.type in _TEXT_TYPES and (column.length or 0) >= 19:
+            yield _warned(f"{_of(column)}, a text and not a time", "MODIFY COLUMN ts DATETIME NULL")
+        else:
+            yield _refused(
+                f"{_of(column)}, which does not hold a time to the second",
+                "MODIFY COLUMN ts TIMESTAMP NULL",
+            )
+        return
+    if not column.nullable and column.type == "timestamp":
+        # MariaDB always, MySQL with explicit_defaults_for_timestamp=OFF.
+        yield _refused(
+            f"{_EVENTS}.ts is a TIMESTAMP that is NOT NULL: a server may store the time of the "
+            "insert, without a word, for an event that has none",
+            with_nulls(column),
+        )
+    elif not column.nullable:
+        yield _without_nulls(column)
+    if "on update" in column.extra and column.nullable:
+        yield _warned(
+            f"{_EVENTS}.ts becomes the present time whenever another program updates its row",
+            with_nulls(column),
+        )
+
+
+def _others(there: TableFacts) -> Iterator[TableFinding]:
+    for name, names in there.unique.items():
+        if "id" not in names:
+            yield _warned(
+                f"{_EVENTS} has a unique index {name} ({', '.join(names)}): events that repeat a "
+                f"value {_DEAD}",
+                "DROP PRIMARY KEY" if name == "PRIMARY" else f"DROP INDEX {quoted(name)}",
+            )
+    for kind, name in there.constraints:
+        what = "FOREIGN KEY" if kind == "FOREIGN KEY" else "CONSTRAINT"
+        yield _warned(
+            f"{_EVENTS} has a {kind} {name}: events that violate it {_DEAD}",
+            f"DROP {what} {quoted(name)}",
+        )
+    for name in there.triggers:
+        yield TableFinding(
+            False,
+            f"{_EVENTS} has a trigger {name}, which runs for each row: it may change or refuse it, "
+            "and what it writes to a table without transactions is written again with each retry",
+            f"DROP TRIGGER {quoted(name)}, unless it is meant",
+        )
+    bounded = [bound for method, bound in there.partitions if method.startswith(("RANGE", "LIST"))]
+    if bounded and not {"MAXVALUE", "DEFAULT"} & set(bounded):
+        yield _warned(
+            f"{_EVENTS} is partitioned: events for which there is no partition {_DEAD}",
+            "ADD PARTITION (PARTITION later VALUES LESS THAN (MAXVALUE))"
+            if there.partitions[0][0].startswith("RANGE")
+            else "ADD PARTITION (…) for each value",
+        )
+    for name in there.namesakes:
+        yield TableFinding(
+            False,
+            f"there is a table {name} too, whose name differs from {_EVENTS} in upper and lower "
+            "case only: rows go to the latter",
+            f"RENAME TABLE {_EVENTS} TO {_EVENTS}_new, {quoted(name)} TO {_EVENTS}, if that one "
+            "is meant",
+        )
+
+
+def _without_nulls(column: ColumnFacts) -> TableFinding:
+    found = f"{_EVENTS}.{column.name} is NOT NULL: events without one {_DEAD}"
+    return _warned(found, with_nulls(column))
+
+
+def _of(column: ColumnFacts) -> str:
+    return f"{_EVENTS}.{column.name} is {column.full_type}"
+
+
+def _refused(found: str, change: str) -> TableFinding:
+    return TableFinding(True, found, alter(_EVENTS, change))
+
+
+def _warned(found: str, change: str) -> TableFinding:
+    return TableFinding(False, found, alter(_EVENTS, change))
