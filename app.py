@@ -231,7 +231,7 @@ watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
 app.service(watch)  # type: ignore[arg-type]
 
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breakers, flusher)
-migrate(app, engine)
+migrate(app, settings)
 check(app, settings, engine)
 offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))

@@ -3,23 +3,32 @@
 from typing import Any
 
 import faust
-from sqlalchemy import Engine
 
 from commands.outcome import or_exit
+from config import Settings
+from db.engine import connect
+from db.schema import VERSION
 
 
-def migrate(app: faust.App, engine: Engine) -> None:
+def migrate(app: faust.App, settings: Settings) -> None:
     """Register the command."""
 
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:
         """Bring the database's schema to the newest version."""
         # Imported here: a worker has no use for Alembic's 10 MB.
+        from db.upgrade import IO_TIMEOUT
         from db.upgrade import migrate as bring_up
 
         with or_exit():
+            engine = connect(settings.database, settings.database_tls, io_timeout=IO_TIMEOUT)
             done = bring_up(engine)
-        if done.before == done.after:
+        if done.after != VERSION:
+            self.say(
+                f"The schema is at version {done.after}, newer than this app's {VERSION}: "
+                "nothing to do, and this app works with it."
+            )
+        elif done.before == done.after:
             self.say(f"The schema is at version {done.after} already.")
         else:
             self.say(f"The schema went from version {done.before or 'none'} to {done.after}.")

@@ -32,13 +32,19 @@ _SESSION = (
 )
 
 
-def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = POOL_SIZE) -> Engine:
+def connect(
+    url: URL,
+    tls: ssl.SSLContext | None = None,
+    pool_size: int = POOL_SIZE,
+    io_timeout: int = IO_TIMEOUT,
+) -> Engine:
     """Build the engine; nothing is connected yet.
 
     Args:
         url: ``mysql+pymysql://…``.
         tls: what to connect with; None for TLS without verification, where the server offers it.
         pool_size: connections open at most.
+        io_timeout: seconds without an answer after which a connection is given up.
     """
     engine = create_engine(
         url,
@@ -53,8 +59,8 @@ def connect(url: URL, tls: ssl.SSLContext | None = None, pool_size: int = POOL_S
             "charset": "utf8mb4",
             "ssl": tls,
             "connect_timeout": CONNECT_TIMEOUT,
-            "read_timeout": IO_TIMEOUT,
-            "write_timeout": IO_TIMEOUT,
+            "read_timeout": io_timeout,
+            "write_timeout": io_timeout,
         },
     )
     event.listen(engine, "connect", _prepare_session)

@@ -9,7 +9,7 @@ Without Alembic, which a worker has no use for: it would cost it 10 MB.
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.table_checks import look_at_tables
@@ -19,7 +19,7 @@ from pipeline.errors import FatalError, classify
 #: The newest migration's name; a test keeps both alike. Later ones are greater as texts.
 VERSION = "0003"
 
-_alembic_version = table("alembic_version", column("version_num"))
+alembic_version = table("alembic_version", column("version_num"))
 
 
 class Schema(NamedTuple):
@@ -71,7 +71,8 @@ def stored_version(connection: Connection) -> str | None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: it cannot be told.
     """
-    if not inspect(connection).has_table(_alembic_version.name):
+    if not inspect(connection).has_table(alembic_version.name):
         return None
-    version: str | None = connection.scalar(select(_alembic_version.c.version_num))
+    # Two migrations that no lock held apart may have left one more, which is a smaller one.
+    version: str | None = connection.scalar(select(func.max(alembic_version.c.version_num)))
     return version

@@ -1,23 +1,35 @@
-"""Bringing the schema to the newest version, with Alembic."""
+"""Bringing the schema to the newest version, with Alembic, one process at a time."""
 
 import logging
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.schema import VERSION, stored_version
+from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
 from db.table_checks import look_at_tables
 from db.table_finding import TableFinding
-from pipeline.errors import classify
+from pipeline.errors import FatalError, classify
 
 # Alembic tells at INFO which dialect it found; the version is told by those who call.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+#: Seconds a statement may take: one that rebuilds a large table takes minutes.
+IO_TIMEOUT = 6 * 3600
+#: Seconds to wait for another migration of the same database.
+LOCK_TIMEOUT = 600
+#: Of these, seconds that one question to the server takes: less than any read timeout.
+_QUESTION = 10
+
+#: Of the database, as the server has one name space for all; MySQL takes 64 characters.
+_LOCK = "LEFT(CONCAT('flash-sale-etl migrate ', DATABASE()), 64)"
 
 
 class Migrated(NamedTuple):
@@ -31,19 +43,66 @@ class Migrated(NamedTuple):
 def migrate(engine: Engine) -> Migrated:
     """Bring the schema to the newest version. Tables that are there are taken over as they are.
 
+    A schema that a newer app has brought further stays as it is.
+
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
     try:
         with engine.connect() as connection:
-            before = stored_version(connection)
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, VERSION)
-            connection.commit()
-            return Migrated(before, VERSION, look_at_tables(connection))
+            try:
+                _wait_alone(connection)
+                return _bring_up(connection)
+            finally:
+                # Not back into the pool: the lock ends with the session.
+                connection.invalidate()
     except (SQLAlchemyError, OSError) as error:
         raise classify(error) from error
+    except CommandError as error:
+        raise FatalError(f"{error}: run `faust -A app migrate` again.") from error
+
+
+def _bring_up(connection: Connection) -> Migrated:
+    before = stored_version(connection)
+    if before is not None and before > VERSION:
+        newer = Schema(before, look_at_tables(connection))
+        see_that_rows_fit(newer)
+        return Migrated(before, before, newer.findings)
+    if before is not None:
+        column = alembic_version.c.version_num
+        connection.execute(alembic_version.delete().where(column < before))
+        connection.commit()
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, VERSION)
+    connection.commit()
+    return Migrated(before, VERSION, look_at_tables(connection))
+
+
+def _wait_alone(connection: Connection) -> None:
+    """Take the database's lock of migrations, which the connection's session holds until its end.
+
+    Behind a proxy that hands sessions round it may keep nobody out. Then two run at once and may
+    get in each other's way; but every step may be run again.
+    """
+    deadline = monotonic() + LOCK_TIMEOUT
+    ask = text(f"SELECT GET_LOCK({_LOCK}, :seconds)")
+    while not connection.scalar(ask, {"seconds": min(_QUESTION, LOCK_TIMEOUT)}):
+        if monotonic() >= deadline:
+            raise FatalError(
+                f"Another `faust -A app migrate` has been at work on this database for more than "
+                f"{LOCK_TIMEOUT} s, in the server's {_holder(connection)}: wait until it ends, or "
+                f"end it there with KILL."
+            )
+
+
+def _holder(connection: Connection) -> str:
+    """Who has the lock; another account's sessions are seen with the right PROCESS only."""
+    session = connection.scalar(text(f"SELECT IS_USED_LOCK({_LOCK})"))
+    for row in connection.execute(text("SHOW PROCESSLIST")).all():
+        if row[0] == session:
+            return f"connection {session} ({row[1]} from {row[2]})"
+    return f"connection {session}"
 
 
 def alembic_config() -> Config:

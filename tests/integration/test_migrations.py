@@ -1,5 +1,8 @@
 """Migrations: killed after any statement they are run again, and old rows get what is new."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import count
 
@@ -8,9 +11,13 @@ from alembic import command
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
+from db import upgrade
 from db.engine import connect
+from db.schema import VERSION
 from db.tables import metadata
 from db.upgrade import alembic_config, migrate
+from local import ROOT
+from pipeline.errors import FatalError
 
 _INSERT = text(
     "INSERT INTO dead_letters (consumer_group, kafka_topic, kafka_partition, kafka_offset, reason,"
@@ -73,18 +80,19 @@ def letters(engine):
         ).all()
 
 
-def test_a_migration_killed_after_any_statement_is_run_again(mariadb, database_url, monkeypatch):
+def kill_anywhere(mariadb, database_url, start, values):
+    """Kill the migrations after each of their statements, and see that they can be run again."""
     name = database_url.rpartition("/")[2]
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
-    values = [b"abc", None, b"", b"\x00\xff" * 5000]
     for number in count(1):
         mariadb.execute(f"DROP DATABASE {name}")
         mariadb.create_database(name)
-        bring_to(engine, "0002")
-        with engine.begin() as connection:
-            connection.execute(_INSERT, [{"at": n, "value": v} for n, v in enumerate(values)])
+        if start:
+            bring_to(engine, start)
+            with engine.begin() as connection:
+                connection.execute(_INSERT, [{"at": n, "value": v} for n, v in enumerate(values)])
         killed = migrate_killed_after(engine, number)
-        assert migrate(engine)[1] == "0003"
+        assert migrate(engine).after == VERSION
         assert differences(engine) == [], number
         assert letters(engine) == [
             (value, None if value is None else len(value), sha256(value or b"").digest())
@@ -94,6 +102,64 @@ def test_a_migration_killed_after_any_statement_is_run_again(mariadb, database_u
             break
     assert number > 5
     engine.dispose()
+
+
+def test_a_migration_killed_after_any_statement_is_run_again(mariadb, database_url):
+    kill_anywhere(mariadb, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
+
+
+def test_the_first_migration_killed_after_any_statement_is_run_again(mariadb, database_url):
+    kill_anywhere(mariadb, database_url, None, [])
+
+
+def test_two_migrations_at_once_are_one(database_url, migrate_cli):
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(migrate_cli, [database_url] * 2))
+    assert [one.returncode for one in done] == [0, 0], done
+    said = sorted(one.stdout for one in done)
+    already = f"The schema is at version {VERSION} already.\n"
+    assert said == [already, f"The schema went from version none to {VERSION}.\n"]
+
+
+def test_whoever_waits_too_long_is_told_for_whom(empty, mariadb, database_url, monkeypatch):
+    monkeypatch.setattr(upgrade, "LOCK_TIMEOUT", 1)
+    with empty.connect() as other:
+        upgrade._wait_alone(other)
+        session = other.scalar(text("SELECT CONNECTION_ID()"))
+        with pytest.raises(FatalError, match=rf"connection {session} \(flash_sale from 127"):
+            migrate(empty)
+        # Another database's migration has nothing to do with it.
+        elsewhere = mariadb.create_database("migrated_beside")
+        beside = connect(make_url(elsewhere).set(drivername="mysql+pymysql"))
+        assert migrate(beside).before is None
+        beside.dispose()
+        mariadb.drop_database("migrated_beside")
+        # However it ends, its lock ends with its connection.
+        mariadb.execute(f"KILL {session}")
+        assert migrate(empty).after == VERSION
+        other.invalidate()
+
+
+def test_where_no_lock_holds_two_at_once_break_nothing(empty):
+    # As behind a proxy that hands out a session for each statement.
+    program = (
+        "import sys; from sqlalchemy import make_url; from db import engine, upgrade;"
+        " upgrade._wait_alone = lambda _: None;"
+        " upgrade.migrate(engine.connect(make_url(sys.argv[1])))"
+    )
+    url = empty.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", program, url]
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)]
+    for one in both:
+        one.wait(60)
+    assert migrate(empty).after == VERSION
+    assert differences(empty) == []
+    # What the slower of two may leave behind.
+    with empty.begin() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    assert migrate(empty) == (VERSION, VERSION, [])
+    with empty.connect() as connection:
+        assert connection.scalars(text("SELECT * FROM alembic_version")).all() == [VERSION]
 
 
 def test_old_letters_are_described_in_portions(empty):

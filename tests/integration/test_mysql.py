@@ -32,6 +32,8 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
     test_a_worker_of_the_version_before_goes_on_writing_letters,
     test_letters_are_found_by_position_through_the_key,
     test_old_letters_are_described_in_portions,
+    test_where_no_lock_holds_two_at_once_break_nothing,
+    test_whoever_waits_too_long_is_told_for_whom,
 )
 from tests.integration.test_old_tables import (  # noqa: F401 - run here again
     bare,

@@ -17,7 +17,8 @@ _UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 
 def upgrade() -> None:
-    # The replaced job's own table, with its rows, is taken over where it is there already.
+    # Every step may be run again: MySQL has no transactions over changes of the schema. And the
+    # replaced job's own table, with its rows, is taken over where it is there already.
     op.create_table(
         "flash_sale_events",
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=True),
@@ -45,6 +46,7 @@ def upgrade() -> None:
             nullable=False,
             server_default=sa.text("CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"),
         ),
+        if_not_exists=True,
         **_UTF8,
     )
     op.create_table(
@@ -68,6 +70,7 @@ def upgrade() -> None:
             "kafka_offset",
             name="uq_dead_letters",
         ),
+        if_not_exists=True,
         **_UTF8,
     )
     op.create_table(
@@ -88,6 +91,7 @@ def upgrade() -> None:
         sa.Column("revenue", mysql.DOUBLE, nullable=False),
         sa.Column("seconds", mysql.DOUBLE, nullable=False),
         sa.UniqueConstraint("worker", "number", name="uq_batches"),
+        if_not_exists=True,
         **_UTF8,
     )
 
