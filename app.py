@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -42,12 +42,12 @@ from db.schema import VERSION
 from db.writer import Writer
 from logs import logging_config
 from pipeline.batch import Batch
-from pipeline.chunk import Record
 from pipeline.database_watch import DatabaseWatch
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory, return_freed_memory
+from pipeline.originals import Portion
 from preflight import NoTopicError, prepare, topic_bounds
 from source import codecs, patches
 from source.log_reader import LogReader
@@ -63,9 +63,6 @@ from web.progress import Progress
 
 log = get_logger(__name__)
 settings = config.load()
-
-#: Seconds that an event refused by the database may take to be read again.
-REREAD_TIMEOUT = 10
 
 engine = connect(settings.database, settings.database_tls)
 store = OffsetStore(engine, settings.consumer_group)
@@ -167,7 +164,7 @@ def report(batch: Batch) -> None:
     """Count a committed batch, and tell Kafka for those who watch the lag there."""
     progress.move(batch.offsets)
     consumer().report(batch.offsets)
-    breakers.stored(batch.rows)
+    breakers.stored(batch.rows, batch.refused)
     if batch.events:
         progress.add(batch)
         history.add(batch)
@@ -176,12 +173,18 @@ def report(batch: Batch) -> None:
         app.monitor.count("dropped_events", batch.total_dropped)
 
 
-async def reread(topic: str, partition: int, offset: int) -> Record | None:
-    """An event that only the database refuses, as it came; None where Kafka does not give it."""
+async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    """Events that only the database refuses, as they came; None where Kafka does not give them."""
     try:
-        return await asyncio.wait_for(consumer().read(partition, offset), REREAD_TIMEOUT)
-    except (KafkaError, TimeoutError) as error:
-        log.warning("Event %s/%d/%d cannot be read again: %r", topic, partition, offset, error)
+        return await consumer().reread(partition, offsets)
+    except KafkaError as error:
+        log.warning(
+            "Events of %s/%d from offset %d on cannot be read again: %r",
+            topic,
+            partition,
+            offsets[0],
+            error,
+        )
         return None
 
 
@@ -222,7 +225,6 @@ flusher = Flusher(
     stop_timeout=settings.shutdown_timeout,
     reread=reread,
     listeners=[report],
-    on_refused=breakers.refused,
 )
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]

@@ -5,7 +5,8 @@ database that is away delays that way alone: nothing here stops the worker.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -16,6 +17,7 @@ from mode.utils.logging import get_logger
 import metrics
 from agents.circuit_breaker import CircuitBreaker, Opening, Partition
 from db.breakers import BreakerStore
+from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.threads import in_thread
@@ -81,15 +83,13 @@ class BreakerService(Service):
         self._announce()
         return admitted
 
-    def stored(self, rows: Mapping[Partition, int]) -> None:
-        """So many rows of each partition were stored."""
-        for (topic, partition), number in rows.items():
-            self._breaker.stored(topic, partition, number)
-        self._announce()
-
-    def refused(self, topic: str, partition: int, detail: str, offset: int) -> None:
-        """The database refused a row; ``detail`` is what it says."""
-        self._breaker.refused(topic, partition, detail, offset)
+    def stored(self, rows: Mapping[Partition, int], refused: Sequence[Refused]) -> None:
+        """A batch was committed: rows of each partition, and events whose rows were refused."""
+        by_partition: defaultdict[Partition, list[Refused]] = defaultdict(list)
+        for one in refused:
+            by_partition[one.topic, one.partition].append(one)
+        for partition, number in rows.items():
+            self._breaker.stored(partition, number, by_partition[partition])
         self._announce()
 
     def close_all(self) -> None:

@@ -9,12 +9,13 @@ Pure state: no timing, no I/O.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.rules import Reason
+from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 
 Partition = tuple[str, int]
@@ -133,15 +134,23 @@ class CircuitBreaker:
         state.judged_until = max(state.judged_until, chunk.end)
         return False
 
-    def stored(self, topic: str, partition: int, rows: int) -> None:
-        """So many rows of a partition were stored."""
-        self._judge((topic, partition), _Seen(rows, {}, {}))
-
-    def refused(self, topic: str, partition: int, detail: str, offset: int) -> None:
-        """The database refused a row; ``detail`` is what it says."""
-        reason = Reason.UNSTORABLE.value
-        seen = _Seen(1, {reason: 1}, {reason: Example(offset, detail)})
-        self._judge((topic, partition), seen)
+    def stored(self, partition: Partition, rows: int, refused: Sequence[Refused]) -> None:
+        """A batch stored so many rows of a partition, and these the database refused."""
+        if not self.share:
+            return
+        seen = _Seen(rows, {}, {})
+        if refused:
+            reason, newest = Reason.UNSTORABLE.value, refused[-1]
+            seen = _Seen(
+                rows + len(refused),
+                {reason: len(refused)},
+                {reason: Example(newest.offset, newest.detail)},
+            )
+        state = self._state(partition)
+        if state.opening is None:
+            state.written.add(seen)
+            if state.written.is_full_of_dead_letters(self.share):
+                self._open(partition, state.written, "rows were refused")
 
     def close(self, partition: Partition) -> int | None:
         """Let a held partition go on, with windows that are empty.
@@ -157,15 +166,6 @@ class CircuitBreaker:
     def forget(self) -> None:
         """The partitions are read from their stored offsets: nothing known of them counts."""
         self._states.clear()
-
-    def _judge(self, key: Partition, seen: _Seen) -> None:
-        if not self.share:
-            return
-        state = self._state(key)
-        if state.opening is None:
-            state.written.add(seen)
-            if state.written.is_full_of_dead_letters(self.share):
-                self._open(key, state.written, "rows were refused")
 
     def _state(self, key: Partition) -> _State:
         if key not in self._states:

@@ -67,8 +67,8 @@ class Program:
     batch: int = 0
 
 
-def workers(number: int) -> Callable[[Job], list[Process]]:
-    """So many of this app's workers, with its default settings."""
+def workers(number: int, **settings: object) -> Callable[[Job], list[Process]]:
+    """So many of this app's workers, with its default settings but for those given."""
     return lambda job: [
         job.start(
             [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
@@ -76,6 +76,7 @@ def workers(number: int) -> Callable[[Job], list[Process]]:
             KAFKA_URL=f"kafka://{job.bootstrap}",
             STARTING_OFFSETS="earliest",
             PORT=free_port(),
+            **settings,
         )
         for worker in range(number)
     ]

@@ -93,13 +93,20 @@ class Moment:
     cpu_database: float
 
 
-def run(stage: Stage, program: Program, topic: Topic) -> Run:
-    """Run a program once, in a fresh database and a group of its own."""
+def run(stage: Stage, program: Program, topic: Topic, prepare: str = "") -> Run:
+    """Run a program once, in a fresh database and a group of its own.
+
+    Args:
+        prepare: a statement for that database.
+    """
     name = f"run-{next(_numbers)}"
     scratch = stage.folder / name
     scratch.mkdir()
     with stage.database() as url:
         job = Job(stage.broker.bootstrap, topic.name, name, url, program.batch, scratch)
+        if prepare:
+            with closing(connect(url)) as database, database.cursor() as table:
+                table.execute(prepare)
         started = time.monotonic()
         processes = program.start(job)
         try:
@@ -125,6 +132,8 @@ def _keep(log: Path, name: str) -> Path:
 class Watch:
     """Looks at the table and at what everyone costs, until a topic's rows are all there.
 
+    Where none of its events is a row, dead letters are looked at in place of rows.
+
     Args:
         processes: the program's; they must be running.
         url: of the database.
@@ -145,14 +154,18 @@ class Watch:
         )
         self._moments: list[Moment] = []
         self._memory: list[tuple[float, int]] = []
+        self._table = "flash_sale_events"
 
     def run(self, name: str, topic: Topic, started: float) -> Run:
         """Watch until the topic's rows are stored, or nothing moves any more."""
+        total = topic.expected.rows
+        if not total:
+            self._table, total = "dead_letters", topic.expected.dropped
         with closing(connect(self._url)) as database, database.cursor() as table:
-            wrong = self._until_done(table, topic.expected.rows)
+            wrong = self._until_done(table, total)
             wrong = ", ".join(filter(None, (wrong, check(table, topic.expected))))
             growth = self._growth(table)
-        low, high = (int(share * topic.expected.rows) for share in STEADY)
+        low, high = (int(share * total) for share in STEADY)
         begin, rows_before = _reaching(growth, max(low, self._warm_up))
         end, rows_after = _reaching(growth, high)
         return Run(
@@ -160,7 +173,7 @@ class Watch:
             events=topic.events,
             first_row=self._moments[0].at - started if self._moments else 0.0,
             last_row=self._moments[-1].at - started if self._moments else 0.0,
-            steady=(rows_after - rows_before) * topic.events / topic.expected.rows,
+            steady=(rows_after - rows_before) * topic.events / total,
             seconds=end.at - begin.at,
             cpu=end.cpu - begin.cpu,
             cpu_broker=end.cpu_broker - begin.cpu_broker,
@@ -178,11 +191,11 @@ class Watch:
             if not self._memory or now - self._memory[-1][0] > 1:
                 self._memory.append((now, self._program.memory()))
             # Counting is dear; the newest id is cheap, and may leave gaps.
-            found = newest(table)
+            found = newest(table, self._table)
             if found != last:
                 last, moved = found, now
                 self._moments.append(Moment(now, found, *(meter.cpu() for meter in self._meters)))
-            elif last >= rows and now - moved > QUIET and count(table) >= rows:
+            elif last >= rows and now - moved > QUIET and count(table, name=self._table) >= rows:
                 return ""
             elif now - moved > PATIENCE:
                 return f"nothing new for {PATIENCE} s"
@@ -194,7 +207,7 @@ class Watch:
         """Each moment with the rows stored by then; afterwards, because counting is dear."""
         growth, rows, last = [], 0, 0
         for moment in self._moments:
-            rows += count(table, last, moment.newest)
+            rows += count(table, last, moment.newest, self._table)
             last = moment.newest
             growth.append((moment, rows))
         return growth
@@ -242,14 +255,16 @@ def check(table: Any, expected: Expected) -> str:
     return ""
 
 
-def newest(table: Any) -> int:
+def newest(table: Any, name: str = "flash_sale_events") -> int:
     """The newest row's id: cheap to ask, and gaps make it larger than the number of rows."""
-    return _one(table, "SELECT COALESCE(MAX(id), 0) FROM flash_sale_events")
+    return _one(table, f"SELECT COALESCE(MAX(id), 0) FROM {name}")  # noqa: S608 - ours
 
 
-def count(table: Any, after: int = 0, last: int = 2**63 - 1) -> int:
+def count(
+    table: Any, after: int = 0, last: int = 2**63 - 1, name: str = "flash_sale_events"
+) -> int:
     """Rows with an id above ``after`` and up to ``last``."""
-    query = "SELECT COUNT(*) FROM flash_sale_events WHERE id > %s AND id <= %s"
+    query = f"SELECT COUNT(*) FROM {name} WHERE id > %s AND id <= %s"  # noqa: S608 - ours
     return _one(table, query, after, last)
 
 

@@ -18,7 +18,17 @@ from benchmarks.compare import line
 from benchmarks.programs import OURS, Job, workers
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
-from benchmarks.topics import CODEC, PRODUCER, bad, mistyped, numbered, sale
+from benchmarks.topics import (
+    CHECKED,
+    CODEC,
+    PRODUCER,
+    bad,
+    mistyped,
+    numbered,
+    one_percent,
+    refused,
+    sale,
+)
 from local.broker import DEFAULT_PARTITIONS
 from local.processes import StartError
 
@@ -52,6 +62,27 @@ def bad_values(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         [
             lambda mix=mix, name=name: run(stage, replace(OURS, name=name), topics[mix])
             for mix, name in names.items()
+        ],
+    )
+    return _table(done), _json(done)
+
+
+def refused_rows(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """Events whose rows a CHECK of the database refuses: none of them, 1 % and all."""
+    mixes = {sale: "none refused", one_percent: "1 % refused", refused: "100 % refused"}
+    sizes = {sale: 500_000, one_percent: 500_000, refused: 60_000}
+    topics = {mix: stage.topic(int(sizes[mix] * scale), mix) for mix in mixes}
+    done = _rounds(
+        rounds,
+        [
+            lambda mix=mix, name=name: run(
+                # With the breaker on, a partition of refused rows would be held.
+                stage,
+                replace(OURS, name=name, start=workers(1, BREAKER_SHARE=0)),
+                topics[mix],
+                CHECKED,
+            )
+            for mix, name in mixes.items()
         ],
     )
     return _table(done), _json(done)
@@ -122,6 +153,7 @@ SCENARIOS: dict[str, Scenario] = {
     "latency": latency,
     "workers": more_workers,
     "bad": bad_values,
+    "refused": refused_rows,
     "codecs": all_codecs,
     "backlog": backlog,
 }

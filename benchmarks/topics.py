@@ -7,7 +7,7 @@ own. So a million of them take seconds, and so does the checksum of their rows.
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from random import Random
 from typing import Any
@@ -94,6 +94,21 @@ def mistyped(share: Random) -> Iterator[Template]:
     """Every event has its price as a string, so that none can be decoded strictly."""
     for fields in _whole():
         yield _template({**fields, "price": str(fields["price"])})
+
+
+def one_percent(share: Random) -> Iterator[Template]:
+    """Of 100 events, one has a row that the database refuses."""
+    for number, fields in enumerate(_whole()):
+        yield _refused(fields) if number % 100 == 0 else _template(fields)
+
+
+def refused(share: Random) -> Iterator[Template]:
+    """Every event has a row that the database refuses."""
+    return map(_refused, _whole())
+
+
+#: Has the database refuse those rows.
+CHECKED = "ALTER TABLE flash_sale_events ADD CONSTRAINT not_refused CHECK (event_type <> 'refused')"
 
 
 Mix = Callable[[Random], Iterator[Template]]
@@ -187,6 +202,10 @@ def _whole() -> Iterator[_Fields]:
 def _as_sent(event: Event) -> _Fields:
     fields: _Fields = json.loads(event.value or b"{}")
     return fields
+
+
+def _refused(fields: _Fields) -> Template:
+    return replace(_template({**fields, "event_type": "refused"}), row=None)
 
 
 def _template(fields: _Fields) -> Template:

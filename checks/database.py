@@ -15,7 +15,7 @@ from db import features, schema
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import classify
+from pipeline.errors import RowError, classify
 
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
@@ -68,8 +68,10 @@ def rehearse(engine: Engine) -> None:
     with _errors(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})
-        Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
+        batch = Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
         connection.rollback()
+    if batch and batch.refused:
+        raise RowError(batch.refused[0].detail)
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ the server's `max_allowed_packet` or our own limit is too small is stored cut: o
 would be refused for ever. Length and digest are those of the whole value.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from logging import getLogger
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.dialects.mysql import insert
 
 from db.fence import fenced
 from db.tables import dead_letters
-from pipeline.chunk import Chunk, DeadLetter
+from pipeline.chunk import DeadLetter
 
 log = getLogger(__name__)
 
@@ -37,41 +37,44 @@ _LETTER_OVERHEAD = 300
 _INSERT = insert(dead_letters).on_duplicate_key_update(id=dead_letters.c.id)
 
 _Row = dict[str, Any]
+#: A dead letter with its topic and partition.
+Letter = tuple[str, int, DeadLetter]
 
 
 def insert_dead_letters(
-    connection: Connection, group: str, chunks: Sequence[Chunk], session: int
+    connection: Connection, group: str, letters: Iterable[Letter], session: int, packet: int
 ) -> None:
-    """Insert the dead letters of the chunks, but those that are there already.
+    """Insert dead letters, but those that are there already.
 
     Args:
         connection: in the transaction of the write.
         group: the consumer group.
-        chunks: whose letters.
+        letters: taken one after the other; about a megabyte of them is held at a time.
         session: of that transaction; in any other one nothing is inserted.
+        packet: bytes that the server takes in one statement.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
     """
-    if not any(chunk.dead for chunk in chunks):
-        return
-    packet = int(connection.scalar(text("SELECT @@max_allowed_packet")) or 0)
     packet -= _STATEMENT_OVERHEAD
     now = datetime.now(UTC)
-    rows = (_row(group, chunk, letter, now, packet) for chunk in chunks for letter in chunk.dead)
+    rows = (_row(group, *letter, now, packet) for letter in letters)
+    if (first := next(rows, None)) is None:
+        return
     # Only the first is fenced: many rows in one statement must be plain parameters.
-    connection.execute(_INSERT.values(next(rows)[0] | {"consumer_group": fenced(session, group)}))
+    connection.execute(_INSERT.values(first[0] | {"consumer_group": fenced(session, group)}))
+    del first
     for some in _groups(rows, min(_GROUP_BYTES, packet)):
         connection.execute(_INSERT, some)
 
 
 def _row(
-    group: str, chunk: Chunk, letter: DeadLetter, now: datetime, packet: int
+    group: str, topic: str, partition: int, letter: DeadLetter, now: datetime, packet: int
 ) -> tuple[_Row, int]:
     """The row, and the bytes of SQL it takes at most."""
     value, key, detail = letter.value, letter.key, letter.detail[:1000]
     # Quotes in a text are doubled, and digits double bytes.
-    size = _LETTER_OVERHEAD + 2 * len(f"{group}{chunk.topic}{detail}".encode())
+    size = _LETTER_OVERHEAD + 2 * len(f"{group}{topic}{detail}".encode())
     room = max(0, packet - size) // 2
     kept_key = key and key[: min(KEY_LIMIT, room // 8)]
     kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]
@@ -79,8 +82,8 @@ def _row(
         log.warning(
             "The dead letter of %s/%d/%d is stored cut: %d of %d bytes of its value, %d of %d of "
             "its key.",
-            chunk.topic,
-            chunk.partition,
+            topic,
+            partition,
             letter.offset,
             len(kept or b""),
             len(value or b""),
@@ -89,8 +92,8 @@ def _row(
         )
     row: _Row = {
         "consumer_group": group,
-        "kafka_topic": chunk.topic,
-        "kafka_partition": chunk.partition,
+        "kafka_topic": topic,
+        "kafka_partition": partition,
         "kafka_offset": letter.offset,
         "reason": letter.reason.value,
         "detail": detail,

@@ -15,7 +15,7 @@ from pipeline.errors import ONE_SESSION, FatalError
 #: Fails where it is evaluated, with an error that no statement of ours has otherwise (1242).
 _FAILURE = "(SELECT 1 UNION SELECT 2)"
 
-#: What a session is known by, and what it was told when it was opened.
+#: What a session is known by, what it was told when it was opened, and what it takes at once.
 SESSION: tuple[ColumnElement[Any], ...] = tuple(
     literal_column(expression).label(name)
     for name, expression in (
@@ -23,6 +23,7 @@ SESSION: tuple[ColumnElement[Any], ...] = tuple(
         ("sql_mode", "@@SESSION.sql_mode"),
         ("time_zone", "@@SESSION.time_zone"),
         ("autocommit", "@@SESSION.autocommit"),
+        ("packet", "@@SESSION.max_allowed_packet"),
     )
 )
 

@@ -19,13 +19,15 @@ _LAST = {field: f"last_{field}" for field in LastRecord._fields}
 
 
 class Locked(NamedTuple):
-    """Next offsets by partition, locked by a transaction, and the number of its session.
+    """Next offsets by partition, locked by a transaction, and what is known of its session.
 
-    ``session`` is what the server's ``CONNECTION_ID()`` says; 0 where no row was found.
+    ``session`` is what the server's ``CONNECTION_ID()`` says, ``packet`` how many bytes a statement
+    may have there (``max_allowed_packet``); both 0 where no row was found.
     """
 
     offsets: dict[int, int]
     session: int
+    packet: int
 
 
 class OffsetStore:
@@ -80,8 +82,10 @@ class OffsetStore:
             .with_for_update()
         )
         rows = connection.execute(statement).all()
-        session = check_session(rows[0]) if rows else 0
-        return Locked({row.kafka_partition: row.next_offset for row in rows}, session)
+        offsets = {row.kafka_partition: row.next_offset for row in rows}
+        if not rows:
+            return Locked(offsets, 0, 0)
+        return Locked(offsets, check_session(rows[0]), int(rows[0].packet))
 
     def advance(
         self,

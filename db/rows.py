@@ -39,11 +39,21 @@ def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, ses
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
     """
-    for rows in _joined(_pieces(chunks, limit), limit):
-        # No parameters: a percent sign or a colon in a value is only that.
-        connection.exec_driver_sql(
-            _INSERT + _fenced_values(rows, session), execution_options={"no_parameters": True}
-        )
+    for rows in statements(chunks, limit):
+        insert_lines(connection, rows, session)
+
+
+def statements(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
+    """The chunks' lines, in order, as many together as one statement may have."""
+    return _joined(_pieces(chunks, limit), limit)
+
+
+def insert_lines(connection: Connection, rows: bytes, session: int) -> None:
+    """Insert lines of a chunk in one statement; arguments and errors as of ``insert_rows``."""
+    # No parameters: a percent sign or a colon in a value is only that.
+    connection.exec_driver_sql(
+        _INSERT + _fenced_values(rows, session), execution_options={"no_parameters": True}
+    )
 
 
 def _pieces(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:

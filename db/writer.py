@@ -11,27 +11,34 @@ Blocking: call it off the event loop.
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, exists, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.dead_letter_rows import insert_dead_letters
+from db.dead_letter_rows import Letter, insert_dead_letters
 from db.fence import fenced
 from db.offsets import OffsetStore
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES
 from db.sales import add_sales
 from db.tables import batches
 from models.quality import tally
-from pipeline.batch import Batch, empty_drops
-from pipeline.chunk import Chunk, LastRecord
-from pipeline.errors import OffsetGapError, classify
+from models.rules import Reason
+from pipeline.batch import Batch, Refused, empty_drops
+from pipeline.chunk import Chunk, DeadLetter, LastRecord
+from pipeline.errors import FatalError, OffsetGapError, RowError, classify
+from pipeline.originals import ReadAgain
 
 _T = TypeVar("_T")
+
+
+def _nothing(_topic: str, _partition: int, offsets: Sequence[int]) -> Iterator[tuple[int, None]]:
+    return ((offset, None) for offset in offsets)
 
 
 class Writer:
@@ -48,36 +55,53 @@ class Writer:
         self._group = group
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
-        self._statement_bytes = 0
+        self._rows = RowInserter()
+        #: What the newest try was about to commit.
+        self._tried: Batch | None = None
 
-    def write(self, number: int, opened: datetime, chunks: Sequence[Chunk]) -> Batch | None:
+    def write(
+        self,
+        number: int,
+        opened: datetime,
+        chunks: Sequence[Chunk],
+        read_again: ReadAgain = _nothing,
+        alive: Callable[[], None] = lambda: None,
+    ) -> Batch | None:
         """Store what is new of the chunks; each partition's chunks in the order of offsets.
 
         Args:
             number: of the batch; the same again when the same write is repeated.
             opened: when the batch's first event came in.
+            read_again: reads the events again whose rows the database refuses: they become dead
+                letters.
+            alive: called now and then, as a sign of life.
 
         Returns:
             The batch as it stands in the ledger, or None where nothing of it was new.
 
         Raises:
             TransientError: nothing is known to be stored; repeat the write.
-            RowError: nothing is stored; the database refuses one of the rows.
             FatalError: nothing is stored; a person must change something.
         """
         started = perf_counter()
         try:
             with self._engine.begin() as connection:
-                locked, session = self._lock(connection, chunks)
+                locked, session, packet = self._lock(connection, chunks)
                 fresh = _skip_stored(chunks, locked)
                 if not fresh:
-                    return self._from_ledger(connection, number, chunks)
-                insert_rows(connection, fresh, self._limit(connection), session)
-                insert_dead_letters(connection, self._group, fresh, session)
+                    return self._stored_before(connection, number)
+                # What is not to be stored leaves its chunk here, before anything is inserted.
+                limit = min(STATEMENT_BYTES, packet // 3)
+                refused = self._rows.insert(connection, fresh, limit, session, alive)
+                letters = _letters(fresh, refused, read_again)
+                insert_dead_letters(connection, self._group, letters, session, packet)
+                stored = [chunk.without(rows) for chunk, rows in zip(fresh, refused, strict=True)]
                 ends = _ends(fresh)
                 shard = min(partition for _, partition in ends)
-                add_sales(connection, fresh, shard, session)
-                batch = summary(number, opened, fresh, perf_counter() - started)
+                add_sales(connection, stored, shard, session)
+                batch = summary(
+                    number, opened, stored, perf_counter() - started, _named(fresh, refused)
+                )
                 if batch.events:
                     # Offsets without events (transaction markers) are no batch, as with the job
                     # replaced.
@@ -92,54 +116,46 @@ class Writer:
                         for partition, end in _of_topic(ends, topic).items()
                     }
                     self._offsets.advance(connection, topic, moves, _of_topic(last, topic), session)
+                self._tried = batch
                 return batch
         except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+            classified = classify(error)
+            if isinstance(classified, RowError):
+                classified = FatalError(
+                    f"The database refuses a dead letter or a ledger line: {classified}."
+                )
+            raise classified from error
 
     def _lock(
         self, connection: Connection, chunks: Sequence[Chunk]
-    ) -> tuple[dict[tuple[str, int], int], int]:
-        """Stored offsets of the chunks' partitions, locked, and the session that did it."""
+    ) -> tuple[dict[tuple[str, int], int], int, int]:
+        """Stored offsets of the chunks' partitions, locked; the session that did it, and how many
+        bytes it takes in a statement."""
         wanted = _ends(chunks)
         stored: dict[tuple[str, int], int] = {}
-        session = 0
+        session = packet = 0
         for topic in sorted({topic for topic, _ in wanted}):
             locked = self._offsets.lock(connection, topic, _of_topic(wanted, topic))
             stored |= {(topic, partition): at for partition, at in locked.offsets.items()}
-            session = locked.session
-        return stored, session
+            session, packet = locked.session, locked.packet
+        return stored, session, packet
 
-    def _limit(self, connection: Connection) -> int:
-        if not self._statement_bytes:
-            packet = connection.scalar(text("SELECT @@max_allowed_packet"))
-            self._statement_bytes = min(STATEMENT_BYTES, int(packet or 0) // 3)
-        return self._statement_bytes
+    def _stored_before(self, connection: Connection, number: int) -> Batch | None:
+        """The batch, if an earlier try of this write was committed and only its answer lost.
 
-    def _from_ledger(
-        self, connection: Connection, number: int, chunks: Sequence[Chunk]
-    ) -> Batch | None:
-        """The batch, if an earlier try of this write was committed and only its answer lost."""
-        row = connection.execute(
-            select(batches)
-            .where(batches.c.worker == self._worker)
-            .where(batches.c.number == number)
-        ).one_or_none()
-        if row is None:
+        The ledger says whether it was. Only the newest try can be it: each begins with what is not
+        stored by then.
+        """
+        tried = self._tried
+        if tried is None or tried.number != number:
             return None
-        return Batch(
-            number=number,
-            opened=row.opened.replace(tzinfo=UTC),
-            written=row.written.replace(tzinfo=UTC),
-            seconds=row.seconds,
-            events=row.events,
-            valid=row.valid,
-            dropped={reason: getattr(row, reason) for reason in empty_drops()},
-            filled=row.filled,
-            repaired=row.repaired,
-            revenue=row.revenue,
-            offsets=_ends(chunks),
-            rows=_rows(chunks),
-        )
+        if tried.events and not connection.scalar(
+            select(
+                exists().where(batches.c.worker == self._worker).where(batches.c.number == number)
+            )
+        ):
+            return None
+        return tried
 
 
 def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int]) -> list[Chunk]:
@@ -161,6 +177,34 @@ def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int])
     return fresh
 
 
+def _letters(
+    chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]], read_again: ReadAgain
+) -> Iterator[Letter]:
+    """The dead letters of the chunks, then those of refused rows, read again as they are taken."""
+    rows: defaultdict[tuple[str, int], dict[int, tuple[Chunk, int, str]]] = defaultdict(dict)
+    for chunk, found in zip(chunks, refused, strict=True):
+        for letter in chunk.dead:
+            yield chunk.topic, chunk.partition, letter
+        for row, detail in found.items():
+            rows[chunk.topic, chunk.partition][chunk.offsets[row]] = chunk, row, detail
+    for (topic, partition), of_partition in rows.items():
+        for offset, record in read_again(topic, partition, sorted(of_partition)):
+            chunk, row, detail = of_partition[offset]
+            detail = f"the database says: {detail}"
+            if record is None:
+                detail += " (Kafka no longer has the event: the value is made from its row)"
+                record = chunk.rebuilt(row)
+            yield topic, partition, DeadLetter.of(record, Reason.UNSTORABLE, detail)
+
+
+def _named(chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]]) -> list[Refused]:
+    return [
+        Refused(chunk.topic, chunk.partition, chunk.offsets[row], f"the database says: {detail}")
+        for chunk, rows in zip(chunks, refused, strict=True)
+        for row, detail in rows.items()
+    ]
+
+
 def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
     """The batch as a row of the table ``batches``."""
     return {
@@ -179,20 +223,27 @@ def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
     }
 
 
-def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: float) -> Batch:
-    """What storing these chunks amounts to."""
+def summary(
+    number: int,
+    opened: datetime,
+    chunks: Sequence[Chunk],
+    seconds: float,
+    refused: Sequence[Refused] = (),
+) -> Batch:
+    """What storing these chunks amounts to, and events besides whose rows are refused."""
     flags: Counter[int] = Counter()
     dropped = empty_drops()
     for chunk in chunks:
         flags += chunk.quality()
         dropped.update(letter.reason.value for letter in chunk.dead)
+    dropped[Reason.UNSTORABLE.value] += len(refused)
     filled, repaired = tally(flags)
     return Batch(
         number=number,
         opened=opened,
         written=datetime.now(UTC),
         seconds=seconds,
-        events=sum(chunk.events for chunk in chunks),
+        events=sum(chunk.events for chunk in chunks) + len(refused),
         valid=sum(chunk.valid for chunk in chunks),
         dropped=dropped,
         filled=filled,
@@ -203,6 +254,7 @@ def summary(number: int, opened: datetime, chunks: Sequence[Chunk], seconds: flo
         oldest_timestamp=min(
             (chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None
         ),
+        refused=refused,
     )
 
 

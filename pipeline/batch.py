@@ -1,11 +1,21 @@
 """A batch: what one transaction stored, as it stands in the ledger."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from models.rules import Reason
+
+
+class Refused(NamedTuple):
+    """An event whose row the database refused, and what it said."""
+
+    topic: str
+    partition: int
+    offset: int
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +24,8 @@ class Batch:
 
     ``dropped`` is keyed by reason; ``filled`` by field; ``repaired`` by ``field.kind``;
     ``offsets`` is the next offset to store of each ``(topic, partition)``, ``rows`` how many rows
-    each had; times are UTC.
+    each had, ``refused`` what became dead letters because the database refused the row; times are
+    UTC.
     """
 
     number: int
@@ -30,6 +41,7 @@ class Batch:
     offsets: Mapping[tuple[str, int], int]
     oldest_timestamp: int | None = None
     rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    refused: Sequence[Refused] = ()
 
     @property
     def total_dropped(self) -> int:

@@ -12,7 +12,7 @@ value of a dead letter only.
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -205,31 +205,37 @@ class Chunk:
         border = offsets[len(offsets) // 2]
         return self._between(self.start, border), self._between(border, self.end)
 
-    def rebuilt(self) -> Record:
-        """The one event of this chunk, made from its row: for when Kafka no longer has it."""
-        (row,) = _decode_lines(self.rows)
-        return _Rebuilt(self.offsets[0], self.oldest, None, as_event(row))
+    def without(self, rows: Collection[int]) -> "Chunk":
+        """The same range without some of its rows, named by their index."""
+        if not rows:
+            return self
+        return self._with_rows([row for row in range(self.valid) if row not in rows])
 
-    def as_dead_letter(self, record: Record, detail: str) -> "Chunk":
-        """This chunk of one event, whose row the database refuses, as a dead letter."""
-        letter = DeadLetter.of(record, Reason.UNSTORABLE, detail)
-        return replace(
-            self, rows=b"", offsets=(), flags={}, revenue=0.0, sales=Sales(), dead=(letter,)
-        )
+    def rebuilt(self, row: int) -> Record:
+        """The event of a row, made from that: for when Kafka no longer has it."""
+        (found,) = _decode_lines(self.rows.split(b"\n")[row])
+        return _Rebuilt(self.offsets[row], self.oldest, None, as_event(found))
 
     def _between(self, start: int, end: int) -> "Chunk":
         first, after = (bisect_left(self.offsets, offset) for offset in (start, end))
-        text = b"\n".join(self.rows.split(b"\n")[first:after])
+        return replace(
+            self._with_rows(range(first, after)),
+            start=start,
+            end=end,
+            dead=tuple(letter for letter in self.dead if start <= letter.offset < end),
+            last=self.last if end == self.end else None,
+        )
+
+    def _with_rows(self, kept: Sequence[int]) -> "Chunk":
+        lines = self.rows.split(b"\n")
+        text = b"\n".join([lines[row] for row in kept])
         rows = _decode_lines(text)
         return replace(
             self,
-            start=start,
-            end=end,
             rows=text,
-            offsets=self.offsets[first:after],
-            flags={row - first: bits for row, bits in self.flags.items() if first <= row < after},
+            offsets=array("q", [self.offsets[row] for row in kept]),
+            flags={new: self.flags[row] for new, row in enumerate(kept) if row in self.flags},
+            # Added up anew: what is taken from a sum of floats leaves something behind.
             revenue=sum(map(itemgetter(_REVENUE), rows)),
             sales=Sales.of(rows),
-            dead=tuple(letter for letter in self.dead if start <= letter.offset < end),
-            last=self.last if end == self.end else None,
         )

@@ -3,12 +3,12 @@
 Invariants:
 - one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
   allowed is used up (``pipeline.memory``);
-- an error that passes is retried for ever; a row the database refuses is found by splitting the
-  batch and becomes a dead letter; anything else ends the worker, and the events are read again.
+- an error that passes is retried for ever; anything else ends the worker, and the events are read
+  again. A row the database refuses is no error here: the writer makes it a dead letter.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
 from time import monotonic
@@ -22,18 +22,15 @@ import metrics
 from db.writer import Writer
 from pipeline.batch import Batch
 from pipeline.buffer import Buffer
-from pipeline.chunk import Chunk, Record
+from pipeline.chunk import Chunk
 from pipeline.ending import end_worker
-from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.errors import FatalError, TransientError
+from pipeline.originals import Originals, Reread
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
 Listener = Callable[[Batch], None]
-#: Reads the event at an offset of a partition again: a chunk keeps no values of valid events.
-Reread = Callable[[str, int, int], Awaitable[Record | None]]
-#: Is told of a row the database refuses: topic, partition, its words, offset.
-RefusalListener = Callable[[str, int, str, int], None]
 
 #: Seconds to the first write: whoever starts a worker wants to see rows.
 FIRST_INTERVAL = 1.0
@@ -51,9 +48,8 @@ class Flusher(Service):
         max_events: events in one write, about; so many waiting start a write at once.
         max_bytes: the same in bytes.
         stop_timeout: seconds the last write may take.
-        reread: reads an event again that only the database refuses.
+        reread: reads events again that only the database refuses.
         listeners: called with each batch after it is committed.
-        on_refused: called with each row the database refuses, when it is found.
     """
 
     logger = log
@@ -68,7 +64,6 @@ class Flusher(Service):
         stop_timeout: float,
         reread: Reread,
         listeners: Sequence[Listener] = (),
-        on_refused: RefusalListener = lambda topic, partition, detail, offset: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,7 +74,6 @@ class Flusher(Service):
         self._stop_timeout = stop_timeout
         self._reread = reread
         self._listeners = listeners
-        self._on_refused = on_refused
         self._numbers = count(1)
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -161,12 +155,7 @@ class Flusher(Service):
         await self.drain()
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> None:
-        number = next(self._numbers)
-        try:
-            batch = await self._write(number, opened, chunks)
-        except RowError as error:
-            await self._isolate(opened, chunks, str(error))
-            return
+        batch = await self._write(next(self._numbers), opened, chunks)
         if batch is None:
             return
         if batch.events:
@@ -174,49 +163,32 @@ class Flusher(Service):
         for listener in self._listeners:
             listener(batch)
 
-    async def _isolate(self, opened: datetime, chunks: list[Chunk], detail: str) -> None:
-        if sum(chunk.events for chunk in chunks) <= 1:
-            chunk = next((chunk for chunk in chunks if chunk.valid), None)
-            if chunk is None:
-                raise FatalError(f"The database refuses a dead letter or a ledger line: {detail}.")
-            refused = await self._as_dead_letter(chunk, f"the database says: {detail}")
-            await self._store(opened, [refused if one is chunk else one for one in chunks])
-            return
-        if len(chunks) == 1:
-            left, right = ([half] for half in chunks[0].split())
-        else:
-            middle = len(chunks) // 2
-            left, right = chunks[:middle], chunks[middle:]
-        await self._store(opened, left)
-        await self._store(opened, right)
-
-    async def _as_dead_letter(self, chunk: Chunk, detail: str) -> Chunk:
-        offset = chunk.offsets[0]
-        self._on_refused(chunk.topic, chunk.partition, detail, offset)
-        record = await self._reread(chunk.topic, chunk.partition, offset)
-        if record is None:
-            detail += " (Kafka no longer has the event: the value is made from its row)"
-            record = chunk.rebuilt()
-        return chunk.as_dead_letter(record, detail)
-
     async def _write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch | None:
+        loop = asyncio.get_running_loop()
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             wait=_BACKOFF,
             before_sleep=self._before_retry,
         ):
             with attempt:
-                try:
-                    batch = await in_thread(self._writer.write, number, opened, chunks)
-                except RowError:
-                    self.last_tick = self.last_write = monotonic()
-                    raise
-        # Finding refused rows takes many writes: each is a sign of life.
-        self.last_tick = self.last_write = monotonic()
+                batch = await in_thread(
+                    self._writer.write,
+                    number,
+                    opened,
+                    chunks,
+                    Originals(self._reread, loop).read,
+                    self._tick,
+                )
+        self._tick()
+        self.last_write = self.last_tick
         if self.trouble:
             log.info("The database is back.")
         self.trouble = None
         return batch
+
+    def _tick(self) -> None:
+        """Note a sign of life. From any thread: finding many refused rows takes long."""
+        self.last_tick = monotonic()
 
     async def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

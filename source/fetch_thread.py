@@ -1,7 +1,7 @@
 """The thread that talks to Kafka; it alone touches aiokafka's consumer."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer
@@ -20,9 +20,10 @@ from mode.utils.logging import get_logger
 from pipeline.chunk import LastRecord, Record
 from pipeline.errors import FatalError
 from pipeline.memory import Lease, Memory
+from pipeline.originals import Portion as Again
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
-from source.log_reader import Bounds, Found, LogReader
+from source.log_reader import Bounds, LogReader
 from source.patches import PartitionBatches
 from source.record_batches import Portion
 from source.start_offsets import Position, first_available
@@ -246,9 +247,9 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         found = await self.call_thread(self._logs.identify, records)
         return cast(dict[int, LastRecord | None], found)
 
-    async def read(self, partition: int, offset: int) -> Found | None:
-        """The record at an offset; None where there is none any more."""
-        return cast(Found | None, await self.call_thread(self._logs.read, partition, offset))
+    async def reread(self, partition: int, offsets: Sequence[int]) -> Again:
+        """Some of the records at these offsets; see ``LogReader.reread``."""
+        return cast(Again, await self.call_thread(self._logs.reread, partition, offsets))
 
     async def seek_to(self, positions: Mapping[TP, Position]) -> None:
         """Deliver these partitions from their positions on, and no others."""

@@ -6,7 +6,7 @@ holds open until something comes in.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -24,6 +24,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from pipeline.chunk import LastRecord, Record
+from pipeline.originals import Portion
 from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 
@@ -32,6 +33,10 @@ _TRIES = 10
 _PAUSE = 0.3
 #: Records asked for at the same time.
 _PARALLEL = 16
+#: Bytes of an answer with records to be read again, and of those that are handed out, about.
+_PORTION_BYTES = 1 << 20
+#: Records parsed at once while looking for them.
+_LOOK_AT = 500
 #: How long (ms) the broker may wait for a record that is there.
 _MAX_WAIT = 500
 
@@ -111,20 +116,43 @@ class LogReader:
 
     async def read(self, partition: int, offset: int) -> Found | None:
         """The record at an offset; None where there is none, or none that can be read."""
-        request = FetchRequest(
-            _MAX_WAIT, 1, 1, READ_UNCOMMITTED, [(self._topic, [(partition, offset, 1)])]
-        )
         try:
-            async for attempt in self._retrying():
-                with attempt:
-                    data = await self._fetch(partition, request)
+            batches = await self._batches(partition, offset, 1)
         except OffsetOutOfRangeError:
             return None
-        batches = FetchedBatches(data or b"", offset, None, PartitionBatches.limit)
         records, _, epoch = batches.take(1, 1)
         if not records or records[0].offset != offset:
             return None
         return Found(records[0], epoch)
+
+    async def reread(self, partition: int, offsets: Sequence[int]) -> Portion:
+        """Some of the records at these offsets (ascending, at least one).
+
+        One pass over one answer of the broker, of about a megabyte: it begins at the first of the
+        offsets, and what comes between them is dropped.
+        """
+        try:
+            batches = await self._batches(partition, offsets[0], _PORTION_BYTES)
+        except OffsetOutOfRangeError:
+            beginning = (await self.bounds([partition]))[partition].beginning
+            # Retention removed them; or the log ends before, and they are all gone.
+            return Portion((), beginning if beginning > offsets[0] else offsets[-1] + 1)
+        wanted = set(offsets)
+        found: list[Record] = []
+        size = 0
+        while size < _PORTION_BYTES and batches.position <= offsets[-1]:
+            records = batches.take(_LOOK_AT, _PORTION_BYTES).records
+            if not records:
+                break
+            for record in records:
+                if record.offset in wanted:
+                    found.append(record)
+                    size += len(record.key or b"") + len(record.value or b"")
+        if batches.position > offsets[0]:
+            return Portion(found, batches.position)
+        # Nothing can be read at the first of them: what cannot be read is passed over, and where
+        # nothing comes the log ends.
+        return Portion((), batches.unreadable.after if batches.unreadable else offsets[-1] + 1)
 
     async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
         """What the log has at the offsets of these records, by partition; None for nothing."""
@@ -172,6 +200,15 @@ class LogReader:
                     _check(code, number)
                     offsets[number] = offset
         return offsets
+
+    async def _batches(self, partition: int, offset: int, size: int) -> FetchedBatches:
+        """What the log has from an offset on: so many bytes, and one batch at least."""
+        asked = [(self._topic, [(partition, offset, size)])]
+        request = FetchRequest(_MAX_WAIT, 1, size, READ_UNCOMMITTED, asked)
+        async for attempt in self._retrying():
+            with attempt:
+                data = await self._fetch(partition, request)
+        return FetchedBatches(data or b"", offset, None, PartitionBatches.limit)
 
     async def _fetch(self, partition: int, request: FetchRequest) -> bytes | None:
         client = await self._connected()

@@ -7,7 +7,7 @@ aiokafka 0.14.0; a test fails when one of these names is gone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Any, cast
 
@@ -19,10 +19,10 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.logging import get_logger
 
-from pipeline.chunk import Record
 from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
 from pipeline.memory import Memory
+from pipeline.originals import Portion
 from source.fetch_thread import Fetch, FetchThread
 from source.log_reader import Bounds, LogReader
 from source.patches import UnreadableBatchError
@@ -168,10 +168,9 @@ class FetchConsumer(driver.Consumer):
         """Have offsets committed to Kafka, for lag monitors."""
         self._thread.commits.note({TP(*tp): offset for tp, offset in offsets.items()})
 
-    async def read(self, partition: int, offset: int) -> Record | None:
-        """The record at an offset; None where there is none any more."""
-        found = await self._thread.read(partition, offset)
-        return found and found.record
+    async def reread(self, partition: int, offsets: Sequence[int]) -> Portion:
+        """Some of the records at these offsets; see ``LogReader.reread``."""
+        return await self._thread.reread(partition, offsets)
 
     def hold(self, partitions: Collection[TP]) -> None:
         """Do not read these partitions for now, and all others."""

@@ -46,6 +46,14 @@ from tests.integration.test_old_tables import (  # noqa: F401 - run here again
     test_constraints_of_ones_own_are_spoken_of,
     test_the_apps_own_tables_must_have_transactions,
 )
+from tests.integration.test_refused_rows import (  # noqa: F401 - run here again
+    refusing,
+    test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing,
+    test_a_write_with_refused_rows_is_one_transaction,
+    test_an_error_of_a_row_leaves_the_transaction_as_it_was,
+    test_exactly_the_rows_that_are_refused_alone_become_dead_letters,
+    test_of_two_rows_that_exclude_each_other_the_first_stays,
+)
 from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
 from tests.integration.test_viewers import (  # noqa: F401 - run here again
     test_a_question_ends_when_its_time_is_over,
@@ -55,7 +63,7 @@ from tests.integration.test_writer import (  # noqa: F401 - run here again
     engine,
     test_a_hole_is_never_written_over,
     test_a_missing_table_is_fatal_and_says_what_to_run,
-    test_a_row_that_only_the_database_refuses_is_a_row_error_and_stores_nothing,
+    test_a_row_that_only_the_database_refuses_is_a_dead_letter,
     test_a_write_repeated_adds_nothing_and_answers_the_same,
     test_groups_do_not_disturb_each_other,
     test_migrations_make_what_the_metadata_says,

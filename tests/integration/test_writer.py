@@ -18,7 +18,7 @@ from db.tables import batches, dead_letters, flash_sale_events, metadata, stream
 from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError, OffsetGapError, RowError
+from pipeline.errors import FatalError, OffsetGapError
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -128,12 +128,15 @@ def test_groups_do_not_disturb_each_other(begun):
     assert stored_offsets(begun) == {0: 3, 1: 0}
 
 
-def test_a_row_that_only_the_database_refuses_is_a_row_error_and_stores_nothing(begun):
+def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
     with begun.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
-    with pytest.raises(RowError, match="category"):
-        Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3), chunk(3, 4, category="four")])
-    assert stored_ids(begun) == []
+    batch = Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3), chunk(3, 4, category="four")])
+    assert stored_ids(begun) == ["e0", "e1", "e2"]
+    assert batch is not None
+    [refused] = batch.refused
+    assert refused[:3] == ("t", 0, 3)
+    assert "category" in refused.detail
 
 
 def test_a_missing_table_is_fatal_and_says_what_to_run(begun):

@@ -1,12 +1,11 @@
 """A chunk's parts are what they would have been alone, whatever is in it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.rules import Reason
 from pipeline.chunk import Chunk, LastRecord
 
 
@@ -71,24 +70,25 @@ def test_two_halves_make_the_whole(found):
     assert left.last is None, "which record is its last was not kept"
 
 
-def test_a_refused_row_becomes_a_dead_letter_with_what_was_sent():
-    sent = Record(5, value("e", extra=1))
-    chunk = Chunk.transform("t", 1, 5, 9, [sent], last=LastRecord.of(sent, 0))
-    refused = chunk.as_dead_letter(sent, "the database says: no")
-    assert (refused.start, refused.end, refused.events, refused.valid) == (5, 9, 1, 0)
-    assert refused.rows == b""
-    (letter,) = refused.dead
-    assert (letter.offset, letter.key, letter.value) == (5, b"key", sent.value)
-    assert (letter.reason, letter.detail) == (Reason.UNSTORABLE, "the database says: no")
-    assert refused.last == chunk.last
+@given(RECORDS, st.data())
+def test_rows_that_are_left_out_are_as_if_they_had_not_come(found, data):
+    records, chunk = made(found)
+    left_out = data.draw(st.sets(st.sampled_from(range(chunk.valid)))) if chunk.valid else set()
+    offsets = {chunk.offsets[row] for row in left_out}
+    rest = chunk.without(left_out)
+    assert (rest.start, rest.end, rest.last) == (chunk.start, chunk.end, chunk.last)
+    others = [record for record in records if record.offset not in offsets]
+    expected = Chunk.transform("t", 1, 5, chunk.end, others)
+    same(rest, replace(expected, oldest=chunk.oldest, last=chunk.last))
 
 
 @given(VALUES)
 def test_an_event_made_from_its_row_becomes_that_row(sent):
-    chunk = Chunk.transform("t", 1, 5, 6, [Record(5, sent)])
-    if chunk.valid:
-        again = Chunk.transform("t", 1, 5, 6, [chunk.rebuilt()])
-        assert again.rows == chunk.rows
+    chunk = Chunk.transform("t", 1, 5, 7, [Record(5, value("e")), Record(6, sent)])
+    if chunk.valid == 2:
+        again = Chunk.transform("t", 1, 6, 7, [chunk.rebuilt(1)])
+        assert again.rows == chunk.rows.split(b"\n")[1]
+        assert again.offsets[0] == 6
 
 
 def test_size_is_that_of_what_is_kept_not_of_what_came():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents.breaker_service import BreakerService
 from agents.circuit_breaker import CircuitBreaker
+from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from pipeline.memory import Memory
@@ -41,6 +42,10 @@ def breaker(window: int = 10, share: float = 0.9) -> CircuitBreaker:
     return CircuitBreaker(share, window, lambda: NOW)
 
 
+def refused(*offsets):
+    return [Refused("t", 0, offset, "the database says: CHECK `no_free`") for offset in offsets]
+
+
 def test_each_partition_is_judged_by_itself():
     state = breaker()
     for start in (0, 5):
@@ -67,8 +72,7 @@ def test_a_window_that_is_not_full_opens_nothing_and_old_events_leave_it():
 def test_a_share_of_none_turns_it_off():
     state = breaker(share=0)
     assert state.admit(chunk(0, bad=100))
-    for offset in range(100):
-        state.refused("t", 0, "no", offset)
+    state.stored(("t", 0), 0, refused(*range(100)))
     assert not state.open
 
 
@@ -88,10 +92,10 @@ def test_closed_it_is_read_again_from_what_was_dropped_and_that_goes_through():
 def test_rows_the_database_refuses_open_it():
     state = breaker()
     assert state.admit(chunk(0, good=100))
-    state.stored("t", 0, 20)
+    state.stored(("t", 0), 20, [])
     for offset in range(20, 30):
         assert not state.open
-        state.refused("t", 0, "the database says: CHECK `no_free`", offset)
+        state.stored(("t", 0), 0, refused(offset))
     (opening,) = state.open.values()
     assert opening.reason == (
         "10 of the last 10 rows were refused, most of them unstorable, such as t/0/29: "
@@ -104,15 +108,13 @@ def test_rows_the_database_refuses_open_it():
 def test_refused_now_and_then_they_do_not():
     state = breaker()
     for offset in range(0, 200, 2):
-        state.stored("t", 0, 1)
-        state.refused("t", 0, "no", offset)
+        state.stored(("t", 0), 1, refused(offset))
     assert not state.open
 
 
 def test_without_an_event_dropped_there_is_nothing_to_go_back_to():
     state = breaker()
-    for offset in range(10):
-        state.refused("t", 0, "no", offset)
+    state.stored(("t", 0), 0, refused(*range(10)))
     assert state.close(("t", 0)) is None
 
 
@@ -177,10 +179,10 @@ def test_every_event_goes_on_once_and_in_order_whatever_happens(steps):
             # Some fetches come between the opening and the hold, others wait already.
             source.held = key in state.open
         elif step == "refuse":
-            state.refused("t", 0, "no", 0)
+            state.stored(("t", 0), 0, refused(0))
         elif step == "store":
             source.stored = len(source.passed)
-            state.stored("t", 0, 1)
+            state.stored(("t", 0), 1, [])
         elif step == "close" and key in state.open:
             resume = state.close(key)
             if resume is not None:

@@ -1,18 +1,20 @@
 """The flusher against a writer that fails as told: the faults a real server makes rarely."""
 
 import asyncio
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 import pipeline.flusher
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError, OffsetGapError, RowError, TransientError
+from pipeline.errors import OffsetGapError, TransientError
 from pipeline.flusher import Flusher
+from pipeline.originals import Originals, Portion
+from pipeline.threads import in_thread
 
 Fault = Callable[[int, list[Chunk]], object]
 
@@ -41,62 +43,27 @@ class FakeWriter:
         self.tries: list[int] = []
         self.stored: list[int] = []
         self.events = 1
-        #: Offsets of events that Kafka no longer has.
-        self.gone: set[int] = set()
-        self.dead: dict[int, str] = {}
-        self.values: dict[int, bytes | None] = {}
 
-    def write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch:
+    def write(self, number: int, opened: datetime, chunks: list[Chunk], *_: object) -> Batch:
         self.tries.append(number)
         self.fault(number, chunks)
         for piece in chunks:
-            self.dead |= {letter.offset: letter.detail for letter in piece.dead}
-            self.values |= {letter.offset: letter.value for letter in piece.dead}
             self.stored += piece.offsets
         now = datetime.now(UTC)
         return Batch(number, opened, now, 0.0, self.events, 0, empty_drops(), {}, {}, 0.0, {})
 
 
 def flusher(writer: FakeWriter, **settings: float) -> Flusher:
-    async def reread(topic: str, partition: int, offset: int) -> Record | None:
-        return None if offset in writer.gone else Record(offset, b"sent %d" % offset)
+    async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+        return None
 
     options = {"interval": 60, "max_events": 10, "max_bytes": 1 << 20, "stop_timeout": 0.5}
     return Flusher(writer, reread=reread, **{**options, **settings})  # type: ignore[arg-type]
 
 
-def refuse(*bad: int) -> Fault:
-    def fault(number: int, chunks: list[Chunk]) -> None:
-        for piece in chunks:
-            if any(offset in bad for offset in piece.offsets):
-                raise RowError("CHECK `no_free_lunch` failed")
-
-    return fault
-
-
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
     monkeypatch.setattr(pipeline.flusher, "_BACKOFF", lambda state: 0.01)
-
-
-async def test_a_refused_row_costs_only_itself():
-    writer = FakeWriter(refuse(3, 17))
-    service = flusher(writer, max_events=100)
-    for start in (0, 10):
-        service.put(chunk(start, 10), service.buffer.epoch)
-    await service.flush()
-    assert writer.stored == [n for n in range(20) if n not in {3, 17}], "in order, none twice"
-    assert writer.dead == dict.fromkeys((3, 17), "the database says: CHECK `no_free_lunch` failed")
-
-
-async def test_who_listens_is_told_of_each_refused_row_once():
-    told: list[tuple[str, int, str, int]] = []
-    service = flusher(FakeWriter(refuse(3, 17)), max_events=100)
-    service._on_refused = lambda *refused: told.append(refused)
-    service.put(chunk(0, 20), service.buffer.epoch)
-    await service.flush()
-    words = "the database says: CHECK `no_free_lunch` failed"
-    assert told == [("t", 0, words, 3), ("t", 0, words, 17)]
 
 
 async def test_an_outage_is_waited_out_and_costs_nothing():
@@ -111,21 +78,75 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
     service.put(chunk(0, 5), service.buffer.epoch)
     await service.flush()
     assert writer.stored == list(range(5))
-    assert writer.dead == {}
     assert writer.tries == [1] * 6, "the same write again, under the same number"
     assert service.trouble is None
 
 
-async def test_a_refused_row_is_kept_as_it_was_sent_or_made_from_its_row():
-    writer = FakeWriter(refuse(3, 5))
-    writer.gone = {5}
-    service = flusher(writer, max_events=100)
-    service.put(chunk(0, 8), service.buffer.epoch)
+async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
+    """In portions; what an answer passes over, and all after a failure, is not to be had."""
+    portions = [Portion([Record(1, b"sent 1")], 3), Portion([Record(7, b"sent 7")], 8), None]
+    asked: list[list[int]] = []
+    seen: list[float | None] = []
+
+    async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+        asked.append(list(offsets))
+        return portions[len(asked) - 1]
+
+    class Asking(FakeWriter):
+        def write(self, number: int, opened: datetime, chunks: list[Chunk], *given: Any) -> Batch:
+            read_again, alive = given
+            before = service.last_tick
+            alive()
+            seen.extend((before, service.last_tick))
+            self.given = [*read_again("t", 0, [1, 2, 7, 9, 12]), *read_again("t", 1, [5])]
+            return super().write(number, opened, chunks)
+
+    writer = Asking()
+    service = flusher(writer)
+    service._reread = reread
+    service.put(chunk(0, 20), service.buffer.epoch)
     await service.flush()
-    assert writer.values[3] == b"sent 3"
-    rebuilt = json.loads(writer.values[5] or b"")
-    assert rebuilt["event_id"] == "5"
-    assert "made from its row" in writer.dead[5]
+    assert [(offset, found and found.value) for offset, found in writer.given] == [
+        (1, b"sent 1"),
+        (2, None),
+        (7, b"sent 7"),
+        (9, None),
+        (12, None),
+        (5, None),
+    ]
+    assert asked == [[1, 2, 7, 9, 12], [7, 9, 12], [9, 12]]
+    assert seen[0] is None
+    assert seen[1] is not None
+
+
+async def test_kafka_that_does_not_answer_is_waited_for_once(monkeypatch):
+    monkeypatch.setattr("pipeline.originals.REREAD_TIMEOUT", 0.05)
+    asked: list[int] = []
+
+    async def hang(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+        asked.append(partition)
+        await asyncio.sleep(60)
+        return None
+
+    def ask():
+        originals = Originals(hang, loop)
+        return [*originals.read("t", 0, [1, 2]), *originals.read("t", 1, [3])]
+
+    loop = asyncio.get_running_loop()
+    assert await in_thread(ask) == [(1, None), (2, None), (3, None)]
+    assert asked == [0]
+
+
+def test_a_loop_that_has_ended_is_no_answer():
+    """Else a worker that ends would keep what it made from rows, in place of what was sent."""
+
+    async def never(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+        raise AssertionError
+
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(TransientError, match="ends"):
+        list(Originals(never, loop).read("t", 0, [1]))
 
 
 async def test_what_was_read_before_partitions_went_is_not_written():
@@ -172,16 +193,6 @@ async def test_draining_ends_in_time_when_the_database_is_away():
     assert not service.buffer
 
 
-async def test_a_dead_letter_that_is_refused_ends_the_worker_instead_of_turning_for_ever():
-    def refuse_all(number: int, chunks: list[Chunk]) -> None:
-        raise RowError("Unknown column")
-
-    service = flusher(FakeWriter(refuse_all))
-    service.put(chunk(0, 1), service.buffer.epoch)
-    with pytest.raises(FatalError):
-        await service.flush()
-
-
 async def test_a_fatal_error_ends_the_service_with_status_1():
     def hole(number: int, chunks: list[Chunk]) -> None:
         raise OffsetGapError("changed behind the worker")
@@ -214,17 +225,3 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()
-
-
-async def test_each_write_is_a_sign_of_life_while_refused_rows_are_found():
-    seen: list[float | None] = []
-
-    def fault(number: int, chunks: list[Chunk]) -> None:
-        seen.append(service.last_tick)
-        refuse(3)(number, chunks)
-
-    service = flusher(FakeWriter(fault), max_events=100)
-    service.put(chunk(0, 20), service.buffer.epoch)
-    await service.flush()
-    assert len(seen) > 5
-    assert len(set(seen)) == len(seen), "it moved between any two writes"

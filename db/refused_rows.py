@@ -1,0 +1,185 @@
+"""Inserting rows of which the database may refuse some, inside one transaction.
+
+A statement that fails because of a row is undone by itself, and the transaction lives on: all codes
+of `RowError` are like that (a savepoint shows afterwards that it did). So a group of rows that is
+refused is cut, around the row the server names or else into halves, until a row is refused that
+stands alone in its statement. Only such a row is left out: what a server says about rows is a hint,
+because within a trigger it counts those of the trigger's own statements.
+
+Rows go in their order, so that of two that exclude each other the first one stays. How many go into
+one statement follows the share that is refused, and is remembered from write to write.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from db.rows import insert_lines, statements
+from pipeline.chunk import Chunk
+from pipeline.errors import RowError, TransientError, classify
+
+#: From this version on MariaDB knows which row of a statement was refused.
+_ROW_NUMBERS = (10, 7)
+#: What both servers say of a value that does not fit.
+_AT_ROW = re.compile(r" at row (\d+)$")
+
+#: MySQL's code for a savepoint that is gone, which it is with its transaction.
+_NO_SAVEPOINT = 1305
+
+#: Rows of a statement at most while hardly any are refused: more than any statement has.
+_MANY = 1 << 20
+
+
+class RowInserter:
+    """Inserts the rows of writes, one write after the other."""
+
+    def __init__(self) -> None:
+        self._size = _MANY
+
+    def insert(
+        self,
+        connection: Connection,
+        chunks: Sequence[Chunk],
+        limit: int,
+        session: int,
+        alive: Callable[[], None] = lambda: None,
+    ) -> list[dict[int, str]]:
+        """Insert the valid rows of the chunks, in order, but those the database refuses.
+
+        Args:
+            connection: in the transaction of the write.
+            chunks: whose rows.
+            limit: bytes of JSON in one statement.
+            session: of that transaction; in any other one nothing is inserted.
+            alive: called after each statement, as a sign of life.
+
+        Returns:
+            For each chunk, what the database says of its refused rows, by the row's index.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the server refused more than a row; the transaction must be
+                rolled back.
+            TransientError: the server has ended the transaction; nothing of it is stored.
+        """
+        connection.exec_driver_sql("SAVEPOINT before_rows")
+        found = _Insertion(connection, session, alive)
+        for rows in statements(chunks, limit):
+            self._insert(found, rows)
+        if found.refused:
+            _see_same_transaction(connection)
+        return _by_chunk(found.refused, chunks)
+
+    def _insert(self, found: "_Insertion", rows: bytes) -> None:
+        error = None
+        if rows.count(b"\n") < self._size:
+            error = found.attempt(rows)
+            if error is None:
+                self._size = min(_MANY, 2 * self._size)
+                return
+        lines = rows.split(b"\n")
+        done = 0
+        while done < len(lines):
+            group = lines[done : done + self._size]
+            error = error or found.attempt(b"\n".join(group))
+            if error is None:
+                done += len(group)
+                self._size = min(_MANY, 2 * self._size)
+            else:
+                before = len(found.refused)
+                done += found.isolate(group, error)
+                # None where the server named a row that is not at fault.
+                refused = max(1, len(found.refused) - before)
+                self._size = max(1, len(group) // 2 // refused)
+                error = None
+
+
+class _Insertion:
+    """The rows of one write: how many were dealt with, and which of them were refused."""
+
+    def __init__(self, connection: Connection, session: int, alive: Callable[[], None]) -> None:
+        self._connection = connection
+        self._session = session
+        self._alive = alive
+        self._row = 0
+        #: What the database says, by the row's number in the write.
+        self.refused: dict[int, str] = {}
+
+    def attempt(self, rows: bytes) -> RowError | None:
+        """Insert lines in one statement; an error is of one of the rows, and none is there."""
+        try:
+            insert_lines(self._connection, rows, self._session)
+        except DBAPIError as error:
+            classified = classify(error)
+            if isinstance(classified, RowError):
+                return classified
+            raise
+        finally:
+            self._alive()
+        self._row += rows.count(b"\n") + 1
+        return None
+
+    def isolate(self, lines: Sequence[bytes], error: RowError) -> int:
+        """Insert lines that were refused together, up to and with the first refused one at least.
+
+        Returns:
+            How many were dealt with.
+        """
+        named = self._named_row(error) if len(lines) > 1 else 0
+        if 0 < named <= len(lines):
+            self._halve(lines[: named - 1])
+            self._halve(lines[named - 1 : named])
+            return named
+        self._halve(lines, error)
+        return len(lines)
+
+    def _halve(self, lines: Sequence[bytes], error: RowError | None = None) -> None:
+        if not lines:
+            return
+        error = error or self.attempt(b"\n".join(lines))
+        if error is None:
+            return
+        if len(lines) == 1:
+            self.refused[self._row] = str(error)
+            self._row += 1
+            return
+        middle = len(lines) // 2
+        self._halve(lines[:middle])
+        self._halve(lines[middle:])
+
+    def _named_row(self, error: RowError) -> int:
+        """The number, from 1, of the row that the last statement stumbled over; 0 if unknown."""
+        if found := _AT_ROW.search(str(error)):
+            return int(found[1])
+        dialect = self._connection.dialect
+        if not getattr(dialect, "is_mariadb", False):
+            return 0
+        if (dialect.server_version_info or ()) < _ROW_NUMBERS:
+            return 0
+        self._connection.exec_driver_sql("GET DIAGNOSTICS CONDITION 1 @refused_row = ROW_NUMBER")
+        return int(self._connection.exec_driver_sql("SELECT @refused_row").scalar() or 0)
+
+
+def _see_same_transaction(connection: Connection) -> None:
+    """See that no refused statement has ended the transaction, and the rows before it with it."""
+    try:
+        connection.exec_driver_sql("RELEASE SAVEPOINT before_rows")
+    except DBAPIError as error:
+        if error.orig is not None and error.orig.args[:1] == (_NO_SAVEPOINT,):
+            raise TransientError(
+                "The server ended a transaction in which it had refused a row: nothing of it is "
+                "stored."
+            ) from error
+        raise
+
+
+def _by_chunk(refused: Mapping[int, str], chunks: Sequence[Chunk]) -> list[dict[int, str]]:
+    found: list[dict[int, str]] = [{} for _ in chunks]
+    ends = list(accumulate(chunk.valid for chunk in chunks))
+    for number, detail in refused.items():
+        place = bisect_right(ends, number)
+        found[place][number - (ends[place] - chunks[place].valid)] = detail
+    return found

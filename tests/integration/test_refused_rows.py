@@ -1,0 +1,295 @@
+"""Rows the database refuses: found inside the write's one transaction, each costing only itself."""
+
+import json
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import pytest
+from sqlalchemy import event as events
+from sqlalchemy import func, select, text
+
+from db.offsets import OffsetStore
+from db.tables import batches, dead_letters
+from db.writer import Writer
+from pipeline import errors
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError, TransientError
+from tests.integration import test_writer
+from tests.integration.test_writer import NOW, Record, chunk, stored_ids, stored_offsets
+
+
+def event(number: int, **fields: object) -> bytes:
+    return test_writer.event(number, **fields)
+
+
+@pytest.fixture
+def begun(migrated_engine):
+    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
+    return migrated_engine
+
+
+@pytest.fixture
+def refusing(begun):
+    """No two rows may have the same user, and a trigger refuses the category ``bad``."""
+    OffsetStore(begun, "g").begin("t", {2: 0})
+    with begun.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
+        refuse(connection, 1644)
+    return begun
+
+
+def refuse(connection, code, extra=""):
+    """Have a trigger refuse rows of the category ``bad`` with an error code."""
+    connection.execute(text("DROP TRIGGER IF EXISTS refuse"))
+    connection.execute(
+        text(
+            "CREATE TRIGGER refuse BEFORE INSERT ON flash_sale_events FOR EACH ROW "
+            f"BEGIN IF NEW.category = 'bad' THEN {extra} SIGNAL SQLSTATE '45000' "
+            f"SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'not this one'; END IF; END"
+        )
+    )
+
+
+def sent(chunks: Sequence[Chunk], values: dict[tuple[int, int], Record]):
+    """Reads again what was sent, and notes what it was asked."""
+    asked: list[tuple[int, list[int]]] = []
+
+    def read_again(_: str, partition: int, offsets: Sequence[int]) -> Iterator[object]:
+        asked.append((partition, list(offsets)))
+        return ((offset, values[partition, offset]) for offset in offsets)
+
+    return read_again, asked
+
+
+def commits(engine):
+    with engine.connect() as connection:
+        return int(connection.execute(text("SHOW GLOBAL STATUS LIKE 'Com_commit'")).one()[1])
+
+
+def letters(engine):
+    with engine.connect() as connection:
+        return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, monkeypatch, seed):
+    """Against the plainest reference: row by row, in order, what the table can hold."""
+    chance = Random(seed)
+    monkeypatch.setattr("db.writer.STATEMENT_BYTES", chance.choice([600, 5_000, 250_000]))
+    writer = Writer(refusing, "g", "w")
+    users: set[str] = set()
+    wanted_rows: list[str] = []
+    wanted_letters: dict[tuple[int, int], bytes] = {}
+    next_offset = dict.fromkeys(range(3), 0)
+    number = 0
+    revenue = 0.0
+    for write in range(1, 4):
+        share = chance.choice([0, 0.01, 0.1, 0.5, 0.97, 1])
+        chunks, values = [], {}
+        for _ in range(chance.randrange(1, 6)):
+            partition = chance.randrange(3)
+            start = next_offset[partition]
+            end = start + chance.randrange(1, 120)
+            records = []
+            for offset in range(start, end):
+                number += 1
+                user = f"u{number if chance.random() > share / 2 else chance.randrange(3)}"
+                bad = chance.random() < share / 2 or (share and offset in (start, end - 1))
+                value = event(
+                    number,
+                    user_id=user,
+                    category="bad" if bad else "o'k\\",
+                    price=chance.randrange(9),
+                )
+                if chance.random() < 0.02:
+                    value = b"no json %d" % number
+                    wanted_letters[partition, offset] = value
+                elif bad or user in users:
+                    wanted_letters[partition, offset] = value
+                else:
+                    users.add(user)
+                    wanted_rows.append(f"e{number}")
+                    revenue += json.loads(value)["price"]
+                records.append(Record(offset, value))
+                values[partition, offset] = records[-1]
+            chunks.append(Chunk.transform("t", partition, start, end, records))
+            next_offset[partition] = end
+        read_again, asked = sent(chunks, values)
+        batch = writer.write(write, NOW, chunks, read_again)
+        assert batch is not None
+        assert len(asked) == len({partition for partition, _ in asked}), "one pass a partition"
+        told = {(one.partition, one.offset) for one in batch.refused}
+        assert told == {key for key in wanted_letters if key in values} - {
+            (piece.partition, letter.offset) for piece in chunks for letter in piece.dead
+        }
+        assert batch.events == sum(piece.events for piece in chunks)
+        assert batch.valid == sum(batch.rows.values())
+        assert batch.valid + batch.total_dropped == batch.events
+    assert stored_ids(refusing) == wanted_rows
+    found = letters(refusing)
+    assert {(row.kafka_partition, row.kafka_offset): row.value for row in found} == wanted_letters
+    assert len(found) == len(wanted_letters)
+    assert {row.kafka_key for row in found} <= {b"\x00key"}
+    assert stored_offsets(refusing) == next_offset
+    with refusing.connect() as connection:
+        sums = connection.execute(
+            select(*(func.sum(batches.c[name]) for name in ("events", "valid", "revenue")))
+        ).one()
+    assert sums == (number, len(wanted_rows), revenue)
+
+
+@pytest.mark.parametrize("bad", [[0], [7], [19], [0, 1, 2, 18, 19], list(range(20)), [3, 4, 11]])
+def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
+    records = [
+        Record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
+    ]
+    pieces = [
+        Chunk.transform("t", 0, start, start + 5, records[start : start + 5])
+        for start in range(0, 20, 5)
+    ]
+    read_again, _ = sent(pieces, {(0, n): record for n, record in enumerate(records)})
+    before = commits(refusing)
+    batch = Writer(refusing, "g", "w").write(1, NOW, pieces, read_again)
+    assert commits(refusing) - before == 1
+    assert batch is not None
+    assert [one.offset for one in batch.refused] == bad
+    assert batch.rows == {("t", 0): 20 - len(bad)}
+    assert batch.dropped["unstorable"] == len(bad)
+    assert stored_ids(refusing) == [f"e{n}" for n in range(20) if n not in bad]
+    found = letters(refusing)
+    assert [row.value for row in found] == [records[n].value for n in bad]
+    assert {row.detail for row in found} == {"the database says: not this one"}
+    assert {row.reason for row in found} == {"unstorable"}
+
+
+def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
+    users = ["a", "b", "a", "c", "b", "a"]
+    records = [Record(n, event(n, user_id=user)) for n, user in enumerate(users)]
+    pieces = [Chunk.transform("t", 0, n, n + 1, [record]) for n, record in enumerate(records)]
+    batch = Writer(refusing, "g", "w").write(1, NOW, pieces)
+    assert stored_ids(refusing) == ["e0", "e1", "e3"]
+    assert batch is not None
+    assert [one.offset for one in batch.refused] == [2, 4, 5]
+
+
+def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_ours(begun):
+    with begun.begin() as connection:
+        connection.execute(text("CREATE TABLE seen (k INT UNIQUE)"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER note BEFORE INSERT ON flash_sale_events FOR EACH ROW BEGIN "
+                "IF NEW.category = 'bad' THEN INSERT INTO seen VALUES (1), (2), (1); END IF; END"
+            )
+        )
+    batch = Writer(begun, "g", "w").write(
+        1, NOW, [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
+    )
+    assert batch is not None
+    assert [one.offset for one in batch.refused] == [9]
+    assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
+
+
+@pytest.mark.parametrize("code", sorted(errors._ROW))
+def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
+    with begun.begin() as connection:
+        refuse(connection, code)
+    pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
+    assert Writer(begun, "g", "w").write(1, NOW, pieces) is not None
+    assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
+    assert [row.kafka_offset for row in letters(begun)] == [9]
+
+
+def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun):
+    with begun.begin() as connection:
+        refuse(connection, 1644)
+
+    def end(context):
+        context.connection.connection.dbapi_connection.rollback()
+
+    events.listen(begun, "handle_error", end)
+    pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
+    with pytest.raises(TransientError, match="ended a transaction"):
+        Writer(begun, "g", "w").write(1, NOW, pieces)
+    events.remove(begun, "handle_error", end)
+    assert (stored_ids(begun), letters(begun), stored_offsets(begun)[0]) == ([], [], 0)
+
+
+def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, mariadb):
+    with begun.begin() as connection:
+        refuse(connection, 1644)
+    pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
+    writer = Writer(begun, "g", "w")
+
+    def read_again(topic, partition, offsets):
+        for (number,) in mariadb.execute(
+            "SELECT id FROM information_schema.processlist WHERE db LIKE 'test\\_%'"
+        ):
+            mariadb.execute(f"KILL {number}")
+        return ((offset, None) for offset in offsets)
+
+    with pytest.raises(TransientError):
+        writer.write(1, NOW, pieces, read_again)
+    assert (stored_ids(begun), letters(begun), stored_offsets(begun)[0]) == ([], [], 0)
+    batch = writer.write(1, NOW, pieces)
+    assert batch is not None
+    assert len(batch.refused) == 1
+    assert len(stored_ids(begun)) == 11
+
+
+def test_a_write_repeated_says_which_rows_were_refused(refusing):
+    """The answer to COMMIT was lost, and the breaker must be told nonetheless."""
+    pieces = [chunk(0, 3, category="bad"), chunk(3, 4, user_id="other")]
+    writer = Writer(refusing, "g", "w")
+    first = writer.write(1, NOW, pieces)
+    again = writer.write(1, NOW, pieces)
+    assert again == first
+    assert first is not None
+    assert len(first.refused) == 3
+    assert writer.write(2, NOW, pieces) is None, "another write has nothing to say"
+    assert Writer(refusing, "g", "other").write(1, NOW, pieces) is None
+
+
+def test_a_value_kafka_no_longer_has_is_made_from_its_row(refusing):
+    Writer(refusing, "g", "w").write(1, NOW, [chunk(0, 2, category="bad", price=3)])
+    first, second = letters(refusing)
+    assert "made from its row" in first.detail
+    assert json.loads(second.value)["event_id"] == "e1"
+
+
+def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
+    with begun.begin() as connection:
+        connection.execute(text("ALTER TABLE dead_letters ADD UNIQUE no_two_alike (reason(3))"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER no_letters BEFORE INSERT ON dead_letters FOR EACH ROW "
+                "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'full'"
+            )
+        )
+    records = [Record(0, event(0)), Record(1, b"no json")]
+    with pytest.raises(FatalError, match="refuses a dead letter or a ledger line: full"):
+        Writer(begun, "g", "w").write(1, NOW, [Chunk.transform("t", 0, 0, 2, records)])
+    assert stored_ids(begun) == []
+
+
+def test_statements_grow_again_when_rows_are_no_longer_refused(refusing):
+    seen: list[str] = []
+    events.listen(
+        refusing,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, *_: seen.append(statement),
+    )
+
+    def inserts(number, start, **fields):
+        records = [
+            Record(n, event(n, **{"user_id": f"u{n}", **fields})) for n in range(start, start + 64)
+        ]
+        seen.clear()
+        Writer.write(writer, number, NOW, [Chunk.transform("t", 0, start, start + 64, records)])
+        return sum(one.startswith("INSERT INTO flash_sale_events") for one in seen)
+
+    writer = Writer(refusing, "g", "w")
+    assert inserts(1, 0) == 1
+    assert inserts(2, 64, category="bad") <= 2 * 64, "as halving needs at most"
+    assert inserts(3, 128, category="bad") == 64, "and one when that is known"
+    assert inserts(4, 192) < 10
+    assert inserts(5, 256) == 1
