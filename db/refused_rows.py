@@ -15,15 +15,21 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
+from pymysql.err import MySQLError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from db.rows import insert_lines, statements
+from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError, TransientError, classify
 
 #: From this version on MariaDB knows which row of a statement was refused.
 _ROW_NUMBERS = (10, 7)
+#: Asks for it, in one statement; a proxy that takes it elsewhere cannot have it answer an old one.
+_ROW_NUMBER = (
+    "BEGIN NOT ATOMIC DECLARE refused INT; "
+    "GET DIAGNOSTICS CONDITION 1 refused = ROW_NUMBER; SELECT refused; END"
+)
 #: What both servers say of a value that does not fit.
 _AT_ROW = re.compile(r" at row (\d+)$")
 
@@ -61,7 +67,7 @@ class RowInserter:
             For each chunk, what the database says of its refused rows, by the row's index.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: the server refused more than a row; the transaction must be
+            pymysql.err.MySQLError: the server refused more than a row; the transaction must be
                 rolled back.
             TransientError: the server has ended the transaction; nothing of it is stored.
         """
@@ -93,17 +99,22 @@ class RowInserter:
                 done += found.isolate(group, error)
                 # None where the server named a row that is not at fault.
                 refused = max(1, len(found.refused) - before)
-                self._size = max(1, len(group) // 2 // refused)
+                self._size = max(1, len(group) // 3 // refused)
                 error = None
 
 
 class _Insertion:
-    """The rows of one write: how many were dealt with, and which of them were refused."""
+    """The rows of one write: how many were dealt with, and which of them were refused.
+
+    It speaks to the driver itself: what SQLAlchemy does around a statement takes as long as one of
+    few rows takes the server.
+    """
 
     def __init__(self, connection: Connection, session: int, alive: Callable[[], None]) -> None:
         self._connection = connection
         self._session = session
         self._alive = alive
+        self._cursor = connection.connection.cursor()
         self._row = 0
         #: What the database says, by the row's number in the write.
         self.refused: dict[int, str] = {}
@@ -111,11 +122,13 @@ class _Insertion:
     def attempt(self, rows: bytes) -> RowError | None:
         """Insert lines in one statement; an error is of one of the rows, and none is there."""
         try:
-            insert_lines(self._connection, rows, self._session)
-        except DBAPIError as error:
+            self._cursor.execute(insert_statement(rows, self._session))
+        except MySQLError as error:
             classified = classify(error)
             if isinstance(classified, RowError):
                 return classified
+            if isinstance(classified, TransientError) and classified.kind == "connection":
+                self._connection.invalidate(error)
             raise
         finally:
             self._alive()
@@ -159,8 +172,13 @@ class _Insertion:
             return 0
         if (dialect.server_version_info or ()) < _ROW_NUMBERS:
             return 0
-        self._connection.exec_driver_sql("GET DIAGNOSTICS CONDITION 1 @refused_row = ROW_NUMBER")
-        return int(self._connection.exec_driver_sql("SELECT @refused_row").scalar() or 0)
+        try:
+            self._cursor.execute(_ROW_NUMBER)
+            [found] = self._cursor.fetchone() or [None]
+            return int(found or 0)
+        except MySQLError:
+            # A proxy that does not pass it on.
+            return 0
 
 
 def _see_same_transaction(connection: Connection) -> None:

@@ -40,7 +40,9 @@ def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, ses
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
     """
     for rows in statements(chunks, limit):
-        insert_lines(connection, rows, session)
+        connection.exec_driver_sql(
+            insert_statement(rows, session), execution_options={"no_parameters": True}
+        )
 
 
 def statements(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
@@ -48,12 +50,12 @@ def statements(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
     return _joined(_pieces(chunks, limit), limit)
 
 
-def insert_lines(connection: Connection, rows: bytes, session: int) -> None:
-    """Insert lines of a chunk in one statement; arguments and errors as of ``insert_rows``."""
-    # No parameters: a percent sign or a colon in a value is only that.
-    connection.exec_driver_sql(
-        _INSERT + _fenced_values(rows, session), execution_options={"no_parameters": True}
-    )
+def insert_statement(rows: bytes, session: int) -> str:
+    """The statement that inserts lines of a chunk, in this session only.
+
+    Without parameters: a percent sign or a colon in it is only that.
+    """
+    return _INSERT + _fenced_values(rows, session)
 
 
 def _pieces(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:

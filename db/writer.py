@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
 
+from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, exists, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -118,7 +119,7 @@ class Writer:
                     self._offsets.advance(connection, topic, moves, _of_topic(last, topic), session)
                 self._tried = batch
                 return batch
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, MySQLError, OSError) as error:
             classified = classify(error)
             if isinstance(classified, RowError):
                 classified = FatalError(

@@ -8,8 +8,9 @@ from hashlib import sha256
 
 import pytest
 from confluent_kafka import Producer
+from sqlalchemy import text
 
-from local.audit import count_stored
+from local.audit import count_stored, engine
 from local.mariadb import MariaDB
 from tests import wire
 from tests.integration.test_codecs import names
@@ -24,7 +25,7 @@ SMALL = {"BUFFER_MAX_BYTES": 8 * 1024 * 1024}
 SMALL_LIMIT = 150
 
 
-def text(length, repeats=5):
+def filler(length, repeats=5):
     """Text that compresses to a fifth, as JSON does."""
     piece = b64encode(random.Random(1).randbytes(length // repeats)).decode()
     return (piece * repeats)[:length]
@@ -72,19 +73,19 @@ def database_away(mariadb):
 
 
 def malformed(count, length):
-    padding = text(length)
+    padding = filler(length)
     return (f"{n} {padding}".encode() for n in range(count))
 
 
 def padded(count, length):
     """Valid events with a long field the schema does not know."""
-    padding = text(length)
+    padding = filler(length)
     return (event(n, unknown=padding) for n in range(count))
 
 
 def long_ids(count, length, repeats=5):
     """Events that are valid but for the length of one string."""
-    padding = text(length, repeats)
+    padding = filler(length, repeats)
     return (event(n, user_id=padding) for n in range(count))
 
 
@@ -228,3 +229,26 @@ def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
         assert letters[1]["value_bytes"] == len(large)
         assert letters[1]["value_sha256"] == sha256(large).digest()
         running.kill()
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("settings", "limit", "count"),
+    [
+        pytest.param(SMALL, SMALL_LIMIT, 2_000, id="smaller"),
+        pytest.param({}, LIMIT, 20_000, marks=slow, id="whole"),
+    ],
+)
+def test_refused_rows_whose_events_are_large(worker, send, migrated_url, settings, limit, count):
+    """Rows are small, but what was sent is read again for the dead letters."""
+    with engine(migrated_url).begin() as connection:
+        connection.execute(
+            text("ALTER TABLE flash_sale_events ADD CONSTRAINT none CHECK (price < 0)")
+        )
+    padding = filler(20_000)
+    send(event(n, unknown=padding) for n in range(count))
+    running = worker(BREAKER_SHARE=0, **settings)
+    running.wait_stored(migrated_url, count, 150)
+    assert running.peak_memory() < limit
+    assert not rows(migrated_url)
+    assert all(letter["value_bytes"] > 20_000 for letter in dead_letters(migrated_url))

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
-from sqlalchemy import event as events
 from sqlalchemy import func, select, text
 
 from db.offsets import OffsetStore
+from db.refused_rows import _Insertion
 from db.tables import batches, dead_letters
 from db.writer import Writer
 from pipeline import errors
@@ -199,18 +199,22 @@ def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     assert [row.kafka_offset for row in letters(begun)] == [9]
 
 
-def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun):
+def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun, monkeypatch):
     with begun.begin() as connection:
         refuse(connection, 1644)
 
-    def end(context):
-        context.connection.connection.dbapi_connection.rollback()
+    attempt = _Insertion.attempt
 
-    events.listen(begun, "handle_error", end)
+    def ending(self, rows):
+        error = attempt(self, rows)
+        if error:
+            self._connection.connection.rollback()
+        return error
+
+    monkeypatch.setattr(_Insertion, "attempt", ending)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     with pytest.raises(TransientError, match="ended a transaction"):
         Writer(begun, "g", "w").write(1, NOW, pieces)
-    events.remove(begun, "handle_error", end)
     assert (stored_ids(begun), letters(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
@@ -271,21 +275,23 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
     assert stored_ids(begun) == []
 
 
-def test_statements_grow_again_when_rows_are_no_longer_refused(refusing):
-    seen: list[str] = []
-    events.listen(
-        refusing,
-        "before_cursor_execute",
-        lambda _c, _cursor, statement, *_: seen.append(statement),
-    )
+def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeypatch):
+    seen: list[bytes] = []
+    attempt = _Insertion.attempt
+
+    def counted(self, rows):
+        seen.append(rows)
+        return attempt(self, rows)
+
+    monkeypatch.setattr(_Insertion, "attempt", counted)
 
     def inserts(number, start, **fields):
         records = [
             Record(n, event(n, **{"user_id": f"u{n}", **fields})) for n in range(start, start + 64)
         ]
         seen.clear()
-        Writer.write(writer, number, NOW, [Chunk.transform("t", 0, start, start + 64, records)])
-        return sum(one.startswith("INSERT INTO flash_sale_events") for one in seen)
+        writer.write(number, NOW, [Chunk.transform("t", 0, start, start + 64, records)])
+        return len(seen)
 
     writer = Writer(refusing, "g", "w")
     assert inserts(1, 0) == 1
