@@ -194,9 +194,14 @@ def consumer() -> FetchConsumer:
     return found
 
 
-def hold(partitions: Collection[Partition]) -> None:
-    """Do not read these partitions for now, and all others."""
-    consumer().hold([TP(*partition) for partition in partitions])
+#: Partitions that are not read for now, by who wants it.
+held: dict[str, Collection[Partition]] = {}
+
+
+def hold(who: str, partitions: Collection[Partition]) -> None:
+    """Do not read these partitions for now, and all others that nobody else holds."""
+    held[who] = list(partitions)
+    consumer().hold({TP(*partition) for some in held.values() for partition in some})
 
 
 async def seek_back(partition: Partition, offset: int) -> None:
@@ -209,7 +214,7 @@ breakers = BreakerService(
     CircuitBreaker(settings.breaker_share, settings.breaker_window),
     breaker_store,
     pause=settings.breaker_pause,
-    hold=hold,
+    hold=partial(hold, "breaker"),
     seek_back=seek_back,
 )
 flusher = Flusher(
@@ -225,6 +230,7 @@ flusher = Flusher(
     stop_timeout=settings.shutdown_timeout,
     reread=reread,
     listeners=[report],
+    on_stuck=partial(hold, "flusher"),
 )
 # Faust takes a service that is made already as well as its class.
 app.service(flusher)  # type: ignore[arg-type]
@@ -282,6 +288,7 @@ health = Health(
     quiet_for=lambda: seconds_since(flusher.last_tick),
     quiet_limit=60 + 3 * settings.flush_interval,
     trouble=lambda: flusher.trouble or watch.trouble,
+    stuck=lambda: flusher.stuck,
     held_back=lambda: breakers.reason,
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,

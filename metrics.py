@@ -60,7 +60,7 @@ BUFFERED_AGE = Gauge(
 RETRIES = Counter(
     "etl_retries",
     "Writes tried again, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
-    "`read_only`, `other`.",
+    "`read_only`, `resources`, `cluster`, `interrupted`, `too_large`, `other`.",
     ["error"],
 )
 CONNECTIONS = Counter(

@@ -9,7 +9,7 @@ How much is in memory is counted, and bounded, by ``pipeline.memory``.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from pipeline.chunk import Chunk
@@ -21,6 +21,8 @@ class Buffer:
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
         self._in_flight: list[Chunk] = []
+        #: What a write had to leave: the next one begins with it.
+        self.stuck: list[Chunk] = []
         #: Events waiting, and about how many bytes they take.
         self.waiting = 0
         self.waiting_bytes = 0
@@ -33,13 +35,13 @@ class Buffer:
 
     @property
     def events(self) -> int:
-        """Events here: waiting and in flight."""
-        return self.waiting + sum(chunk.events for chunk in self._in_flight)
+        """Events here: waiting, in flight and stuck."""
+        return self.waiting + sum(chunk.events for chunk in (*self._in_flight, *self.stuck))
 
     @property
     def oldest_timestamp(self) -> int | None:
         """Kafka's timestamp (ms) of the oldest event here; None when there is none."""
-        chunks = (*self._in_flight, *self._chunks)
+        chunks = (*self._in_flight, *self.stuck, *self._chunks)
         return min((chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None)
 
     def put(self, chunk: Chunk, epoch: int) -> bool:
@@ -72,16 +74,20 @@ class Buffer:
         self.opened = datetime.now(UTC) if self._chunks else None
         return opened, list(self._in_flight)
 
-    def done(self) -> None:
-        """What ``take`` gave is written, or given up."""
-        _release(self._in_flight)
+    def done(self, stuck: Sequence[Chunk] = ()) -> None:
+        """What ``take`` gave, and what was stuck, is written or given up, but for this."""
+        # Parts of a chunk share its lease.
+        held = {id(chunk.lease) for chunk in stuck}
+        _release(chunk for chunk in (*self._in_flight, *self.stuck) if id(chunk.lease) not in held)
         self._in_flight.clear()
+        self.stuck = list(stuck)
 
     def discard(self) -> int:
-        """Forget what is waiting and end the epoch; return how many events were forgotten."""
-        forgotten = self.waiting
-        _release(self._chunks)
+        """Forget what is waiting or stuck and end the epoch; return how many events that was."""
+        forgotten = self.waiting + sum(chunk.events for chunk in self.stuck)
+        _release([*self._chunks, *self.stuck])
         self._chunks.clear()
+        self.stuck = []
         self.waiting = self.waiting_bytes = 0
         self.opened = None
         self.epoch += 1

@@ -4,19 +4,23 @@ Invariants:
 - one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
   allowed is used up (``pipeline.memory``);
 - an error that passes is retried for ever; anything else ends the worker, and the events are read
-  again. A row the database refuses is no error here: the writer makes it a dead letter.
+  again. A row the database refuses is no error here: the writer makes it a dead letter;
+- where an error comes back on the same batch, and is none of the connection or the server's state,
+  its cause is looked for (``pipeline.search``): the event it comes of is named and waits with its
+  partition, nothing is given up, and all others are written.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from time import monotonic
 from typing import Any
 
 from mode import Service
 from mode.utils.logging import get_logger
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 import metrics
 from db.writer import Writer
@@ -24,8 +28,9 @@ from pipeline.batch import Batch
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.ending import end_worker
-from pipeline.errors import FatalError, TransientError
+from pipeline.errors import SEARCHED, TOO_LARGE, FatalError, TransientError
 from pipeline.originals import Originals, Reread
+from pipeline.search import Partition, Search
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
@@ -34,6 +39,11 @@ Listener = Callable[[Batch], None]
 
 #: Seconds to the first write: whoever starts a worker wants to see rows.
 FIRST_INTERVAL = 1.0
+
+#: Times that an error comes back before its cause is looked for in the batch.
+_PATIENCE = 3
+#: Is told of partitions that wait because one of their events cannot be written, all of them.
+StuckListener = Callable[[Collection[Partition]], None]
 
 #: Seconds between tries while the database is away.
 _BACKOFF = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.5)
@@ -50,6 +60,7 @@ class Flusher(Service):
         stop_timeout: seconds the last write may take.
         reread: reads events again that only the database refuses.
         listeners: called with each batch after it is committed.
+        on_stuck: called with the partitions that are stuck, when these change.
     """
 
     logger = log
@@ -64,6 +75,7 @@ class Flusher(Service):
         stop_timeout: float,
         reread: Reread,
         listeners: Sequence[Listener] = (),
+        on_stuck: StuckListener = lambda partitions: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +86,11 @@ class Flusher(Service):
         self._stop_timeout = stop_timeout
         self._reread = reread
         self._listeners = listeners
+        self._on_stuck = on_stuck
+        #: By partition that is stuck, the chunk of one event that cannot be written.
+        self._stuck: dict[Partition, Chunk] = {}
+        #: Events in one write at most, while the server takes no larger ones.
+        self._cap = max_events
         self._numbers = count(1)
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -82,6 +99,8 @@ class Flusher(Service):
         self.last_tick: float | None = None
         self.last_write: float | None = None
         self.trouble: str | None = None
+        #: Which events cannot be written and why, in words.
+        self.stuck: str | None = None
 
     def put(self, chunk: Chunk, epoch: int) -> None:
         """Buffer a chunk that was read in this epoch of the buffer.
@@ -96,6 +115,8 @@ class Flusher(Service):
     def _is_due(self) -> bool:
         """Whether so much waits that it is written at once."""
         waiting, size = self.buffer.waiting, self.buffer.waiting_bytes
+        if self._stuck:
+            return False  # each write begins with what is stuck: not more often than must be
         return waiting >= self._max_events or size >= self._max_bytes
 
     async def drain(self) -> None:
@@ -104,6 +125,8 @@ class Flusher(Service):
             async with asyncio.timeout(self._stop_timeout):
                 while self.buffer:
                     await self.flush()
+                    if self._stuck:
+                        break
                 async with self._lock:
                     pass
         except TimeoutError:
@@ -113,6 +136,7 @@ class Flusher(Service):
             )
         except FatalError as error:
             await end_worker(self, error)
+        self._note_stuck({}, None)
         forgotten = self.buffer.discard()
         if forgotten:
             log.info("%d buffered events were dropped and will be read again.", forgotten)
@@ -120,16 +144,22 @@ class Flusher(Service):
     async def flush(self) -> None:
         """Write one batch of what is waiting."""
         async with self._lock:
-            taken = self.buffer.take(self._max_events, self._max_bytes)
-            if taken is None:
+            taken = self.buffer.take(self._cap, self._max_bytes)
+            if taken is None and not self._stuck:
                 self.empty_ticks += 1
                 metrics.EMPTY_TICKS.inc()
                 return
-            opened, chunks = taken
+            opened, chunks = taken or (datetime.now(UTC), [])
+            epoch = self.buffer.epoch
+            left: Sequence[Chunk] = ()
             try:
-                await self._store(opened, chunks)
+                left = await self._store(opened, chunks)
+                if epoch != self.buffer.epoch:
+                    # Its partitions were taken away meanwhile: whoever has them reads it again.
+                    self._note_stuck({}, None)
+                    left = ()
             finally:
-                self.buffer.done()
+                self.buffer.done(left)
 
     @Service.task
     async def _flush_at_intervals(self) -> None:
@@ -154,19 +184,76 @@ class Flusher(Service):
     async def on_stop(self) -> None:
         await self.drain()
 
-    async def _store(self, opened: datetime, chunks: list[Chunk]) -> None:
-        batch = await self._write(next(self._numbers), opened, chunks)
-        if batch is None:
-            return
-        if batch.events:
-            log.info("%s", batch.line())
-        for listener in self._listeners:
-            listener(batch)
+    async def _store(self, opened: datetime, chunks: list[Chunk]) -> list[Chunk]:
+        """Write what can be written; the rest comes back."""
+        if not self._stuck:
+            try:
+                await self._write(opened, chunks, _PATIENCE)
+            except TransientError as error:
+                log.warning("The batch cannot be written as a whole, looking why: %s", error)
+                return await self._search(opened, chunks, error)
+            # Whatever did not take larger writes may take them again.
+            self._cap = min(self._max_events, self._cap + 1 + self._cap // 10)
+            return []
+        return await self._search(opened, chunks)
 
-    async def _write(self, number: int, opened: datetime, chunks: list[Chunk]) -> Batch | None:
+    async def _search(
+        self, opened: datetime, chunks: list[Chunk], failure: TransientError | None = None
+    ) -> list[Chunk]:
+        """Write what can be written; ``failure`` is that of all chunks together."""
+        suspects = list(self._stuck.values())
+        behind = [chunk for chunk in self.buffer.stuck if all(chunk is not one for one in suspects)]
+        search = Search([*behind, *chunks], suspects)
+        why = None
+        while part := search.next():
+            if failure is None:
+                try:
+                    await self._write(opened, part, 1)
+                except TransientError as error:
+                    failure = error
+            if failure is not None:
+                self._tick()
+                self._shrink(part, failure)
+                if found := search.failed(part):
+                    offset = min((*found.offsets, *(one.offset for one in found.dead), found.end))
+                    why = why or f"{found.topic}/{found.partition}/{offset}: {failure}"
+                failure = None
+        self._note_stuck(search.stuck, why)
+        self.trouble = None
+        return search.left
+
+    def _shrink(self, chunks: Sequence[Chunk], error: TransientError) -> None:
+        events = sum(chunk.events for chunk in chunks)
+        if error.kind == TOO_LARGE and events > 1:
+            self._cap = min(self._cap, events // 2)
+
+    def _note_stuck(self, stuck: dict[Partition, Chunk], why: str | None) -> None:
+        sentence = None
+        if why:
+            where = ", ".join(f"{topic}/{partition}" for topic, partition in stuck)
+            sentence = (
+                f"{why}. Nothing is given up: this is tried again, and {where} waits for it, other "
+                "partitions do not."
+            )
+        if sentence and sentence != self.stuck:
+            log.error("An event cannot be stored: %s", sentence)
+        if self.stuck and not sentence:
+            log.info("No event is stuck any more.")
+        if stuck.keys() != self._stuck.keys():
+            self._on_stuck(stuck.keys())
+        self._stuck, self.stuck = stuck, sentence
+
+    async def _write(self, opened: datetime, chunks: list[Chunk], patience: int) -> None:
+        """Write one batch, and tell who listens.
+
+        Raises:
+            TransientError: one of the kinds that are searched for, so many times in a row.
+        """
+        number = next(self._numbers)
         loop = asyncio.get_running_loop()
+        seen: list[str] = []
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception(partial(_passes, seen, patience)),
             wait=_BACKOFF,
             before_sleep=self._before_retry,
         ):
@@ -184,7 +271,12 @@ class Flusher(Service):
         if self.trouble:
             log.info("The database is back.")
         self.trouble = None
-        return batch
+        if batch is None:
+            return
+        if batch.events:
+            log.info("%s", batch.line())
+        for listener in self._listeners:
+            listener(batch)
 
     def _tick(self) -> None:
         """Note a sign of life. From any thread: finding many refused rows takes long."""
@@ -197,3 +289,16 @@ class Flusher(Service):
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("Batch not written, trying again in %.1f s: %s", wait, error)
+
+
+def _passes(seen: list[str], patience: int, error: BaseException) -> bool:
+    """Whether the same write is tried again; ``seen`` are the errors in a row that may not pass."""
+    if not isinstance(error, TransientError):
+        return False
+    if error.kind not in SEARCHED:
+        seen.clear()
+        return True
+    if seen and seen[-1] != str(error):
+        seen.clear()
+    seen.append(str(error))
+    return error.kind != TOO_LARGE and len(seen) < patience

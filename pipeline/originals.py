@@ -100,4 +100,4 @@ class Originals:
 
 def _ended() -> TransientError:
     # Dead letters made without what was sent would be wrong: Kafka may well have it.
-    return TransientError("The worker ends while it reads refused events again.")
+    return TransientError("The worker ends while it reads refused events again.", "interrupted")

@@ -16,6 +16,7 @@ class Health:
         quiet_for: seconds since the flusher's last sign of life, None before its first.
         quiet_limit: seconds it may be quiet.
         trouble: what is wrong with the database now, or None.
+        stuck: which event cannot be stored and why, or None.
         held_back: why the circuit breaker is open, or None.
         rebalancing: True while partitions are being handed around.
         positioned: True once it is known where to go on.
@@ -24,6 +25,7 @@ class Health:
     quiet_for: Callable[[], float | None]
     quiet_limit: float
     trouble: Callable[[], str | None]
+    stuck: Callable[[], str | None]
     held_back: Callable[[], str | None]
     rebalancing: Callable[[], bool]
     positioned: Callable[[], bool]
@@ -45,6 +47,8 @@ class Health:
             return "the stored offsets are not known yet"
         if trouble := self.trouble():
             return f"the database is away: {trouble}"
+        if stuck := self.stuck():
+            return f"an event cannot be stored: {stuck}"
         if reason := self.held_back():
             return f"the circuit breaker is open: {reason}"
         return self.alive()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +67,7 @@ def quick_retries(monkeypatch):
 
 
 async def test_an_outage_is_waited_out_and_costs_nothing():
-    outage = iter([TransientError("gone away")] * 5)
+    outage = iter([TransientError("gone away", "connection")] * 5)
 
     def fault(number: int, chunks: list[Chunk]) -> None:
         for error in outage:
@@ -185,7 +185,7 @@ async def test_draining_writes_what_is_buffered():
 
 async def test_draining_ends_in_time_when_the_database_is_away():
     def away(number: int, chunks: list[Chunk]) -> None:
-        raise TransientError("away")
+        raise TransientError("away", "connection")
 
     service = flusher(FakeWriter(away))
     service.put(chunk(0, 10), service.buffer.epoch)
@@ -225,3 +225,65 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()
+
+
+def cannot_store(*bad: int, code: int = 9999, kind: str = "other") -> Fault:
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        if any(offset in bad for piece in chunks for offset in piece.offsets):
+            raise TransientError(f"MySQL error {code}: strange", kind)
+
+    return fault
+
+
+async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_alone(caplog):
+    writer = FakeWriter(cannot_store(4))
+    held: list[list[tuple[str, int]]] = []
+    service = flusher(writer, max_events=100)
+    service._on_stuck = lambda partitions: held.append(list(partitions))
+    service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(replace(chunk(100, 10), partition=1), service.buffer.epoch)
+    await service.flush()
+    assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 110)]
+    assert service.stuck is not None
+    assert service.stuck.startswith("t/0/4: MySQL error 9999: strange. Nothing is given up")
+    assert service.trouble is None
+    service.put(chunk(10, 5), service.buffer.epoch)
+    service.put(replace(chunk(110, 5), partition=1), service.buffer.epoch)
+    await service.flush()
+    assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 115)]
+    assert service.buffer.events == 11
+    assert caplog.text.count("cannot be stored") == 1, "said once"
+    writer.fault = lambda number, chunks: None
+    await service.flush()
+    assert sorted(writer.stored) == [*range(15), *range(100, 115)]
+    assert service.stuck is None
+    assert service.buffer.events == 0
+    assert held == [[("t", 0)], []]
+
+
+async def test_draining_leaves_what_cannot_be_stored_to_be_read_again():
+    writer = FakeWriter(cannot_store(4))
+    service = flusher(writer)
+    service.put(chunk(0, 10), service.buffer.epoch)
+    await asyncio.wait_for(service.drain(), 2)
+    assert writer.stored == [0, 1, 2, 3]
+    assert (service.stuck, service.buffer.events) == (None, 0)
+
+
+async def test_writes_that_are_too_large_become_smaller_and_stay_so():
+    sizes: list[int] = []
+
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        sizes.append(sum(piece.events for piece in chunks))
+        if sizes[-1] > 12:
+            raise TransientError("MySQL error 3100: before_commit", "too_large")
+
+    writer = FakeWriter(fault)
+    service = flusher(writer, max_events=40)
+    for start in range(0, 80, 5):
+        service.put(chunk(start, 5), service.buffer.epoch)
+    while service.buffer:
+        await service.flush()
+    assert writer.stored == list(range(80))
+    assert len([size for size in sizes if size > 12]) == 3, "40 and its halves"
+    assert service.stuck is None
