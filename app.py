@@ -31,6 +31,7 @@ from commands.check import check
 from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
+from commands.rollup import rollup
 from commands.simulate import simulate
 from credentials import client_options, credentials
 from db.breakers import BreakerStore
@@ -38,6 +39,7 @@ from db.dead_letters import DeadLetters
 from db.engine import connect, ping
 from db.offsets import OffsetStore
 from db.reports import Reports
+from db.rollup import Rollup
 from db.schema import VERSION
 from db.writer import Writer
 from logs import logging_config
@@ -48,6 +50,7 @@ from pipeline.errors import FatalError, TransientError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory, return_freed_memory
 from pipeline.originals import Portion
+from pipeline.rollup_service import RollupService
 from preflight import NoTopicError, prepare, topic_bounds
 from source import codecs, patches
 from source.log_reader import LogReader
@@ -237,6 +240,9 @@ app.service(flusher)  # type: ignore[arg-type]
 app.service(breakers)  # type: ignore[arg-type]
 watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
 app.service(watch)  # type: ignore[arg-type]
+sums = Rollup(engine, settings.rollup_interval)
+rollups = RollupService(sums.step, settings.rollup_interval)
+app.service(rollups)  # type: ignore[arg-type]
 
 enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breakers, flusher)
 migrate(app, settings)
@@ -245,6 +251,7 @@ offsets(app, settings, store)
 dead_letters(app, DeadLetters(engine, settings.consumer_group))
 batches(app, engine, settings.consumer_group)
 breaker(app, settings.topic, breaker_store)
+rollup(app, sums)
 simulate(app, settings)
 
 
@@ -280,6 +287,7 @@ def done_so_far() -> dict[str, Any]:
         "empty_ticks": flusher.empty_ticks,
         "buffered": flusher.buffer.events,
         "breakers": breakers.as_json(),
+        "rollup": rollups.as_json(),
         "in_memory": {"events": memory.events, "bytes": memory.bytes},
     }
 

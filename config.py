@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     shutdown_timeout: float = Field(
         8.0, gt=0, le=300, description="Seconds the last flush may take at shutdown or rebalance."
     )
+    rollup_interval: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="Seconds between rounds of the sales sums; 0 keeps none.",
+    )
     session_timeout: float = Field(
         10.0,
         ge=1,

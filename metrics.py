@@ -71,6 +71,20 @@ BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds a pa
 BREAKER_OPEN_PARTITIONS = Gauge(
     "etl_breaker_open_partitions", "Partitions that the circuit breaker holds."
 )
+ROLLUP_BEHIND = Gauge(
+    "etl_rollup_behind_rows", "Rows that are not in the sales sums yet, counted by their ids."
+)
+ROLLUP_BEHIND_SECONDS = Gauge(
+    "etl_rollup_behind_seconds",
+    "Seconds since every row there was in the sales sums; 0 while every row is.",
+)
+ROLLUP_ROWS = Counter("etl_rollup_rows", "Rows that this worker added to the sales sums.")
+ROLLUP_RUNS = Counter("etl_rollup_runs", "Transactions in which it did that.")
+ROLLUP_ERRORS = Counter(
+    "etl_rollup_errors",
+    "Times the sales sums could not go on, by error: as `etl_retries`.",
+    ["error"],
+)
 READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
 REBALANCES = Counter("etl_rebalances", "Times this worker was given partitions.")
 STORED_OFFSET = Gauge(

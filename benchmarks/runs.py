@@ -56,6 +56,11 @@ class Run:
     #: Bytes, all its processes together.
     peak_memory: int
     wrong: str = ""
+    #: Rows added to the sales sums in the steady state, those missing there when the last row was
+    #: stored, and seconds until none was.
+    summed: int = 0
+    behind: int = 0
+    catching_up: float = 0.0
     #: Bytes in memory over time, in seconds since the start.
     memory: list[tuple[float, int]] = field(default_factory=list)
     #: Rows stored over time.
@@ -91,13 +96,18 @@ class Moment:
     cpu: float
     cpu_broker: float
     cpu_database: float
+    summed_to: int
 
 
-def run(stage: Stage, program: Program, topic: Topic, prepare: str = "") -> Run:
+def run(
+    stage: Stage, program: Program, topic: Topic, prepare: str = "", *, sums: bool = False
+) -> Run:
     """Run a program once, in a fresh database and a group of its own.
 
     Args:
+        stage, program, topic: what to run.
         prepare: a statement for that database.
+        sums: wait for the sales sums afterwards, and hold them against the rows.
     """
     name = f"run-{next(_numbers)}"
     scratch = stage.folder / name
@@ -111,7 +121,7 @@ def run(stage: Stage, program: Program, topic: Topic, prepare: str = "") -> Run:
         processes = program.start(job)
         try:
             watch = Watch(stage, processes, url, program.batch)
-            found = watch.run(program.name, topic, started)
+            found = watch.run(program.name, topic, started, sums=sums)
             if not found.wrong:
                 return found
             kept = _keep(processes[0].log, f"{topic.name}-{name}")
@@ -156,13 +166,18 @@ class Watch:
         self._memory: list[tuple[float, int]] = []
         self._table = "flash_sale_events"
 
-    def run(self, name: str, topic: Topic, started: float) -> Run:
+    def run(self, name: str, topic: Topic, started: float, *, sums: bool = False) -> Run:
         """Watch until the topic's rows are stored, or nothing moves any more."""
         total = topic.expected.rows
         if not total:
             self._table, total = "dead_letters", topic.expected.dropped
+        behind, catching_up = 0, 0.0
         with closing(connect(self._url)) as database, database.cursor() as table:
             wrong = self._until_done(table, total)
+            if sums and self._moments:
+                behind = self._moments[-1].newest - self._moments[-1].summed_to
+                catching_up = self._until_summed(table) - self._moments[-1].at
+                wrong = ", ".join(filter(None, (wrong, check_sums(table))))
             wrong = ", ".join(filter(None, (wrong, check(table, topic.expected))))
             growth = self._growth(table)
         low, high = (int(share * total) for share in STEADY)
@@ -180,6 +195,9 @@ class Watch:
             cpu_database=end.cpu_database - begin.cpu_database,
             peak_memory=self._program.peak_memory,
             wrong=wrong,
+            summed=end.summed_to - begin.summed_to,
+            behind=behind,
+            catching_up=catching_up,
             memory=[(at - started, used) for at, used in self._memory],
             growth=[(moment.at - started, rows) for moment, rows in growth],
         )
@@ -194,7 +212,9 @@ class Watch:
             found = newest(table, self._table)
             if found != last:
                 last, moved = found, now
-                self._moments.append(Moment(now, found, *(meter.cpu() for meter in self._meters)))
+                ours, broker, database = (meter.cpu() for meter in self._meters)
+                moment = Moment(now, found, ours, broker, database, summed_to(table))
+                self._moments.append(moment)
             elif last >= rows and now - moved > QUIET and count(table, name=self._table) >= rows:
                 return ""
             elif now - moved > PATIENCE:
@@ -202,6 +222,18 @@ class Watch:
             if any(process.exit_code is not None for process in self._processes):
                 return "it ended by itself"
             time.sleep(TICK)
+
+    def _until_summed(self, table: Any) -> float:
+        """When every row was in the sums, or nothing more came into them for too long."""
+        last, moved = -1, time.monotonic()
+        while (found := summed_to(table)) < newest(table):
+            now = time.monotonic()
+            if found != last:
+                last, moved = found, now
+            elif now - moved > PATIENCE:
+                break
+            time.sleep(TICK)
+        return time.monotonic()
 
     def _growth(self, table: Any) -> list[tuple[Moment, int]]:
         """Each moment with the rows stored by then; afterwards, because counting is dear."""
@@ -215,7 +247,7 @@ class Watch:
 
 def _reaching(growth: list[tuple[Moment, int]], rows: int) -> tuple[Moment, int]:
     """The first moment at which so many rows were stored, or the last of all."""
-    none = Moment(0.0, 0, 0.0, 0.0, 0.0), 0
+    none = Moment(0.0, 0, 0.0, 0.0, 0.0, 0), 0
     return next((one for one in growth if one[1] >= rows), growth[-1] if growth else none)
 
 
@@ -253,6 +285,24 @@ def check(table: Any, expected: Expected) -> str:
         if not math.isclose(found, wanted, rel_tol=TOLERANCE):
             return f"the {name} add up to {found}, not {wanted}"
     return ""
+
+
+def check_sums(table: Any) -> str:
+    """Hold the sales sums against the rows; empty when they are right."""
+    table.execute("SELECT COUNT(*), SUM(event_type = 'purchase') FROM flash_sale_events")
+    rows, purchases = table.fetchone()
+    table.execute("SELECT SUM(views + carts + purchases + others) FROM funnel_per_minute")
+    [counted] = table.fetchone()
+    table.execute("SELECT COALESCE(SUM(orders), 0) FROM sales_per_product")
+    [orders] = table.fetchone()
+    if (counted, orders) != (rows, purchases):
+        return f"the sums have {counted} events and {orders} orders, not {rows} and {purchases}"
+    return ""
+
+
+def summed_to(table: Any) -> int:
+    """The id up to which rows are in the sales sums."""
+    return _one(table, "SELECT last_id FROM rollup_state")
 
 
 def newest(table: Any, name: str = "flash_sale_events") -> int:

@@ -22,8 +22,12 @@ from benchmarks.topics import (
     CHECKED,
     CODEC,
     PRODUCER,
+    all_different,
     bad,
+    few_products,
+    many_products,
     mistyped,
+    no_purchases,
     numbered,
     one_percent,
     refused,
@@ -86,6 +90,46 @@ def refused_rows(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         ],
     )
     return _table(done), _json(done)
+
+
+def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """What the sales sums cost, by what is sold; they are kept all the while, every second."""
+    mixes = {
+        "no purchases": no_purchases,
+        "1/3 buy, 5,000 products": many_products,
+        "1/3 buy, 100 products": few_products,
+        "every event its own product and minute": all_different,
+    }
+    topics = {name: stage.topic(int(1_500_000 * scale), mix) for name, mix in mixes.items()}
+    start = workers(1, ROLLUP_INTERVAL=1)
+    done = _rounds(
+        rounds,
+        [
+            lambda name=name: run(
+                stage, replace(OURS, name=name, start=start), topics[name], sums=True
+            )
+            for name in mixes
+        ],
+    )
+    head = ["", "summed meanwhile", "behind at the end (rows)", "summed after (s)"]
+    rows = [
+        [
+            name,
+            report.spread([one[place].summed / one[place].steady for one in done], ".0%"),
+            report.spread([one[place].behind for one in done], ",.0f"),
+            report.spread([one[place].catching_up for one in done], ".1f"),
+        ]
+        for place, name in enumerate(mixes)
+    ]
+    ratios = [
+        f"{name}: {report.spread([one[at].rate / one[beside].rate for one in done], '.2f')}, "
+        f"wanted {wanted}"
+        for name, at, beside, wanted in (
+            ("1/3 buy, 5,000 products, beside no purchases", 1, 0, 0.95),
+            ("every event its own product and minute, beside 100 products", 3, 2, 0.75),
+        )
+    ]
+    return "\n\n".join([_table(done), report.table(head, rows), *ratios]), _json(done)
 
 
 def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -154,6 +198,7 @@ SCENARIOS: dict[str, Scenario] = {
     "workers": more_workers,
     "bad": bad_values,
     "refused": refused_rows,
+    "catalogue": catalogue,
     "codecs": all_codecs,
     "backlog": backlog,
 }

@@ -8,7 +8,8 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from datetime import UTC, datetime
+from itertools import count, cycle, islice
 from random import Random
 from typing import Any
 
@@ -30,6 +31,8 @@ _ID = "evt-000000000"
 RATE = 1000
 #: Seconds since 1970 at which the simulated sale begins, in November 2026.
 _BEGIN = 1_795_000_000
+#: Seconds after which minutes of their own begin again: a TIMESTAMP ends in 2038.
+_DECADE = 315_000_000
 _FIELDS = frozenset(FlashSaleEvent._options.fields)
 _FILLABLE = ("user_id", "category", "quantity", "price")
 _EVERY = 20
@@ -111,14 +114,46 @@ def refused(share: Random) -> Iterator[Template]:
 CHECKED = "ALTER TABLE flash_sale_events ADD CONSTRAINT not_refused CHECK (event_type <> 'refused')"
 
 
+def no_purchases(share: Random) -> Iterator[Template]:
+    """Events none of which brings anything."""
+    for fields in _whole():
+        yield _template({**fields, "event_type": "view"})
+
+
+def few_products(share: Random) -> Iterator[Template]:
+    """A third of the events buy, of 100 products."""
+    yield from _bought(share, 100)
+
+
+def many_products(share: Random) -> Iterator[Template]:
+    """A third of the events buy, of 5,000 products."""
+    yield from _bought(share, 5_000)
+
+
+def all_different(share: Random) -> Iterator[Template]:
+    """Every event buys a product of its own in a minute of its own."""
+    for number, fields in enumerate(_whole()):
+        at = datetime.fromtimestamp(_BEGIN + 60 * number % _DECADE, UTC)
+        own = {"product_id": f"P{number:09}", "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        yield _template({**fields, "event_type": "purchase", **own})
+
+
+def _bought(share: Random, products: int) -> Iterator[Template]:
+    for number, fields in enumerate(_whole()):
+        kind = ("view", "add_to_cart", "purchase")[number % 3]
+        product = f"P{share.randrange(products):04}"
+        yield _template({**fields, "event_type": kind, "product_id": product})
+
+
 Mix = Callable[[Random], Iterator[Template]]
 
 
 def numbered(mix: Mix) -> Iterator[tuple[bytes | None, Template, bytes]]:
     """Events without end: value, template and id. The same mix gives the same events."""
-    pool = list(islice(mix(Random(3)), POOL))  # noqa: S311 - not for secrets
-    for number in count():
-        template = pool[number % POOL]
+    templates = mix(Random(3))  # noqa: S311 - not for secrets
+    for number, template in enumerate(
+        templates if mix is all_different else cycle(islice(templates, POOL))
+    ):
         event_id = b"evt-%09d" % number
         yield template.value(event_id), template, event_id
 
@@ -146,7 +181,6 @@ def fill(broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = COD
             "on_delivery": delivered,
         }
     )
-    totals: dict[int, tuple[Template, int]] = {}
     expected = Expected()
     for number, (value, template, event_id) in enumerate(islice(numbered(mix), size)):
         while True:
@@ -155,19 +189,15 @@ def fill(broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = COD
                 break
             except BufferError:
                 producer.poll(0.1)
-        if template.row is not None:
+        if template.row is None:
+            expected.dropped += 1
+        else:
+            expected.rows += 1
             expected.checksum += zlib.crc32(_digest(template.row), zlib.crc32(event_id))
-        place = number % POOL
-        totals[place] = template, totals.get(place, (template, 0))[1] + 1
+            expected.price += template.row[5]
+            expected.revenue += template.row[7]
     if producer.flush(120) or failures:
         raise RuntimeError(f"The broker did not take all of {name}: {failures[:1]}")
-    for template, times in totals.values():
-        if template.row is None:
-            expected.dropped += times
-        else:
-            expected.rows += times
-            expected.price += times * template.row[5]
-            expected.revenue += times * template.row[7]
     return Topic(name, size, expected)
 
 

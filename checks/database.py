@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.finding import Findings
-from db import features, schema
+from db import features, rollup, schema
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
@@ -36,7 +36,7 @@ def look_at_database(engine: Engine, findings: Findings) -> bool:
         return False
     with findings.about("Database rights"):
         rehearse(engine)
-        findings.ok("Database rights", "a whole batch was written and rolled back")
+        findings.ok("Database rights", "a whole batch was written and summed, and rolled back")
     return True
 
 
@@ -69,6 +69,7 @@ def rehearse(engine: Engine) -> None:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})
         batch = Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
+        rollup.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)

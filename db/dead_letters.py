@@ -17,9 +17,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, ins
 from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import watermark
 from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
-from db.sales import NO_PARTITION, add_sales
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
@@ -191,8 +191,8 @@ class DeadLetters:
             accepted = [row.id for row in letters if row.id not in again]
             if accepted:
                 session = check_session(letters[0])
+                watermark.join(connection)
                 insert_rows(connection, [chunk], STATEMENT_BYTES, session)
-                add_sales(connection, [chunk], NO_PARTITION, session)
                 self._mark(connection, accepted, session)
                 # No event is new and no letter either: only rows are, and the ledger says so.
                 batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)

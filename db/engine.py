@@ -14,12 +14,15 @@ from pipeline.errors import classify
 CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
-#: Connections of a process at most. At once need one each: the write, the page reports (one
-#: question at a time), where reading goes on, the ping, and whatever asks briefly beside them.
+#: Connections of a process at most. At once need one each: the write, the roll-up, the page reports
+#: (one question at a time), where reading goes on, the ping, and whatever asks briefly beside them.
 #: Nobody who has one asks for a second, so that waiting for one ends.
-POOL_SIZE = 5
+POOL_SIZE = 6
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
+
+#: Seconds that a statement waits for a lock.
+LOCK_WAIT_TIMEOUT = 10
 
 _SESSION = (
     "SET SESSION time_zone = '+00:00',"
@@ -28,7 +31,7 @@ _SESSION = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES',"
     # A worker frozen inside a transaction must not keep its partitions' locks for hours.
     " wait_timeout = 30,"
-    " innodb_lock_wait_timeout = 10"
+    f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from db.tables import dead_letters, sales_by_minute, sales_by_product
+from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
 from models.readable import readable
 from models.rules import Reason
 from pipeline.errors import TransientError, classify
@@ -30,6 +30,7 @@ TIME_LIMIT = 10.0
 #: MariaDB's and MySQL's code of an answer that took longer.
 _OVERTIME = {1969, 3024}
 
+_SHOWN = select(rollup_state.c.shown).scalar_subquery()
 _STEPS = ("views", "carts", "purchases", "others")
 
 
@@ -123,13 +124,11 @@ def _limited(connection: Connection) -> Iterator[None]:
 
 def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     """The last ``MINUTES``, the empty ones too, the oldest first."""
-    columns = sales_by_minute.c
+    columns = rollup_minutes.c
     names = (*_STEPS, "units", "revenue")
     first = now - timedelta(minutes=MINUTES - 1)
-    statement = (
-        select(columns.minute, *(func.sum(columns[name]).label(name) for name in names))
-        .where(columns.minute.between(first, now))
-        .group_by(columns.minute)
+    statement = select(columns.minute, *(columns[name] for name in names)).where(
+        columns.generation == _SHOWN, columns.minute.between(first, now)
     )
     found = {row["minute"]: row for row in connection.execute(statement).mappings()}
     return [
@@ -142,7 +141,7 @@ def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:
 
 
 def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
-    columns = sales_by_product.c
+    columns = rollup_products.c
     revenue = func.sum(columns.revenue)
     statement = (
         select(
@@ -151,6 +150,7 @@ def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
             func.sum(columns.units).label("units"),
             revenue.label("revenue"),
         )
+        .where(columns.generation == _SHOWN)
         .where(columns.hour.between(now - timedelta(hours=HOURS), now))
         .group_by(columns.product_id)
         .order_by(revenue.desc(), columns.product_id)
@@ -158,7 +158,7 @@ def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     )
     return [
         {
-            "product_id": readable(row.product_id.encode()),
+            "product_id": readable(row.product_id),
             "orders": int(row.orders),
             "units": int(row.units),
             "revenue": float(row.revenue),

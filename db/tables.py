@@ -13,7 +13,16 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.mysql import BINARY, DATETIME, DOUBLE, FLOAT, LONGBLOB, TIMESTAMP, VARCHAR
+from sqlalchemy.dialects.mysql import (
+    BINARY,
+    DATETIME,
+    DOUBLE,
+    FLOAT,
+    LONGBLOB,
+    TIMESTAMP,
+    VARBINARY,
+    VARCHAR,
+)
 
 from models.event import EnrichedEvent, max_length
 
@@ -143,14 +152,30 @@ batches = Table(
     **_UTF8,
 )
 
-#: Shards are added up by the views: two writers never wait for each other's sums (`db.sales`).
-_KEY_TEXT = VARCHAR(50, charset="utf8mb4", collation="utf8mb4_bin")
-#: Events by step of the funnel and what purchases brought, by the minute of the event.
-sales_by_minute = Table(
-    "sales_by_minute",
+#: How far the sums are; one row. Rows with ids up to `last_id` are in them, and `last_checksum` is
+#: that of this row's `event_id`: another one tells that ids began anew. Up to `mark_id` no write of
+#: ours is under way; it was the newest id at `marked_at`. At `complete_at` every row was in the
+#: sums. Views show the sums of generation `shown`; the next one is built beside them.
+rollup_state = Table(
+    "rollup_state",
     metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),
+    Column("shown", Integer, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("last_checksum", BigInteger, nullable=True),
+    Column("mark_id", BigInteger, nullable=False),
+    Column("marked_at", DATETIME(fsp=3), nullable=False),
+    Column("complete_at", DATETIME(fsp=3), nullable=False),
+    **_UTF8,
+)
+
+#: Events by step of the funnel and what purchases brought, by the minute of the event.
+rollup_minutes = Table(
+    "rollup_minutes",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("minute", DATETIME, primary_key=True),
-    Column("shard", Integer, primary_key=True, autoincrement=False),
     Column("views", BigInteger, nullable=False),
     Column("carts", BigInteger, nullable=False),
     Column("purchases", BigInteger, nullable=False),
@@ -160,14 +185,16 @@ sales_by_minute = Table(
     **_UTF8,
 )
 
+#: Bytes of UTF-8: in every collation that all servers have, some texts that differ are equal.
+_KEY_BYTES = VARBINARY(1020)
 #: What purchases brought, by the hour of the event, product and category.
-sales_by_product = Table(
-    "sales_by_product",
+rollup_products = Table(
+    "rollup_products",
     metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("hour", DATETIME, primary_key=True),
-    Column("product_id", _KEY_TEXT, primary_key=True),
-    Column("category", _KEY_TEXT, primary_key=True),
-    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("product_id", _KEY_BYTES, primary_key=True),
+    Column("category", _KEY_BYTES, primary_key=True),
     Column("orders", BigInteger, nullable=False),
     Column("units", BigInteger, nullable=False),
     Column("revenue", DOUBLE(asdecimal=False), nullable=False),

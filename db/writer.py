@@ -26,7 +26,6 @@ from db.fence import fenced
 from db.offsets import OffsetStore
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
-from db.sales import add_sales
 from db.tables import batches
 from models.quality import tally
 from models.rules import Reason
@@ -98,8 +97,6 @@ class Writer:
                 insert_dead_letters(connection, self._group, letters, session, packet)
                 stored = [chunk.without(rows) for chunk, rows in zip(fresh, refused, strict=True)]
                 ends = _ends(fresh)
-                shard = min(partition for _, partition in ends)
-                add_sales(connection, stored, shard, session)
                 batch = summary(
                     number, opened, stored, perf_counter() - started, _named(fresh, refused)
                 )

@@ -28,10 +28,10 @@ OUT_OF_RANGE: Final = OutOfRange.OUT_OF_RANGE
 FIRST = "1970-01-01 00:00:01"
 LAST = "2038-01-19 03:14:07"
 
-#: How nearly every producer writes a time: its minute, seconds, a fraction, and a zone of whole
-#: minutes.
+#: How nearly every producer writes a time: its hour, minute, seconds, a fraction, and a zone of
+#: whole minutes.
 _PLAIN = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(:[0-5]\d)(?:\.\d*+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d[T ]\d\d)(:[0-5]\d)(:[0-5]\d)(?:\.\d*+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 _is_plain = _PLAIN.fullmatch
 
@@ -60,11 +60,23 @@ def to_utc(text: str) -> str | OutOfRange | None:
     """
     plain = _is_plain(text)
     if plain is not None:
-        minute, seconds, zone = plain.groups()
-        minute = _minute(minute, zone)
-        if minute is not None:
-            return minute + seconds
+        hour, minute, seconds, zone = plain.groups()
+        found = _hour(hour, zone)
+        if found is not None:
+            return found + minute + seconds
+        found = _minute(hour + minute, zone)
+        if found is not None:
+            return found + seconds
     return _any(text)
+
+
+@lru_cache(maxsize=4096)
+def _hour(text: str, zone: str | None) -> str | None:
+    """The hour in UTC, alike for all its minutes; None where minutes differ, or are not known."""
+    found = _minute(f"{text}:00", zone)
+    if found is None or not found.endswith(":00") or found[:13] == LAST[:13]:
+        return None
+    return found[:13]
 
 
 @lru_cache(maxsize=4096)

@@ -22,17 +22,15 @@ import msgspec
 
 from models.event import EnrichedEvent, as_event
 from models.rules import Reason, Rejection, refine
-from models.sales import Sales
 from pipeline.memory import Lease
 
 _REVENUE = list(EnrichedEvent._options.fields).index("revenue")
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
-#: Bytes of a chunk besides its rows and values, and of a dead letter or a sum of sales; about.
+#: Bytes of a chunk besides its rows and values, and of a dead letter; about.
 _CHUNK_BYTES = 1_000
 _LETTER_BYTES = 400
-_SUM_BYTES = 300
 
 
 class Record(Protocol):
@@ -111,7 +109,6 @@ class Chunk:
     offsets: Sequence[int] = ()
     flags: Mapping[int, int] = field(default_factory=dict)
     revenue: float = 0.0
-    sales: Sales = field(default_factory=Sales)
     dead: tuple[DeadLetter, ...] = ()
     oldest: int | None = None
     last: LastRecord | None = None
@@ -161,7 +158,6 @@ class Chunk:
             offsets=offsets,
             flags=flags,
             revenue=sum(map(itemgetter(_REVENUE), rows)),
-            sales=Sales.of(rows),
             dead=tuple(dead),
             oldest=records[0].timestamp if records else None,
             last=last,
@@ -188,8 +184,7 @@ class Chunk:
             len(letter.key or b"") + len(letter.value or b"") + _LETTER_BYTES
             for letter in self.dead
         )
-        sums = _SUM_BYTES * (len(self.sales.events) + len(self.sales.purchases))
-        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + letters + sums
+        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + letters
 
     def quality(self) -> Counter[int]:
         """How many rows have each sum of quality flags."""
@@ -237,5 +232,4 @@ class Chunk:
             flags={new: self.flags[row] for new, row in enumerate(kept) if row in self.flags},
             # Added up anew: what is taken from a sum of floats leaves something behind.
             revenue=sum(map(itemgetter(_REVENUE), rows)),
-            sales=Sales.of(rows),
         )

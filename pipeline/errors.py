@@ -80,8 +80,6 @@ _ROW = {
     3751,  # data truncated for a functional index (MySQL)
     3752,  # out of range for a functional index (MySQL)
     3819,  # CHECK violated (MySQL)
-    3903,  # JSON_TABLE value does not fit (MySQL)
-    3904,  # JSON_TABLE value is an array or object (MySQL)
     4025,  # CHECK violated (MariaDB)
 }
 

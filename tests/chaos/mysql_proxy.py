@@ -4,7 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import Self
+from typing import Any, Self
 
 import pymysql
 from sqlalchemy import make_url
@@ -76,11 +76,11 @@ class MySQLProxy:
             while head := source.read(4):
                 body = source.read(int.from_bytes(head[:3], "little"))
                 answer = (
-                    self._treat(body[1:].decode(errors="replace")) if self._is(head, body) else b""
+                    self._treat(body[1:].decode(errors="replace")) if self._is(head, body) else []
                 )
-                if answer:
-                    client.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
-                else:
+                for number, packet in enumerate(answer, 1):
+                    client.sendall(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+                if not answer:
                     server.sendall(head + body)
             server.shutdown(socket.SHUT_RDWR)
 
@@ -89,29 +89,53 @@ class MySQLProxy:
         """Whether the packet is a statement, and not a part of the login."""
         return head[3] == 0 and body[:1] == bytes([_QUERY])
 
-    def _treat(self, statement: str) -> bytes:
-        """The answer's bytes; none where the statement is passed on as it is."""
+    def _treat(self, statement: str) -> list[bytes]:
+        """The answer's packets; none where the statement is passed on as it is."""
         if statement.startswith(self.swallowed or ("\0",)):
             self.seen += 1
-            return _ok(0, 0)
+            return [_ok(0, 0)]
         if not statement.startswith(self.elsewhere or ("\0",)):
-            return b""
+            return []
         self.seen += 1
         try:
             with self._other.cursor() as cursor:
                 cursor.execute(statement)
-                return _ok(cursor.rowcount, cursor.lastrowid or 0)
+                if cursor.description:
+                    return _result(cursor)
+                return [_ok(cursor.rowcount, cursor.lastrowid or 0)]
         except pymysql.MySQLError as error:
-            return (
+            return [
                 b"\xff"
                 + struct.pack("<H", int(error.args[0]))
                 + b"#HY000"
                 + str(error.args[1]).encode()
-            )
+            ]
 
 
 def _ok(rows: int, last_id: int) -> bytes:
     return b"\0" + _number(rows) + _number(last_id) + struct.pack("<HH", 0, 0)
+
+
+def _result(cursor: Any) -> list[bytes]:
+    """A result set: columns and rows as text."""
+    end = b"\xfe" + struct.pack("<HH", 0, 0)
+    columns = [
+        b"".join(map(_text, ("def", "", "", "", name, "")))
+        + b"\x0c"
+        + struct.pack("<HIBHB", 45, 1024, kind, 0, 0)
+        + b"\0\0"
+        for name, kind, *_ in cursor.description
+    ]
+    rows = [
+        b"".join(b"\xfb" if value is None else _text(value) for value in row)
+        for row in cursor.fetchall()
+    ]
+    return [bytes([len(columns)]), *columns, end, *rows, end]
+
+
+def _text(value: object) -> bytes:
+    encoded = str(value).encode()
+    return bytes([len(encoded)]) + encoded
 
 
 def _number(value: int) -> bytes:

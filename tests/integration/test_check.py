@@ -32,7 +32,7 @@ def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker
         r"ok    Database clock",
         r"ok    Schema +version ",
         r"ok    Tables +as the app needs them",
-        r"ok    Database rights +a whole batch was written and rolled back",
+        r"ok    Database rights +a whole batch was written and summed, and rolled back",
         r"ok    Stored offsets +none: a new group, which starts at the log's beginning",
     ):
         assert re.search(f"^{line}", text, re.MULTILINE), (line, text)

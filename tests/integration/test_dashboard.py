@@ -64,7 +64,7 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(f"{message.type}: {message.text}"))
-    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    running = worker(FLUSH_INTERVAL=0.5, ROLLUP_INTERVAL=0.5).wait_ready()
     answer = page.goto(url(running))
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -75,6 +75,7 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
     produce([event(n) for n in range(100)])
     expect(page.locator("#rows")).to_have_text("100")
     expect(page.locator("#revenue")).to_have_text("1,000")
+    expect(page.locator("#summed")).to_contain_text("sums 0 rows behind")
     views = [event(n, event_type="view", price=99) for n in range(60)]
     carts = [event(n, event_type="add_to_cart", price=99) for n in range(30)]
     produce([*views, *carts, event(0, product_id=PRODUCT, price=1000), *HOSTILE, b"{}"])
@@ -102,7 +103,7 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
 
 
 def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
-    running = worker(FLUSH_INTERVAL=0.5).wait_ready()
+    running = worker(FLUSH_INTERVAL=0.5, ROLLUP_INTERVAL=0.5).wait_ready()
     produce([event(1)])
     page.goto(url(running))
     expect(page.locator("#rows")).to_have_text("1")

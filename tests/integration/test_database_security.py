@@ -2,6 +2,7 @@
 
 import re
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from db import features
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
+from db.rollup import Rollup
 from db.tables import metadata
 from local import ROOT
 from local.mariadb import MariaDB, SecretURL
 from pipeline.errors import FatalError, UntrustedError
 from tests.certificates import Authority
+from tests.sums import settle
 from tests.support import rows, wait_until
 
 DOCUMENT = (ROOT / "docs" / "database.md").read_text()
@@ -95,6 +98,10 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
         assert letters.purge(Filter(), dry_run=False) == 1
         OffsetStore(engine, "one").set(topic, {0: 0})
         rehearse(engine)
+        sums = Rollup(engine, 0)
+        sums.rebuild()
+        settle(engine)
+        assert sums.purge(datetime(2038, 1, 1)) == (0, 0)
 
 
 def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder):

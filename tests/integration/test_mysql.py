@@ -1,18 +1,17 @@
-"""MySQL 8 in place of MariaDB: its logins, its dialect, and a release that is refused.
+"""MySQL 8 in place of MariaDB: its logins and its dialect. Set-up can fetch 8.0.15."""
 
-The MySQL that set-up can fetch is 8.0.15, whose JSON_TABLE makes the word null of a null. A
-worker refuses it; all else is tried with rows that lack nothing.
-"""
-
-import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pymysql
 import pytest
+from sqlalchemy import make_url, text
 
+from db.engine import connect
+from db.offsets import OffsetStore
+from db.writer import Writer
 from tests.conftest import copying
-from tests.integration import test_writer
+from tests.integration.test_database_security import DOCUMENT, grants
 from tests.integration.test_dead_letter_rows import (  # noqa: F401 - run here again
     small_packets,
     test_a_value_larger_than_the_server_takes_is_cut,
@@ -32,6 +31,8 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
     test_a_worker_of_the_version_before_goes_on_writing_letters,
     test_letters_are_found_by_position_through_the_key,
     test_old_letters_are_described_in_portions,
+    test_old_workers_beside_new_ones_count_nothing_twice,
+    test_undone_the_old_sums_have_every_row,
     test_where_no_lock_holds_two_at_once_break_nothing,
     test_whoever_waits_too_long_is_told_for_whom,
 )
@@ -54,7 +55,26 @@ from tests.integration.test_refused_rows import (  # noqa: F401 - run here again
     test_exactly_the_rows_that_are_refused_alone_become_dead_letters,
     test_of_two_rows_that_exclude_each_other_the_first_stays,
 )
-from tests.integration.test_sales import test_rows_from_before_are_summed  # noqa: F401
+from tests.integration.test_rollup import (  # noqa: F401 - run here again
+    _brief,
+    database,
+    test_a_replay_under_way_is_waited_for,
+    test_a_write_under_way_is_waited_for_and_holds_up_no_other_one,
+    test_ids_that_begin_anew_are_noticed_and_a_rebuild_is_the_way_out,
+    test_rows_of_another_program_that_are_committed_late_are_summed,
+    test_services_writers_and_replays_at_once,
+    test_sums_that_are_purged_come_back_with_a_rebuild_only,
+)
+from tests.integration.test_rollup_worker import (  # noqa: F401 - run here again
+    test_sums_are_exact_after_kills_with_several_workers_and_groups,
+)
+from tests.integration.test_sales import (  # noqa: F401 - run here again
+    chunk,
+    event,
+    test_keys_too_wide_for_the_sums_keep_apart,
+    test_rows_from_before_are_summed,
+    test_the_views_say_what_the_rows_add_up_to,
+)
 from tests.integration.test_viewers import (  # noqa: F401 - run here again
     test_a_question_ends_when_its_time_is_over,
 )
@@ -76,6 +96,7 @@ from tests.integration.test_writer import (  # noqa: F401 - run here again
     test_whoever_comes_second_adds_only_what_is_new,
 )
 from tests.mysql_server import MySQL
+from tests.sums import settle
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +111,6 @@ def mariadb(folder: Path):
 @pytest.fixture(scope="module")
 def _migrated(mariadb, migrate_cli):
     return copying(mariadb, migrate_cli)
-
-
-@pytest.fixture(autouse=True)
-def _whole_events(monkeypatch):
-    """The writer's tests send events without nulls."""
-
-    def event(number: int, **fields: object) -> bytes:
-        whole = {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c"}
-        whole |= {"event_type": "view", "timestamp": "2026-11-27 10:00:00"}
-        return json.dumps({**whole, "price": 1, "quantity": 1, **fields}).encode()
-
-    monkeypatch.setattr(test_writer, "event", event)
 
 
 @pytest.mark.parametrize("plugin", ["caching_sha2_password", "sha256_password"])
@@ -129,10 +138,20 @@ def test_fractions_of_seconds_are_rounded(mariadb):
     assert there == datetime(2026, 11, 27, 10, 0, 1)
 
 
-def test_a_release_that_spoils_nulls_is_refused(worker, mariadb):
-    [(version,)] = mariadb.execute("SELECT VERSION()")
-    sentence = f"MySQL {version} would store the word null where an event has none"
-    running = worker()
-    assert running.wait(40) == 1
-    assert f"{sentence}: use a newer one." in running.log_text()
-    assert "Traceback" not in running.log_text()
+def test_the_documented_grants_are_enough_for_the_roll_up(mariadb, migrated_url):
+    name = migrated_url.rpartition("/")[2]
+    extra = "GRANT LOCK TABLES ON shop.* TO 'shop_worker'@'%'"
+    assert f"`{extra};`" in DOCUMENT
+    for statement in (*grants("After"), extra):
+        mariadb.execute(statement.replace("shop.", f"`{name}`."))
+    url = make_url(migrated_url).set(
+        drivername="mysql+pymysql", username="shop_worker", password="another long password"
+    )
+    worker = connect(url)
+    OffsetStore(worker, "g").begin("t", {0: 0})
+    Writer(worker, "g", "w").write(1, datetime.now(UTC), [chunk([event(2), event(3)])])
+    settle(worker)
+    with connect(make_url(migrated_url).set(drivername="mysql+pymysql")).connect() as connection:
+        assert connection.scalar(text("SELECT SUM(orders) FROM sales_per_product")) == 2
+    worker.dispose()
+    mariadb.execute("DROP USER 'shop_worker'@'%'")

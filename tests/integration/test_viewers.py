@@ -33,7 +33,7 @@ def test_viewers_share_the_questions(worker, mariadb):
     finally:
         mariadb.execute("SET GLOBAL general_log = OFF")
     waited = time.monotonic() - begun
-    for table in ("sales_by_product", "MAX(dead_letters"):
+    for table in ("sum(rollup_products", "MAX(dead_letters"):
         asked = mariadb.execute(
             "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = 'Query' "
             f"AND argument LIKE '%{table}%' AND argument NOT LIKE '%general_log%'"
@@ -46,9 +46,9 @@ def test_a_question_ends_when_its_time_is_over(migrated_engine, monkeypatch):
     with migrated_engine.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO sales_by_product (shard, hour, product_id, category, orders, units,"
-                " revenue) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE"
-                " i < 200) SELECT 0, UTC_DATE(), CONCAT('p', a.i), CONCAT('c', b.i), 1, 1, 1"
+                "INSERT INTO rollup_products (generation, hour, product_id, category, orders,"
+                " units, revenue) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                " WHERE i < 200) SELECT 1, UTC_DATE(), CONCAT('p', a.i), CONCAT('c', b.i), 1, 1, 1"
                 " FROM n AS a JOIN n AS b"
             )
         )

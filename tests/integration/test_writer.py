@@ -207,8 +207,11 @@ def test_migrations_make_what_the_metadata_says(begun):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
+    from tests.integration.test_migrations import is_ours
+
     with begun.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_name": is_ours}
+        context = MigrationContext.configure(connection, opts=opts)
         differences = compare_metadata(context, metadata)
     assert differences == []
 

@@ -41,7 +41,7 @@ def made(found):
 
 
 def same(one: Chunk, other: Chunk) -> None:
-    for name in ("start", "end", "rows", "flags", "sales", "dead", "last", "events", "valid"):
+    for name in ("start", "end", "rows", "flags", "dead", "last", "events", "valid"):
         assert getattr(one, name) == getattr(other, name), name
     assert list(one.offsets) == list(other.offsets)
     assert one.revenue == other.revenue

@@ -1,6 +1,5 @@
 """An outage must never cost a row; a bad row must never stop the rest."""
 
-
 import pytest
 from pymysql.err import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import DBAPIError

@@ -1,4 +1,7 @@
-"""Sales by minute and by product, and the views over them; rows already there are summed."""
+"""Sales by minute and by product, and the views over them.
+
+Rows that are there already are not summed here: migration 0004 replaces these sums.
+"""
 
 from typing import Any
 
@@ -13,49 +16,6 @@ depends_on = None
 
 _UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 _TEXT = mysql.VARCHAR(50, charset="utf8mb4", collation="utf8mb4_bin")
-
-#: Times and products that are null have these in their place, because they are in a key.
-_MINUTE = "COALESCE(DATE_FORMAT(ts, '%Y-%m-%d %H:%i:00'), '1000-01-01 00:00:00')"
-_HOUR = "COALESCE(DATE_FORMAT(ts, '%Y-%m-%d %H:00:00'), '1000-01-01 00:00:00')"
-
-#: Rows summed in one statement: a large table must not outlast the connection's patience.
-_PORTION = 1_000_000
-
-#: Events by step and purchases of the rows stored so far; byte by byte, as the worker compares.
-_FILL = (
-    f"""
-    INSERT INTO sales_by_minute
-        (minute, shard, views, carts, purchases, others, units, revenue)
-    SELECT {_MINUTE} AS at, -1,
-        SUM(kind = 'view'), SUM(kind IN ('cart', 'add_to_cart')), SUM(kind = 'purchase'),
-        SUM(kind NOT IN ('view', 'cart', 'add_to_cart', 'purchase')),
-        SUM(IF(kind = 'purchase', COALESCE(quantity, 0), 0)),
-        SUM(IF(kind = 'purchase', COALESCE(revenue, 0) + 0E0, 0))
-    FROM (SELECT ts, quantity, revenue, COALESCE(BINARY event_type, '') AS kind
-          FROM flash_sale_events WHERE id BETWEEN :first AND :last) AS e
-    GROUP BY at
-    ON DUPLICATE KEY UPDATE
-        views = sales_by_minute.views + VALUES(views),
-        carts = sales_by_minute.carts + VALUES(carts),
-        purchases = sales_by_minute.purchases + VALUES(purchases),
-        others = sales_by_minute.others + VALUES(others),
-        units = sales_by_minute.units + VALUES(units),
-        revenue = sales_by_minute.revenue + VALUES(revenue)
-    """,  # noqa: S608 - of texts of our own
-    f"""
-    INSERT INTO sales_by_product
-        (hour, product_id, category, shard, orders, units, revenue)
-    SELECT {_HOUR} AS at, COALESCE(product_id, '') AS p, COALESCE(category, '') AS c, -1,
-        COUNT(*), COALESCE(SUM(quantity), 0), COALESCE(SUM(revenue + 0E0), 0)
-    FROM flash_sale_events
-    WHERE id BETWEEN :first AND :last AND BINARY event_type = 'purchase'
-    GROUP BY at, p, c
-    ON DUPLICATE KEY UPDATE
-        orders = sales_by_product.orders + VALUES(orders),
-        units = sales_by_product.units + VALUES(units),
-        revenue = sales_by_product.revenue + VALUES(revenue)
-    """,  # noqa: S608 - of texts of our own
-)
 
 _VIEWS = {
     "sales_per_minute": """
@@ -130,22 +90,9 @@ def upgrade() -> None:
         if_not_exists=True,
         **_UTF8,
     )
-    op.execute("DELETE FROM sales_by_minute")
-    op.execute("DELETE FROM sales_by_product")
-    _fill()
     for view, query in _VIEWS.items():
         # With the reader's rights: the account that migrated need not exist for ever.
         op.execute(f"CREATE OR REPLACE SQL SECURITY INVOKER VIEW {view} AS {query}")
-
-
-def _fill() -> None:
-    connection = op.get_bind()
-    following = sa.text("SELECT MIN(id) FROM flash_sale_events WHERE id > :last")
-    last = -1
-    while (first := connection.scalar(following, {"last": last})) is not None:
-        last = first + _PORTION - 1
-        for statement in _FILL:
-            connection.execute(sa.text(statement), {"first": first, "last": last})
 
 
 def downgrade() -> None:

@@ -1,0 +1,71 @@
+"""`faust -A app rollup`: how far the sales sums are; delete old ones, or make all of them anew."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+import faust
+from faust.cli import argument, option
+
+from commands.outcome import or_exit
+from db.rollup import Kept, Rollup
+
+
+def rollup(app: faust.App, sums: Rollup) -> None:
+    """Register the command."""
+
+    @app.command(
+        argument("action", type=click.Choice(["show", "purge", "rebuild"])),
+        option("--before", type=click.DateTime(), help="`purge`: what ended by then (UTC)."),
+        option("--yes", is_flag=True, help="Do not ask."),
+        name="rollup",
+    )
+    async def rollup(self: Any, action: str, before: datetime | None, yes: bool) -> None:
+        """Show how far the sales sums are, purge those of old times, or rebuild all of them.
+
+        A purge deletes sums only; the rows stay. Events that come late for a purged time make
+        new sums. A rebuild sums all rows that are there, in the background: a worker does it, and
+        the views show the sums of before until it is done. It brings back what was purged.
+        """
+        with or_exit():
+            if action == "purge":
+                if before is None:
+                    raise click.UsageError("Missing option '--before': what is old?")
+                kept = sums.kept()
+                if kept.progress.behind:
+                    self.say(f"{_behind(kept)} Those of an old time will make new sums.")
+                _ask(f"Delete the sums of all that ended by {before} UTC?", yes)
+                minutes, products = sums.purge(before)
+                self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
+            elif action == "rebuild":
+                _ask("Sum all rows anew, and what was purged as well?", yes)
+                sums.rebuild()
+                self.say("A worker sums all rows anew; `rollup show` tells how far it is.")
+            else:
+                self.say(_told(sums.kept()))
+
+
+def _ask(question: str, yes: bool) -> None:
+    if yes:
+        return
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        raise click.ClickException("Nothing was changed: answer yes, or add --yes.") from None
+
+
+def _behind(kept: Kept) -> str:
+    return f"Not summed yet: {kept.progress.behind} rows, counted by their ids."
+
+
+def _told(kept: Kept) -> str:
+    found = kept.progress
+    oldest = f", the oldest {kept.oldest:%Y-%m-%d %H:%M}" if kept.oldest else ""
+    lines = [
+        f"Summed up to id {found.summed_to}; the newest row has id {found.newest}.",
+        _behind(kept),
+        f"Kept: sums of {kept.minutes} minutes{oldest}, and of {kept.products} products' hours.",
+    ]
+    if found.trouble:
+        lines.append(f"Trouble: {found.trouble}")
+    return "\n".join(lines)

@@ -1,0 +1,299 @@
+"""The roll-up: adds stored rows to the sales sums, each row once, beside the writing.
+
+A watermark says up to which id rows are in the sums; it moves in the transaction that adds them.
+So the sums are exact as long as no row with an id below the watermark can still appear. Ids are
+handed out in rising order, so with the newest id at a moment known (the mark), only transactions
+that had begun to insert by then can bring smaller ones:
+
+- a write of ours locks its stored offsets before it inserts. Whoever has seen each offset's row
+  unlocked once since then, one after the other, has seen all of those writes end. No offset is
+  locked while another one is waited for, so no two writers wait for each other;
+- a replay of dead letters holds the state's row shared (`watermark.join`), and moving the mark
+  locks it;
+- of other programs, rows are summed a round after the mark, and with a locking read, which waits
+  for every row that is there and not committed. So only a single statement of theirs that is
+  longer than a round could be missed.
+
+Blocking; any number of workers may do it at once. Behind a proxy that splits a session nothing
+is added (`db.fence`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Row, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.engine import LOCK_WAIT_TIMEOUT
+from db.rollup_sql import add_sums
+from db.tables import rollup_minutes, rollup_products, rollup_state
+from db.watermark import (
+    FIRST,
+    LAST,
+    NO_STATE,
+    REBUILD,
+    ask,
+    checksum,
+    join,
+    lock,
+    look,
+    move,
+    settle,
+    wait_for_writes,
+)
+from models.sales import NO_TIME
+from pipeline.errors import FatalError, TransientError, classify
+from pipeline.rollup_service import Progress
+
+#: Seconds that anything here waits for a lock; then it is tried again in the next round.
+LOCK_WAIT = 2
+#: Rows in one transaction: at first, at least and at most. They become more or fewer, until a
+#: transaction takes about so many seconds: others wait no longer for its locks.
+PORTION, SMALLEST, LARGEST = 50_000, 1_000, 500_000
+SECONDS = 0.5
+#: Old sums deleted in one transaction.
+DELETED = 20_000
+
+
+class Kept(NamedTuple):
+    """What is kept, for those who ask: sums of minutes and of products, and the oldest minute."""
+
+    progress: Progress
+    minutes: int
+    products: int
+    oldest: datetime | None
+
+
+class Rollup:
+    """The sales sums of a database.
+
+    Args:
+        engine: from ``db.engine.connect``.
+        interval: seconds between a mark and summing up to it.
+
+    Raises (every method):
+        TransientError, RowError, FatalError: see ``pipeline.errors``.
+    """
+
+    def __init__(self, engine: Engine, interval: float) -> None:
+        self._engine = engine
+        self._interval = interval
+        self._portion = PORTION
+        self._whole: float | None = None
+
+    def step(self) -> Progress:
+        """Do a bounded piece of what is to be done; none of it where others are at it."""
+        with self._connection() as connection:
+            state = look(connection)
+            found = self._progress(state)
+            if found.trouble:
+                return found
+            waiting = 0.0
+            if state.last_id < state.mark_id <= found.newest:
+                # A clock that was set back must not make it wait for hours.
+                if not 0 <= state.mark_age < self._interval:
+                    return self._sum(connection, state)
+                waiting = self._interval - float(state.mark_age)
+            elif state.last_id < found.newest:
+                return self._mark(connection, state)
+            elif state.shown != state.generation:
+                return self._finish(connection, state)
+            if state.outdated:
+                _delete_outdated(connection, state.shown)
+                return found
+            return found._replace(wait=waiting or self._interval)
+
+    def kept(self) -> Kept:
+        """How far the sums are, and how many there are."""
+        minutes, products = rollup_minutes.c, rollup_products.c
+        with self._connection() as connection:
+            state = look(connection)
+            of = minutes.generation == state.shown
+            return Kept(
+                self._progress(state),
+                connection.scalar(select(func.count()).select_from(rollup_minutes).where(of)) or 0,
+                connection.scalar(
+                    select(func.count())
+                    .select_from(rollup_products)
+                    .where(products.generation == state.shown)
+                )
+                or 0,
+                connection.scalar(
+                    select(func.min(minutes.minute)).where(of, minutes.minute > NO_TIME)
+                ),
+            )
+
+    def rebuild(self) -> None:
+        """Sum all rows anew, beside the sums that are shown until that is done."""
+        with self._connection() as connection, connection.begin():
+            connection.execute(
+                text(
+                    "INSERT INTO rollup_state (id, generation, shown, last_id, mark_id, marked_at,"
+                    " complete_at) VALUES (1, 1, 1, 0, 0, CURRENT_TIMESTAMP(3),"
+                    " CURRENT_TIMESTAMP(3)) ON DUPLICATE KEY UPDATE generation = generation + 1,"
+                    " last_id = 0, last_checksum = NULL, mark_id = 0,"
+                    " complete_at = CURRENT_TIMESTAMP(3)"
+                )
+            )
+
+    def purge(self, before: datetime) -> tuple[int, int]:
+        """Delete the sums of minutes and of products' hours that had ended by then.
+
+        Args:
+            before: UTC, without a zone.
+
+        Returns:
+            How many of minutes, and of products' hours.
+        """
+        gone = [0, 0]
+        with self._connection() as connection:
+            for place, (table, key, length) in enumerate(
+                (
+                    ("rollup_minutes", "minute", timedelta(minutes=1)),
+                    ("rollup_products", "hour", timedelta(hours=1)),
+                )
+            ):
+                # Events without a time have no age.
+                statement = text(
+                    f"DELETE FROM {table} WHERE generation IN (:shown, :built) "  # noqa: S608
+                    f"AND {key} > '{NO_TIME}' AND {key} <= :last LIMIT {DELETED}"
+                )
+                while True:
+                    with connection.begin():
+                        state = connection.execute(select(rollup_state).with_for_update()).first()
+                        if state is None:
+                            raise FatalError(NO_STATE)
+                        given = {"shown": state.shown, "built": state.generation}
+                        done = connection.execute(statement, given | {"last": before - length})
+                    gone[place] += done.rowcount
+                    if done.rowcount < DELETED:
+                        break
+        return gone[0], gone[1]
+
+    def _progress(self, state: Row[Any]) -> Progress:
+        newest = state.newest or 0
+        if newest <= state.last_id:
+            self._whole = monotonic()
+            seconds = 0.0
+        else:
+            seconds = max(0.0, float(state.complete_age))
+            if self._whole is not None:
+                seconds = min(seconds, monotonic() - self._whole)
+        trouble = None
+        if None not in (state.checksum, state.last_checksum) and (
+            state.checksum != state.last_checksum
+        ):
+            trouble = (
+                f"row {state.last_id} of flash_sale_events is another one than was summed: ids "
+                f"seem to have begun anew. If so, {REBUILD}."
+            )
+        elif state.newest is not None and state.newest < state.last_id:
+            trouble = (
+                f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
+                f"{state.last_id} are summed: rows were deleted, or ids began anew. Rows with "
+                f"greater ids will be summed. If ids began anew, {REBUILD}."
+            )
+        wait = self._interval if trouble else 0.0
+        return Progress(state.last_id, newest, seconds, wait=wait, trouble=trouble)
+
+    def _mark(self, connection: Connection, seen: Row[Any]) -> Progress:
+        """Make the newest row the mark, once no write can bring smaller ids any more."""
+        wait_for_writes(connection, seen.session)
+        with connection.begin():
+            if lock(connection, seen):
+                move(connection, seen, {"mark_id": seen.newest, "marked_at": seen.now})
+                return self._progress(seen)
+        return self._others_are_at_it(seen)
+
+    def _sum(self, connection: Connection, seen: Row[Any]) -> Progress:
+        """Add the next portion up to the mark."""
+        begun = monotonic()
+        try:
+            with connection.begin():
+                if not lock(connection, seen):
+                    return self._others_are_at_it(seen)
+                rows = self._add_portion(connection, seen)
+        except (SQLAlchemyError, TransientError):
+            self._portion = max(SMALLEST, self._portion // 2)
+            raise
+        took = max(monotonic() - begun, 0.001)
+        if rows >= self._portion // 2 or took > SECONDS:
+            grown = int(self._portion * min(2.0, max(0.5, SECONDS / took)))
+            self._portion = min(LARGEST, max(SMALLEST, grown))
+        return self._progress(look(connection))._replace(rows=rows)
+
+    def _finish(self, connection: Connection, seen: Row[Any]) -> Progress:
+        """Show what was built: there is no row, or none that is not summed."""
+        with connection.begin():
+            if lock(connection, seen):
+                move(connection, seen, {"shown": seen.generation})
+                return self._progress(seen)
+        return self._others_are_at_it(seen)
+
+    def _others_are_at_it(self, seen: Row[Any]) -> Progress:
+        return self._progress(seen)._replace(wait=self._interval)
+
+    def _add_portion(self, connection: Connection, seen: Row[Any]) -> int:
+        last, bound = seen.last_id, seen.mark_id
+        first = ask(connection, FIRST, seen.session, last=last)
+        if first is not None:
+            # Ids may have wide gaps.
+            bound = min(bound, first + self._portion - 1)
+        upto = bound
+        committed = ask(connection, LAST, seen.session, last=last, bound=bound)
+        if committed is None:
+            rows = settle(connection, seen.session, last, upto)
+        else:
+            # Behind the last row there may be a write under way, which need not be waited for: a
+            # locking read locks the row behind its end, too.
+            upto = committed
+            rows = 1 + settle(connection, seen.session, last, upto - 1)
+        if rows:
+            add_sums(connection, last, upto, seen.generation, seen.session)
+        changed: dict[str, Any] = {"last_id": upto, "last_checksum": checksum(upto)}
+        if upto == seen.mark_id:
+            changed |= {"complete_at": seen.marked_at, "shown": seen.generation}
+        move(connection, seen, changed)
+        return rows
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """A connection that waits for locks only briefly."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}")
+                connection.rollback()
+                try:
+                    yield connection
+                finally:
+                    if not connection.invalidated:
+                        connection.rollback()
+                        connection.exec_driver_sql(
+                            f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
+                        )
+        except (SQLAlchemyError, OSError) as error:
+            raise classify(error) from error
+
+
+def rehearse(connection: Connection) -> None:
+    """Do what the roll-up does, with no row, in a transaction that is rolled back.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the server refused, perhaps for a right that is missing.
+    """
+    join(connection)
+    add_sums(connection, 0, 0, -1, connection.scalar(text("SELECT CONNECTION_ID()")) or 0)
+    connection.execute(rollup_state.update().where(rollup_state.c.id < 0).values(id=-1))
+    for table in (rollup_minutes, rollup_products):
+        connection.execute(table.delete().where(table.c.generation < 0))
+
+
+def _delete_outdated(connection: Connection, shown: int) -> None:
+    """Delete some of the sums that nobody sees any more."""
+    for table in (rollup_minutes, rollup_products):
+        statement = f"DELETE FROM {table.name} WHERE generation < :shown LIMIT {DELETED}"  # noqa: S608
+        with connection.begin():
+            connection.execute(text(statement), {"shown": shown})

@@ -1,0 +1,123 @@
+"""Keeps sums of the stored rows in the background, beside the writing and never in its way.
+
+Every worker has the service; a lock in the database lets one of them work at a time, and the
+others find the work done. Its trouble is logged, counted and shown; it never ends the worker, and
+readiness does not depend on it.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, NamedTuple
+
+from mode import Service
+from mode.utils.logging import get_logger
+
+import metrics
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.threads import in_thread
+
+log = get_logger(__name__)
+
+#: Seconds to the first look.
+FIRST = 1.0
+#: Behind a backlog, the service rests so many times as long as a portion took: the database
+#: works for it a quarter of one core's time at most, and events come first.
+REST = 3.0
+
+
+class Progress(NamedTuple):
+    """How far the sums are.
+
+    ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is how long ago every row there was
+    in the sums, 0 while every row is. ``rows`` were summed by this step, and in ``wait`` seconds
+    there may be something to do. ``trouble`` says why nothing can be done.
+    """
+
+    summed_to: int
+    newest: int
+    seconds: float
+    rows: int = 0
+    wait: float = 0.0
+    trouble: str | None = None
+
+    @property
+    def behind(self) -> int:
+        """Ids between the two: rows that are not summed, or somewhat more."""
+        return max(0, self.newest - self.summed_to)
+
+
+class RollupService(Service):
+    """Asks for step after step, and for the next one when there may be something to do.
+
+    Args:
+        step: does a bounded piece of the work; blocking; raises what ``pipeline.errors`` has.
+        interval: seconds between rounds.
+    """
+
+    logger = log
+
+    def __init__(self, step: Callable[[], Progress], interval: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._step = step
+        self._interval = interval
+        self.progress: Progress | None = None
+        self.trouble: str | None = None
+
+    async def turn(self) -> float:
+        """Do one step; answer after how many seconds to do the next."""
+        begun = monotonic()
+        try:
+            result = await self.wait(in_thread(self._step))
+        except (TransientError, RowError, FatalError) as error:
+            self._failed(str(error), getattr(error, "kind", "other"))
+        except Exception as error:
+            # A mistake in here must not cost events.
+            log.exception("The roll-up met an unexpected error.")
+            self._failed(repr(error), "other")
+        else:
+            if result.stopped:
+                return 0.0
+            found: Progress = result.result
+            self._note(found)
+            return found.wait or REST * (monotonic() - begun)
+        return self._interval
+
+    def as_json(self) -> dict[str, Any] | None:
+        """What ``/batches/`` shows; None before the first look."""
+        found = self.progress
+        if found is None and self.trouble is None:
+            return None
+        return {
+            "summed_to": found and found.summed_to,
+            "newest": found and found.newest,
+            "behind": found and found.behind,
+            "seconds": found and round(found.seconds, 1),
+            "trouble": self.trouble,
+        }
+
+    @Service.task
+    async def _go_on(self) -> None:
+        if not self._interval:
+            return
+        await self.sleep(min(FIRST, self._interval))
+        while not self.should_stop:
+            await self.sleep(await self.turn())
+
+    def _note(self, found: Progress) -> None:
+        self.progress = found
+        metrics.ROLLUP_BEHIND.set(found.behind)
+        metrics.ROLLUP_BEHIND_SECONDS.set(found.seconds)
+        if found.rows:
+            metrics.ROLLUP_ROWS.inc(found.rows)
+            metrics.ROLLUP_RUNS.inc()
+        if found.trouble:
+            self._failed(found.trouble, "other")
+        elif self.trouble:
+            log.info("The roll-up goes on.")
+            self.trouble = None
+
+    def _failed(self, trouble: str, kind: str) -> None:
+        metrics.ROLLUP_ERRORS.labels(kind).inc()
+        if trouble != self.trouble:
+            log.warning("The roll-up does not go on: %s", trouble)
+        self.trouble = trouble

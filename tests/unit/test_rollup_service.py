@@ -1,0 +1,59 @@
+"""The roll-up's trouble is told and passes; it never reaches the worker."""
+
+import asyncio
+import logging
+
+import pytest
+
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.rollup_service import Progress, RollupService
+
+
+def run(*outcomes):
+    """A service after a turn for each outcome of a step, and the waits it asked for."""
+    steps = iter(outcomes)
+
+    def step():
+        found = next(steps)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def turns():
+        service = RollupService(step, 5)
+        return service, [await service.turn() for _ in outcomes]
+
+    return asyncio.run(turns())
+
+
+@pytest.mark.parametrize(
+    "error", [TransientError("away"), RowError("away"), FatalError("away"), ValueError("a mistake")]
+)
+def test_whatever_goes_wrong_is_shown_and_tried_again(error):
+    service, waits = run(Progress(3, 9, 1.5, wait=2), error, error)
+    assert waits == [2, 5, 5]
+    shown = service.as_json()
+    assert ("away" in shown["trouble"]) or ("a mistake" in shown["trouble"])
+    assert (shown["summed_to"], shown["behind"], shown["seconds"]) == (3, 6, 1.5)
+
+
+def test_trouble_is_logged_once_and_its_end_too(caplog):
+    with caplog.at_level(logging.INFO):
+        trouble = Progress(9, 3, 0, wait=5, trouble="ids began anew")
+        service, _ = run(trouble, trouble, TransientError("away"), Progress(9, 9, 0, wait=5))
+    assert [record.getMessage() for record in caplog.records] == [
+        "The roll-up does not go on: ids began anew",
+        "The roll-up does not go on: away",
+        "The roll-up goes on.",
+    ]
+    assert service.as_json()["trouble"] is None
+
+
+def test_behind_a_backlog_it_rests_longer_than_it_works():
+    _, (wait,) = run(Progress(3, 9, 1.5, rows=3))
+    assert 0 < wait < 5
+
+
+def test_before_the_first_look_nothing_is_known():
+    service, _ = run()
+    assert service.as_json() is None
