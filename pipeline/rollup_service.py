@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 #: Seconds to the first look.
 FIRST = 1.0
-#: Behind a backlog, the service rests so many times as long as a portion took: the database
+#: While rows come in, the service rests so many times as long as a portion took: the database
 #: works for it a quarter of one core's time at most, and events come first.
 REST = 3.0
 
@@ -65,7 +65,7 @@ class RollupService(Service):
 
     async def turn(self) -> float:
         """Do one step; answer after how many seconds to do the next."""
-        begun = monotonic()
+        begun, before = monotonic(), self.progress
         try:
             result = await self.wait(in_thread(self._step))
         except (TransientError, RowError, FatalError) as error:
@@ -79,7 +79,8 @@ class RollupService(Service):
                 return 0.0
             found: Progress = result.result
             self._note(found)
-            return found.wait or REST * (monotonic() - begun)
+            quiet = before is not None and found.newest == before.newest
+            return found.wait or (0.0 if quiet else REST * (monotonic() - begun))
         return self._interval
 
     def as_json(self) -> dict[str, Any] | None:

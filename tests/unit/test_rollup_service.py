@@ -49,9 +49,11 @@ def test_trouble_is_logged_once_and_its_end_too(caplog):
     assert service.as_json()["trouble"] is None
 
 
-def test_behind_a_backlog_it_rests_longer_than_it_works():
-    _, (wait,) = run(Progress(3, 9, 1.5, rows=3))
-    assert 0 < wait < 5
+def test_it_rests_after_a_portion_only_while_rows_come_in():
+    _, waits = run(*(Progress(3, newest, 1.5, rows=3) for newest in (9, 10, 10)))
+    assert waits[0] > 0
+    assert waits[1] > 0
+    assert waits[2] == 0
 
 
 def test_before_the_first_look_nothing_is_known():
