@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         "read_committed",
         description="Whether events of aborted transactions are left out, or read as well.",
     )
+    deduplicate: bool = Field(
+        False, description="Whether an event whose `event_id` is stored already is left out."
+    )
     flush_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )

@@ -10,8 +10,8 @@ from models.rules import Reason
 
 EVENTS = Counter(
     "etl_events",
-    "Events done, by outcome: `stored` as a row, or dead-lettered for the reason "
-    "`malformed`, `invalid` or `unstorable`.",
+    "Events done, by outcome: `stored` as a row, dead-lettered for the reason `malformed`, "
+    "`invalid` or `unstorable`, or left out as a `duplicate`.",
     ["outcome"],
 )
 FILLED = Counter(
@@ -110,5 +110,5 @@ BUILD = Info("etl_build", "What runs: versions of the schema, of Python and of F
 SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
 
 #: What can happen is there from the start, so that the first of it is a rise from 0.
-for _outcome in ("stored", *(reason.value for reason in Reason)):
+for _outcome in ("stored", "duplicate", *(reason.value for reason in Reason)):
     EVENTS.labels(_outcome)

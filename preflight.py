@@ -14,7 +14,7 @@ from checks.link import reach
 from checks.rights import may_join, may_read
 from config import Settings
 from credentials import client_options
-from db import features, schema
+from db import event_index, features, schema
 from pipeline.errors import FatalError, TransientError, UntrustedError
 from pipeline.threads import in_thread
 from source.log_reader import Bounds, LogReader
@@ -42,6 +42,8 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
         found = await in_thread(schema.check, engine)
         schema.see_that_rows_fit(found)
         _tell(found)
+        if warning := await in_thread(event_index.check, engine, settings.deduplicate):
+            log.warning("%s.", warning)
         bounds = await topic_bounds(settings)
         await may_read(settings, min(bounds))
         await may_join(settings)

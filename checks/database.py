@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.finding import Findings
-from db import features, rollup, schema
+from db import event_index, features, rollup, schema
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
@@ -21,7 +21,7 @@ from pipeline.errors import RowError, classify
 _SKEW = 5
 
 
-def look_at_database(engine: Engine, findings: Findings) -> bool:
+def look_at_database(engine: Engine, findings: Findings, deduplicate: bool = False) -> bool:
     """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
     with findings.about("Database"), _errors(), engine.connect() as connection:
         findings.ok("Database", features.check(engine))
@@ -33,6 +33,10 @@ def look_at_database(engine: Engine, findings: Findings) -> bool:
         _schema(schema.check(engine), findings)
     if findings.has_failed("Schema", "Tables"):
         # Without transactions, or into a table of another shape, a rehearsal might leave traces.
+        return False
+    with findings.about("Duplicates"):
+        _duplicates(engine, findings, deduplicate)
+    if findings.has_failed("Duplicates"):
         return False
     with findings.about("Database rights"):
         rehearse(engine)
@@ -54,6 +58,15 @@ def _schema(found: schema.Schema, findings: Findings) -> None:
         tell("Tables", one.found, one.mend)
     if not found.findings:
         findings.ok("Tables", "as the app needs them")
+
+def _duplicates(engine: Engine, findings: Findings, deduplicate: bool) -> None:
+    if warning := event_index.check(engine, deduplicate):
+        found, _, mend = warning.rpartition(": ")
+        findings.warn("Duplicates", found, mend)
+    elif deduplicate:
+        findings.ok("Duplicates", f"left out by event_id, through the index {event_index.NAME}")
+    else:
+        findings.ok("Duplicates", "stored like all events, as DEDUPLICATE says")
 
 
 def rehearse(engine: Engine) -> None:

@@ -17,7 +17,8 @@ async def look_at_everything(settings: Settings, engine: Engine) -> Findings:
     findings = Findings()
     findings.ok("Settings", "complete and well formed")
     bounds = await look_at_kafka(settings, findings)
-    if await asyncio.to_thread(look_at_database, engine, findings) and bounds:
+    deduplicate = settings.deduplicate
+    if await asyncio.to_thread(look_at_database, engine, findings, deduplicate) and bounds:
         store = OffsetStore(engine, settings.consumer_group)
         await asyncio.to_thread(look_at_offsets, settings, store, bounds, findings)
     return findings

@@ -6,6 +6,7 @@ import faust
 
 from commands.outcome import or_exit
 from config import Settings
+from db import event_index
 from db.engine import connect
 from db.schema import VERSION
 
@@ -15,9 +16,12 @@ def migrate(app: faust.App, settings: Settings) -> None:
 
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:
-        """Bring the database's schema to the newest version."""
+        """Bring the database's schema to the newest version.
+
+        With DEDUPLICATE=true, also make the unique index over the event ids.
+        """
         # Imported here: a worker has no use for Alembic's 10 MB.
-        from db.upgrade import IO_TIMEOUT
+        from db.upgrade import IO_TIMEOUT, make_index
         from db.upgrade import migrate as bring_up
 
         with or_exit():
@@ -35,3 +39,8 @@ def migrate(app: faust.App, settings: Settings) -> None:
         for one in done.findings:
             self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
             self.say(f"  → {one.mend}")
+        if settings.deduplicate:
+            self.say(f"Seeing to the unique index {event_index.NAME}: this may take minutes.")
+            with or_exit():
+                made = make_index(engine)
+            self.say("The index is made." if made else "The index is there already.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from db import event_index
 from db.table_facts import ColumnFacts, TableFacts
 from db.table_finding import TableFinding, alter, quoted, with_nulls
 from db.tables import flash_sale_events
@@ -150,7 +151,7 @@ def _ts(column: ColumnFacts) -> Iterator[TableFinding]:
 
 def _others(there: TableFacts) -> Iterator[TableFinding]:
     for name, names in there.unique.items():
-        if "id" not in names:
+        if "id" not in names and name != event_index.NAME:
             yield _warned(
                 f"{_EVENTS} has a unique index {name} ({', '.join(names)}): events that repeat a "
                 f"value {_DEAD}",

@@ -148,6 +148,8 @@ batches = Table(
     Column("repaired", JSON, nullable=False),
     Column("revenue", DOUBLE(asdecimal=False), nullable=False),
     Column("seconds", DOUBLE(asdecimal=False), nullable=False),
+    # The default is for workers of the version before.
+    Column("duplicate", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("worker", "number", name="uq_batches"),
     **_UTF8,
 )

@@ -1,6 +1,8 @@
 """Bringing the schema to the newest version, with Alembic, one process at a time."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -11,6 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import event_index
 from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
 from db.table_checks import look_at_tables
 from db.table_finding import TableFinding
@@ -48,11 +51,28 @@ def migrate(engine: Engine) -> Migrated:
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
+    with _alone(engine) as connection:
+        return _bring_up(connection)
+
+
+def make_index(engine: Engine) -> bool:
+    """Make the index that DEDUPLICATE needs; answer whether it was missing. May be run again.
+
+    Raises:
+        TransientError: the database is away.
+        FatalError: ids stand more than once, or the server refuses it; nothing was changed.
+    """
+    with _alone(engine) as connection:
+        return event_index.make(connection)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             try:
                 _wait_alone(connection)
-                return _bring_up(connection)
+                yield connection
             finally:
                 # Not back into the pool: the lock ends with the session.
                 connection.invalidate()

@@ -214,6 +214,7 @@ def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
         "events": batch.events,
         "valid": batch.valid,
         **batch.dropped,
+        "duplicate": batch.duplicate,
         "filled": dict(batch.filled),
         "repaired": dict(batch.repaired),
         "revenue": batch.revenue,

@@ -22,7 +22,8 @@ class Refused(NamedTuple):
 class Batch:
     """One line of the ledger.
 
-    ``dropped`` is keyed by reason; ``filled`` by field; ``repaired`` by ``field.kind``;
+    ``events`` are ``valid``, ``dropped`` (keyed by reason) and ``duplicate`` ones, which are left
+    out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
     ``offsets`` is the next offset to store of each ``(topic, partition)``, ``rows`` how many rows
     each had, ``refused`` what became dead letters because the database refused the row; times are
     UTC.
@@ -40,6 +41,7 @@ class Batch:
     revenue: float
     offsets: Mapping[tuple[str, int], int]
     oldest_timestamp: int | None = None
+    duplicate: int = 0
     rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
     refused: Sequence[Refused] = ()
 
@@ -53,6 +55,7 @@ class Batch:
         return (
             f"Batch {self.number}: {self.valid} valid rows written, "
             f"{self.total_dropped} dropped{f' ({reasons})' if reasons else ''}, "
+            f"{f'{self.duplicate} duplicate, ' if self.duplicate else ''}"
             f"{sum(self.repaired.values())} repaired, {self.seconds:.2f} s"
         )
 

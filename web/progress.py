@@ -27,6 +27,7 @@ class Progress:
         self.events = 0
         self.valid = 0
         self.dropped = empty_drops()
+        self.duplicate = 0
         self.filled: Counter[str] = Counter()
         self.repaired: Counter[str] = Counter()
         self.revenue = 0.0
@@ -40,6 +41,7 @@ class Progress:
         self.events += batch.events
         self.valid += batch.valid
         self.dropped.update(batch.dropped)
+        self.duplicate += batch.duplicate
         self.filled.update(batch.filled)
         self.repaired.update(batch.repaired)
         self.revenue += batch.revenue
@@ -105,6 +107,7 @@ class Progress:
             "events": self.events,
             "valid": self.valid,
             "dropped": dict(self.dropped),
+            "duplicate": self.duplicate,
             "filled": dict(self.filled),
             "repaired": _nested(self.repaired),
             "revenue": round(self.revenue, 2),
@@ -137,6 +140,7 @@ def _export(batch: Batch) -> None:
     metrics.BATCHES.inc()
     metrics.BATCH_ROWS.observe(batch.valid)
     metrics.EVENTS.labels("stored").inc(batch.valid)
+    metrics.EVENTS.labels("duplicate").inc(batch.duplicate)
     for reason, number in batch.dropped.items():
         metrics.EVENTS.labels(reason).inc(number)
     for field, number in batch.filled.items():
@@ -160,6 +164,7 @@ def _last(batch: Batch | None) -> dict[str, Any] | None:
         "events": batch.events,
         "valid": batch.valid,
         "dropped": batch.total_dropped,
+        "duplicate": batch.duplicate,
         "seconds": round(batch.seconds, 3),
         "written": batch.written.isoformat(timespec="milliseconds"),
     }

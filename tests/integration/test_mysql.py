@@ -19,6 +19,14 @@ from tests.integration.test_dead_letter_rows import (  # noqa: F401 - run here a
     test_offsets_that_are_set_forget_which_record_was_the_last,
     test_the_same_event_read_again_is_the_same_letter,
 )
+from tests.integration.test_event_index import (  # noqa: F401 - run here again
+    patient,
+    test_ids_that_a_collation_takes_for_equal_are_different,
+    test_ids_that_stand_twice_are_named_and_nothing_is_changed,
+    test_known_ids_are_looked_up_in_the_index,
+    test_making_it_may_be_killed_after_any_statement,
+    test_writing_goes_on_while_it_is_made,
+)
 from tests.integration.test_fencing import (  # noqa: F401 - run here again
     proxy,
     test_a_session_that_was_not_set_up_stores_nothing,

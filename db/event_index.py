@@ -1,0 +1,208 @@
+"""The unique index over event ids that DEDUPLICATE needs: made, looked for, and looked into.
+
+It compares ids byte by byte, though the column's collation does not: `E1`, `e1` and `e1 ` are three
+events. So its key is the bytes of the id in UTF-8, whatever the column's character set is. MySQL
+has such a key as an expression of the index, MariaDB as an invisible virtual column.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from db.tables import flash_sale_events
+from models.readable import readable
+from pipeline.errors import FatalError, classify
+
+NAME = "uq_event_id"
+DROP = f"ALTER TABLE {flash_sale_events.name} DROP INDEX {NAME}"
+
+_TABLE = flash_sale_events.name
+_COLUMN = flash_sale_events.c.event_id.name
+_KEY_COLUMN = "event_key"
+_KEY = f"CAST(CONVERT({_COLUMN} USING utf8mb4) AS BINARY)"
+
+#: Characters of the column at most: a key has 3072 bytes.
+_LONGEST = 768
+#: Ids that stand more than once which are named, and rows named of each.
+_EXAMPLES = 5
+_ROWS = 5
+
+#: The examples, and on each line how many ids there are and how many rows too many.
+_REPEATED = text(
+    f"""
+    SELECT id_bytes, times, ids, COUNT(*) OVER () AS total, SUM(times - 1) OVER () AS more FROM (
+        SELECT {_KEY} AS id_bytes, COUNT(*) AS times, MIN(id) AS first,
+            SUBSTRING_INDEX(GROUP_CONCAT(id ORDER BY id), ',', {_ROWS}) AS ids
+        FROM {_TABLE} WHERE {_COLUMN} IS NOT NULL GROUP BY id_bytes HAVING COUNT(*) > 1
+    ) AS repeated
+    ORDER BY times DESC, first LIMIT {_EXAMPLES}
+    """  # noqa: S608 - of names of our own
+)
+
+_DUPLICATE = 1062
+_TOO_LONG = f"its key is too long: run `ALTER TABLE {_TABLE} ROW_FORMAT=DYNAMIC` first"
+#: What else a server may have against the index, and what to do then.
+_REFUSALS = {
+    1061: f"another index has the name {NAME}: rename or drop it",
+    1071: _TOO_LONG,
+    1709: _TOO_LONG,
+    1142: "the account may not change the table: grant it ALTER and INDEX",
+    1503: f"{_TABLE} is partitioned by another column: remove its partitions, or set "
+    "DEDUPLICATE=false",
+}
+
+
+def exists(connection: Connection) -> bool:
+    """Whether the index is there."""
+    # MySQL names no column where a key is an expression.
+    found = connection.scalar(
+        text(
+            "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()"
+            " AND table_name = :table AND index_name = :index AND non_unique = 0"
+            " AND COALESCE(column_name, :column) = :column"
+        ),
+        {"table": _TABLE, "index": NAME, "column": _KEY_COLUMN},
+    )
+    return bool(found)
+
+
+def check(engine: Engine, wanted: bool) -> str | None:
+    """See that the index is there if it is wanted; answer what is wrong where it is not wanted.
+
+    Args:
+        engine: the database.
+        wanted: the setting DEDUPLICATE.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    try:
+        with engine.connect() as connection:
+            found = exists(connection)
+    except (SQLAlchemyError, OSError) as error:
+        raise classify(error) from error
+    if wanted and not found:
+        raise FatalError(
+            f"DEDUPLICATE is true, but {_TABLE} has no unique index {NAME}: run "
+            "`faust -A app migrate` with DEDUPLICATE=true, which makes it."
+        )
+    if found and not wanted:
+        return (
+            f"{_TABLE} has the unique index {NAME}, but DEDUPLICATE is false, so that an event "
+            f"with a known event_id becomes a dead letter: set DEDUPLICATE=true, or run `{DROP}`"
+        )
+    return None
+
+
+def make(connection: Connection) -> bool:
+    """Make the index unless it is there; answer whether that was needed. May be run again.
+
+    Args:
+        connection: one that waits for an answer as long as it takes.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database is away.
+        FatalError: ids stand more than once, or the server refuses it; nothing was changed.
+    """
+    if exists(connection):
+        return False
+    _add(connection)
+    return True
+
+
+def known(connection: Connection, ids: Collection[bytes]) -> set[bytes]:
+    """Those of the ids that rows have, also rows of this transaction.
+
+    Args:
+        connection: in a transaction that reads what is committed.
+        ids: in UTF-8; some thousand at most.
+    """
+    if not ids:
+        return set()
+    key = _key(connection)
+    literals = ",".join([f"X'{one.hex()}'" for one in ids])
+    found = connection.exec_driver_sql(
+        # Of hexadecimal digits and names of our own.
+        f"SELECT {key} FROM {_TABLE} FORCE INDEX ({NAME}) WHERE {key} IN ({literals})"  # noqa: S608
+    )
+    return set(found.scalars())
+
+
+def is_duplicate(message: str) -> bool:
+    """Whether a server's message on a duplicate entry (error 1062) is about this index."""
+    # Newer versions of MySQL name the table as well. The entry itself stands before.
+    return message.endswith((f"'{NAME}'", f".{NAME}'"))
+
+
+def _key(connection: Connection) -> str:
+    """The key as SQL; an index over an expression is used where the same expression stands."""
+    return _KEY_COLUMN if _is_mariadb(connection) else _KEY
+
+
+def _is_mariadb(connection: Connection) -> bool:
+    return bool(getattr(connection.dialect, "is_mariadb", False))
+
+
+def _add(connection: Connection) -> None:
+    length = _length(connection)
+    key = f"({_KEY})"
+    if _is_mariadb(connection):
+        key = _KEY_COLUMN
+        # By itself it takes no time, and the index is then built while others write.
+        connection.exec_driver_sql(
+            f"ALTER TABLE {_TABLE} ADD COLUMN IF NOT EXISTS {_KEY_COLUMN} VARBINARY({4 * length})"
+            f" GENERATED ALWAYS AS ({_KEY}) VIRTUAL INVISIBLE"
+        )
+    try:
+        connection.exec_driver_sql(f"ALTER TABLE {_TABLE} ADD UNIQUE INDEX {NAME} ({key})")
+    except DBAPIError as error:
+        if exists(connection):
+            return  # made by another one, behind a proxy that lets two at it
+        code = error.orig.args[0] if error.orig and error.orig.args else None
+        if _is_mariadb(connection):
+            connection.exec_driver_sql(f"ALTER TABLE {_TABLE} DROP COLUMN {_KEY_COLUMN}")
+        if code == _DUPLICATE:
+            raise FatalError(_duplicates(connection)) from error
+        if code in _REFUSALS:
+            raise FatalError(
+                f"The index for DEDUPLICATE was not made: {_REFUSALS[code]}."
+            ) from error
+        raise
+
+
+def _length(connection: Connection) -> int:
+    """Characters of the column of ids."""
+    kind, length, name = connection.execute(
+        text(
+            "SELECT data_type, character_maximum_length, column_type FROM"
+            " information_schema.columns WHERE table_schema = DATABASE() AND table_name = :table"
+            " AND column_name = :column"
+        ),
+        {"table": _TABLE, "column": _COLUMN},
+    ).one()
+    if kind != "varchar" or length > _LONGEST:
+        declared = flash_sale_events.c.event_id.type.compile(connection.dialect)
+        raise FatalError(
+            f"{_TABLE}.{_COLUMN} is {name}, in which ids cannot be compared byte by byte: run "
+            f"`ALTER TABLE {_TABLE} MODIFY {_COLUMN} {declared}` first, or set DEDUPLICATE=false."
+        )
+    return int(length)
+
+
+def _duplicates(connection: Connection) -> str:
+    """Which ids stand more than once, in words."""
+    found = connection.execute(_REPEATED).all()
+    if not found:
+        return f"An event_id stood twice in {_TABLE}, and no longer does: run it again."
+    examples = "".join(
+        f"\n  '{readable(one.id_bytes)}': {one.times} rows, id {one.ids.replace(',', ', ')}"
+        f"{', …' if one.times > _ROWS else ''}"
+        for one in found
+    )
+    return (
+        f"The index for DEDUPLICATE was not made: {found[0].total} of the event ids in {_TABLE} "
+        f"stand more than once, in {found[0].more} rows too many. Leave one row of each (a "
+        "statement for it is in docs/database.md) and run this again, or set DEDUPLICATE=false. "
+        f"For example:{examples}"
+    )

@@ -1,0 +1,206 @@
+"""The index that DEDUPLICATE needs: made by `migrate`, or refused with the ids that stand twice."""
+
+import re
+import threading
+from itertools import count
+
+import pytest
+from sqlalchemy import event, make_url, text
+
+from db import event_index
+from db.engine import connect
+from db.upgrade import make_index
+from local import ROOT
+from pipeline.errors import FatalError
+
+#: Alike to the collations of the servers, byte by byte all different.
+ALIKE = ["e1", "E1", "e1 ", "e1\x00", "é1", "e\u03011", "🔥", "🔥 ", "e01", " e1"]
+
+
+class Killed(BaseException):
+    """In place of SIGKILL: nothing that runs catches it."""
+
+
+@pytest.fixture
+def patient(migrated_url):
+    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
+    yield engine
+    engine.dispose()
+
+
+def insert(engine, *ids):
+    with engine.begin() as connection:
+        for one in ids:
+            connection.execute(
+                text("INSERT INTO flash_sale_events (event_id) VALUES (:i)"), {"i": one}
+            )
+
+
+def described(engine):
+    with engine.connect() as connection:
+        return connection.execute(text("SHOW CREATE TABLE flash_sale_events")).one()[1]
+
+
+@pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
+def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
+    with patient.begin() as connection:
+        connection.execute(
+            text(
+                f"ALTER TABLE flash_sale_events MODIFY event_id VARCHAR(50) CHARACTER SET {charset}"
+            )
+        )
+    ids = [
+        one
+        for one in ALIKE
+        if charset == "utf8mb4" or one.encode("latin1", "ignore").decode("latin1") == one
+    ]
+    insert(patient, *ids, None, None)
+    assert make_index(patient)
+    assert not make_index(patient), "it is there"
+    with patient.connect() as connection:
+        every = [one.encode() for one in [*ids, "new", "E1 ", ""]]
+        assert event_index.known(connection, every) == {one.encode() for one in ids}
+        assert event_index.known(connection, []) == set()
+    for one in ids:
+        with pytest.raises(Exception, match="1062") as refusal:
+            insert(patient, one)
+        assert event_index.is_duplicate(str(refusal.value.orig.args[1])), one
+
+
+def test_known_ids_are_looked_up_in_the_index(patient):
+    make_index(patient)
+    asked = []
+    event.listen(patient, "before_cursor_execute", lambda *found: asked.append(found[2]))
+    with patient.connect() as connection:
+        event_index.known(connection, [b"%d" % n for n in range(2000)])
+        plan = connection.execute(text(f"EXPLAIN {asked[-1]}")).mappings().all()
+    assert "uq_event_id" in [line["key"] for line in plan]
+
+
+def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_engine):
+    ids = ["b", "a", "b", "A", "a ", "b", "once"] + ["many"] * 7 + [f"x{n}" for n in range(9)] * 2
+    insert(migrated_engine, *ids, None, None)
+    before = described(migrated_engine)
+    said = faust("migrate", status=1, DEDUPLICATE="true")
+    assert "11 of the event ids in flash_sale_events stand more than once, in 17 rows" in said
+    assert "'many': 7 rows, id 8, 9, 10, 11, 12, …\n" in said
+    assert "'b': 3 rows, id 1, 3, 6\n" in said
+    assert said.count(" rows, id ") == 5
+    assert described(migrated_engine) == before
+    # What to do is in the documentation.
+    page = (ROOT / "docs" / "database.md").read_text()
+    [statement] = re.findall(
+        r"^(DELETE FROM flash_sale_events.*?);$", page, re.MULTILINE | re.DOTALL
+    )
+    with migrated_engine.begin() as connection:
+        connection.execute(text(statement))
+        left = connection.execute(text("SELECT id, event_id FROM flash_sale_events ORDER BY id"))
+        assert [tuple(row) for row in left][:6] == [
+            (1, "b"),
+            (2, "a"),
+            (4, "A"),
+            (5, "a "),
+            (7, "once"),
+            (8, "many"),
+        ]
+    assert "The index is made" in faust("migrate", DEDUPLICATE="true")
+    assert "The index is there already" in faust("migrate", DEDUPLICATE="true")
+
+
+def test_making_it_may_be_killed_after_any_statement(patient):
+    insert(patient, "a", "A")
+    for number in count(1):
+        seen = count(1)
+
+        def kill(_connection, _cursor, statement, *_):
+            if statement.startswith("ALTER") and next(seen) == number:  # noqa: B023
+                raise Killed
+
+        event.listen(patient, "after_cursor_execute", kill)
+        try:
+            make_index(patient)
+            break
+        except Killed:
+            patient.dispose()
+        finally:
+            event.remove(patient, "after_cursor_execute", kill)
+        make_index(patient)
+        assert event_index.check(patient, True) is None
+        with patient.begin() as connection:
+            connection.execute(text(event_index.DROP))
+    assert number > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ("MODIFY event_id CHAR(50)", r"char\(50\).* MODIFY event_id VARCHAR\(50\)"),
+        ("ADD UNIQUE INDEX uq_event_id (user_id)", "another index has the name"),
+        (
+            "DROP PRIMARY KEY, ADD PRIMARY KEY (id, quantity) PARTITION BY HASH (quantity)",
+            "partitioned",
+        ),
+        ("MODIFY event_id VARCHAR(700), ROW_FORMAT=COMPACT", "ROW_FORMAT=DYNAMIC"),
+    ],
+)
+def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, mend):
+    with patient.begin() as connection:
+        connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
+    before = described(patient)
+    with pytest.raises(FatalError, match=mend):
+        make_index(patient)
+    assert described(patient) == before
+
+
+def test_writing_goes_on_while_it_is_made(patient):
+    """Nothing written meanwhile is missing in the index."""
+    insert(patient, *(f"old {n}" for n in range(500)))
+    done = threading.Event()
+    numbers = count()
+
+    def write():
+        while not done.is_set():
+            insert(patient, *(f"new {next(numbers)}" for _ in range(50)))
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for one in writers:
+        one.start()
+    make_index(patient)
+    done.set()
+    for one in writers:
+        one.join()
+    with patient.connect() as connection:
+        every = connection.scalars(text("SELECT event_id FROM flash_sale_events")).all()
+        assert event_index.known(connection, [one.encode() for one in every]) == {
+            one.encode() for one in every
+        }
+
+
+def test_a_worker_without_the_index_says_what_to_run(faust, worker, migrated_engine):
+    running = worker(DEDUPLICATE="true")
+    assert running.wait(40) == 1
+    sentence = "DEDUPLICATE is true, but flash_sale_events has no unique index uq_event_id"
+    assert f"{sentence}: run `faust -A app migrate` with DEDUPLICATE=true" in running.log_text()
+    assert "Traceback" not in running.log_text()
+    said = faust("check", status=1, DEDUPLICATE="true")
+    assert re.search(
+        f"^fail  Duplicates +{sentence}\n +→ run `faust -A app migrate`", said, re.MULTILINE
+    )
+    assert re.search("^ok    Duplicates +stored like all", faust("check"), re.MULTILINE)
+
+
+def test_an_index_that_is_not_wanted_is_said(faust, worker, migrated_engine):
+    faust("migrate", DEDUPLICATE="true")
+    assert re.search("^ok    Duplicates +left out", faust("check", DEDUPLICATE=1), re.MULTILINE)
+    sentence = "a known event_id becomes a dead letter"
+    said = faust("check")
+    assert re.search(
+        f"^warn  Duplicates .*{sentence}\n +→ set DEDUPLICATE=true", said, re.MULTILINE
+    )
+    running = worker().wait_ready()
+    assert sentence in running.log_text()
+    drop = re.search("run `(ALTER TABLE .*)`", running.log_text())
+    with migrated_engine.begin() as connection:
+        connection.execute(text(drop[1]))
+    assert event_index.check(migrated_engine, False) is None
+    assert "The index is made" in faust("migrate", DEDUPLICATE="true"), "once more"
