@@ -225,6 +225,7 @@ flusher = Flusher(
         engine,
         settings.consumer_group,
         worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
+        deduplicate=settings.deduplicate,
     ),
     interval=settings.flush_interval,
     max_events=settings.flush_max_rows,
@@ -248,7 +249,10 @@ enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), bre
 migrate(app, settings)
 check(app, settings, engine)
 offsets(app, settings, store)
-dead_letters(app, DeadLetters(engine, settings.consumer_group))
+dead_letters(
+    app,
+    DeadLetters(engine, settings.consumer_group, deduplicate=settings.deduplicate),
+)
 batches(app, engine, settings.consumer_group)
 breaker(app, settings.topic, breaker_store)
 rollup(app, sums)

@@ -57,10 +57,16 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
                     self.say(_whole(letter))
             elif action == "replay":
                 would = "would be " if dry_run else ""
-                stored, refused = letters.replay(wanted, dry_run=dry_run)
-                for number, why in refused.items():
+                done = letters.replay(wanted, dry_run=dry_run)
+                for number in done.known:
+                    self.say(f"{number}: stored already, {would}left out")
+                for number, why in done.refused.items():
                     self.say(f"{number}: {would}refused again: {why}")
-                self.say(f"{stored} {would}stored as rows, {len(refused)} {would}refused again.")
+                known = f"{len(done.known)} stored already, " if done.known else ""
+                self.say(
+                    f"{done.stored} {would}stored as rows, {known}"
+                    f"{len(done.refused)} {would}refused again."
+                )
             else:
                 gone = letters.purge(wanted, dry_run=dry_run)
                 self.say(f"{gone} {'would be ' if dry_run else ''}deleted.")

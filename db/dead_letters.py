@@ -13,11 +13,13 @@ from secrets import token_hex
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from pymysql.err import MySQLError
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import watermark
+from db.duplicates import NewRowInserter
 from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches, dead_letters
@@ -61,9 +63,11 @@ class Filter:
 
 
 class Replay(NamedTuple):
-    """How many letters became rows, and why the others did not, by letter's id."""
+    """How many letters became rows, those whose events are rows already, and why the others did
+    not, by letter's id."""
 
     stored: int
+    known: list[int]
     refused: dict[int, str]
 
 
@@ -82,13 +86,19 @@ class _Record(NamedTuple):
 class DeadLetters:
     """The dead letters of one consumer group.
 
+    Args:
+        engine: from ``db.engine.connect``.
+        group: the consumer group.
+        deduplicate: whether a replay leaves events out whose ids are stored already.
+
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
     """
 
-    def __init__(self, engine: Engine, group: str) -> None:
+    def __init__(self, engine: Engine, group: str, *, deduplicate: bool = False) -> None:
         self._engine = engine
         self._group = group
+        self._new_rows = NewRowInserter() if deduplicate else None
 
     def find(self, wanted: Filter, limit: int, most: int | None = None) -> Sequence[Row[Any]]:
         """The newest letters, ``limit`` of them; ``most`` bytes of value and key, else all."""
@@ -112,21 +122,21 @@ class DeadLetters:
             return connection.scalar(statement) or 0
 
     def replay(self, wanted: Filter, *, dry_run: bool = False) -> Replay:
-        """Store the letters not replayed yet that today's rules accept."""
+        """Store the letters not replayed yet that today's rules accept.
+
+        One whose event is stored already counts as replayed, without a second row.
+        """
         run = f"replay-{token_hex(4)}"
-        stored, refused, after, number = 0, dict[int, str](), 0, count(1)
+        done, after, number = Replay(0, [], {}), 0, count(1)
         while ids := self._waiting(wanted, after):
             after = ids[-1]
             try:
-                done = self._store(ids, run, next(number), refused, dry_run=dry_run)
+                done = self._store(ids, run, next(number), done, dry_run=dry_run)
             except RowError:
                 # The database refuses a row of the portion: one by one, each for itself.
-                done = sum(
-                    self._store_alone(one, run, next(number), refused, dry_run=dry_run)
-                    for one in ids
-                )
-            stored += done
-        return Replay(stored, refused)
+                for one in ids:
+                    done = self._store_alone(one, run, next(number), done, dry_run=dry_run)
+        return done
 
     def purge(self, wanted: Filter, *, dry_run: bool = False) -> int:
         """Delete letters for good; answer how many."""
@@ -162,17 +172,17 @@ class DeadLetters:
             return list(connection.scalars(statement))
 
     def _store_alone(
-        self, one: int, run: str, number: int, refused: dict[int, str], *, dry_run: bool
-    ) -> int:
+        self, one: int, run: str, number: int, done: Replay, *, dry_run: bool
+    ) -> Replay:
         try:
-            return self._store([one], run, number, refused, dry_run=dry_run)
+            return self._store([one], run, number, done, dry_run=dry_run)
         except RowError as error:
-            refused[one] = f"the database says: {error}"
-            return 0
+            done.refused[one] = f"the database says: {error}"
+            return done
 
     def _store(
-        self, ids: list[int], run: str, number: int, refused: dict[int, str], *, dry_run: bool
-    ) -> int:
+        self, ids: list[int], run: str, number: int, done: Replay, *, dry_run: bool
+    ) -> Replay:
         started = perf_counter()
         with self._begin() as connection:
             letters = connection.execute(
@@ -192,7 +202,7 @@ class DeadLetters:
             if accepted:
                 session = check_session(letters[0])
                 watermark.join(connection)
-                insert_rows(connection, [chunk], STATEMENT_BYTES, session)
+                chunk = self._insert(connection, chunk, session)
                 self._mark(connection, accepted, session)
                 # No event is new and no letter either: only rows are, and the ledger says so.
                 batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)
@@ -201,8 +211,20 @@ class DeadLetters:
                 connection.execute(insert(batches), line | nothing)
             if dry_run:
                 connection.rollback()
-        refused |= again
-        return len(accepted)
+            stored = set(chunk.offsets)
+        done.known.extend(one for one in accepted if one not in stored)
+        done.refused.update(again)
+        return done._replace(stored=done.stored + len(stored))
+
+    def _insert(self, connection: Connection, chunk: Chunk, session: int) -> Chunk:
+        """Insert the chunk's rows; answer it without those whose events are stored already."""
+        if self._new_rows is None:
+            insert_rows(connection, [chunk], STATEMENT_BYTES, session)
+            return chunk
+        [new], [refused] = self._new_rows.insert(connection, [chunk], STATEMENT_BYTES, session)
+        for detail in refused.values():
+            raise RowError(detail)
+        return new
 
     def _mark(self, connection: Connection, ids: list[int], session: int) -> None:
         marked = connection.execute(
@@ -224,5 +246,5 @@ class DeadLetters:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, MySQLError, OSError) as error:
             raise classify(error) from error

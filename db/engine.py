@@ -31,6 +31,8 @@ _SESSION = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES',"
     # A worker frozen inside a transaction must not keep its partitions' locks for hours.
     " wait_timeout = 30,"
+    # Which key and which row an error is about stands in its text.
+    " lc_messages = 'en_US',"
     f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
 )
 

@@ -19,6 +19,7 @@ from pymysql.err import MySQLError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from db.event_index import is_duplicate
 from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError, TransientError, classify
@@ -40,6 +41,10 @@ _NO_SAVEPOINT = 1305
 _MANY = 1 << 20
 
 
+class DuplicateError(Exception):
+    """A row's event is stored already: some rows of the write are inserted, and others are not."""
+
+
 class RowInserter:
     """Inserts the rows of writes, one write after the other."""
 
@@ -53,6 +58,8 @@ class RowInserter:
         limit: int,
         session: int,
         alive: Callable[[], None] = lambda: None,
+        *,
+        stop_at_duplicate: bool = False,
     ) -> list[dict[int, str]]:
         """Insert the valid rows of the chunks, in order, but those the database refuses.
 
@@ -62,6 +69,7 @@ class RowInserter:
             limit: bytes of JSON in one statement.
             session: of that transaction; in any other one nothing is inserted.
             alive: called after each statement, as a sign of life.
+            stop_at_duplicate: whether a row that the index over event ids refuses is an error.
 
         Returns:
             For each chunk, what the database says of its refused rows, by the row's index.
@@ -70,9 +78,10 @@ class RowInserter:
             pymysql.err.MySQLError: the server refused more than a row; the transaction must be
                 rolled back.
             TransientError: the server has ended the transaction; nothing of it is stored.
+            DuplicateError: there is such a row.
         """
         connection.exec_driver_sql("SAVEPOINT before_rows")
-        found = _Insertion(connection, session, alive)
+        found = _Insertion(connection, session, alive, stop_at_duplicate)
         for rows in statements(chunks, limit):
             self._insert(found, rows)
         if found.refused:
@@ -110,10 +119,17 @@ class _Insertion:
     few rows takes the server.
     """
 
-    def __init__(self, connection: Connection, session: int, alive: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        session: int,
+        alive: Callable[[], None],
+        stop_at_duplicate: bool,
+    ) -> None:
         self._connection = connection
         self._session = session
         self._alive = alive
+        self._stop_at_duplicate = stop_at_duplicate
         self._cursor = connection.connection.cursor()
         self._row = 0
         #: What the database says, by the row's number in the write.
@@ -126,6 +142,8 @@ class _Insertion:
         except MySQLError as error:
             classified = classify(error)
             if isinstance(classified, RowError):
+                if self._stop_at_duplicate and is_duplicate(str(classified)):
+                    raise DuplicateError from error
                 return classified
             if isinstance(classified, TransientError) and classified.kind == "connection":
                 self._connection.invalidate(error)

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, exists, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.dead_letter_rows import Letter, insert_dead_letters
+from db.duplicates import NewRowInserter
 from db.fence import fenced
 from db.offsets import OffsetStore
 from db.refused_rows import RowInserter
@@ -48,14 +49,18 @@ class Writer:
         engine: from ``db.engine.connect``.
         group: the consumer group.
         worker: a name no other worker has or had.
+        deduplicate: whether events whose ids are stored already are left out.
     """
 
-    def __init__(self, engine: Engine, group: str, worker: str) -> None:
+    def __init__(
+        self, engine: Engine, group: str, worker: str, *, deduplicate: bool = False
+    ) -> None:
         self._engine = engine
         self._group = group
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
         self._rows = RowInserter()
+        self._new_rows = NewRowInserter() if deduplicate else None
         #: What the newest try was about to commit.
         self._tried: Batch | None = None
 
@@ -90,9 +95,11 @@ class Writer:
                 fresh = _skip_stored(chunks, locked)
                 if not fresh:
                     return self._stored_before(connection, number)
-                # What is not to be stored leaves its chunk here, before anything is inserted.
                 limit = min(STATEMENT_BYTES, packet // 3)
-                refused = self._rows.insert(connection, fresh, limit, session, alive)
+                if self._new_rows:
+                    fresh, refused = self._new_rows.insert(connection, fresh, limit, session, alive)
+                else:
+                    refused = self._rows.insert(connection, fresh, limit, session, alive)
                 letters = _letters(fresh, refused, read_again)
                 insert_dead_letters(connection, self._group, letters, session, packet)
                 stored = [chunk.without(rows) for chunk, rows in zip(fresh, refused, strict=True)]
@@ -254,6 +261,7 @@ def summary(
             (chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None
         ),
         refused=refused,
+        duplicate=sum(chunk.duplicate for chunk in chunks),
     )
 
 

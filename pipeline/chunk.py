@@ -98,7 +98,8 @@ class Chunk:
     ``rows`` is JSON: each valid row as an array in the column order of ``EnrichedEvent``, a line
     each. In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets``
     are those of the rows; ``flags`` are the quality flags of those rows that have any, by the
-    row's index; ``oldest`` is the timestamp (ms) of the first event.
+    row's index; ``oldest`` is the timestamp (ms) of the first event; ``duplicate`` counts events
+    that were left out because they are stored already.
     """
 
     topic: str
@@ -113,6 +114,7 @@ class Chunk:
     oldest: int | None = None
     last: LastRecord | None = None
     lease: Lease | None = None
+    duplicate: int = 0
 
     @classmethod
     def transform(
@@ -175,7 +177,7 @@ class Chunk:
     @property
     def events(self) -> int:
         """All events."""
-        return len(self.offsets) + len(self.dead)
+        return len(self.offsets) + len(self.dead) + self.duplicate
 
     @property
     def size(self) -> int:

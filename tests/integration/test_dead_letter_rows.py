@@ -111,7 +111,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     shown = _whole(letter)
     digest = sha256(value).hexdigest()
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
-    stored, refused = DeadLetters(small_packets, "g").replay(Filter())
+    stored, _, refused = DeadLetters(small_packets, "g").replay(Filter())
     assert (stored, refused) == (0, {letter.id: "was stored cut"})
     [reported] = Reports(small_packets, "g").letters(None)
     assert reported["bytes"] == len(value)
@@ -164,7 +164,7 @@ def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
                 .values(value=value, value_bytes=len(value))
             )
     monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
-    assert DeadLetters(begun, "g").replay(Filter()) == (6, {})
+    assert DeadLetters(begun, "g").replay(Filter()) == (6, [], {})
     assert stored_ids(begun) == [f"e{n}" for n in range(6)]
     with begun.connect() as connection:
         assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [

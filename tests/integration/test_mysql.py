@@ -19,6 +19,16 @@ from tests.integration.test_dead_letter_rows import (  # noqa: F401 - run here a
     test_offsets_that_are_set_forget_which_record_was_the_last,
     test_the_same_event_read_again_is_the_same_letter,
 )
+from tests.integration.test_duplicates import (  # noqa: F401 - run here again
+    indexed,
+    test_a_letter_whose_event_is_stored_is_replayed_without_a_row,
+    test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored,
+    test_of_two_the_second_is_stored_when_the_database_refuses_the_first,
+    test_the_table_is_what_a_set_of_ids_says,
+    test_what_another_unique_index_refuses_stays_a_dead_letter,
+    test_without_duplicates_nothing_is_looked_up,
+    test_writers_that_store_the_same_ids_at_once_get_on,
+)
 from tests.integration.test_event_index import (  # noqa: F401 - run here again
     patient,
     test_ids_that_a_collation_takes_for_equal_are_different,

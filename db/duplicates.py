@@ -1,0 +1,160 @@
+"""Rows whose event is stored already are left out of a write.
+
+The unique index of `db.event_index` decides, also between two writers at once: the second one waits
+for the first one's transaction. All else here saves statements that the index would refuse. While
+writes have duplicates, stored ids are looked up before anything is inserted. While they have none,
+nothing is looked up: the first duplicate makes the index refuse a statement, the rows go back to a
+savepoint, and then ids are looked up.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from db import event_index
+from db.refused_rows import DuplicateError, RowInserter
+from db.tables import ROW_COLUMNS, flash_sale_events
+from pipeline.chunk import Chunk
+
+#: Ids looked up in one statement: with many more, servers plan longer than they look.
+_PORTION = 2_000
+#: Look-ups of one write. Each finds what other writers have committed since the one before.
+_LOOKUPS = 3
+
+# Of a row only what stands in front of the id is decoded, and the id.
+_UP_TO_ID = ROW_COLUMNS[: ROW_COLUMNS.index(flash_sale_events.c.event_id.name) + 1]
+_Row = msgspec.defstruct(
+    "_Row", [*((name, Any) for name in _UP_TO_ID[:-1]), (_UP_TO_ID[-1], str)], array_like=True
+)
+_decode_lines = msgspec.json.Decoder(_Row).decode_lines
+
+
+class NewRowInserter:
+    """Inserts those rows of writes whose events are not stored, one write after the other."""
+
+    def __init__(self) -> None:
+        self._rows = RowInserter()
+        # A worker may begin with what one before it has stored.
+        self._expected = True
+
+    def insert(
+        self,
+        connection: Connection,
+        chunks: Sequence[Chunk],
+        limit: int,
+        session: int,
+        alive: Callable[[], None] = lambda: None,
+    ) -> tuple[list[Chunk], list[dict[int, str]]]:
+        """Insert the valid rows of the chunks, in order, but duplicates and refused ones.
+
+        Args:
+            connection: in the transaction of the write, which reads what is committed.
+            chunks: whose rows. Of several with the same id the first one counts.
+            limit: bytes of JSON in one statement.
+            session: of that transaction; in any other one nothing is inserted.
+            alive: called after each statement, as a sign of life.
+
+        Returns:
+            The chunks without the duplicates, which they count; and for each of them what the
+            database says of its refused rows, by the row's index there.
+
+        Raises:
+            pymysql.err.MySQLError, TransientError: see ``RowInserter.insert``.
+        """
+        left = list(chunks)
+        repeated: set[bytes] = set()
+        for _ in range(_LOOKUPS):
+            if self._expected:
+                found = _known_rows(connection, left, repeated)
+                self._expected = any(found)
+                left = _without(left, found)
+            connection.exec_driver_sql("SAVEPOINT before_new_rows")
+            try:
+                refused = self._rows.insert(
+                    connection, left, limit, session, alive, stop_at_duplicate=True
+                )
+            except DuplicateError:
+                self._expected = True
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
+                continue
+            if repeated.isdisjoint(_ids_of(left, refused)):
+                return left, refused
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
+            break
+        # Others store the same events all the while, or of two rows with the same id the first is
+        # refused: the index alone tells, row by row.
+        return _sorted_out(chunks, self._rows.insert(connection, chunks, limit, session, alive))
+
+
+def _known_rows(
+    connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes]
+) -> list[set[int]]:
+    """For each chunk the indexes of rows with an id that is stored, or that a row before has.
+
+    The latter ids are added to ``repeated``.
+    """
+    ids = [_event_ids(chunk) for chunk in chunks]
+    known: set[bytes] = set()
+    for portion in _portions(dict.fromkeys(chain.from_iterable(ids))):
+        known |= event_index.known(connection, portion)
+    before: set[bytes] = set()
+    found = []
+    for of_chunk in ids:
+        rows = set()
+        for row, one in enumerate(of_chunk):
+            if one in known:
+                rows.add(row)
+            elif one in before:
+                rows.add(row)
+                repeated.add(one)
+            else:
+                before.add(one)
+        found.append(rows)
+    return found
+
+
+def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Iterator[bytes]:
+    for chunk, of_chunk in zip(chunks, rows, strict=True):
+        if of_chunk:
+            ids = _event_ids(chunk)
+            yield from (ids[row] for row in of_chunk)
+
+
+def _event_ids(chunk: Chunk) -> list[bytes]:
+    return [getattr(row, _UP_TO_ID[-1]).encode() for row in _decode_lines(chunk.rows)]
+
+
+def _portions(ids: Iterable[bytes]) -> Iterator[list[bytes]]:
+    waiting = iter(ids)
+    while portion := list(islice(waiting, _PORTION)):
+        yield portion
+
+
+def _without(chunks: Sequence[Chunk], found: Sequence[set[int]]) -> list[Chunk]:
+    return [
+        replace(chunk.without(rows), duplicate=chunk.duplicate + len(rows)) if rows else chunk
+        for chunk, rows in zip(chunks, found, strict=True)
+    ]
+
+
+def _sorted_out(
+    chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]]
+) -> tuple[list[Chunk], list[dict[int, str]]]:
+    """Take those rows out of the chunks that were refused as duplicates."""
+    found = [
+        {row for row, detail in of_chunk.items() if event_index.is_duplicate(detail)}
+        for of_chunk in refused
+    ]
+    others = [
+        {
+            row - sum(duplicate < row for duplicate in rows): detail
+            for row, detail in of_chunk.items()
+            if row not in rows
+        }
+        for of_chunk, rows in zip(refused, found, strict=True)
+    ]
+    return _without(chunks, found), others

@@ -1,0 +1,364 @@
+"""Each event id once, whoever sends it how often and when; counted, and never a dead letter."""
+
+import json
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import cycle
+from random import Random
+
+import pytest
+from sqlalchemy import event, select, text
+
+from db import event_index
+from db.dead_letters import DeadLetters, Filter
+from db.offsets import OffsetStore
+from db.tables import batches, dead_letters, flash_sale_events, sales_by_minute
+from db.upgrade import make_index
+from db.writer import Writer
+from pipeline.chunk import Chunk
+from pipeline.errors import TransientError
+from tests.integration.test_writer import Record
+from tests.support import dead_letters as letters_of
+from tests.support import rows, stored_offsets, wait_until
+
+NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+#: Alike to the collations of the servers, byte by byte all different.
+ALIKE = (
+    "e1",
+    "E1",
+    "e1 ",
+    "e1  ",
+    "e1\x00",
+    "\u00e9",
+    "e\u0301",
+    "e",
+    "🔥",
+    "🔥\t",
+    "ß",
+    "ss",
+    "'\"\\",
+)
+PARTITIONS = range(4)
+
+
+def value(event_id: str, **fields: object) -> bytes:
+    whole = {"event_id": event_id, "user_id": "u", "product_id": "p", "category": "c"}
+    whole |= {"event_type": "view", "timestamp": "2026-11-27 10:00:00"}
+    return json.dumps({**whole, "price": 1.5, "quantity": 2, **fields}).encode()
+
+
+def chunk_of(values, start=0, partition=0):
+    records = [Record(start + n, one) for n, one in enumerate(values)]
+    return Chunk.transform("t", partition, start, start + len(records), records)
+
+
+def chunk(*ids, start=0, partition=0):
+    return chunk_of([value(one) for one in ids], start, partition)
+
+
+@pytest.fixture
+def indexed(migrated_engine):
+    make_index(migrated_engine)
+    OffsetStore(migrated_engine, "g").begin("t", dict.fromkeys(PARTITIONS, 0))
+    return migrated_engine
+
+
+def writer(indexed, name="w"):
+    return Writer(indexed, "g", name, deduplicate=True)
+
+
+def stored_ids(indexed):
+    with indexed.connect() as connection:
+        return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
+
+
+def lookups(indexed):
+    """The look-ups of ids from now on."""
+    seen = []
+
+    def note(_connection, _cursor, statement, *_):
+        if "FORCE INDEX" in statement:
+            seen.append(statement)
+
+    event.listen(indexed, "before_cursor_execute", note)
+    return seen
+
+
+class Traffic:
+    """Writes made up by a seed, and what a set of ids says must become of them."""
+
+    def __init__(self, seed):
+        self.random = Random(seed)
+        self.ends = dict.fromkeys(PARTITIONS, 0)
+        self.known: set[bytes] = set()
+        self.rows: list[str] = []
+        self.counts: Counter[str] = Counter()
+
+    def write(self):
+        """Some partitions' next chunks, several of the same one perhaps."""
+        chunks = []
+        for partition in sorted(self.random.choices(PARTITIONS, k=self.random.randint(1, 4))):
+            values = [self._value() for _ in range(self.random.choice((0, 1, 5, 40)))]
+            chunks.append(chunk_of(values, self.ends[partition], partition))
+            self.ends[partition] += len(values)
+        return chunks
+
+    def _value(self):
+        self.counts["events"] += 1
+        kind = self.random.random()
+        if kind < 0.05:
+            self.counts["malformed"] += 1
+            return b"\xff"
+        if kind < 0.4:
+            one = self.random.choice(ALIKE)
+        else:
+            one = f"e{self.random.randint(1, 400)}{self.random.choice(('', ' ', '🔥'))}"
+        if one.encode() in self.known:
+            self.counts["duplicate"] += 1
+        else:
+            self.known.add(one.encode())
+            self.rows.append(one)
+            self.counts["valid"] += 1
+        return value(one)
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
+def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
+    if not looks:
+        monkeypatch.setattr(event_index, "known", lambda connection, ids: set())
+    traffic, ours = Traffic(27 + looks), writer(indexed)
+    for number in range(20):
+        if traffic.random.random() < 0.2:
+            ours = writer(indexed, f"w{number}")
+        chunks = traffic.write()
+        batch = ours.write(number, NOW, chunks)
+        if traffic.random.random() < 0.2 and batch and batch.events:
+            assert ours.write(number, NOW, chunks) == batch, "the answer to COMMIT was lost"
+        if batch:
+            assert batch.events == batch.valid + batch.total_dropped + batch.duplicate
+    assert stored_ids(indexed) == traffic.rows
+    assert traffic.counts["duplicate"] > 100
+    with indexed.connect() as connection:
+        for name, number in traffic.counts.items():
+            assert connection.scalar(text(f"SELECT SUM({name}) FROM batches")) == number, name
+        assert connection.scalar(text("SELECT SUM(revenue) FROM batches")) == 3 * len(traffic.rows)
+        assert (
+            connection.scalar(select(text("COUNT(*)")).select_from(dead_letters))
+            == (traffic.counts["malformed"])
+        )
+        views = sales_by_minute.c.views
+        assert connection.scalar(text(f"SELECT SUM({views.name}) FROM sales_by_minute")) == len(
+            traffic.rows
+        ), "sums are of rows"
+
+
+def test_without_duplicates_nothing_is_looked_up(indexed):
+    ours = writer(indexed)
+    ours.write(1, NOW, [chunk("a", "b")])
+    seen = lookups(indexed)
+    ours.write(2, NOW, [chunk("c", start=2)])
+    assert not seen
+    ours.write(3, NOW, [chunk("d", "a", start=3)])
+    assert len(seen) == 1
+    batch = ours.write(4, NOW, [chunk("b", "e", start=5)])
+    assert len(seen) == 2
+    assert (batch.valid, batch.duplicate) == (1, 1)
+    assert batch.line().startswith("Batch 4: 1 valid rows written, 0 dropped, 1 duplicate, ")
+    assert stored_ids(indexed) == ["a", "b", "c", "d", "e"]
+
+
+def test_other_programs_rows_count_as_known(indexed):
+    with indexed.begin() as connection:
+        connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('x'), (NULL)"))
+    batch = writer(indexed).write(1, NOW, [chunk("x", "y", "X")])
+    assert (batch.valid, batch.duplicate) == (2, 1)
+
+
+def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed):
+    with indexed.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
+        connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('old')"))
+    values = [
+        value("old"),
+        value("a", category="wide"),
+        value("b"),
+        value("a"),
+        value("a"),
+        value("b"),
+    ]
+    batch = writer(indexed).write(1, NOW, [chunk_of(values)])
+    assert stored_ids(indexed) == ["old", "b", "a"]
+    assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 3, 1)
+
+
+def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
+    with indexed.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE INDEX one (user_id)"))
+    values = [value("a"), value("b", user_id="v"), value("c"), value("b", user_id="w")]
+    batch = writer(indexed).write(1, NOW, [chunk_of(values)])
+    assert stored_ids(indexed) == ["a", "b"]
+    assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 1, 1)
+
+
+def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed):
+    """Its look-up cannot see them: they are not committed yet."""
+    inserted, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO batches") and not inserted.is_set():
+            inserted.set()
+            assert go_on.wait(10)
+
+    event.listen(indexed, "before_cursor_execute", hold)
+    first = threading.Thread(
+        target=writer(indexed, "one").write, args=(1, NOW, [chunk("a", "b", partition=0)])
+    )
+    first.start()
+    assert inserted.wait(10)
+    found = []
+    second = threading.Thread(
+        target=lambda: found.append(
+            writer(indexed, "two").write(1, NOW, [chunk("c", "b", "a", "d", partition=1)])
+        )
+    )
+    second.start()
+    waits = text(
+        "SELECT COUNT(*) FROM information_schema.processlist"
+        " WHERE info LIKE 'INSERT INTO flash_sale_events%'"
+    )
+    with indexed.connect() as connection:
+        wait_until(lambda: connection.scalar(waits) or found, 10, "the second one waits")
+    assert not found
+    go_on.set()
+    for one in (first, second):
+        one.join(20)
+    assert (found[0].valid, found[0].duplicate) == (2, 2)
+    assert stored_ids(indexed) == ["a", "b", "c", "d"]
+
+
+def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
+    """In opposite orders, so that they run into deadlocks as well."""
+    ids = [f"shared {n}" for n in range(600)]
+    orders = [ids, ids[::-1], Random(1).sample(ids, len(ids)), ids]
+    failures: list[BaseException] = []
+    kinds: set[str] = set()
+
+    def run(partition):
+        ours = writer(indexed, f"w{partition}")
+        try:
+            for start in range(0, 600, 60):
+                values = [*orders[partition][start : start + 60], f"{partition}/{start}"]
+                offset = start // 60 * 61
+                found = chunk(*values, start=offset, partition=partition)
+                while True:
+                    try:
+                        ours.write(start, NOW, [found])
+                        break
+                    except TransientError as error:
+                        kinds.add(error.kind)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(partition,)) for partition in PARTITIONS]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert not failures
+    assert kinds <= {"deadlock", "lock_wait"}
+    own = [f"{partition}/{start}" for partition in PARTITIONS for start in range(0, 600, 60)]
+    assert sorted(stored_ids(indexed)) == sorted(ids + own)
+    with indexed.connect() as connection:
+        counted = connection.execute(
+            text("SELECT SUM(events), SUM(valid), SUM(duplicate) FROM batches")
+        ).one()
+        assert tuple(counted) == (2440, 640, 1800)
+        assert connection.scalar(text("SELECT COUNT(*) FROM dead_letters")) == 0
+    assert OffsetStore(indexed, "g").read("t") == dict.fromkeys(PARTITIONS, 610)
+
+
+def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
+    writer(indexed).write(1, NOW, [chunk_of([b"1", b"2", b"3", b"4", b"5", value("a")])])
+    with indexed.begin() as connection:
+        for offset, mended in enumerate([value("a"), value("b"), value("b"), value("A")]):
+            connection.execute(
+                text(
+                    "UPDATE dead_letters SET value = :value, value_bytes = LENGTH(value)"
+                    " WHERE kafka_offset = :offset"
+                ),
+                {"value": mended, "offset": offset},
+            )
+    letters = DeadLetters(indexed, "g", deduplicate=True)
+    would = letters.replay(Filter(), dry_run=True)
+    done = letters.replay(Filter())
+    assert would == done
+    assert (done.stored, done.known, list(done.refused)) == (2, [1, 3], [5])
+    assert stored_ids(indexed) == ["a", "b", "A"]
+    again = letters.replay(Filter())
+    assert (again.stored, again.known, list(again.refused)) == (0, [], [5])
+    with indexed.connect() as connection:
+        line = connection.execute(select(batches).order_by(batches.c.id.desc()).limit(1)).one()
+    assert (line.events, line.valid, line.duplicate) == (0, 2, 2)
+
+
+def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
+    with indexed.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
+    values = [value("a"), value("b", category="wide"), value("c", category="wider")]
+    writer(indexed).write(1, NOW, [chunk_of(values)])
+    with indexed.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE dead_letters SET value = :value, value_bytes = LENGTH(value) WHERE id = 1"
+            ),
+            {"value": value("a")},
+        )
+    done = DeadLetters(indexed, "g", deduplicate=True).replay(Filter())
+    assert (done.stored, done.known, list(done.refused)) == (0, [1], [2])
+    assert "category" in done.refused[2]
+
+
+def test_each_id_once_over_partitions_restarts_kills_and_resets(
+    worker, produce, faust, migrated_url, topic
+):
+    faust("migrate", DEDUPLICATE="true")
+    ours = {"DEDUPLICATE": "true", "FLUSH_INTERVAL": 0.2, "FLUSH_MAX_ROWS": 200}
+    group = f"group-{topic}"
+
+    def end():
+        return sum(at for (name, _, _), at in stored_offsets(migrated_url).items() if name == group)
+
+    turns = cycle(PARTITIONS)
+    traffic = [*(f"f{n}" for n in range(300)), *ALIKE]
+    sent = [*traffic, *traffic[::-1], *traffic]
+    values = [(value(one), next(turns)) for one in sent] + [(b"bad", 0)]
+    produce(values[:100])
+    running = worker(**ours).wait_ready()
+    wait_until(lambda: end() == 100, 20)
+    produce(values[100:])
+    wait_until(lambda: end() > 150, 20)
+    running.kill()
+    running = worker(**ours).wait_ready()
+    wait_until(lambda: end() == len(values), 20)
+    assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(traffic)
+    assert len(letters_of(migrated_url)) == 1
+    assert running.terminate() == 0
+
+    faust("offsets", "reset", "--to", "beginning", DEDUPLICATE="true")
+    running = worker(**ours).wait_ready()
+    wait_until(lambda: end() == len(values), 20)
+    assert len(rows(migrated_url)) == len(traffic), "nothing is stored twice"
+    assert len(letters_of(migrated_url)) == 1
+    page = running.get("/batches/")
+    assert (page["events"], page["valid"]) == (len(values), 0)
+    assert page["duplicate"] == len(sent)
+    assert (
+        f'etl_events_total{{outcome="duplicate"}} {len(sent)}.0' in running.request("/metrics")[1]
+    )
+    assert " duplicate, " in running.log_text()
+    assert running.terminate() == 0
+    shown = faust("batches")
+    assert "duplicate" in shown
+    letter = letters_of(migrated_url)[0]["id"]
+    assert "0 stored as rows" in faust("dead-letters", "replay", letter, DEDUPLICATE="true")
