@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from confluent_kafka import Producer
+from sqlalchemy import make_url
 
 from benchmarks import report, runs
 from benchmarks.compare import line
@@ -33,8 +34,10 @@ from benchmarks.topics import (
     refused,
     sale,
 )
+from db.engine import connect
+from db.upgrade import make_index
 from local.broker import DEFAULT_PARTITIONS
-from local.processes import StartError
+from local.processes import Process, StartError
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]
@@ -132,6 +135,29 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     return "\n\n".join([_table(done), report.table(head, rows), *ratios]), _json(done)
 
 
+def duplicates(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """Duplicates stored, as by default; left out where there are none; left out, 5 % of them."""
+    fresh, repeated = (stage.topic(int(500_000 * scale), repeat=repeat) for repeat in (0, 20))
+    off = replace(OURS, name="DEDUPLICATE=false")
+    done = _rounds(
+        rounds,
+        [
+            lambda: run(stage, off, fresh),
+            lambda: run(stage, replace(off, name="true, no duplicates", start=_index), fresh),
+            lambda: run(stage, replace(off, name="true, 5 % duplicates", start=_index), repeated),
+        ],
+    )
+    return _table(done), _json(done)
+
+
+def _index(job: Job) -> list[Process]:
+    """Make the index over event ids; start a worker that leaves duplicates out."""
+    engine = connect(make_url(job.database_url).set(drivername="mysql+pymysql"))
+    make_index(engine)
+    engine.dispose()
+    return workers(1, DEDUPLICATE="true")(job)
+
+
 def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The same events, uncompressed and compressed with each of Kafka's codecs."""
     codecs = (CODEC, "none", "snappy", "gzip", "zstd")
@@ -199,6 +225,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bad": bad_values,
     "refused": refused_rows,
     "catalogue": catalogue,
+    "duplicates": duplicates,
     "codecs": all_codecs,
     "backlog": backlog,
 }

@@ -74,10 +74,10 @@ class Stage:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def topic(self, size: int, mix: Mix = sale, codec: str = CODEC) -> Topic:
+    def topic(self, size: int, mix: Mix = sale, codec: str = CODEC, repeat: int = 0) -> Topic:
         """A new topic of so many events, on disk: nothing of it is written any more later."""
         name = f"{mix.__name__}_{size}_{codec}_{uuid4().hex[:6]}"
-        topic = fill(self.broker, name, size, mix, codec)
+        topic = fill(self.broker, name, size, mix, codec, repeat)
         os.sync()
         return topic
 

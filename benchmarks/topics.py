@@ -22,6 +22,8 @@ from models.rules import Rejection, Row, refine
 
 #: Different events in the pool; ids apart.
 POOL = 20_000
+#: Events from before that may be sent again.
+_REMEMBERED = 100_000
 #: Settings of the producer: what a busy shop's would be.
 CODEC = "lz4"
 PRODUCER = {"compression.type": CODEC, "linger.ms": 50, "batch.size": 131_072, "acks": "all"}
@@ -158,8 +160,36 @@ def numbered(mix: Mix) -> Iterator[tuple[bytes | None, Template, bytes]]:
         yield template.value(event_id), template, event_id
 
 
-def fill(broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = CODEC) -> Topic:
+def repeating(
+    mix: Mix, every: int
+) -> Iterator[tuple[bytes | None, Template | None, bytes]]:
+    """As ``numbered``, but one of ``every`` events is one from before, and has no template."""
+    chance = Random(4)  # noqa: S311 - not for secrets
+    before: list[tuple[bytes | None, bytes]] = []
+    for number, (value, template, event_id) in enumerate(numbered(mix), start=1):
+        if number % every == 0:
+            again, its_id = chance.choice(before)
+            yield again, None, its_id
+            continue
+        if len(before) < _REMEMBERED:
+            before.append((value, event_id))
+        else:
+            before[chance.randrange(_REMEMBERED)] = value, event_id
+        yield value, template, event_id
+
+
+def fill(
+    broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = CODEC, repeat: int = 0
+) -> Topic:
     """Create a topic and send events to its partitions in turn, compressed with a codec.
+
+    Args:
+        broker: where.
+        name: of the topic.
+        size: how many events.
+        mix: which ones.
+        codec: they are compressed with it.
+        repeat: one of so many was sent before; 0 for none.
 
     Raises:
         RuntimeError: the broker did not take them all.
@@ -182,13 +212,16 @@ def fill(broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = COD
         }
     )
     expected = Expected()
-    for number, (value, template, event_id) in enumerate(islice(numbered(mix), size)):
+    source = repeating(mix, repeat) if repeat else numbered(mix)
+    for number, (value, template, event_id) in enumerate(islice(source, size)):
         while True:
             try:
                 producer.produce(name, value, partition=number % DEFAULT_PARTITIONS)
                 break
             except BufferError:
                 producer.poll(0.1)
+        if template is None:
+            continue
         if template.row is None:
             expected.dropped += 1
         else:
