@@ -160,9 +160,7 @@ def numbered(mix: Mix) -> Iterator[tuple[bytes | None, Template, bytes]]:
         yield template.value(event_id), template, event_id
 
 
-def repeating(
-    mix: Mix, every: int
-) -> Iterator[tuple[bytes | None, Template | None, bytes]]:
+def repeating(mix: Mix, every: int) -> Iterator[tuple[bytes | None, Template | None, bytes]]:
     """As ``numbered``, but one of ``every`` events is one from before, and has no template."""
     chance = Random(4)  # noqa: S311 - not for secrets
     before: list[tuple[bytes | None, bytes]] = []

@@ -59,6 +59,7 @@ def _schema(found: schema.Schema, findings: Findings) -> None:
     if not found.findings:
         findings.ok("Tables", "as the app needs them")
 
+
 def _duplicates(engine: Engine, findings: Findings, deduplicate: bool) -> None:
     if warning := event_index.check(engine, deduplicate):
         found, _, mend = warning.rpartition(": ")
@@ -76,7 +77,9 @@ def rehearse(engine: Engine) -> None:
         TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
     group = f"check-{token_hex(8)}"
-    row = b'{"event_id": "check", "user_id": "check", "category": "check", "product_id": "check"}'
+    # An id that no event has: there may be a unique index over them.
+    row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
+    row %= group.encode()
     chunk = Chunk.transform(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
     with _errors(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))

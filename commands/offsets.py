@@ -33,8 +33,9 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
     ) -> None:
         """Show where the group goes on in the topic, or make it go on elsewhere.
 
-        Going back stores events again; going forward leaves events out. A running worker
-        whose offsets go back stops by itself and goes on from the new ones when started.
+        Going back stores events again, unless DEDUPLICATE=true; going forward leaves events out. A
+        running worker whose offsets go back stops by itself and goes on from the new ones when
+        started.
         """
         with or_exit():
             bounds = await topic_bounds(settings)

@@ -4,7 +4,7 @@ The unique index of `db.event_index` decides, also between two writers at once: 
 for the first one's transaction. All else here saves statements that the index would refuse. While
 writes have duplicates, stored ids are looked up before anything is inserted. While they have none,
 nothing is looked up: the first duplicate makes the index refuse a statement, the rows go back to a
-savepoint, and then ids are looked up.
+savepoint, and then ids are looked up. What each way costs is in docs/performance.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -17,6 +17,7 @@ SHOWN = (
     "consumer_group",
     "starting_offsets",
     "isolation_level",
+    "deduplicate",
     "flush_interval",
     "flush_max_rows",
     "buffer_max_rows",

@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text
 from db import event_index
 from db.dead_letters import DeadLetters, Filter
 from db.offsets import OffsetStore
-from db.tables import batches, dead_letters, flash_sale_events, sales_by_minute
+from db.tables import batches, dead_letters, flash_sale_events
 from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.chunk import Chunk
@@ -147,10 +147,11 @@ def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
             connection.scalar(select(text("COUNT(*)")).select_from(dead_letters))
             == (traffic.counts["malformed"])
         )
-        views = sales_by_minute.c.views
-        assert connection.scalar(text(f"SELECT SUM({views.name}) FROM sales_by_minute")) == len(
-            traffic.rows
-        ), "sums are of rows"
+        quality = text("SELECT SUM(events), SUM(duplicate) FROM data_quality_per_hour")
+        assert tuple(connection.execute(quality).one()) == (
+            traffic.counts["events"],
+            traffic.counts["duplicate"],
+        )
 
 
 def test_without_duplicates_nothing_is_looked_up(indexed):

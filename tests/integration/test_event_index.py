@@ -68,6 +68,16 @@ def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
         assert "uq_event_id" in str(refusal.value.orig), one
 
 
+def test_the_index_is_told_by_its_name_at_the_end_of_the_servers_words():
+    for entry, key, ours in (
+        ("e1", "uq_event_id", True),
+        ("e1", "flash_sale_events.uq_event_id", True),
+        ("for key 'uq_event_id'", "other", False),
+        ("e1", "my_uq_event_id", False),
+    ):
+        assert event_index.is_duplicate(f"Duplicate entry '{entry}' for key '{key}'") is ours
+
+
 def test_known_ids_are_looked_up_in_the_index(patient):
     make_index(patient)
     asked = []
@@ -192,6 +202,7 @@ def test_a_worker_without_the_index_says_what_to_run(faust, worker, migrated_eng
 
 def test_an_index_that_is_not_wanted_is_said(faust, worker, migrated_engine):
     faust("migrate", DEDUPLICATE="true")
+    insert(migrated_engine, "check")
     assert re.search("^ok    Duplicates +left out", faust("check", DEDUPLICATE=1), re.MULTILINE)
     sentence = "a known event_id becomes a dead letter"
     said = faust("check")
