@@ -40,6 +40,7 @@ class Sample:
 
     events: int = 0
     stored: int = 0
+    duplicate: int = 0
     filled: Mapping[str, int] = field(default_factory=dict)
     repaired: Mapping[str, int] = field(default_factory=dict)
     dropped: dict[str, Drop] = field(default_factory=dict)
@@ -59,6 +60,8 @@ class Sample:
         if self.row is not None:
             lines.append("  such as")
             lines += [f"    {name:<13} {value}" for name, value in self.row.items()]
+        if self.duplicate:
+            lines.append(f"would be left out {self.duplicate}, stored already (DEDUPLICATE)")
         lines.append(f"would be dropped  {sum(drop.events for drop in self.dropped.values())}")
         for reason, drop in sorted(self.dropped.items()):
             lines.append(f"  {reason:<15} {drop.events}, such as {drop.position}: {drop.detail}")
@@ -75,6 +78,9 @@ def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> S
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     notes: Counter[int] = Counter()
     for place, (tp, record) in enumerate(records):
+        if place in answer.known:
+            sample.duplicate += 1
+            continue
         refined = refine(record.value)
         if place in answer.refused:
             detail = f"the database says: {answer.refused[place]}"

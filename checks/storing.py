@@ -1,12 +1,12 @@
 """Would the database take these rows? It is asked: they are inserted and rolled back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import schema
+from db import event_index, schema
 from db.fence import SESSION, check_session
 from db.rows import insert_rows
 from db.table_facts import read_facts
@@ -20,13 +20,17 @@ _STATEMENT_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the database says of each refused row, by its place; ``not_asked`` is why it was not."""
+    """What the database says of each refused row, by its place; ``not_asked`` is why it was not.
+
+    ``known`` are the places of rows that DEDUPLICATE=true leaves out.
+    """
 
     refused: Mapping[int, str] = field(default_factory=dict)
+    known: Set[int] = frozenset()
     not_asked: str = ""
 
 
-def ask_database(engine: Engine, records: Sequence[Record]) -> Answer:
+def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = False) -> Answer:
     """Insert the rows of those records that become one, and roll back. Blocking.
 
     Their values of AUTO_INCREMENT stay used up.
@@ -43,13 +47,21 @@ def ask_database(engine: Engine, records: Sequence[Record]) -> Answer:
             if facts.triggers:
                 return Answer(not_asked="a trigger runs for each row, and might leave traces")
             try:
-                return Answer(_refusals(connection, rows))
+                return _answer(_refusals(connection, rows), deduplicate)
             finally:
                 connection.rollback()
     except (SQLAlchemyError, OSError) as error:
         return Answer(not_asked=str(classify(error)))
     except (FatalError, TransientError) as error:
         return Answer(not_asked=str(error).rstrip("."))
+
+
+def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
+    known = {
+        place for place, words in refused.items() if deduplicate and event_index.is_duplicate(words)
+    }
+    others = {place: words for place, words in refused.items() if place not in known}
+    return Answer(others, known)
 
 
 def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:

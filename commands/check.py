@@ -42,7 +42,9 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
             with or_exit():
                 bounds = await topic_bounds(settings)
                 records = await read_newest(settings, bounds, sample)
-                answer = ask_database(engine, [record for _, record in records])
+                answer = ask_database(
+                    engine, [record for _, record in records], settings.deduplicate
+                )
                 found = judge(records, answer)
             self.say(_json(asdict(found)) if as_json else found.text())
             return

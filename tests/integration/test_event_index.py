@@ -200,16 +200,19 @@ def test_a_worker_without_the_index_says_what_to_run(faust, worker, migrated_eng
     assert re.search("^ok    Duplicates +stored like all", faust("check"), re.MULTILINE)
 
 
-def test_an_index_that_is_not_wanted_is_said(faust, worker, migrated_engine):
+def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_engine):
     faust("migrate", DEDUPLICATE="true")
     insert(migrated_engine, "check")
+    produce([b'{"event_id": "%s", "user_id": "u", "category": "c"}' % i for i in (b"check", b"a")])
+    for setting, sentence in (("true", "left out 1, stored already"), ("false", "dropped  1\n")):
+        assert f"would be {sentence}" in faust("check", "--sample", 10, DEDUPLICATE=setting)
     assert re.search("^ok    Duplicates +left out", faust("check", DEDUPLICATE=1), re.MULTILINE)
     sentence = "a known event_id becomes a dead letter"
     said = faust("check")
     assert re.search(
         f"^warn  Duplicates .*{sentence}\n +→ set DEDUPLICATE=true", said, re.MULTILINE
     )
-    running = worker().wait_ready()
+    running = worker(STARTING_OFFSETS="latest").wait_ready()
     assert sentence in running.log_text()
     [drop] = re.findall("run `(ALTER TABLE .*)`", running.log_text())
     with migrated_engine.begin() as connection:
