@@ -28,6 +28,14 @@ def pytest_report_header() -> list[str]:
     return [choose()[1], f"Database: a private MariaDB {version()}."]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Where a module says which of its tests ``make test`` runs always, all others are slow."""
+    for item in items:
+        always = getattr(item.module, "ALWAYS", None)
+        if always is not None and item.originalname not in always:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """Where this session's servers have their data."""

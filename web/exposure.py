@@ -20,6 +20,7 @@ SHOWN = (
     "deduplicate",
     "flush_interval",
     "flush_max_rows",
+    "rollup_interval",
     "buffer_max_rows",
     "buffer_max_bytes",
     "decompressed_max_bytes",

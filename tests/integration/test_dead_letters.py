@@ -1,26 +1,43 @@
 """`faust -A app dead-letters`: found by filter, shown safely, replayed exactly once, purged."""
 
 import threading
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import text
 
+from db.offsets import OffsetStore
+from db.writer import Writer
+from pipeline.chunk import Chunk
 from tests.integration.test_pipeline import event
-from tests.support import dead_letters, rows, stored_offsets, wait_until
+from tests.support import dead_letters, rows, stored_offsets
 
 HOSTILE = b'\x1b[2J\x1b]0;owned\x07{"event_id": "\xff\x00<script>'
 
 
+class Record(NamedTuple):
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = 0
+
+
 @pytest.fixture
-def dropped(worker, produce, migrated_url):
+def dropped(migrated_engine, topic):
     """Ten letters: a hostile one, a tombstone, three invalid, five unstorable for now."""
-    produce([(HOSTILE, 0, b"\xffkey"), (None, 0)])
-    produce([(event(n, event_id=None), 1) for n in range(3)])
-    produce([(event(n, event_type="a type of more than twenty characters"), 2) for n in range(5)])
-    running = worker().wait_ready()
-    wait_until(lambda: len(dead_letters(migrated_url)) == 10, 20)
-    running.terminate()
-    return running
+    group = f"group-{topic}"
+    partitions = (
+        [Record(0, HOSTILE, b"\xffkey"), Record(1, None)],
+        [Record(n, event(n, event_id=None)) for n in range(3)],
+        [Record(n, event(n, event_type="more than twenty characters" * 2)) for n in range(5)],
+    )
+    chunks = [
+        Chunk.transform(topic, number, 0, len(records), records)
+        for number, records in enumerate(partitions)
+    ]
+    OffsetStore(migrated_engine, group).begin(topic, dict.fromkeys(range(3), 0))
+    Writer(migrated_engine, group, "worker").write(1, datetime.now(UTC), chunks)
 
 
 def mended(migrated_engine, *numbers):
@@ -70,7 +87,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
     assert not rows(migrated_url)
     done = faust("dead-letters", "replay")
     assert "3 stored as rows, 7 refused again" in done
-    assert "refused again: event_type has 37 characters, the column holds 20" in done
+    assert "refused again: event_type has 54 characters, the column holds 20" in done
     assert "refused again: no event_id" in done
     assert sorted(row["event_id"] for row in rows(migrated_url)) == ["e0", "e1", "e2"]
     assert sum(letter["replayed_at"] is not None for letter in dead_letters(migrated_url)) == 3

@@ -161,7 +161,7 @@ def test_batches_that_expand_a_hundredfold(worker, send, migrated_url):
     assert ids(migrated_url) == names(range(count))
 
 
-@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.parametrize("codec", [pytest.param("gzip", marks=slow), "zstd"])
 def test_what_expands_beyond_the_limit_is_not_expanded_to_its_end(worker, apache, topic, codec):
     wire.send(apache, topic, {0: wire.batch([bytes(128 << 20)], codec)})
     running = worker()

@@ -184,6 +184,7 @@ def test_a_migration_killed_after_any_statement_is_run_again(mariadb, database_u
     kill_anywhere(mariadb, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
 
 
+@pytest.mark.slow
 def test_the_first_migration_killed_after_any_statement_is_run_again(mariadb, database_url):
     kill_anywhere(mariadb, database_url, None, [])
 

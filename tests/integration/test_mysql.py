@@ -116,6 +116,27 @@ from tests.integration.test_writer import (  # noqa: F401 - run here again
 from tests.mysql_server import MySQL
 from tests.sums import settle
 
+#: What `make test` runs of all this; `make test-all` runs the rest. An empty schema takes this
+#: server more than a second.
+ALWAYS = {
+    "test_a_replay_under_way_is_waited_for",
+    "test_a_row_that_only_the_database_refuses_is_a_dead_letter",
+    "test_a_statement_sent_elsewhere_stores_nothing",
+    "test_a_write_repeated_adds_nothing_and_answers_the_same",
+    "test_accounts_log_in_with_tls_and_without",
+    "test_exactly_the_rows_that_are_refused_alone_become_dead_letters",
+    "test_fractions_of_seconds_are_rounded",
+    "test_ids_that_stand_twice_are_named_and_nothing_is_changed",
+    "test_migrations_make_what_the_metadata_says",
+    "test_of_two_rows_that_exclude_each_other_the_first_stays",
+    "test_quotes_backslashes_and_percent_signs_come_back_as_they_were",
+    "test_rows_dead_letters_ledger_and_offsets_are_one_transaction",
+    "test_rows_of_another_program_that_are_committed_late_are_summed",
+    "test_sessions_are_strict",
+    "test_the_views_say_what_the_rows_add_up_to",
+    "test_writers_that_store_the_same_ids_at_once_get_on",
+}
+
 
 @pytest.fixture(scope="module")
 def mariadb(folder: Path):

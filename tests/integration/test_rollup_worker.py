@@ -52,9 +52,9 @@ def test_sums_are_exact_after_kills_with_several_workers_and_groups(
 
 
 def test_trouble_is_shown_and_stops_nothing(worker, produce, migrated_engine, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0.2).wait_ready()
     with migrated_engine.begin() as connection:
         connection.execute(text("RENAME TABLE rollup_minutes TO away"))
-    running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0.2).wait_ready()
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 100)
     wait_until(lambda: (running.get("/batches/")["rollup"] or {}).get("trouble"), 20)
