@@ -4,9 +4,12 @@ import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+if TYPE_CHECKING:
+    from cryptography import x509
+
+# Imported below where it is needed: a worker without certificates of its own saves 1.5 MB.
 
 #: What may be wrong with a server's certificate.
 EXPIRED = "has expired"
@@ -18,12 +21,14 @@ NOT_TRUSTED = "is not trusted"
 _REFUSALS = {9: NOT_YET_VALID, 10: EXPIRED, 62: OTHER_HOST, 64: OTHER_HOST}
 
 
-def certificates(pem: str) -> list[x509.Certificate]:
+def certificates(pem: str) -> "list[x509.Certificate]":
     """The certificates in a PEM text.
 
     Raises:
         ValueError: there is none; the text says what it must be, and quotes nothing.
     """
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
@@ -36,6 +41,8 @@ def check_key(key: str, certificate: str) -> None:
     Raises:
         ValueError: it does not; the text says why, and quotes nothing.
     """
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         public = load_pem_private_key(key.encode(), password=None).public_key()
     except TypeError:

@@ -10,10 +10,7 @@ import faust
 from faust.cli import option
 from sqlalchemy import Engine
 
-from checks.everything import look_at_everything
 from checks.finding import Findings, State, table
-from checks.sample import judge, read_newest
-from checks.storing import ask_database
 from commands.outcome import or_exit
 from config import Settings
 from preflight import topic_bounds
@@ -36,6 +33,11 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
 
         Nothing is changed, joined or committed. The exit status is 1 when something fails.
         """
+        # Imported here, as in other commands: a worker has no use for it.
+        from checks.everything import look_at_everything
+        from checks.sample import judge, read_newest
+        from checks.storing import ask_database
+
         # What it logs is said here, with what would mend it.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         if sample is not None:

@@ -11,7 +11,6 @@ from faust.cli import option
 from commands.outcome import or_exit
 from config import Settings
 from credentials import client_options
-from local.simulator import events, send
 from pipeline.errors import FatalError
 
 
@@ -31,6 +30,9 @@ def simulate(app: faust.App, settings: Settings) -> None:
         Some fields are missing or odd, some events late, some broken. In the middle of the first
         half comes a rush. Only Kafka is needed.
         """
+        # Imported here, as in other commands: a worker has no use for it.
+        from local.simulator import events, send
+
         begun = time.monotonic()
         with or_exit():
             try:
