@@ -54,12 +54,11 @@ def mended(migrated_engine, *numbers):
 
 
 def test_they_are_listed_by_reason_topic_and_time(dropped, faust, topic):
-    assert "10 in all" in faust("dead-letters", "list")
     assert "3 in all" in faust("dead-letters", "list", "--reason", "invalid")
-    assert "10 in all" in faust("dead-letters", "list", "--topic", topic)
+    until = ("--topic", topic, "--until", "2999-01-01 00:00:00")
+    assert "10 in all" in faust("dead-letters", "list", *until)
     assert "0 in all" in faust("dead-letters", "list", "--topic", "other")
     assert "0 in all" in faust("dead-letters", "list", "--since", "2999-01-01")
-    assert "10 in all" in faust("dead-letters", "list", "--until", "2999-01-01 00:00:00")
     assert f"{topic}/2/" in faust("dead-letters", "list", "--reason", "unstorable")
     assert "'often' is not" in faust("dead-letters", "list", "--reason", "often", status=2)
     assert "0 in all" in faust("dead-letters", "list", CONSUMER_GROUP="another")

@@ -12,7 +12,10 @@ from pipeline.errors import TransientError
 from tests.support import wait_until
 
 
-@pytest.mark.parametrize(("take", "give_back"), [("kill", "start"), ("pause", "resume")])
+@pytest.mark.parametrize(
+    ("take", "give_back"),
+    [("kill", "start"), pytest.param("pause", "resume", marks=pytest.mark.slow)],
+)
 def test_an_idle_worker_without_its_database_is_not_ready(worker, mariadb, take, give_back):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     getattr(mariadb, take)()

@@ -35,7 +35,7 @@ def committed(broker, topic):
     return asking(broker, topic)
 
 
-@pytest.mark.parametrize("start", ["earliest", "latest"])
+@pytest.mark.parametrize("start", ["earliest", pytest.param("latest", marks=pytest.mark.slow)])
 def test_every_partition_is_reported_the_idle_ones_too(
     worker, produce, migrated_url, committed, start
 ):

@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.test_pipeline import event, stored
@@ -72,6 +73,7 @@ def test_with_the_database_frozen_in_mid_write_it_exits_in_time(
     )
 
 
+@pytest.mark.slow
 def test_impatience_does_not_hang_it(worker, produce, migrated_url, mariadb):
     running = fill(worker, produce, 500, SHUTDOWN_TIMEOUT=3)
     mariadb.pause()
