@@ -149,13 +149,16 @@ def _add(connection: Connection) -> None:
     key = f"({_KEY})"
     if _is_mariadb(connection):
         key = _KEY_COLUMN
-        # By itself it takes no time, and the index is then built while others write.
+        # By itself it takes no time.
         connection.exec_driver_sql(
             f"ALTER TABLE {_TABLE} ADD COLUMN IF NOT EXISTS {_KEY_COLUMN} VARBINARY({4 * length})"
             f" GENERATED ALWAYS AS ({_KEY}) VIRTUAL INVISIBLE"
         )
     try:
-        connection.exec_driver_sql(f"ALTER TABLE {_TABLE} ADD UNIQUE INDEX {NAME} ({key})")
+        # Others must not write meanwhile: on MariaDB 11.8 the index lacked rows written then.
+        connection.exec_driver_sql(
+            f"ALTER TABLE {_TABLE} ADD UNIQUE INDEX {NAME} ({key}), LOCK=SHARED"
+        )
     except DBAPIError as error:
         if exists(connection):
             return  # made by another one, behind a proxy that lets two at it

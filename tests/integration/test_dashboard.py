@@ -108,6 +108,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
     page.goto(url(running))
     expect(page.locator("#rows")).to_have_text("1")
     expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#revenue")).to_have_text("10")
     mariadb.pause()
     try:
         expect(page.locator("#banner")).to_contain_text("The database does not answer")

@@ -163,7 +163,7 @@ def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, cha
     assert described(patient) == before
 
 
-def test_writing_goes_on_while_it_is_made(patient):
+def test_what_is_written_while_it_is_made_is_in_it(patient):
     """Nothing written meanwhile is missing in the index."""
     insert(patient, *(f"old {n}" for n in range(500)))
     done = threading.Event()

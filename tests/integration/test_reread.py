@@ -46,13 +46,15 @@ def test_any_of_them_are_found_as_they_were_sent(reread, produce):
 
 
 def test_large_ones_come_in_portions(reread, produce):
-    values = [b"%02d" % n * 100_000 for n in range(40)]
+    # The embedded broker keeps no more.
+    values = [b"%02d" % n * 100_000 for n in range(20)]
     produce([(value, 0) for value in values])
-    portions = reread(list(range(40)))
+    portions = reread(list(range(20)))
     assert found(portions) == dict(enumerate(values))
     sizes = [sum(len(one.value) for one in portion.records) for portion in portions]
-    assert max(sizes) < 3 * MIB
-    assert found(reread([3, 38])) == {3: values[3], 38: values[38]}
+    assert len(sizes) > 1
+    assert max(sizes) < 1.5 * MIB
+    assert found(reread([3, 18])) == {3: values[3], 18: values[18]}
 
 
 def test_what_the_log_has_not_is_told_at_once(reread, produce):

@@ -22,7 +22,7 @@ def behind(running):
 def test_sums_are_exact_after_kills_with_several_workers_and_groups(
     worker, produce, migrated_engine, migrated_url
 ):
-    options = {"FLUSH_INTERVAL": 0.2, "ROLLUP_INTERVAL": 0.2, "SESSION_TIMEOUT": 2}
+    options = {"FLUSH_INTERVAL": 0.2, "ROLLUP_INTERVAL": 0.2}
     groups = ("one", "one", "other")
     running = [worker(CONSUMER_GROUP=group, **options) for group in groups]
     for one in running:
