@@ -35,7 +35,7 @@ from tests.integration.test_event_index import (  # noqa: F401 - run here again
     test_ids_that_stand_twice_are_named_and_nothing_is_changed,
     test_known_ids_are_looked_up_in_the_index,
     test_making_it_may_be_killed_after_any_statement,
-    test_writing_goes_on_while_it_is_made,
+    test_what_is_written_while_it_is_made_is_in_it,
 )
 from tests.integration.test_fencing import (  # noqa: F401 - run here again
     proxy,
