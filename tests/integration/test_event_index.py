@@ -200,6 +200,7 @@ def test_a_worker_without_the_index_says_what_to_run(faust, worker, migrated_eng
     assert re.search("^ok    Duplicates +stored like all", faust("check"), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_engine):
     faust("migrate", DEDUPLICATE="true")
     insert(migrated_engine, "check")

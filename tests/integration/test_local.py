@@ -55,6 +55,7 @@ def test_simulated_events_are_sent_with_lz4_unless_told_otherwise(
     assert wire.codec_of_the_first_batch(broker, topic) == wire.CODECS[codec][0]
 
 
+@pytest.mark.slow
 def test_a_killed_broker_comes_back_with_its_topics(broker: Broker, tmp_path: Path) -> None:
     if not broker.can_restart:
         pytest.skip(f"the {broker.kind} broker holds everything in memory")

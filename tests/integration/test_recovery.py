@@ -78,6 +78,7 @@ def plain_user(mariadb, migrated_url):
     mariadb.execute("DROP USER plain@127.0.0.1")
 
 
+@pytest.mark.slow
 def test_no_trouble_of_the_server_makes_a_dead_letter(
     worker, broker, topic, migrated_url, migrated_engine, read_only, plain_user
 ):

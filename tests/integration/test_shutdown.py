@@ -53,6 +53,7 @@ def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
     wait_until(lambda: stored(migrated_url) == 500, 20)
 
 
+@pytest.mark.slow
 def test_with_the_database_frozen_in_mid_write_it_exits_in_time(
     worker, produce, migrated_url, mariadb
 ):
