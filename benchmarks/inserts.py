@@ -103,7 +103,9 @@ class _Connection:
 
 def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
     chunk = Chunk("t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
-    insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES)
+    cursor.execute("SELECT CONNECTION_ID()")
+    [session] = cursor.fetchone()
+    insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES, session)
 
 
 def _with_escapes(way: Way, every: int) -> Way:

@@ -116,7 +116,7 @@ def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
 
 def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:
     chunks = [chunk(sale)] * FETCHES
-    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES)
+    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)
 
 
 @pytest.mark.parametrize("every", [20, 1])
@@ -127,4 +127,4 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
     ]
     records = [Record(offset, value) for offset, value in enumerate(some)]
     chunks = [Chunk.transform("sale", 0, 0, EVENTS, records)] * FETCHES
-    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES)
+    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)
