@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import event_index, schema
 from db.fence import SESSION, check_session
-from db.rows import insert_rows
+from db.refused_rows import RowInserter
 from db.table_facts import read_facts
 from db.tables import flash_sale_events
 from pipeline.chunk import Chunk, Record
-from pipeline.errors import FatalError, RowError, TransientError, classify
+from pipeline.errors import FatalError, TransientError, classify
 
 #: Bytes of JSON in one statement: below the smallest `max_allowed_packet` in use.
 _STATEMENT_BYTES = 100_000
@@ -50,7 +51,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
                 return _answer(_refusals(connection, rows), deduplicate)
             finally:
                 connection.rollback()
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, MySQLError, OSError) as error:
         return Answer(not_asked=str(classify(error)))
     except (FatalError, TransientError) as error:
         return Answer(not_asked=str(error).rstrip("."))
@@ -66,20 +67,5 @@ def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
 
 def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
     session = check_session(connection.execute(select(*SESSION)).one())
-    if _refusal(connection, list(rows.values()), session) is None:
-        return {}
-    connection.rollback()
-    found = ((place, _refusal(connection, [row], session)) for place, row in rows.items())
-    return {place: refusal for place, refusal in found if refusal is not None}
-
-
-def _refusal(connection: Connection, rows: Sequence[Chunk], session: int) -> str | None:
-    """What the server says against these rows; a statement it refuses leaves nothing behind."""
-    try:
-        insert_rows(connection, rows, _STATEMENT_BYTES, session)
-    except SQLAlchemyError as error:
-        refusal = classify(error)
-        if isinstance(refusal, RowError):
-            return str(refusal)
-        raise
-    return None
+    found = RowInserter().insert(connection, list(rows.values()), _STATEMENT_BYTES, session)
+    return {place: of_row[0] for place, of_row in zip(rows, found, strict=True) if of_row}

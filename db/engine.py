@@ -3,7 +3,7 @@
 import ssl
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -76,6 +76,11 @@ def _prepare_session(connection: Any, _record: Any) -> None:
     metrics.CONNECTIONS.inc()
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
+
+
+def is_mariadb(connection: Connection) -> bool:
+    """Whether the server is MariaDB, and not MySQL."""
+    return bool(getattr(connection.dialect, "is_mariadb", False))
 
 
 def ping(engine: Engine) -> None:

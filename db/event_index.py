@@ -10,6 +10,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from db.engine import is_mariadb
 from db.tables import flash_sale_events
 from models.readable import readable
 from pipeline.errors import FatalError, classify
@@ -137,17 +138,13 @@ def is_duplicate(message: str) -> bool:
 
 def _key(connection: Connection) -> str:
     """The key as SQL; an index over an expression is used where the same expression stands."""
-    return _KEY_COLUMN if _is_mariadb(connection) else _KEY
-
-
-def _is_mariadb(connection: Connection) -> bool:
-    return bool(getattr(connection.dialect, "is_mariadb", False))
+    return _KEY_COLUMN if is_mariadb(connection) else _KEY
 
 
 def _add(connection: Connection) -> None:
     length = _length(connection)
     key = f"({_KEY})"
-    if _is_mariadb(connection):
+    if is_mariadb(connection):
         key = _KEY_COLUMN
         # By itself it takes no time.
         connection.exec_driver_sql(
@@ -163,7 +160,7 @@ def _add(connection: Connection) -> None:
         if exists(connection):
             return  # made by another one, behind a proxy that lets two at it
         code = error.orig.args[0] if error.orig and error.orig.args else None
-        if _is_mariadb(connection):
+        if is_mariadb(connection):
             connection.exec_driver_sql(f"ALTER TABLE {_TABLE} DROP COLUMN {_KEY_COLUMN}")
         if code == _DUPLICATE:
             raise FatalError(_duplicates(connection)) from error

@@ -19,6 +19,7 @@ from pymysql.err import MySQLError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from db.engine import is_mariadb
 from db.event_index import is_duplicate
 from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
@@ -185,10 +186,9 @@ class _Insertion:
         """The number, from 1, of the row that the last statement stumbled over; 0 if unknown."""
         if found := _AT_ROW.search(str(error)):
             return int(found[1])
-        dialect = self._connection.dialect
-        if not getattr(dialect, "is_mariadb", False):
+        if not is_mariadb(self._connection):
             return 0
-        if (dialect.server_version_info or ()) < _ROW_NUMBERS:
+        if (self._connection.dialect.server_version_info or ()) < _ROW_NUMBERS:
             return 0
         try:
             self._cursor.execute(_ROW_NUMBER)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from db.engine import is_mariadb
 from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
 from models.readable import readable
 from models.rules import Reason
@@ -110,7 +111,7 @@ class Reports:
 @contextmanager
 def _limited(connection: Connection) -> Iterator[None]:
     """The session's time limit for a statement; without it the server goes on when nobody waits."""
-    if getattr(connection.dialect, "is_mariadb", False):
+    if is_mariadb(connection):
         name, value = "max_statement_time", f"{TIME_LIMIT:f}"
     else:
         name, value = "max_execution_time", f"{max(1, TIME_LIMIT * 1000):.0f}"
