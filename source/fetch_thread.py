@@ -118,9 +118,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """
         if not self.consumer.flow_active:
             return {}
-        wanted = (active_partitions & self._next.keys()) - self.held
         patience = timeout or 0.0
-        if not wanted or consumer._subscription.reassignment_in_progress:
+        if not self._readable(consumer, active_partitions):
             await asyncio.sleep(min(patience, 0.1))
             return {}
         if not await self._memory.wait_for_room(patience):
@@ -129,18 +128,25 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         with consumer._subscription.fetch_context():
-            found = self._take(consumer, wanted, max_records or 1)
+            found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
                 await _something_new(fetcher, patience)
-                found = self._take(consumer, wanted, max_records or 1)
+                found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
-                await self._raise_errors(consumer, wanted)
+                await self._raise_errors(consumer, active_partitions)
         return found
 
+    def _readable(self, consumer: AIOKafkaConsumer, active: set[TP]) -> set[TP]:
+        """Partitions that may be read now: a rebalance or a hold can change them at any await."""
+        if consumer._subscription.reassignment_in_progress:
+            return set()
+        return (active & self._next.keys()) - self.held
+
     def _take(
-        self, consumer: AIOKafkaConsumer, wanted: Collection[TP], max_records: int
+        self, consumer: AIOKafkaConsumer, active: set[TP], max_records: int
     ) -> dict[TP, list[Fetch]]:
         """Take what has arrived, within bounds. No await: records and positions belong together."""
+        wanted = self._readable(consumer, active)
         room = min(max_records, self._memory.room)
         size = PORTION_BYTES
         fetches = {}
@@ -182,8 +188,9 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         lease = self._memory.hold(len(records), size + _RECORD_BYTES * len(records))
         return Fetch(start, end, records, last, lease)
 
-    async def _raise_errors(self, consumer: AIOKafkaConsumer, wanted: Collection[TP]) -> None:
+    async def _raise_errors(self, consumer: AIOKafkaConsumer, active: set[TP]) -> None:
         fetcher = consumer._fetcher
+        wanted = self._readable(consumer, active)
         for tp in [tp for tp in fetcher._records if tp in wanted]:
             arrived = fetcher._records[tp]
             if not isinstance(arrived, FetchError):
@@ -205,9 +212,9 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError
     ) -> None:
         for tp, offset in error.args[0].items():
+            bounds = (await self._logs.bounds([tp.partition]))[tp.partition]
             if tp not in self._next or _position(consumer, tp) != offset:
                 continue  # of a fetch from before the last seek
-            bounds = (await self._logs.bounds([tp.partition]))[tp.partition]
             if offset > bounds.end:
                 raise FatalError(
                     f"Offset {offset} of {tp.topic}/{tp.partition} is beyond the log's end "
@@ -291,6 +298,8 @@ async def _something_new(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC10
         waiter.cancel()
 
 
-def _position(consumer: AIOKafkaConsumer, tp: TP) -> int:
-    state = consumer._subscription.subscription.assignment.state_value(tp)
-    return cast(int, state.position)
+def _position(consumer: AIOKafkaConsumer, tp: TP) -> int | None:
+    """Where the consumer reads next; None where that is not known, as within a rebalance."""
+    assignment = consumer._subscription.subscription.assignment
+    state = assignment and assignment.state_value(tp)
+    return state.position if state and state.has_valid_position else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.memory import Memory
 from source import fetch_thread, patches
 from source import transport as fetches
 from source.log_reader import Bounds
+from source.record_batches import Portion
 from source.start_offsets import LogEndError, Position
 
 
@@ -192,3 +194,40 @@ async def test_a_join_that_failed_is_tried_again(caplog):
     await asyncio.wait_for(waiting, 5)
     assert "not just now" in caplog.text
     assert consumer.ended == []
+
+
+async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():
+    """The rebalance comes while the thread waits for the broker: a moment that cannot be chosen."""
+    partition = TP("t", 0)
+    taken: list[int] = []
+
+    class Arrived:
+        _partition_records = SimpleNamespace(
+            take=lambda room, size: taken.append(room) or Portion([], 0, -1), position=9, is_done=0
+        )
+        has_more = _update_position = staticmethod(lambda: True)
+        check_assignment = staticmethod(lambda tp: True)
+
+    def waiter():
+        """Asked for when there is nothing yet."""
+        fetcher._records[partition] = Arrived()
+        revoked = asyncio.ensure_future(thread._seek_to({}))
+        return asyncio.ensure_future(asyncio.wait([revoked]))
+
+    fetcher = SimpleNamespace(
+        _records={},
+        _closed=False,
+        _create_fetch_waiter=waiter,
+        _subscriptions=SimpleNamespace(is_assigned=lambda tp: True),
+    )
+    subscription = SimpleNamespace(reassignment_in_progress=False, fetch_context=nullcontext)
+    thread: Any = object.__new__(fetch_thread.FetchThread)
+    thread._consumer = SimpleNamespace(
+        _fetcher=fetcher, _subscription=subscription, _closed=False, assignment=lambda: {partition}
+    )
+    thread._ensure_consumer = lambda: thread._consumer
+    thread.consumer = SimpleNamespace(flow_active=True)
+    thread._memory, thread.held = Memory(10, 1000), frozenset()
+    thread._next = {partition: 0}
+    assert await thread._fetch_records(thread._consumer, {partition}, 5) == {}
+    assert taken == []
