@@ -201,10 +201,12 @@ async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():
     partition = TP("t", 0)
     taken: list[int] = []
 
+    def take(room, size):
+        taken.append(room)
+        return Portion([], 0, -1)
+
     class Arrived:
-        _partition_records = SimpleNamespace(
-            take=lambda room, size: taken.append(room) or Portion([], 0, -1), position=9, is_done=0
-        )
+        _partition_records = SimpleNamespace(take=take, position=9, is_done=False)
         has_more = _update_position = staticmethod(lambda: True)
         check_assignment = staticmethod(lambda tp: True)
 
