@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import event_index, schema
+from db.driver import MySQLError
 from db.fence import SESSION, check_session
 from db.refused_rows import RowInserter
 from db.table_facts import read_facts

@@ -13,12 +13,12 @@ from secrets import token_hex
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from pymysql.err import MySQLError
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.mysql import LONGBLOB
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import watermark
+from db.driver import MySQLError
 from db.duplicates import NewRowInserter
 from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows

@@ -15,10 +15,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
-from pymysql.err import MySQLError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from db.driver import MySQLError
 from db.engine import is_mariadb
 from db.event_index import is_duplicate
 from db.rows import insert_statement, statements

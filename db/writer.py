@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
 
-from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, exists, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.dead_letter_rows import Letter, insert_dead_letters
+from db.driver import MySQLError
 from db.duplicates import NewRowInserter
 from db.fence import fenced
 from db.offsets import OffsetStore

@@ -6,11 +6,11 @@ can be mended, a lost event cannot. Where it comes back, its cause is looked for
 named (``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error references.
 """
 
-from pymysql.err import MySQLError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import tls
+from db.driver import MySQLError
 
 
 class TransientError(Exception):

@@ -1,0 +1,46 @@
+"""What PyMySQL needs cryptography for is still done, and only then is it loaded.
+
+In processes of their own: here it is loaded already.
+"""
+
+import subprocess
+import sys
+
+_ENCRYPT = """
+import sys
+from db import driver
+assert not any(name.startswith("cryptography") for name in sys.modules), "loaded already"
+import pymysql
+for salt in (b"a" * 20, b"b" * 20):
+    key = __import__("cryptography.hazmat.primitives.asymmetric.rsa", fromlist=["rsa"])
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding
+    private = key.generate_private_key(65537, 2048)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    encrypted = pymysql._auth.sha2_rsa_encrypt(b"secret", salt, public)
+    sha1 = hashes.SHA1()
+    plain = private.decrypt(encrypted, padding.OAEP(padding.MGF1(sha1), sha1, None))
+    assert bytes(a ^ b for a, b in zip(plain, salt)) == b"secret\\0", plain
+print("same")
+"""
+
+_APP = "import app, sys; print([name for name in sys.modules if name.startswith('cryptography')])"
+
+
+def _run(code: str) -> str:
+    environment = {"KAFKA_URL": "kafka://127.0.0.1:1", "DATABASE_URL": "mysql://u@127.0.0.1/d"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_worker_starts_without_cryptography():
+    assert _run(_APP) == "[]\n"
+
+
+def test_a_password_is_encrypted_as_pymysql_does_it():
+    assert _run(_ENCRYPT) == "same\n"
