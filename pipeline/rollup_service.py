@@ -20,9 +20,11 @@ log = get_logger(__name__)
 
 #: Seconds to the first look.
 FIRST = 1.0
-#: While rows come in, the service rests so many times as long as a portion took: the database
-#: works for it a quarter of one core's time at most, and events come first.
-REST = 3.0
+#: While rows come in, the service rests so many times as long as a portion took, so that events
+#: come first: the database works for it an eighth of one core's time, and half of it once the sums
+#: are older than so many seconds, as under a load that does not end.
+REST, LATE_REST = 7.0, 1.0
+LATE = 60.0
 
 
 class Progress(NamedTuple):
@@ -80,7 +82,8 @@ class RollupService(Service):
             found: Progress = result.result
             self._note(found)
             quiet = before is not None and found.newest == before.newest
-            return found.wait or (0.0 if quiet else REST * (monotonic() - begun))
+            rest = LATE_REST if found.seconds > LATE else REST
+            return found.wait or (0.0 if quiet else rest * (monotonic() - begun))
         return self._interval
 
     def as_json(self) -> dict[str, Any] | None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from itertools import count
 
 import pytest
 
+from pipeline import rollup_service
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.rollup_service import Progress, RollupService
 
@@ -49,11 +51,16 @@ def test_trouble_is_logged_once_and_its_end_too(caplog):
     assert service.as_json()["trouble"] is None
 
 
-def test_it_rests_after_a_portion_only_while_rows_come_in():
+def test_it_rests_after_a_portion_only_while_rows_come_in(monkeypatch):
+    monkeypatch.setattr(rollup_service, "monotonic", count(step=2).__next__)
     _, waits = run(*(Progress(3, newest, 1.5, rows=3) for newest in (9, 10, 10)))
-    assert waits[0] > 0
-    assert waits[1] > 0
-    assert waits[2] == 0
+    assert waits == [14, 14, 0]
+
+
+def test_it_rests_less_when_the_sums_are_a_minute_old(monkeypatch):
+    monkeypatch.setattr(rollup_service, "monotonic", count(step=2).__next__)
+    _, waits = run(*(Progress(3, 9 + age, age, rows=3) for age in (59, 61)))
+    assert waits == [14, 2]
 
 
 def test_before_the_first_look_nothing_is_known():
