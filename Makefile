@@ -49,8 +49,9 @@ bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
 	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
 
-docs: setup ## Write docs/metrics.md from metrics.py
+docs: setup ## Write docs/metrics.md and docs/events.md from what declares them
 	@$(python) -m local.catalogue >docs/metrics.md
+	@$(python) -m local.events_page >docs/events.md
 
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check

@@ -16,26 +16,26 @@ from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateTable
 
 from benchmarks.meter import Meter
 from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
-from db.tables import ROW_COLUMNS
+from db.tables import ROW_COLUMNS, flash_sale_events
 from local.mariadb import MariaDB
 from local.processes import Folder
-from models.rules import Rejection, Row, refine
+from models.fields import ROW_FIELDS
+from models.rules import Rejection, Row, transform
 from pipeline.chunk import Chunk
 
 BATCH = 20_000
 _COLUMNS = ", ".join(ROW_COLUMNS)
-_NUMBERS = {"price": "DOUBLE", "quantity": "BIGINT", "revenue": "DOUBLE"}
-_TABLE = (
-    "CREATE TABLE flash_sale_events (id BIGINT AUTO_INCREMENT PRIMARY KEY, event_id VARCHAR(50),"
-    " user_id VARCHAR(50), product_id VARCHAR(50), category VARCHAR(50), event_type VARCHAR(20),"
-    " price FLOAT, quantity INT, revenue FLOAT, ts TIMESTAMP NULL) CHARACTER SET utf8mb4"
-)
+_WIDE = {float: "DOUBLE", int: "BIGINT"}
+_NUMBERS = {field.name: _WIDE[field.kind] for field in ROW_FIELDS if field.kind in _WIDE}
+_TABLE = str(CreateTable(flash_sale_events).compile(dialect=mysql.dialect()))
 _MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_BACKSLASH_ESCAPES"
 
 Way = Callable[[Any, Sequence[Row]], object]
@@ -74,7 +74,10 @@ def _arrays(cursor: Any, rows: Sequence[Row]) -> None:
 
 
 def _long_numbers(cursor: Any, rows: Sequence[Row]) -> None:
-    long = [(*row[:5], row[5] * (1 + 1e-15), row[6], row[7] * (1 + 1e-15), row[8]) for row in rows]
+    long = [
+        [value * (1 + 1e-15) if isinstance(value, float) else value for value in row]
+        for row in rows
+    ]
     cursor.execute(_ARRAYS, (_text(long),))
 
 
@@ -136,9 +139,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     rows = [
-        refined[0]
+        transformed[0]
         for value, _, _ in islice(numbered(sale), options.rows)
-        if not isinstance(refined := refine(value), Rejection)
+        if not isinstance(transformed := transform(value), Rejection)
     ]
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (

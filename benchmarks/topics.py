@@ -17,8 +17,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from local.broker import DEFAULT_PARTITIONS, Broker
 from local.simulator import Event, events
-from models.event import FlashSaleEvent
-from models.rules import Rejection, Row, refine
+from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES
+from models.rules import Rejection, Row, transform
 
 #: Different events in the pool; ids apart.
 POOL = 20_000
@@ -35,8 +35,12 @@ RATE = 1000
 _BEGIN = 1_795_000_000
 #: Seconds after which minutes of their own begin again: a TIMESTAMP ends in 2038.
 _DECADE = 315_000_000
-_FIELDS = frozenset(FlashSaleEvent._options.fields)
-_FILLABLE = ("user_id", "category", "quantity", "price")
+_FIELDS = {field.name for field in EVENT_FIELDS}
+_FILLABLE = [field.name for field in EVENT_FIELDS if field.filled]
+#: What the checksum is of, besides the id; prices and revenues are added up.
+_DIGESTED = [
+    field.name for field in ROW_FIELDS if field.kind is not float and field.name != "event_id"
+]
 _EVERY = 20
 
 _Fields = dict[str, Any]
@@ -225,8 +229,8 @@ def fill(
         else:
             expected.rows += 1
             expected.checksum += zlib.crc32(_digest(template.row), zlib.crc32(event_id))
-            expected.price += template.row[5]
-            expected.revenue += template.row[7]
+            expected.price += _value(template.row, "price")
+            expected.revenue += _value(template.row, "revenue")
     if producer.flush(120) or failures:
         raise RuntimeError(f"The broker did not take all of {name}: {failures[:1]}")
     return Topic(name, size, expected)
@@ -234,18 +238,20 @@ def fill(
 
 #: The same over the table; price and revenue are sums of their own, because a program that
 #: computes in float32 is right as well.
-CHECK = """
+CHECK = f"""
 SELECT COUNT(*), COALESCE(SUM(price), 0), COALESCE(SUM(revenue), 0), COALESCE(SUM(CRC32(CONCAT_WS(
-    '|', event_id, user_id, COALESCE(product_id, ''), category, COALESCE(event_type, ''),
-    quantity, COALESCE(ts, '')))), 0)
+    '|', event_id, {", ".join(f"COALESCE({name}, '')" for name in _DIGESTED)}))), 0)
 FROM flash_sale_events
-"""
+"""  # noqa: S608 - names of our own
 
 
 def _digest(row: Row) -> bytes:
-    _, user_id, product_id, category, event_type, _, quantity, _, ts = row
-    parts = (user_id, product_id or "", category, event_type or "", quantity, ts or "")
-    return "".join(f"|{part}" for part in parts).encode()
+    parts = (_value(row, name) for name in _DIGESTED)
+    return "".join(f"|{'' if part is None else part}" for part in parts).encode()
+
+
+def _value(row: Row, name: str) -> Any:
+    return row[ROW_NAMES.index(name)]
 
 
 def _whole() -> Iterator[_Fields]:
@@ -255,8 +261,8 @@ def _whole() -> Iterator[_Fields]:
     for event in events(seed=1, bad=0.0, prefix="pool", clock=clock):
         fields = _as_sent(event)
         if fields.keys() == _FIELDS and None not in fields.values():
-            refined = refine(event.value)
-            if not isinstance(refined, Rejection) and not refined[1]:
+            transformed = transform(event.value)
+            if not isinstance(transformed, Rejection) and not transformed[1]:
                 yield fields
 
 
@@ -271,7 +277,7 @@ def _refused(fields: _Fields) -> Template:
 
 def _template(fields: _Fields) -> Template:
     value = json.dumps({**fields, "event_id": _ID}, ensure_ascii=False).encode()
-    refined = refine(value)
-    assert not isinstance(refined, Rejection), refined
+    transformed = transform(value)
+    assert not isinstance(transformed, Rejection), transformed
     head, _, tail = value.partition(_ID.encode())
-    return Template(head, tail, refined[0])
+    return Template(head, tail, transformed[0])

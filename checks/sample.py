@@ -13,9 +13,9 @@ from checks.storing import Answer
 from config import Settings
 from credentials import client_options
 from db.tables import ROW_COLUMNS
+from models.printable import printable
 from models.quality import tally
-from models.readable import readable
-from models.rules import Reason, Rejection, refine
+from models.rules import Reason, Rejection, transform
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
 from source.log_reader import Bounds
@@ -74,33 +74,33 @@ class Sample:
 
 
 def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
-    """Refine each record as the worker does; ``answer`` is the database's, to the same records."""
+    """Transform each record as the worker does; ``answer`` is the database's to these records."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
-    notes: Counter[int] = Counter()
+    flags: Counter[int] = Counter()
     for place, (tp, record) in enumerate(records):
         if place in answer.known:
             sample.duplicate += 1
             continue
-        refined = refine(record.value)
+        transformed = transform(record.value)
         if place in answer.refused:
             detail = f"the database says: {answer.refused[place]}"
-            refined = Rejection(Reason.UNSTORABLE, detail)
-        if isinstance(refined, Rejection):
-            reason = refined.reason.value
+            transformed = Rejection(Reason.UNSTORABLE, detail)
+        if isinstance(transformed, Rejection):
+            reason = transformed.reason.value
             position = f"{tp.topic}/{tp.partition}/{record.offset}"
             known = sample.dropped.get(reason)
             sample.dropped[reason] = Drop(
                 events=known.events + 1 if known else 1,
                 position=known.position if known else position,
-                detail=known.detail if known else readable(refined.detail.encode(), 200),
-                value=known.value if known else readable(record.value, 200),
+                detail=known.detail if known else printable(transformed.detail.encode(), 200),
+                value=known.value if known else printable(record.value, 200),
             )
         else:
-            row, note = refined
-            notes[note] += 1
+            row, bits = transformed
+            flags[bits] += 1
             sample.stored += 1
             sample.row = sample.row or _shown(row)
-    sample.filled, sample.repaired = tally(notes)
+    sample.filled, sample.repaired = tally(flags)
     return sample
 
 
@@ -110,7 +110,7 @@ def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return readable(value.encode(), 60)
+        return printable(value.encode(), 60)
     # A FLOAT's digits, not those of the float64 that holds it here.
     return float(f"{value:.7g}") if isinstance(value, float) else value
 

@@ -8,7 +8,7 @@ from faust.cli import argument, option
 
 from commands.outcome import or_exit
 from db.breakers import BreakerStore, OpenBreaker
-from models.readable import readable
+from models.printable import printable
 
 
 def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
@@ -51,7 +51,7 @@ def _lines(topic: str, found: list[OpenBreaker]) -> list[list[str]]:
             f"{topic}/{one.partition}",
             f"{one.opened:%Y-%m-%d %H:%M:%S}",
             f"{one.close_requested:%Y-%m-%d %H:%M:%S}" if one.close_requested else "",
-            readable(one.reason.encode(), 200),
+            printable(one.reason.encode(), 200),
         ]
         for one in found
     ]

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from commands.outcome import or_exit
 from db.dead_letters import DeadLetters, Filter, is_cut
-from models.readable import readable
+from models.printable import printable
 from models.rules import Reason
 
 _REASONS = [reason.value for reason in Reason]
@@ -84,8 +84,8 @@ def _lines(found: Any) -> list[list[str]]:
             f"{letter.created_at:%Y-%m-%d %H:%M:%S}",
             letter.reason,
             _position(letter),
-            readable(letter.detail.encode(), 50),
-            readable(letter.value, 40),
+            printable(letter.detail.encode(), 50),
+            printable(letter.value, 40),
             f"{letter.replayed_at:%Y-%m-%d %H:%M:%S}" if letter.replayed_at else "",
         ]
         for letter in found
@@ -98,9 +98,9 @@ def _whole(letter: Row[Any]) -> str:
         f"  written   {letter.created_at} UTC"
         f"{f', replayed {letter.replayed_at} UTC' if letter.replayed_at else ''}\n"
         f"  sent      {letter.kafka_ts} UTC\n"
-        f"  reason    {letter.reason}: {readable(letter.detail.encode())}\n"
-        f"  key       {readable(letter.kafka_key)}\n"
-        f"  value     {readable(letter.value)}\n{_cut(letter)}"
+        f"  reason    {letter.reason}: {printable(letter.detail.encode())}\n"
+        f"  key       {printable(letter.kafka_key)}\n"
+        f"  value     {printable(letter.value)}\n{_cut(letter)}"
     )
 
 

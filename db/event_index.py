@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.engine import is_mariadb
 from db.tables import flash_sale_events
-from models.readable import readable
+from models.printable import printable
 from pipeline.errors import FatalError, classify
 
 NAME = "uq_event_id"
@@ -196,7 +196,7 @@ def _duplicates(connection: Connection) -> str:
     if not found:
         return f"An event_id stood twice in {_TABLE}, and no longer does: run it again."
     examples = "".join(
-        f"\n  '{readable(one.id_bytes)}': {one.times} rows, id {one.ids.replace(',', ', ')}"
+        f"\n  '{printable(one.id_bytes)}': {one.times} rows, id {one.ids.replace(',', ', ')}"
         f"{', …' if one.times > _ROWS else ''}"
         for one in found
     )

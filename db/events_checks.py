@@ -1,16 +1,15 @@
 """What the events table, as it is, would do to the rows; see ``db.table_checks``."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from db import event_index
 from db.table_facts import ColumnFacts, TableFacts
 from db.table_finding import TableFinding, alter, quoted, with_nulls
 from db.tables import flash_sale_events
-from models.event import max_length
+from models.fields import ROW_FIELDS, Field
 
 _EVENTS = flash_sale_events.name
-_TEXTS = ("event_id", "user_id", "product_id", "category", "event_type")
-_MAY_BE_NULL = ("product_id", "event_type")
 #: Largest AUTO_INCREMENT value of a signed integer.
 _MOST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1}
 _FULL_CHARSETS = {"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"}
@@ -28,17 +27,10 @@ def look_at_events(there: TableFacts) -> Iterator[TableFinding]:
     columns = {name: one for name, one in there.columns.items() if not one.generated}
     if "id" in columns:
         yield from _id(columns["id"], there)
-    yield from _charset([columns[name] for name in _TEXTS if name in columns])
-    for name in _TEXTS:
-        if name in columns:
-            yield from _text(columns[name])
-    for name in ("price", "revenue"):
-        if name in columns:
-            yield from _money(columns[name])
-    if "quantity" in columns:
-        yield from _quantity(columns["quantity"])
-    if "ts" in columns:
-        yield from _ts(columns["ts"])
+    fields = [field for field in ROW_FIELDS if field.name in columns]
+    yield from _charset([columns[field.name] for field in fields if field.kind is str])
+    for field in fields:
+        yield from _CHECKS[field.kind](columns[field.name], field)
     yield from _others(there)
 
 
@@ -75,28 +67,27 @@ def _charset(columns: list[ColumnFacts]) -> Iterator[TableFinding]:
         )
 
 
-def _text(column: ColumnFacts) -> Iterator[TableFinding]:
-    name, most = column.name.lower(), max_length(column.name.lower())
-    mend = f"MODIFY COLUMN {name} VARCHAR({most}) CHARACTER SET utf8mb4"
+def _text(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+    limit = field.max_length or 0
+    mend = f"MODIFY COLUMN {field.name} VARCHAR({limit}) CHARACTER SET utf8mb4"
     binary = column.type in ("varbinary", "tinyblob", "blob", "mediumblob", "longblob")
     if column.type in ("enum", "set"):
         yield _warned(f"{_of(column)}: events with another value {_DEAD}", mend)
     elif column.type not in _TEXT_TYPES and column.type != "char" and not binary:
         yield _refused(f"{_of(column)}, which refuses or changes texts", mend)
-    elif (column.length or 0) < (4 * most if binary else most):
+    elif (column.length or 0) < (4 * limit if binary else limit):
         unit = "bytes" if binary else "characters"
         yield _warned(
-            f"{_of(column)}, and events have up to {most} characters: those with more than "
+            f"{_of(column)}, and events have up to {limit} characters: those with more than "
             f"{column.length} {unit} {_DEAD}",
             mend,
         )
     if column.type == "char":
         yield _warned(f"{_of(column)}, which drops spaces at the end of a text", mend)
-    if name in _MAY_BE_NULL and not column.nullable:
-        yield _without_nulls(column)
+    yield from _without_nulls(column, field)
 
 
-def _money(column: ColumnFacts) -> Iterator[TableFinding]:
+def _amount(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
     mend = f"MODIFY COLUMN {column.name} DOUBLE"
     if column.type not in ("float", "double", "decimal") or column.scale == 0:
         yield _refused(f"{_of(column)}, which cuts or refuses fractions of an amount", mend)
@@ -108,45 +99,54 @@ def _money(column: ColumnFacts) -> Iterator[TableFinding]:
         )
     if column.unsigned:
         yield _warned(f"{_of(column)}: events with a negative amount {_DEAD}", mend)
+    yield from _without_nulls(column, field)
 
 
-def _quantity(column: ColumnFacts) -> Iterator[TableFinding]:
-    mend = "MODIFY COLUMN quantity BIGINT"
+def _integer(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+    mend = f"MODIFY COLUMN {field.name} BIGINT"
     room = (column.digits or 0) - (column.scale or 0)
     if column.type in ("int", "bigint", "double") or (column.type == "decimal" and room >= 10):
         pass
     elif column.type in _MOST or column.type == "decimal":
-        yield _warned(f"{_of(column)}: events with a larger quantity {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with a larger {field.name} {_DEAD}", mend)
     else:
         yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", mend)
     if column.unsigned:
-        yield _warned(f"{_of(column)}: events with a negative quantity {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with a negative {field.name} {_DEAD}", mend)
+    yield from _without_nulls(column, field)
 
 
-def _ts(column: ColumnFacts) -> Iterator[TableFinding]:
+def _time(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
     if column.type not in ("timestamp", "datetime"):
         if column.type in _TEXT_TYPES and (column.length or 0) >= 19:
-            yield _warned(f"{_of(column)}, a text and not a time", "MODIFY COLUMN ts DATETIME NULL")
+            yield _warned(
+                f"{_of(column)}, a text and not a time",
+                f"MODIFY COLUMN {field.name} DATETIME NULL",
+            )
         else:
             yield _refused(
                 f"{_of(column)}, which does not hold a time to the second",
-                "MODIFY COLUMN ts TIMESTAMP NULL",
+                f"MODIFY COLUMN {field.name} TIMESTAMP NULL",
             )
         return
     if not column.nullable and column.type == "timestamp":
         # MariaDB always, MySQL with explicit_defaults_for_timestamp=OFF.
         yield _refused(
-            f"{_EVENTS}.ts is a TIMESTAMP that is NOT NULL: a server may store the time of the "
-            "insert, without a word, for an event that has none",
+            f"{_EVENTS}.{field.name} is a TIMESTAMP that is NOT NULL: a server may store the time "
+            "of the insert, without a word, for an event that has none",
             with_nulls(column),
         )
-    elif not column.nullable:
-        yield _without_nulls(column)
+    else:
+        yield from _without_nulls(column, field)
     if "on update" in column.extra and column.nullable:
         yield _warned(
-            f"{_EVENTS}.ts becomes the present time whenever another program updates its row",
+            f"{_EVENTS}.{field.name} becomes the present time whenever another program updates "
+            "its row",
             with_nulls(column),
         )
+
+
+_CHECKS = {str: _text, float: _amount, int: _integer, datetime: _time}
 
 
 def _others(there: TableFacts) -> Iterator[TableFinding]:
@@ -188,9 +188,10 @@ def _others(there: TableFacts) -> Iterator[TableFinding]:
         )
 
 
-def _without_nulls(column: ColumnFacts) -> TableFinding:
-    found = f"{_EVENTS}.{column.name} is NOT NULL: events without one {_DEAD}"
-    return _warned(found, with_nulls(column))
+def _without_nulls(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+    if field.nullable and not column.nullable:
+        found = f"{_EVENTS}.{column.name} is NOT NULL: events without one {_DEAD}"
+        yield _warned(found, with_nulls(column))
 
 
 def _of(column: ColumnFacts) -> str:

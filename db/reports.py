@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.engine import is_mariadb
 from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
-from models.readable import readable
+from models.printable import printable
 from models.rules import Reason
 from pipeline.errors import TransientError, classify
 
@@ -88,10 +88,10 @@ class Reports:
                     "id": letter.id,
                     "written": _iso(letter.created_at),
                     "reason": letter.reason,
-                    "detail": readable(letter.detail.encode()),
+                    "detail": printable(letter.detail.encode()),
                     "position": f"{letter.kafka_topic}/{letter.kafka_partition}"
                     f"/{letter.kafka_offset}",
-                    "value": readable(letter.value),
+                    "value": printable(letter.value),
                     "bytes": letter.bytes,
                 }
                 for letter in connection.execute(statement)
@@ -159,7 +159,7 @@ def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
     )
     return [
         {
-            "product_id": readable(row.product_id),
+            "product_id": printable(row.product_id),
             "orders": int(row.orders),
             "units": int(row.units),
             "revenue": float(row.revenue),

@@ -44,7 +44,7 @@ from db.watermark import (
     settle,
     wait_for_writes,
 )
-from models.sales import NO_TIME
+from models.funnel import NO_TIME
 from pipeline.errors import FatalError, TransientError, classify
 from pipeline.rollup_service import Progress
 

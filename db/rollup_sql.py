@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, TextClause, text
 
 from db.fence import fenced_sql
 from db.tables import flash_sale_events, rollup_minutes, rollup_products
-from models.sales import NO_TIME, OTHERS, PURCHASE, STEPS
+from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
 
 #: The portion of rows. A locking read of it waits for whoever inserts there (`LOCK IN SHARE MODE`
 #: is what every server understands). The clustered index is named, as an index that someone

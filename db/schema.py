@@ -7,6 +7,7 @@ works with it.
 Without Alembic, which a worker has no use for: it would cost it 10 MB.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, column, func, inspect, select, table
@@ -16,8 +17,11 @@ from db.table_checks import look_at_tables
 from db.table_finding import TableFinding
 from pipeline.errors import FatalError, classify
 
-#: The newest migration's name; a test keeps both alike. Later ones are greater as texts.
-VERSION = "0005"
+#: The newest migration's number: its file's name begins with it. Later ones are greater as texts.
+VERSION = max(
+    file.name.partition("_")[0]
+    for file in Path(__file__).parent.glob("migrations/versions/[0-9]*_*.py")
+)
 
 alembic_version = table("alembic_version", column("version_num"))
 

@@ -1,5 +1,6 @@
 """The tables, as SQLAlchemy metadata. Migrations create them; a test keeps both alike."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy.dialects.mysql import (
     VARCHAR,
 )
 
-from models.event import EnrichedEvent, max_length
+from models.fields import ROW_FIELDS, ROW_NAMES, Field
 
 metadata = MetaData()
 
@@ -33,20 +34,21 @@ _NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
 _UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
+_TYPES: dict[type, Any] = {float: FLOAT, int: Integer, datetime: TIMESTAMP}
+
+
+def _column(field: Field) -> Column[Any]:
+    # Every column takes NULL, as it did with the job replaced.
+    kind = String(field.max_length) if field.kind is str else _TYPES[field.kind]
+    return Column(field.name, kind, nullable=True)
+
+
 #: Names and types are those of the table the reports already read.
 flash_sale_events = Table(
     "flash_sale_events",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
-    Column("event_id", String(max_length("event_id"))),
-    Column("user_id", String(max_length("user_id"))),
-    Column("product_id", String(max_length("product_id"))),
-    Column("category", String(max_length("category"))),
-    Column("event_type", String(max_length("event_type"))),
-    Column("price", FLOAT),
-    Column("quantity", Integer),
-    Column("revenue", FLOAT),
-    Column("ts", TIMESTAMP, nullable=True),
+    *map(_column, ROW_FIELDS),
     **_UTF8,
 )
 
@@ -204,4 +206,4 @@ rollup_products = Table(
 )
 
 #: Columns of a stored row, in the order in which the models make it.
-ROW_COLUMNS = tuple(EnrichedEvent._options.fields)
+ROW_COLUMNS = ROW_NAMES

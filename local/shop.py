@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Any
 
+from models.fields import EVENT_FIELDS
+
 CATEGORIES = ("electronics", "fashion", "home", "beauty", "toys", "sports", "食品", "fête 🎉")
 PRODUCTS = 500
 USERS = 10_000
@@ -61,6 +63,10 @@ class Shop:
             "quantity": visit.quantity,
             "timestamp": self._timestamp(now),
         }
+        # What it knows nothing of is as the field's declaration says.
+        for field in EVENT_FIELDS:
+            if field.name not in fields:
+                fields[field.name] = random.choice(field.examples)
         self._go_on(place)
         return fields
 

@@ -5,32 +5,37 @@ JSON text (Spark 3.5, JacksonParser). What is not one JSON object is malformed: 
 """
 
 import math
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from models.event import FlashSaleEvent
-from models.quality import Note
+from models.fields import EVENT_FIELDS, Field
+from models.quality import BITS, Kind
 from models.strict_json import MAX_DIGITS, compact, parse
-from models.unchecked import check_skipped
+from models.unknown_fields import check_unknown_fields
 
 _INT32 = range(-(2**31), 2**31)
-_Int32 = Annotated[int, msgspec.Meta(ge=_INT32.start, lt=_INT32.stop)]
 
-_FIELDS = [(name, kind, None) for name, kind in FlashSaleEvent._options.fields.items()]
-_NARROW = [(n, _Int32 | None if n == "quantity" else kind, None) for n, kind, _ in _FIELDS]
+
+def _type(field: Field) -> Any:
+    """What msgspec takes for the field: nothing that the row could not hold as it is."""
+    if field.kind is int:
+        return Annotated[int, msgspec.Meta(ge=_INT32.start, lt=_INT32.stop)] | None
+    if field.kind is float:
+        return float | None
+    return Annotated[str, msgspec.Meta(max_length=field.max_length)] | None
+
+
+_FIELDS = [(field.name, _type(field), None) for field in EVENT_FIELDS]
 
 #: FlashSaleEvent as a msgspec Struct: the same fields, built twelve times as fast. A field it
 #: does not know makes it fail, because msgspec does not check all of what it skips.
 Event = msgspec.defstruct("Event", _FIELDS, forbid_unknown_fields=True, gc=False)
 _Known = msgspec.defstruct("_Known", _FIELDS, gc=False)
-_Long = msgspec.defstruct("_Long", _NARROW, gc=False)
 
 _decode = msgspec.json.Decoder(Event).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
-#: For long documents. A quantity out of range makes it fail even if the event has another one
-#: after it, because then it is noted. (In a short document the last one alone counts.)
-_decode_long = msgspec.json.Decoder(_Long).decode
 
 #: After an event with unknown fields, so many more are expected to have some: to skip them at
 #: once, and to check what was skipped, takes less time than to fail at the first of them. This
@@ -49,79 +54,75 @@ _WORDS = {
 }
 
 
-def decode(value: bytes) -> tuple[Any, int]:
+def decode(value: bytes) -> tuple[Any, int, bool]:
     """Decode an event.
 
     Returns:
-        An ``Event``, and the sum of the ``Note``\\ s on what was repaired.
+        An ``Event``, the sum of the quality flags of what was repaired, and whether its texts are
+        known to fit their columns.
 
     Raises:
         MalformedError: the value is not one strict JSON object.
     """
     try:
-        event = _strictly(value)
+        return _strictly(value), 0, True
     except (ValueError, RecursionError):
         return _leniently(value)
-    if event.quantity is not None and event.quantity not in _INT32:
-        return _leniently(value)
-    return event, 0
 
 
 def _strictly(value: bytes) -> Any:
     global _expected
     # Numbers too long, and nesting too deep, are in longer documents only.
-    if len(value) > MAX_DIGITS:
-        event = _decode_long(value)
-        check_skipped(value)
-        return event
-    if _expected <= 0:
-        try:
-            return _decode(value)
-        except msgspec.ValidationError as error:
-            if "unknown field" not in str(error):
-                raise
-        _expected = _EXPECT_UNKNOWN
-    _expected -= 1
+    if len(value) <= MAX_DIGITS:
+        if _expected <= 0:
+            try:
+                return _decode(value)
+            except msgspec.ValidationError as error:
+                if "unknown field" not in str(error):
+                    raise
+            _expected = _EXPECT_UNKNOWN
+        _expected -= 1
     event = _decode_known(value)
-    check_skipped(value)
+    check_unknown_fields(value)
     return event
 
 
-def _leniently(value: bytes) -> tuple[Any, int]:
-    event = Event()
-    notes: int = 0
+def _leniently(value: bytes) -> tuple[Any, int, bool]:
+    event: dict[str, Any] = {}
+    flags = 0
     for name, found in parse(value):
-        if name == "price":
-            notes |= _set_price(event, found)
-        elif name == "quantity":
-            notes |= _set_quantity(event, found)
-        elif name in Event.__struct_fields__:
-            notes |= _set_text(event, name, found)
-    return event, notes
+        if isinstance(found, str) and name in _TEXTS:
+            event[name] = found
+        elif name in _SETTERS:
+            flags |= _SETTERS[name](event, name, found)
+    return Event(**event), flags, False
 
 
-def _set_text(event: Any, name: str, found: Any) -> int:
-    if found is None or isinstance(found, str):
-        setattr(event, name, found)
-        return 0
-    setattr(event, name, compact(found))
-    return Note[f"{name.upper()}_STRINGIFIED"].value
+def _set_text(event: dict[str, Any], name: str, found: Any) -> int:
+    """Set a text field to what is no string."""
+    event[name] = None if found is None else compact(found)
+    return 0 if found is None else BITS[name, Kind.STRINGIFIED]
 
 
-def _set_price(event: Any, found: Any) -> int:
+def _set_float(event: dict[str, Any], name: str, found: Any) -> int:
     if isinstance(found, str) and found in _WORDS:
-        event.price = _WORDS[found]
+        event[name] = _WORDS[found]
     elif found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
-        event.price = None if found is None else float(found)
+        event[name] = None if found is None else float(found)
     else:
-        return Note.PRICE_MISTYPED.value
+        return BITS[name, Kind.MISTYPED]
     return 0
 
 
-def _set_quantity(event: Any, found: Any) -> int:
+def _set_integer(event: dict[str, Any], name: str, found: Any) -> int:
     if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
-        return Note.QUANTITY_MISTYPED.value
+        return BITS[name, Kind.MISTYPED]
     if found is not None and found not in _INT32:
-        return Note.QUANTITY_OUT_OF_RANGE.value
-    event.quantity = found
+        return BITS[name, Kind.OUT_OF_RANGE]
+    event[name] = found
     return 0
+
+
+_OF_KIND = {str: _set_text, datetime: _set_text, float: _set_float, int: _set_integer}
+_TEXTS = {field.name for field in EVENT_FIELDS if field.kind in (str, datetime)}
+_SETTERS = {field.name: _OF_KIND[field.kind] for field in EVENT_FIELDS}

@@ -1,48 +1,94 @@
-"""What an event is: as sent to Kafka, and as stored. The only definition of the schema."""
+"""What an event is: as sent to Kafka, and as stored. The one declaration of every field.
+
+The decoder, the table's columns and their limits, the quality flags, the checks of a table, the
+simulator and docs/events.md are derived from it, through ``models.fields``. A further text or
+integer that is only passed through is declared among the shared fields, and a migration adds its
+column.
+"""
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import faust
-from faust.models.fields import StringField
+from faust.models.fields import (
+    DatetimeField,
+    FieldDescriptor,
+    FloatField,
+    IntegerField,
+    StringField,
+)
 
 
-class FlashSaleEvent(faust.Record):
-    """An event as the shop sends it; any field may be missing or null."""
+def _field(
+    kind: type[FieldDescriptor[Any]],
+    about: str,
+    *examples: object,
+    nullable: bool = True,
+    filled: str = "",
+    **options: Any,
+) -> Any:
+    """Declare a field.
 
-    event_id: str | None = None
-    user_id: str | None = None
-    product_id: str | None = None
-    category: str | None = None
-    event_type: str | None = None
-    price: float | None = None
-    quantity: int | None = None
-    timestamp: str | None = None
+    Args:
+        kind: Faust's descriptor; a StringField takes ``max_length``, in characters.
+        about: its meaning, for the docs.
+        examples: values that events have; the simulator sends them where it knows no better.
+        nullable: whether a row may have NULL.
+        filled: what a rule of ``models.rules`` fills in where the value is missing, for the docs.
+        options: the descriptor's own.
+    """
+    return kind(about=about, examples=examples, nullable=nullable, filled=filled, **options)
 
 
-class EnrichedEvent(faust.Record):
-    """An event as it is stored, in the order of the table's columns.
+class SharedFields(faust.Record, abstract=True):
+    """What an event and its row both have. In an event, any of it may be missing or null."""
 
-    ``price`` and ``revenue`` are numbers that become the right FLOATs; ``ts`` is UTC,
+    event_id: str | None = _field(
+        StringField, "names the event", "evt-1", max_length=50, nullable=False
+    )
+    user_id: str | None = _field(
+        StringField,
+        "who looked or bought",
+        "user_17",
+        max_length=50,
+        nullable=False,
+        filled="`guest_` and the product; `invalid` without one",
+    )
+    product_id: str | None = _field(StringField, "the product", "P0042", max_length=50)
+    category: str | None = _field(
+        StringField,
+        "the product's category",
+        "toys",
+        max_length=50,
+        nullable=False,
+        filled="`category_` and the product's first two characters; `invalid` without one",
+    )
+    event_type: str | None = _field(
+        StringField, "what was done", "purchase", "view", "add_to_cart", max_length=20
+    )
+    price: float | None = _field(FloatField, "price of one piece", 19.5, nullable=False, filled="0")
+    quantity: int | None = _field(IntegerField, "how many pieces", 2, nullable=False, filled="1")
+
+
+class FlashSaleEvent(SharedFields):
+    """An event as the shop sends it."""
+
+    timestamp: datetime | None = _field(
+        DatetimeField, "when it happened; UTC unless it names a zone", "2026-11-27T11:15:30+01:00"
+    )
+
+
+class EnrichedEvent(SharedFields):
+    """An event as it is stored, in the order in which the rules make a row.
+
+    ``price`` and ``revenue`` are numbers that become the right FLOATs; ``ts`` is UTC, spelled
     ``YYYY-MM-DD HH:MM:SS``.
     """
 
-    event_id: str = StringField(max_length=50)
-    user_id: str = StringField(max_length=50)
-    product_id: str | None = StringField(max_length=50)
-    category: str = StringField(max_length=50)
-    event_type: str | None = StringField(max_length=20)
-    price: float
-    quantity: int
-    revenue: float
-    ts: str | None
-
-
-def max_length(field: str) -> int:
-    """Most characters (code points) the stored field holds."""
-    descriptor: Any = EnrichedEvent._options.descriptors[field]
-    return int(descriptor.max_length)
+    revenue: float = _field(FloatField, "price × quantity", nullable=False)
+    ts: datetime | None = _field(DatetimeField, "`timestamp` in UTC, to the second")
 
 
 def as_event(row: Sequence[Any]) -> bytes:

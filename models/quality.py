@@ -1,58 +1,63 @@
-"""Notes about a row: what was filled in and what was mended, one bit each."""
+"""Quality flags of a row: what was filled in and what was repaired, one bit each."""
 
 from collections import Counter
-from collections.abc import Mapping
-from enum import IntFlag, auto
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from models.fields import EVENT_FIELDS, Field
 
 
-class Note(IntFlag):
-    """A row's notes are the sum of these. Filled: the rules gave a value where there was none.
-    Mended: the value sent was not what the schema says."""
+class Kind(StrEnum):
+    """What happened to a field's value.
 
-    USER_ID_FILLED = auto()
-    CATEGORY_FILLED = auto()
-    PRICE_FILLED = auto()
-    QUANTITY_FILLED = auto()
-    EVENT_ID_STRINGIFIED = auto()
-    USER_ID_STRINGIFIED = auto()
-    PRODUCT_ID_STRINGIFIED = auto()
-    CATEGORY_STRINGIFIED = auto()
-    EVENT_TYPE_STRINGIFIED = auto()
-    TIMESTAMP_STRINGIFIED = auto()
-    PRICE_MISTYPED = auto()
-    QUANTITY_MISTYPED = auto()
-    QUANTITY_OUT_OF_RANGE = auto()
-    TIMESTAMP_UNPARSABLE = auto()
+    Filled: the rules gave one where there was none. The others are repairs, because the value sent
+    was not what the schema says.
+    """
+
+    FILLED = "filled"
+    STRINGIFIED = "stringified"
+    MISTYPED = "mistyped"
+    OUT_OF_RANGE = "out_of_range"
+    UNPARSABLE = "unparsable"
 
 
-def _name(note: Note) -> tuple[str, str]:
-    """Field and kind: QUANTITY_OUT_OF_RANGE is ``("quantity", "out_of_range")``."""
-    text = str(note.name).lower()
-    for kind in ("filled", "stringified", "mistyped", "out_of_range", "unparsable"):
-        if text.endswith(f"_{kind}"):
-            return text.removesuffix(f"_{kind}"), kind
-    raise AssertionError(text)
+#: Repairs by the type of the field.
+_REPAIRS = {
+    str: (Kind.STRINGIFIED,),
+    float: (Kind.MISTYPED,),
+    int: (Kind.MISTYPED, Kind.OUT_OF_RANGE),
+    datetime: (Kind.STRINGIFIED, Kind.UNPARSABLE),
+}
 
 
-_NAMES = {note.value: _name(note) for note in Note}
+def _flags(fields: tuple[Field, ...]) -> Iterator[tuple[str, Kind]]:
+    for field in fields:
+        if field.filled:
+            yield field.name, Kind.FILLED
+        for kind in _REPAIRS[field.kind]:
+            yield field.name, kind
 
 
-def tally(notes: Mapping[int, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Count rows by what was noted of them.
+#: The bit of each flag, by field and kind. A row's flags are the sum of its bits.
+BITS = {flag: 1 << place for place, flag in enumerate(_flags(EVENT_FIELDS))}
+
+
+def tally(rows: Mapping[int, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Count rows by their quality flags.
 
     Args:
-        notes: how many rows have this sum of notes.
+        rows: how many rows have this sum of bits.
 
     Returns:
-        Rows filled, by field; rows mended, by ``field.kind``.
+        Rows filled, by field; rows repaired, by ``field.kind``.
     """
     filled: Counter[str] = Counter()
-    mended: Counter[str] = Counter()
-    for bits, rows in notes.items():
-        for bit, (field, kind) in _NAMES.items():
-            if bits & bit:
-                if kind == "filled":
-                    filled[field] += rows
-                else:
-                    mended[f"{field}.{kind}"] += rows
-    return dict(filled), dict(mended)
+    repaired: Counter[str] = Counter()
+    for bits, number in rows.items():
+        for (field, kind), bit in BITS.items():
+            if bits & bit and kind is Kind.FILLED:
+                filled[field] += number
+            elif bits & bit:
+                repaired[f"{field}.{kind}"] += number
+    return dict(filled), dict(repaired)

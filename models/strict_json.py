@@ -13,8 +13,8 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any, Never
 
-from models import deep_json
-from models.nesting import MAX_NESTING, too_deep
+from models import iterative_json
+from models.nesting_depth import MAX_NESTING, too_deep
 
 #: Jackson, and so Spark, reads no longer number (StreamReadConstraints).
 MAX_DIGITS = 1000
@@ -72,7 +72,7 @@ def _decode(text: str) -> Any:
     try:
         return _decoder.decode(text)
     except RecursionError:
-        return deep_json.decode(text, _scan, Members)
+        return iterative_json.decode(text, _scan, Members)
 
 
 def _integer(digits: str) -> int:
@@ -99,7 +99,7 @@ _decoder = json.JSONDecoder(
     parse_float=_float,
     parse_constant=_no_constant,
 )
-_scan: deep_json.Scan = getattr(_decoder, "scan_once")  # noqa: B009 (the types leave it out)
+_scan: iterative_json.Scan = getattr(_decoder, "scan_once")  # noqa: B009 (the types leave it out)
 
 
 def _texts(found: Any) -> Iterator[str]:

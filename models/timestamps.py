@@ -4,7 +4,7 @@ The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeU
 parseTimestampString): parts may have one digit or two, everything after the year may be left
 out from the right, the fraction may have any length, and a zone may follow the seconds. Text
 that does not parse is null. A time without a date is read as of today, as Spark does.
-Zones come from the pinned package `tzdata`, see `zones`.
+Zones come from the pinned package `tzdata`, see `time_zones`.
 """
 
 import re
@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from models import zones
+from models import time_zones
 
 
 class OutOfRange(Enum):
@@ -133,7 +133,7 @@ def _offset(zone: str | None, local: int) -> int | None:
     if zone is None:
         return 0
     name = zone.strip(_JAVA_TRIMMED)
-    # Spark mends one-digit hours and minutes before it asks Java's ZoneId.
+    # Spark completes one-digit hours and minutes before it asks Java's ZoneId.
     name = re.sub(r"([+-])(\d):", r"\g<1>0\2:", name, count=1, flags=re.ASCII)
     name = re.sub(r"([+-]\d\d):(\d)$", r"\1:0\2", name, count=1, flags=re.ASCII)
     name = _JAVA_SHORT_IDS.get(name, name)
@@ -144,13 +144,13 @@ def _offset(zone: str | None, local: int) -> int | None:
             return _fixed(name[len(prefix) :])
     if name.startswith(("+", "-")):
         return _fixed(name)
-    if name not in zones.names():
+    if name not in time_zones.names():
         return None
     try:
         moment = datetime(1970, 1, 1) + timedelta(seconds=local)
     except OverflowError:
         return 0
-    found = moment.replace(tzinfo=zones.zone(name)).utcoffset()
+    found = moment.replace(tzinfo=time_zones.zone(name)).utcoffset()
     return int(found.total_seconds()) if found is not None else 0
 
 

@@ -20,11 +20,12 @@ from zlib import crc32
 
 import msgspec
 
-from models.event import EnrichedEvent, as_event
-from models.rules import Reason, Rejection, refine
+from models.event import as_event
+from models.fields import ROW_NAMES
+from models.rules import Reason, Rejection, transform
 from pipeline.memory import Lease
 
-_REVENUE = list(EnrichedEvent._options.fields).index("revenue")
+_REVENUE = ROW_NAMES.index("revenue")
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
@@ -95,7 +96,7 @@ class DeadLetter:
 class Chunk:
     """Transformed events of ``[start, end)`` of a partition.
 
-    ``rows`` is JSON: each valid row as an array in the column order of ``EnrichedEvent``, a line
+    ``rows`` is JSON: each valid row as an array in the order of ``ROW_NAMES``, a line
     each. In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets``
     are those of the rows; ``flags`` are the quality flags of those rows that have any, by the
     row's index; ``oldest`` is the timestamp (ms) of the first event; ``duplicate`` counts events
@@ -142,7 +143,7 @@ class Chunk:
         flags = {}
         dead = []
         for record in records:
-            found = refine(record.value)
+            found = transform(record.value)
             if isinstance(found, Rejection):
                 dead.append(DeadLetter.of(record, found.reason, found.detail))
             else:

@@ -15,12 +15,14 @@ import msgspec
 import models.decode
 from models import strict_json
 from models.decode import _WORDS, Event, _Known
-from models.quality import Note
+from models.fields import EVENT_FIELDS
+from models.quality import BITS, Kind
 
 _decode = msgspec.json.Decoder(Event).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
 _decode_all = msgspec.json.Decoder().decode
 _INT32 = range(-(2**31), 2**31)
+_FIELDS = {field.name: field for field in EVENT_FIELDS}
 
 
 class Members(list[tuple[str, Any]]):
@@ -31,11 +33,9 @@ def decode(value: bytes) -> tuple[Any, int]:
     """What ``models.decode.decode`` must answer; raises ValueError for what is malformed."""
     if len(value) <= 1000:
         try:
-            event = _strictly(value)
+            return _strictly(value), 0
         except (ValueError, RecursionError):
-            event = None
-        if event is not None and (event.quantity is None or event.quantity in _INT32):
-            return event, 0
+            pass
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(limit + 10_000)
     try:
@@ -57,28 +57,30 @@ def _strictly(value: bytes) -> Any:
 def leniently(value: bytes) -> tuple[Any, int]:
     """Field by field."""
     event: Any = Event()
-    notes = 0
+    flags = 0
     for name, found in parse(value):
-        if name == "price":
-            if isinstance(found, str) and found in _WORDS:
-                event.price = _WORDS[found]
-            elif found is None or _is_number(found):
-                event.price = None if found is None else float(found)
-            else:
-                notes |= Note.PRICE_MISTYPED.value
-        elif name == "quantity":
-            if found is None or (_is_number(found) and isinstance(found, int) and found in _INT32):
-                event.quantity = found
-            elif isinstance(found, int) and not isinstance(found, bool):
-                notes |= Note.QUANTITY_OUT_OF_RANGE.value
-            else:
-                notes |= Note.QUANTITY_MISTYPED.value
-        elif name in Event.__struct_fields__:
-            if found is not None and not isinstance(found, str):
-                found = compact(found)
-                notes |= Note[f"{name.upper()}_STRINGIFIED"].value
-            setattr(event, name, found)
-    return event, notes
+        if name not in _FIELDS:
+            continue
+        kept = found
+        kind = _FIELDS[name].kind
+        if found is None:
+            pass
+        elif kind is float and isinstance(found, str) and found in _WORDS:
+            kept = _WORDS[found]
+        elif kind is float and _is_number(found):
+            kept = float(found)
+        elif kind is int and _is_number(found) and isinstance(found, int):
+            if found not in _INT32:
+                flags |= BITS[name, Kind.OUT_OF_RANGE]
+                continue
+        elif kind in (int, float):
+            flags |= BITS[name, Kind.MISTYPED]
+            continue
+        elif not isinstance(found, str):
+            kept = compact(found)
+            flags |= BITS[name, Kind.STRINGIFIED]
+        setattr(event, name, kept)
+    return event, flags
 
 
 def _is_number(found: Any) -> bool:
@@ -157,10 +159,16 @@ def assert_same_answer(value: bytes) -> None:
         assert found == expected, value
 
 
-def _answer(function: Callable[[bytes], tuple[Any, int]], value: bytes) -> str | tuple[str, int]:
+def _answer(function: Callable[[bytes], tuple[Any, ...]], value: bytes) -> str | tuple[str, int]:
     try:
-        event, notes = function(value)
+        event, flags, *fits = function(value)
     except ValueError as error:
         return str(error)
+    if any(fits):
+        for field in EVENT_FIELDS:
+            assert (
+                field.max_length is None
+                or len(getattr(event, field.name) or "") <= field.max_length
+            )
     # As text, because there -0.0 differs from 0.0, and NaN equals itself.
-    return repr(msgspec.structs.astuple(event)), notes
+    return repr(msgspec.structs.astuple(event)), flags

@@ -136,13 +136,13 @@ def test_long_documents_are_decoded_fast(monkeypatch):
         b'"' + b"[" * 5000 + b'"',
         b'"3f4e1234-77e1-4e05-8e11-0123456789ab"',
     ):
-        event, notes = module.decode(b'{%s,"x":%s,"y":"%s"}' % (EVENT, filling, b"f" * 1000))
-        assert (event.event_id, notes) == ("e", 0)
+        event, flags, fits = module.decode(b'{%s,"x":%s,"y":"%s"}' % (EVENT, filling, b"f" * 1000))
+        assert (event.event_id, flags, fits) == ("e", 0, True)
 
 
 def test_the_reference_itself():
-    event, notes = reference.decode(b"{%s}" % EVENT)
-    assert (event.event_id, notes) == ("e", 0)
+    event, flags = reference.decode(b"{%s}" % EVENT)
+    assert (event.event_id, flags) == ("e", 0)
     with pytest.raises(ValueError, match="float64"):
         reference.decode(b'{%s,"x":1e999}' % EVENT)
     assert math.isnan(reference.decode(b'{"price":"NaN"}')[0].price)

@@ -5,28 +5,23 @@ import re
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
 from checks.storing import Answer, ask_database
 from db.engine import connect
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.table_checks import look_at_tables
+from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError, classify
 from tests.integration.test_writer import Record
 from tests.support import rows, wait_until
 
+DIALECT = mysql.dialect()
 COLUMNS: dict[str, str | None] = {
     "id": "BIGINT AUTO_INCREMENT PRIMARY KEY",
-    "event_id": "VARCHAR(50)",
-    "user_id": "VARCHAR(50)",
-    "product_id": "VARCHAR(50)",
-    "category": "VARCHAR(50)",
-    "event_type": "VARCHAR(20)",
-    "price": "FLOAT",
-    "quantity": "INT",
-    "revenue": "FLOAT",
-    "ts": "TIMESTAMP NULL",
+    **{name: f"{flash_sale_events.c[name].type.compile(DIALECT)} NULL" for name in ROW_COLUMNS},
 }
 EVENT: dict[str, object] = {
     "event_id": "e",
@@ -41,7 +36,7 @@ EVENT: dict[str, object] = {
 
 
 def ddl(*more, options="CHARSET=utf8mb4", name="flash_sale_events", **columns):
-    """The table as the job replaced had it, but for what is given."""
+    """The table as the app makes it, but for what is given."""
     spelled = [f"{name} {kind}" for name, kind in (COLUMNS | columns).items() if kind]
     return f"CREATE TABLE {name} ({', '.join([*spelled, *more])}) {options}"
 

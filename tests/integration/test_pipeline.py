@@ -5,10 +5,11 @@ import time
 
 from sqlalchemy import text
 
+from db.tables import ROW_COLUMNS
 from local.processes import free_port
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
-from tests.contract.test_cases import FIELDS, assert_same_row, load, value
+from tests.contract.test_cases import FLOATS, assert_same_row, load, value
 from tests.support import dead_letters, rows, stored_offsets, wait_until
 
 
@@ -20,7 +21,7 @@ def event(number, **fields):
 def whole_rows(engine):
     """Rows with every digit: MySQL shows six of a FLOAT, unless it is computed with."""
     columns = ", ".join(
-        f"{name} + 0E0 AS {name}" if name in ("price", "revenue") else name for name in FIELDS
+        f"{name} + 0E0 AS {name}" if name in FLOATS else name for name in ROW_COLUMNS
     )
     with engine.connect() as connection:
         found = connection.execute(text(f"SELECT {columns} FROM flash_sale_events ORDER BY id"))
@@ -49,7 +50,7 @@ def assert_contract(cases, url, engine):
 
 
 def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_engine):
-    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
+    cases = load()
     produce([(value(case), 0, str(n).encode()) for n, case in enumerate(cases)])
     worker().wait_ready()
     wait_until(lambda: stored(migrated_url) >= len(cases), 30)
@@ -57,7 +58,7 @@ def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_e
 
 
 def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, mariadb):
-    cases = [case for name in ("cases.jsonl", "more_cases.jsonl") for case in load(name)]
+    cases = load()
     settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_ROWS": 20}
     with Proxy(mariadb.port) as proxy:
         settings["DATABASE_URL"] = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")

@@ -7,8 +7,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from config import Settings
-from local import ROOT
-from local.catalogue import page
+from local import ROOT, catalogue, events_page
 
 PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 README = Path(__file__).parents[2].joinpath("README.md").read_text()
@@ -21,9 +20,11 @@ def test_every_setting_is_in_the_readme_with_default_and_meaning(name):
     assert f"| `{name.upper()}` | {default}| {field.description} |" in README
 
 
-def test_the_catalogue_of_metrics_is_up_to_date():
-    written = (ROOT / "docs" / "metrics.md").read_text()
-    assert written == page(), "run `make docs`"
+@pytest.mark.parametrize(
+    ("name", "page"), [("metrics.md", catalogue.page), ("events.md", events_page.page)]
+)
+def test_a_page_that_is_derived_is_up_to_date(name, page):
+    assert (ROOT / "docs" / name).read_text() == page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", ["guarantees.md", "topics.md"])

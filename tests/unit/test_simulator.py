@@ -9,7 +9,7 @@ import pytest
 from local.audit import Audit, Sent
 from local.shop import Shop, rush
 from local.simulator import Event, Outcome, events
-from models.rules import Reason, Rejection, refine
+from models.rules import Reason, Rejection, transform
 
 
 def some(number: int, bad: float = 0.02) -> list[Event]:
@@ -34,7 +34,7 @@ def test_share_of_bad_ones(bad: float) -> None:
 
 
 def test_outcomes_are_those_of_the_pipeline() -> None:
-    found = [(event, refine(event.value)) for event in some(5000, bad=0.5)]
+    found = [(event, transform(event.value)) for event in some(5000, bad=0.5)]
     wrong = [
         (event, result)
         for event, result in found

@@ -1,4 +1,4 @@
-"""What msgspec does not check in the values it skips, checked at the speed of C.
+"""The values of unknown fields: msgspec skips them, and what it does not check is checked here.
 
 Where unknown fields are allowed, msgspec 0.22 skips their values. It checks their grammar, their
 escapes and their surrogate pairs, but not (found by reading its source, and by trying):
@@ -13,7 +13,7 @@ import codecs
 
 import msgspec
 
-from models.nesting import MAX_NESTING, too_deep
+from models.nesting_depth import MAX_NESTING, too_deep
 from models.strict_json import MAX_DIGITS
 
 _decode_all = msgspec.json.Decoder().decode
@@ -42,8 +42,8 @@ _LARGE_EXPONENT = b"0e000"
 _LONG_EXPONENT = b"0e" + b"0" * 100
 
 
-def check_skipped(value: bytes) -> None:
-    """Check what msgspec skipped in a document that it decoded.
+def check_unknown_fields(value: bytes) -> None:
+    """Check the values that msgspec skipped in a document that it decoded.
 
     Raises:
         ValueError, RecursionError: the document is not to be trusted.

@@ -1,7 +1,4 @@
-"""What the sales sums are made of: which event is which step, and what stands for what is missing.
-
-Only a purchase is revenue.
-"""
+"""The steps of the sales funnel, which the sums count. Only a purchase is revenue."""
 
 PURCHASE = "purchase"
 #: A step of the funnel, by what producers call it, byte by byte; anything else is `others`.

@@ -4,14 +4,14 @@
 _PORTION = 4096
 
 
-def readable(value: bytes | None, most: int | None = None) -> str:
-    """What is no printable character is shown escaped; cut to ``most`` characters."""
+def printable(value: bytes | None, limit: int | None = None) -> str:
+    """Bytes as text: what cannot be printed is escaped; cut to ``limit`` characters."""
     if value is None:
         return "(none)"
-    text = value[: most and 4 * most].decode("utf-8", "backslashreplace")
+    text = value[: limit and 4 * limit].decode("utf-8", "backslashreplace")
     starts = range(0, len(text), _PORTION)
     shown = "".join([_escaped(text[start : start + _PORTION]) for start in starts])
-    return shown if most is None or len(shown) <= most else f"{shown[: most - 1]}…"
+    return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,48 @@
+"""The fields that ``models.event`` declares, as plain data."""
+
+from typing import Any, NamedTuple
+
+import faust
+from mode.utils.objects import remove_optional
+
+from models.event import EnrichedEvent, FlashSaleEvent
+
+
+class Field(NamedTuple):
+    """A field: ``kind`` is str, int, float or datetime.
+
+    ``max_length`` is the most characters (code points) a stored text has; ``nullable``, whether a
+    row may have NULL; ``filled``, what the rules fill in, in words; ``examples``, what events have.
+    """
+
+    name: str
+    kind: type
+    max_length: int | None
+    nullable: bool
+    filled: str
+    about: str
+    examples: tuple[Any, ...]
+
+
+def _fields(record: type[faust.Record]) -> tuple[Field, ...]:
+    descriptors: Any = record._options.descriptors
+    return tuple(
+        Field(
+            name=name,
+            kind=remove_optional(declared.type),
+            max_length=getattr(declared, "max_length", None),
+            nullable=declared.options["nullable"],
+            filled=declared.options["filled"],
+            about=declared.options["about"],
+            examples=declared.options["examples"],
+        )
+        for name, declared in descriptors.items()
+    )
+
+
+#: What an event may have; a datetime is sent as text.
+EVENT_FIELDS = _fields(FlashSaleEvent)
+#: What a row has, in the order in which the rules make it.
+ROW_FIELDS = _fields(EnrichedEvent)
+#: The names of the latter.
+ROW_NAMES = tuple(field.name for field in ROW_FIELDS)

@@ -1,0 +1,299 @@
+"""Any bytes become a row or a rejection, never both, never an exception; and rows fit the table."""
+
+import asyncio
+import base64
+import ctypes
+import json
+import math
+import sys
+from datetime import datetime
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.dialects import mysql
+
+from db.tables import flash_sale_events
+from models import decode
+from models import strict_json as document
+from models.fields import EVENT_FIELDS, ROW_NAMES
+from models.quality import BITS, Kind, tally
+from models.rules import MAX_FLOAT, Reason, Rejection, transform
+from tests.contract.storable import assert_storable
+from tests.contract.test_cases import load
+
+EVENT = {
+    "event_id": "e",
+    "user_id": "u",
+    "product_id": "p",
+    "category": "c",
+    "event_type": "view",
+    "price": 1.5,
+    "quantity": 2,
+    "timestamp": "2026-11-27T10:15:30Z",
+}
+VALUES = [base64.b64decode(case["value_b64"] or b"") for case in load("cases.jsonl")]
+
+
+def changed(**fields):
+    return json.dumps({**EVENT, **fields}).encode()
+
+
+def row(value):
+    transformed = transform(value)
+    assert not isinstance(transformed, Rejection), transformed
+    bits = transformed[1]
+    flags = {f"{field}.{kind}" for (field, kind), bit in BITS.items() if bits & bit}
+    return dict(zip(ROW_NAMES, transformed[0], strict=True)), flags
+
+
+def assert_one_or_the_other(value):
+    transformed = transform(value)
+    if isinstance(transformed, Rejection):
+        assert transformed.reason in Reason
+        assert transformed.detail
+    else:
+        assert_storable(transformed[0])
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+moments = st.datetimes().map(lambda d: d.isoformat()) | st.text("0123456789-+:. TZUC", max_size=30)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        **{field.name: anything | st.text(max_size=60) for field in EVENT_FIELDS},
+        "timestamp": anything | moments,
+        "other": anything,
+    },
+)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(value):
+    assert_one_or_the_other(value)
+
+
+@given(documents)
+def test_any_json_object(fields):
+    value = json.dumps(fields, ensure_ascii=False, allow_nan=False).encode(errors="surrogatepass")
+    assert_one_or_the_other(value)
+
+
+@given(st.sampled_from(VALUES), st.integers(0, 400), st.binary(max_size=4), st.integers(0, 4))
+def test_any_mutation_of_the_contract(value, place, inserted, cut):
+    place = min(place, len(value))
+    assert_one_or_the_other(value[:place] + inserted + value[place + cut :])
+
+
+RIGHT = {
+    float: numbers,
+    int: st.integers(-(2**31), 2**31 - 1),
+    str: st.text(max_size=60),
+    datetime: moments,
+}
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={field.name: st.none() | RIGHT[field.kind] for field in EVENT_FIELDS}
+    )
+)
+def test_both_ways_of_decoding_agree(fields):
+    value = json.dumps(fields).encode()
+    try:
+        strict = msgspec.structs.asdict(decode._strictly(value))
+    except ValueError:
+        return  # half a surrogate pair: malformed either way; or a text too long to be a row's
+    lenient, flags, _ = decode._leniently(value)
+    assert msgspec.structs.asdict(lenient) == strict
+    assert flags == 0
+
+
+#: Names and types of the table that reports read: they are kept, whatever is added.
+KEPT = {
+    "event_id": "VARCHAR(50)",
+    "user_id": "VARCHAR(50)",
+    "product_id": "VARCHAR(50)",
+    "category": "VARCHAR(50)",
+    "event_type": "VARCHAR(20)",
+    "price": "FLOAT",
+    "quantity": "INTEGER",
+    "revenue": "FLOAT",
+    "ts": "TIMESTAMP",
+}
+
+
+def test_the_columns_of_the_job_replaced_are_kept():
+    columns = flash_sale_events.columns
+    assert {name: str(columns[name].type.compile(mysql.dialect())) for name in KEPT} == KEPT
+
+
+def test_every_declared_field_is_a_column():
+    assert [column.name for column in flash_sale_events.columns] == ["id", *ROW_NAMES]
+    assert {field.name for field in EVENT_FIELDS} - set(ROW_NAMES) == {"timestamp"}
+
+
+PASSED_THROUGH = [
+    pytest.param(field, id=field.name)
+    for field in EVENT_FIELDS
+    if field.name in ROW_NAMES and not field.filled
+]
+
+
+@pytest.mark.parametrize("field", PASSED_THROUGH)
+def test_a_field_without_a_rule_is_passed_through(field):
+    sent = "é" * field.max_length if field.kind is str else 7
+    stored, flags = row(changed(**{field.name: sent}))
+    assert (stored[field.name], flags) == (sent, set())
+    if field.nullable:
+        assert row(changed(**{field.name: None}))[0][field.name] is None
+
+
+@pytest.mark.parametrize("field", PASSED_THROUGH)
+def test_a_value_that_its_column_cannot_hold_is_named(field):
+    if field.kind is str:
+        limit = field.max_length
+        assert transform(changed(**{field.name: "é" * (limit + 1)})) == Rejection(
+            Reason.UNSTORABLE,
+            f"{field.name} has {limit + 1} characters, the column holds {limit}",
+        )
+        kept, flags = row(changed(**{field.name: 5}))
+        assert (kept[field.name], flags) == ("5", {f"{field.name}.stringified"})
+    else:
+        kept, flags = row(changed(**{field.name: "x"}))
+        assert (kept[field.name], flags) == (None, {f"{field.name}.mistyped"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({}, set()),
+        ({"user_id": None}, {"user_id.filled"}),
+        ({"category": None}, {"category.filled"}),
+        ({"price": None}, {"price.filled"}),
+        ({"quantity": None}, {"quantity.filled"}),
+        ({"price": "1.5"}, {"price.mistyped", "price.filled"}),
+        ({"quantity": 2.0}, {"quantity.mistyped", "quantity.filled"}),
+        ({"quantity": 2**31}, {"quantity.out_of_range", "quantity.filled"}),
+        ({"event_id": 5}, {"event_id.stringified"}),
+        ({"user_id": True}, {"user_id.stringified"}),
+        ({"product_id": []}, {"product_id.stringified"}),
+        ({"category": {}}, {"category.stringified"}),
+        ({"event_type": 1.5}, {"event_type.stringified"}),
+        ({"timestamp": "soon"}, {"timestamp.unparsable"}),
+        ({"timestamp": 2026}, {"timestamp.stringified"}),
+        ({"timestamp": {}}, {"timestamp.stringified", "timestamp.unparsable"}),
+    ],
+)
+def test_what_was_filled_and_repaired_is_flagged(fields, flags):
+    assert row(changed(**fields))[1] == flags
+
+
+def bits(*flags):
+    return sum(BITS[field, Kind(kind)] for field, kind in (flag.split(".") for flag in flags))
+
+
+def test_flags_are_tallied_by_field_and_kind():
+    rows = {
+        bits("price.mistyped", "price.filled"): 2,
+        bits("price.filled"): 3,
+        bits("quantity.out_of_range", "quantity.filled"): 1,
+    }
+    assert tally(rows) == (
+        {"price": 5, "quantity": 1},
+        {"price.mistyped": 2, "quantity.out_of_range": 1},
+    )
+
+
+def test_every_flag_has_a_bit_of_its_own():
+    filled, repaired = tally(dict.fromkeys(BITS.values(), 1))
+    assert len(filled) + len(repaired) == len(BITS)
+    assert set((filled | repaired).values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        (None, "no value (a tombstone)"),
+        (b"", "Expecting value at character 0"),
+        (b"[]", "JSON, but not an object"),
+        (b'{"a":NaN}', "NaN is no JSON"),
+        (b'{"a":1e400}', "a number beyond float64 (1e400…)"),
+        (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
+        (b'{"a":"\\ud83d"}', "half of a surrogate pair"),
+        (changed(category="y" * 51), "category has 51 characters, the column holds 50"),
+        (changed(product_id="y" * 45, user_id=None), "user_id has 51 characters"),
+        (changed(price=1e39), "price 1e+39 is beyond a FLOAT"),
+        (changed(timestamp="2039-01-01"), "timestamp is outside 1970 to 2038-01-19"),
+        (changed(event_id=None), "no event_id"),
+        (changed(product_id=None, user_id=None), "no user_id, and no product_id to fill from"),
+    ],
+)
+def test_a_rejection_says_what_is_wrong(value, detail):
+    transformed = transform(value)
+    assert isinstance(transformed, Rejection)
+    assert transformed.detail.startswith(detail)
+
+
+def nested(depth, field):
+    return b'{"event_id":"e","user_id":"u","category":"c","%s":%s}' % (
+        field.encode(),
+        b"[" * depth + b"]" * depth,
+    )
+
+
+def test_nesting_is_judged_alike_wherever_the_stack_is():
+    async def inside(levels):
+        return await inside(levels - 1) if levels else judge()
+
+    def judge():
+        accepted = not isinstance(transform(nested(999, "other")), Rejection)
+        refused = isinstance(transform(nested(1000, "other")), Rejection)
+        return accepted, refused
+
+    limit = sys.getrecursionlimit()
+    assert judge() == (True, True)
+    assert asyncio.run(inside(150)) == (True, True)
+    assert sys.getrecursionlimit() == limit
+
+
+def float32(number):
+    return ctypes.c_float(number).value
+
+
+@given(numbers, st.integers(-(2**31), 2**31 - 1))
+@example(3.40282350e38, 1)
+@example(1.70141178e38, 2)
+@example(1.1, 3)
+def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
+    transformed = transform(changed(price=price, quantity=quantity))
+    spark = float32(price), float32(float32(price) * quantity)
+    if isinstance(transformed, Rejection):
+        assert not all(map(math.isfinite, spark)) or abs(float32(price) * quantity) > MAX_FLOAT
+    else:
+        stored_price, stored_revenue = (
+            transformed[0][ROW_NAMES.index(name)] for name in ("price", "revenue")
+        )
+        assert (float32(stored_price), float32(stored_revenue)) == spark
+        assert max(abs(stored_price), abs(stored_revenue)) <= MAX_FLOAT, "a FLOAT takes it"
+
+
+@given(st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x, max_size=3)))
+@settings(max_examples=50)
+def test_compact_text_says_the_same(value):
+    assert json.loads(document.compact(value)) == value
+
+
+@given(numbers)
+def test_java_spelling_is_the_same_number(number):
+    assert float(document.java_double(number)) == number
