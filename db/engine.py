@@ -33,6 +33,8 @@ _SESSION = (
     " wait_timeout = 30,"
     # Which key and which row an error is about stands in its text.
     " lc_messages = 'en_US',"
+    # So are all rows that a statement may have; 64 unless set.
+    " max_error_count = 65535,"
     f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
 )
 

@@ -16,8 +16,8 @@ from db.fence import fenced_sql
 from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
 
-# Built of names of our own.
-_INSERT = f"INSERT INTO {flash_sale_events.name} ({', '.join(ROW_COLUMNS)}) VALUES "  # noqa: S608
+#: Before the rows.
+INSERT = f"INSERT INTO {flash_sale_events.name} ({', '.join(ROW_COLUMNS)}) VALUES "  # noqa: S608
 
 #: Bytes of JSON in one statement: some thousand rows, enough to make its fixed cost vanish. On its
 #: way to the server the text is copied several times, and one emoji makes its copies four times
@@ -55,7 +55,7 @@ def insert_statement(rows: bytes, session: int) -> str:
 
     Without parameters: a percent sign or a colon in it is only that.
     """
-    return _INSERT + _fenced_values(rows, session)
+    return INSERT + _fenced_values(rows, session)
 
 
 def _pieces(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
@@ -88,15 +88,15 @@ def _joined(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _fenced_values(rows: bytes, session: int) -> str:
-    """As ``_values``, the first row of which can be stored in this session only."""
+    """As ``values``, the first row of which can be stored in this session only."""
     first, _, others = rows.partition(b"\n")
     literals = [_literal(value) for value in _decode(first)]
     literals[0] = fenced_sql(session, literals[0])
     fenced = f"({','.join(literals)})"
-    return f"{fenced},{_values(others)}" if others else fenced
+    return f"{fenced},{values(others)}" if others else fenced
 
 
-def _values(rows: bytes) -> str:
+def values(rows: bytes) -> str:
     """Lines of JSON arrays as the rows of VALUES."""
     if b"\\" not in rows:
         return _quoted(rows)
