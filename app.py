@@ -21,10 +21,10 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode.utils.logging import get_logger
 
-import config
 from agents.breaker_service import BreakerService
 from agents.circuit_breaker import CircuitBreaker, Partition
 from agents.enrichment import enrichment
+from checks.startup import prepare
 from commands.batches import batches
 from commands.breaker import breaker
 from commands.check import check
@@ -33,7 +33,8 @@ from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.rollup import rollup
 from commands.simulate import simulate
-from credentials import client_options, credentials
+from config.logging import logging_config
+from config.settings import load
 from db.breakers import BreakerStore
 from db.dead_letters import DeadLetters
 from db.engine import connect, ping
@@ -42,30 +43,30 @@ from db.reports import Reports
 from db.rollup import Rollup
 from db.schema import VERSION
 from db.writer import Writer
-from logs import logging_config
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
-from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory, return_freed_memory
 from pipeline.originals import Portion
 from pipeline.rollup_service import RollupService
-from preflight import NoTopicError, prepare, topic_bounds
+from pipeline.shutdown import end_worker
 from source import codecs, patches
+from source.auth import client_options, credentials
 from source.log_reader import LogReader
 from source.start_offsets import OtherLogError, Position, StartOffsets
+from source.topics import NoTopicError, topic_bounds
 from source.transport import FetchConsumer, FetchTransport, PassThrough
 from web.dashboard import dashboard
-from web.exposure import expose
-from web.guard import guard
 from web.health import Health, seconds_since
 from web.history import History, Totals
+from web.metrics_export import export
+from web.middleware import require_token
 from web.pages import pages
 from web.progress import Progress
 
 log = get_logger(__name__)
-settings = config.load()
+settings = load()
 
 engine = connect(settings.database, settings.database_tls)
 store = OffsetStore(engine, settings.consumer_group)
@@ -119,7 +120,7 @@ app = App(
     web_tables_enabled=False,
     web_application_options={
         "middlewares": [
-            guard(settings.web_token.get_secret_value() if settings.web_token else None)
+            require_token(settings.web_token.get_secret_value() if settings.web_token else None)
         ]
     },
     topic_disable_leader=True,
@@ -305,7 +306,7 @@ health = Health(
     rebalancing=lambda: app.rebalancing,
     positioned=lambda: consumer().positioned,
 )
-expose(flusher.buffer, memory, health, settings, schema=VERSION)
+export(flusher.buffer, memory, health, settings, schema=VERSION)
 pages(app, done_so_far, health)
 dashboard(
     app,

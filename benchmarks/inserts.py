@@ -23,9 +23,9 @@ from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import ROW_COLUMNS
-from local.mariadb import MariaDB
-from local.processes import Folder
-from models.rules import Rejection, Row, refine
+from dev.mariadb import MariaDB
+from dev.processes import Folder
+from models.rules import Rejection, Row, transform
 from pipeline.chunk import Chunk
 
 BATCH = 20_000
@@ -136,9 +136,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     rows = [
-        refined[0]
+        transformed[0]
         for value, _, _ in islice(numbered(sale), options.rows)
-        if not isinstance(refined := refine(value), Rejection)
+        if not isinstance(transformed := transform(value), Rejection)
     ]
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (

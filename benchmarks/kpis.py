@@ -15,15 +15,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert, make_url, text
 
+from commands.traffic.simulator import events
 from db.engine import connect
 from db.rollup import Rollup
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches
 from db.upgrade import migrate
 from db.writer import ledger_line, summary
-from local.mariadb import MariaDB
-from local.processes import Folder
-from local.simulator import events
+from dev.mariadb import MariaDB
+from dev.processes import Folder
 from pipeline.chunk import Chunk
 
 #: Events of a fetch, fetches of a batch, and fetches made before they are used again.

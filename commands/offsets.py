@@ -8,10 +8,10 @@ import faust
 from faust.cli import argument, option
 
 from commands.outcome import or_exit
-from config import Settings
+from config.settings import Settings
 from db.offsets import OffsetStore
-from preflight import offsets_at, topic_bounds
 from source.log_reader import Bounds
+from source.topics import offsets_at, topic_bounds
 
 
 def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-import metrics
+from pipeline import metrics
 from pipeline.errors import classify
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.

@@ -21,7 +21,7 @@ from zlib import crc32
 import msgspec
 
 from models.event import EnrichedEvent, as_event
-from models.rules import Reason, Rejection, refine
+from models.rules import Reason, Rejection, transform
 from pipeline.memory import Lease
 
 _REVENUE = list(EnrichedEvent._options.fields).index("revenue")
@@ -142,7 +142,7 @@ class Chunk:
         flags = {}
         dead = []
         for record in records:
-            found = refine(record.value)
+            found = transform(record.value)
             if isinstance(found, Rejection):
                 dead.append(DeadLetter.of(record, found.reason, found.detail))
             else:

@@ -9,7 +9,7 @@ named (``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error refere
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-import tls
+from config import tls
 from db.driver import MySQLError
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol
 
 from mode.utils.logging import get_logger
 
-import metrics
 from db.offsets import OffsetStore
+from pipeline import metrics
 from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
 from pipeline.threads import in_thread

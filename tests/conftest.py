@@ -12,10 +12,10 @@ from confluent_kafka import KafkaError, Message, Producer
 from sqlalchemy import Engine, make_url
 
 from db.engine import connect
-from local import ROOT
-from local.broker import Broker, choose
-from local.mariadb import MariaDB, version
-from local.processes import Folder
+from dev import ROOT
+from dev.broker import Broker, choose
+from dev.mariadb import MariaDB, version
+from dev.processes import Folder
 from tests.support import FAUST, Worker, environment
 
 #: A Kafka value, or a value with its partition, or with partition and key.

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import metrics
+from pipeline import metrics
 from pipeline.batch import Batch, empty_drops
 from source.log_reader import Bounds
 

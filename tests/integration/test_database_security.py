@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from checks.database import rehearse
-from config import Settings
+from config.settings import Settings
 from db import features
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.rollup import Rollup
 from db.tables import metadata
-from local import ROOT
-from local.mariadb import MariaDB, SecretURL
+from dev import ROOT
+from dev.mariadb import MariaDB, SecretURL
 from pipeline.errors import FatalError, UntrustedError
 from tests.certificates import Authority
 from tests.sums import settle

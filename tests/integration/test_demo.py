@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local import ROOT
-from local.processes import Process
+from dev import ROOT
+from dev.processes import Process
 from tests.support import children, environment, is_alive, wait_until
 
 SERVERS = 3
@@ -19,7 +19,7 @@ SERVERS = 3
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Process]:
     """A running demo, all of its processes started."""
-    command = [sys.executable, "-m", "local.demo"]
+    command = [sys.executable, "-m", "dev.demo"]
     process = Process(command, tmp_path / "log", env=environment(FLUSH_INTERVAL=1), cwd=ROOT)
     process.wait_for(lambda: "worker's pages" in process.log_text(), 60, "the demo")
     yield process

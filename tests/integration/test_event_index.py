@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from db import event_index
 from db.engine import connect
 from db.upgrade import make_index
-from local import ROOT
+from dev import ROOT
 from pipeline.errors import FatalError
 
 #: Alike to the collations of the servers, byte by byte all different.
@@ -143,7 +143,7 @@ def test_making_it_may_be_killed_after_any_statement(patient):
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "hint"),
     [
         ("MODIFY event_id CHAR(50)", r"char\(50\).* MODIFY event_id VARCHAR\(50\)"),
         ("ADD UNIQUE INDEX uq_event_id (user_id)", "another index has the name"),
@@ -154,11 +154,11 @@ def test_making_it_may_be_killed_after_any_statement(patient):
         ("MODIFY event_id VARCHAR(700), ROW_FORMAT=COMPACT", "ROW_FORMAT=DYNAMIC"),
     ],
 )
-def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, mend):
+def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, hint):
     with patient.begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
     before = described(patient)
-    with pytest.raises(FatalError, match=mend):
+    with pytest.raises(FatalError, match=hint):
         make_index(patient)
     assert described(patient) == before
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from config import Settings
-from local import ROOT
-from local.catalogue import page
+from config.settings import Settings
+from dev import ROOT
+from dev.catalogue import page
 
 PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 README = Path(__file__).parents[2].joinpath("README.md").read_text()

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from local import ROOT
+from dev import ROOT
 
 WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
@@ -16,7 +16,7 @@ PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
 @pytest.fixture
 def setup(tmp_path):
     """Runs set-up in a folder whose pip warns and ends with ``status``; returns the process."""
-    for name in ("local/setup.sh", "local/kafka-pom.xml", "requirements.txt"):
+    for name in ("dev/setup.sh", "dev/kafka-pom.xml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "requirements-dev.txt", tmp_path)
@@ -37,7 +37,7 @@ def setup(tmp_path):
         python.write_text(f'#!/bin/sh\necho "{WARNING}" >&2\nexit {status}\n')
         python.chmod(0o755)
         return subprocess.run(
-            [tmp_path / "local/setup.sh"],
+            [tmp_path / "dev/setup.sh"],
             env={"PATH": str(tmp_path / "bin"), "MARIADBD": str(tmp_path / "bin/mariadbd")},
             capture_output=True,
             text=True,
@@ -66,7 +66,7 @@ def test_a_bare_debian_is_made_by_root_alone(tmp_path):
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
     (tmp_path / "id").chmod(0o755)
     done = subprocess.run(
-        [ROOT / "local/fresh.sh"],
+        [ROOT / "dev/fresh.sh"],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
