@@ -24,6 +24,7 @@ from mode.utils.logging import get_logger
 from agents.breaker_service import BreakerService
 from agents.circuit_breaker import CircuitBreaker, Partition
 from agents.enrichment import enrichment
+from agents.flash_sales import FLASH_SALES
 from checks.startup import prepare
 from commands.batches import batches
 from commands.breaker import breaker
@@ -246,13 +247,19 @@ sums = Rollup(engine, settings.rollup_interval)
 rollups = RollupService(sums.step, settings.rollup_interval)
 app.service(rollups)  # type: ignore[arg-type]
 
-enrichment(app, app.topic(settings.topic, schema=PassThrough(), acks=False), breakers, flusher)
+enrichment(
+    app,
+    app.topic(settings.topic, schema=PassThrough(), acks=False),
+    FLASH_SALES,
+    breakers,
+    flusher,
+)
 migrate(app, settings)
 check(app, settings, engine)
 offsets(app, settings, store)
 dead_letters(
     app,
-    DeadLetters(engine, settings.consumer_group, deduplicate=settings.deduplicate),
+    DeadLetters(engine, settings.consumer_group, FLASH_SALES, deduplicate=settings.deduplicate),
 )
 batches(app, engine, settings.consumer_group)
 breaker(app, settings.topic, breaker_store)

@@ -17,6 +17,7 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import Connection
 
+from agents.flash_sales import FLASH_SALES
 from benchmarks.meter import Meter
 from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
@@ -102,7 +103,7 @@ class _Connection:
 
 
 def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
-    chunk = Chunk("t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
+    chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
     insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES, session)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert, make_url, text
 
+from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
 from db.engine import connect
 from db.rollup import Rollup
@@ -92,7 +93,7 @@ def _chunks() -> Iterator[Chunk]:
         moment = now + number * DAY / POOL
         source = events(number, bad=0.02, clock=lambda moment=moment: moment)  # type: ignore[misc]
         records = [_Record(n, event.value) for n, event in enumerate(islice(source, FETCH))]
-        yield Chunk.transform("t", 0, 0, FETCH, records)
+        yield Chunk.transform(FLASH_SALES, "t", 0, 0, FETCH, records)
 
 
 @dataclass(frozen=True)

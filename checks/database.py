@@ -10,12 +10,14 @@ from typing import cast
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
 from db import event_index, features, rollup, schema
+from db.errors import classify
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, classify
+from pipeline.errors import RowError
 
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
@@ -80,7 +82,7 @@ def rehearse(engine: Engine) -> None:
     # An id that no event has: there may be a unique index over them.
     row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
     row %= group.encode()
-    chunk = Chunk.transform(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
+    chunk = Chunk.transform(FLASH_SALES, group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
     with _errors(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})

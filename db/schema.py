@@ -12,9 +12,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import classify
 from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
-from pipeline.errors import FatalError, classify
+from pipeline.errors import FatalError
 
 #: The newest migration's name; a test keeps both alike. Later ones are greater as texts.
 VERSION = "0005"

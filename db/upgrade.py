@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import event_index
+from db.errors import classify
 from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
 from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
-from pipeline.errors import FatalError, classify
+from pipeline.errors import FatalError
 
 # Alembic tells at INFO which dialect it found; the version is told by those who call.
 logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -22,9 +22,8 @@ from mode import Service
 from mode.utils.logging import get_logger
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-from db.writer import Writer
 from pipeline import metrics
-from pipeline.batch import Batch
+from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.errors import SEARCHED, TOO_LARGE, FatalError, TransientError
@@ -67,7 +66,7 @@ class Flusher(Service):
 
     def __init__(
         self,
-        writer: Writer,
+        writer: Sink,
         *,
         interval: float,
         max_events: int,

@@ -6,7 +6,7 @@ partitions. Totals are those of this worker since its start.
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-from models.rules import Reason
+from pipeline.stream import REASONS
 
 EVENTS = Counter(
     "etl_events",
@@ -110,5 +110,5 @@ BUILD = Info("etl_build", "What runs: versions of the schema, of Python and of F
 SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
 
 #: What can happen is there from the start, so that the first of it is a rise from 0.
-for _outcome in ("stored", "duplicate", *(reason.value for reason in Reason)):
+for _outcome in ("stored", "duplicate", *REASONS):
     EVENTS.labels(_outcome)

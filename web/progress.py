@@ -44,7 +44,7 @@ class Progress:
         self.duplicate += batch.duplicate
         self.filled.update(batch.filled)
         self.repaired.update(batch.repaired)
-        self.revenue += batch.revenue
+        self.revenue += batch.total
         self.last = batch
         _export(batch)
 
@@ -147,7 +147,7 @@ def _export(batch: Batch) -> None:
         metrics.FILLED.labels(field).inc(number)
     for mend, number in batch.repaired.items():
         metrics.REPAIRED.labels(*mend.split(".")).inc(number)
-    metrics.REVENUE.inc(batch.revenue)
+    metrics.REVENUE.inc(batch.total)
     metrics.FLUSH_SECONDS.observe(batch.seconds)
     metrics.LAST_BATCH.set(batch.written.timestamp())
     if batch.oldest_timestamp:

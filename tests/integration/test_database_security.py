@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
 from config.settings import Settings
 from db import features
@@ -93,7 +94,7 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
     file = tmp_path / "ca.pem"
     file.write_text(authority.pem)
     with made(f"{url}?ssl_ca={file}&ssl_verify_cert=true") as engine:
-        letters = DeadLetters(engine, "one")
+        letters = DeadLetters(engine, "one", FLASH_SALES)
         assert letters.replay(Filter(), dry_run=False)[0] == 0
         assert letters.purge(Filter(), dry_run=False) == 1
         OffsetStore(engine, "one").set(topic, {0: 0})

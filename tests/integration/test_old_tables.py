@@ -7,12 +7,14 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
 from db.engine import connect
+from db.errors import classify
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.table_checks import look_at_tables
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, classify
+from pipeline.errors import RowError
 from tests.integration.test_writer import Record
 from tests.support import rows, wait_until
 
@@ -210,7 +212,9 @@ def run(engine, statement):
 
 def store(engine, **fields):
     """Insert the row of an event as a write does."""
-    chunk = Chunk.transform("t", 0, 0, 1, [Record(0, json.dumps(EVENT | fields).encode())])
+    chunk = Chunk.transform(
+        FLASH_SALES, "t", 0, 0, 1, [Record(0, json.dumps(EVENT | fields).encode())]
+    )
     try:
         with engine.begin() as connection:
             session = connection.scalar(text("SELECT CONNECTION_ID()"))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import make_url, text
 
+from agents.flash_sales import FLASH_SALES
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
@@ -21,7 +22,7 @@ class Record:
 
 def chunk(values, partition=0, start=0):
     records = [Record(start + n, value) for n, value in enumerate(values)]
-    return Chunk.transform("t", partition, start, start + len(values), records)
+    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(values), records)
 
 
 def event(number, **fields):
@@ -83,7 +84,7 @@ def test_a_replayed_dead_letter_is_a_sale_too(migrated_engine, migrated_url):
     settle(migrated_engine)
     with migrated_engine.begin() as connection:
         connection.execute(text("UPDATE dead_letters SET value = :v"), {"v": event(8)})
-    assert DeadLetters(migrated_engine, "g").replay(Filter()).stored == 1
+    assert DeadLetters(migrated_engine, "g", FLASH_SALES).replay(Filter()).stored == 1
     assert len(rows(migrated_url)) == 2
     settle(migrated_engine)
     assert_sums_true(migrated_engine)

@@ -4,7 +4,8 @@ import pytest
 from pymysql.err import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.errors import _ROW, FatalError, RowError, TransientError, classify
+from db.errors import _ROW, classify
+from pipeline.errors import FatalError, RowError, TransientError
 
 
 def wrapped(error):
