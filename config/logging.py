@@ -35,14 +35,11 @@ _JSON: Mapping[str, Any] = {
 
 def logging_config(log_format: Literal["text", "json"]) -> Mapping[str, Any] | None:
     """What Faust's setting of that name is to be."""
-    if log_format == "text":
-        return None
-    # Printed before logging begins.
-    worker.banner = _banner  # type: ignore[assignment]
-    return _JSON
+    return _JSON if log_format == "json" else None
 
 
-def _banner(command: worker, started: Any) -> str:
+def json_banner(command: worker, started: Any) -> str:
+    """The first lines of a worker, printed before logging begins, as one object."""
     return json.dumps(
         {
             "timestamp": datetime.now(UTC).isoformat(),

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
 
 from pipeline import metrics
+from web.progress import REVENUE
 
 _HEAD = """# Metrics
 
@@ -25,7 +26,7 @@ def page() -> str:
 
 def catalogue() -> list[MetricWrapperBase]:
     """Every metric, in the order of `pipeline/metrics.py`."""
-    return [found for found in vars(metrics).values() if isinstance(found, MetricWrapperBase)]
+    return [*(one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)), REVENUE]
 
 
 def exposed_name(metric: MetricWrapperBase) -> str:

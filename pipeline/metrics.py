@@ -1,4 +1,4 @@
-"""The catalogue: every metric of the app, once. `docs/metrics.md` is made from it.
+"""The catalogue: every metric of any stream, once. `docs/metrics.md` is made from it.
 
 Counted a batch at a time, never an event at a time. Labels are bounded: reasons, fields, kinds,
 partitions. Totals are those of this worker since its start.
@@ -22,11 +22,6 @@ REPAIRED = Counter(
     "Values that were not what the schema says, by field and kind: `mistyped`, `stringified`, "
     "`out_of_range`, `unparsable`.",
     ["field", "kind"],
-)
-REVENUE = Gauge(
-    "etl_revenue",
-    "Sum of the column `revenue` over all rows stored, whatever their event type; sales are in "
-    "the database's views.",
 )
 BATCHES = Counter("etl_batches", "Batches committed to the database.")
 BATCH_ROWS = Histogram(

@@ -127,7 +127,7 @@ class Traffic:
 @pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
 def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
     if not looks:
-        monkeypatch.setattr(event_index, "known", lambda connection, ids: set())
+        monkeypatch.setattr(event_index, "known", lambda connection, stream, ids: set())
     traffic, ours = Traffic(27 + looks), writer(indexed)
     for number in range(20):
         if traffic.random.random() < 0.2:
