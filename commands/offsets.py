@@ -22,7 +22,8 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         option(
             "--to",
             default="end",
-            help="`reset`: beginning, end, an offset, or a time (ISO 8601, UTC unless it says).",
+            help="`reset`: beginning, end, an offset, or a time such as 2026-11-27T10:00:00Z, "
+            "which means the first event at or after it.",
         ),
         option("--partition", "partitions", multiple=True, type=int, help="Only these."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),

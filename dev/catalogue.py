@@ -1,4 +1,4 @@
-"""``python -m dev.catalogue``: the metrics as a page of documentation."""
+"""The metrics, as documentation lists them."""
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
@@ -6,22 +6,13 @@ from prometheus_client.metrics import MetricWrapperBase
 from pipeline import metrics
 from web.progress import REVENUE
 
-_HEAD = """# Metrics
-
-Made by `make docs` from `pipeline/metrics.py`. They are on `/metrics`, beside Faust's own
-(`faust_…`) and those of Python and the process. Totals are those of one worker since its start: sum
-over workers, and take `rate()` of what ends in `_total`. A histogram has `_bucket`, `_sum` and
-`_count`.
-
-| metric | type | labels | |
-|---|---|---|---|
-"""
 _SUFFIXES = {Counter: "_total", Info: "_info", Gauge: "", Histogram: ""}
 
 
-def page() -> str:
-    """The whole page."""
-    return _HEAD + "".join(_line(found) for found in catalogue())
+def table() -> str:
+    """All of them as a table of documentation."""
+    head = "| metric | type | labels | |\n|---|---|---|---|\n"
+    return head + "".join(_line(found) for found in catalogue())
 
 
 def catalogue() -> list[MetricWrapperBase]:
@@ -38,7 +29,3 @@ def _line(metric: MetricWrapperBase) -> str:
     labels = ", ".join(f"`{name}`" for name in metric._labelnames)
     kind = type(metric).__name__.lower()
     return f"| `{exposed_name(metric)}` | {kind} | {labels} | {metric._documentation} |\n"
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -33,30 +33,6 @@ find_python() {
     done
 }
 
-# The servers' packages without a service: nothing is started on this machine.
-if [ -z "${MARIADBD:-}" ] && ! PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null; then
-    install MariaDB 'install the package mariadb-server, or set MARIADBD=/path/to/mariadbd.' \
-        mariadb-server-core mariadb-client-core
-fi
-
-# Not a must: without a browser the live page's tests say that they skip.
-if ! command -v chromium >/dev/null && [ ! -e "$done/no-chromium" ]; then
-    (install 'a browser' 'the tests of the live page skip (the package is chromium).' \
-        chromium) || touch "$done/no-chromium"
-fi
-
-# Not a must: the program that tests the alerts, out of its package and without its service.
-if ! command -v promtool >/dev/null && [ ! -e "$done/promtool" ] && command -v apt-get >/dev/null; then
-    say 'Fetching promtool out of its Debian package ...'
-    rm -rf .local/promtool && mkdir -p .local/promtool
-    # Debian 13 has a package of that name; before, it came with prometheus.
-    (cd .local/promtool && { apt-get download -q promtool || apt-get download -q prometheus; } &&
-        dpkg -x prom*.deb . && mv usr/bin/promtool . && rm -rf usr etc lib var prom*.deb) \
-        >.local/promtool.log 2>&1 ||
-        say 'It could not be fetched (see .local/promtool.log): the tests of the alerts skip.'
-    touch "$done/promtool"
-fi
-
 wanted=$(cat requirements.txt requirements-dev.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x .venv/bin/pip ]; then
@@ -79,6 +55,33 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted"
         fail 'pip could not install the Python packages.'
     fi
     echo "$wanted" >"$done/venv"
+fi
+
+# `dev/setup.sh python`: what the tests need that start no server.
+[ "${1:-}" != python ] || exit 0
+
+# The servers' packages without a service: nothing is started on this machine.
+if [ -z "${MARIADBD:-}" ] && ! PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null; then
+    install MariaDB 'install the package mariadb-server, or set MARIADBD=/path/to/mariadbd.' \
+        mariadb-server-core mariadb-client-core
+fi
+
+# Not a must: without a browser the live page's tests say that they skip.
+if ! command -v chromium >/dev/null && [ ! -e "$done/no-chromium" ]; then
+    (install 'a browser' 'the tests of the live page skip (the package is chromium).' \
+        chromium) || touch "$done/no-chromium"
+fi
+
+# Not a must: the program that tests the alerts, out of its package and without its service.
+if ! command -v promtool >/dev/null && [ ! -e "$done/promtool" ] && command -v apt-get >/dev/null; then
+    say 'Fetching promtool out of its Debian package ...'
+    rm -rf .local/promtool && mkdir -p .local/promtool
+    # Debian 13 has a package of that name; before, it came with prometheus.
+    (cd .local/promtool && { apt-get download -q promtool || apt-get download -q prometheus; } &&
+        dpkg -x prom*.deb . && mv usr/bin/promtool . && rm -rf usr etc lib var prom*.deb) \
+        >.local/promtool.log 2>&1 ||
+        say 'It could not be fetched (see .local/promtool.log): the tests of the alerts skip.'
+    touch "$done/promtool"
 fi
 
 # Not a must: without Apache Kafka the embedded broker serves.

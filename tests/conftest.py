@@ -14,7 +14,7 @@ from sqlalchemy import Engine, make_url
 from db.engine import connect
 from dev import ROOT
 from dev.broker import Broker, choose
-from dev.mariadb import MariaDB, version
+from dev.mariadb import MariaDB
 from dev.processes import Folder
 from tests.support import FAUST, Worker, environment
 
@@ -22,10 +22,6 @@ from tests.support import FAUST, Worker, environment
 Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]
 Produce = Callable[[Sequence[Value]], None]
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
-
-
-def pytest_report_header() -> list[str]:
-    return [choose()[1], f"Database: a private MariaDB {version()}."]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

@@ -1,15 +1,17 @@
 """The views over the sales sums say what the rows add up to, whoever stored them."""
 
 import json
+import re
 from datetime import UTC, datetime
 
-from sqlalchemy import make_url, text
+from sqlalchemy import inspect, make_url, text
 
 from agents.flash_sales import FLASH_SALES
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.writer import Writer
+from dev import ROOT
 from pipeline.chunk import Chunk
 from tests.sums import assert_sums_true, settle
 from tests.support import rows
@@ -52,6 +54,21 @@ ODD = (
     *(event(2, product_id=name) for name in ("E1", "e1", "e1 ", "é1", "e1\t")),
     *(event(2, category=name) for name in ("C", "c", "c ", "ç")),
 )
+
+
+def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
+    page = (ROOT / "docs" / "analytics.md").read_text()
+    head = page.partition("| view | columns |")[2].partition("\n\n")[0]
+    written = {
+        view: re.findall(r"\w+", columns)
+        for view, columns in re.findall(r"^\| `(\w+)` \| (.*) \|$", head, re.MULTILINE)
+    }
+    database = inspect(migrated_engine)
+    exist = {
+        view: [column["name"] for column in database.get_columns(view)]
+        for view in database.get_view_names()
+    }
+    assert written == exist
 
 
 def test_the_views_say_what_the_rows_add_up_to(migrated_engine):

@@ -1,10 +1,12 @@
 """What set-up says: its own lines, and what pip said only when pip failed."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from dev import ROOT
 
@@ -74,3 +76,9 @@ def test_a_bare_debian_is_made_by_root_alone(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == "make test-fresh needs root: it makes a Debian to chroot into.\n"
+
+
+def test_the_hooks_before_a_commit_are_what_lint_runs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    assert [hook["entry"] for hook in hooks] == re.findall(r"@(.*)", lint)
