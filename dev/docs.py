@@ -40,7 +40,7 @@ print(json.dumps({
         "help": command.help,
         "parameters": [
             {
-                "names": one.opts if one.param_type_name == "option" else [one.human_readable_name],
+                "names": one.opts if one.param_type_name == "option" else [one.name.upper()],
                 "help": getattr(one, "help", None),
                 "choices": list(getattr(one.type, "choices", [])),
                 "default": one.default if type(one.default) in (int, float, str) else None,

@@ -83,7 +83,7 @@ def _unknown(name, words):
         return [name]
     parameters = _commands()[name]["parameters"]
     options = {option for one in parameters for option in one["names"]}
-    actions = next((set(one["choices"]) for one in parameters if one["names"] == ["action"]), set())
+    actions = next((set(one["choices"]) for one in parameters if one["names"] == ["ACTION"]), set())
     return [
         (name, word)
         for position, word in enumerate(words)
