@@ -121,7 +121,7 @@ def run(number: int, seed: int) -> Counter[str]:
                 outcomes[transformed.reason.value] += 1
             else:
                 assert_storable(transformed[0])
-                outcomes["row, something mended" if transformed[1] else "row"] += 1
+                outcomes["row, something repaired" if transformed[1] else "row"] += 1
         except Exception as error:
             raise AssertionError(f"seed {seed}: {value!r}") from error
     return outcomes
