@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         None, description="Private key of the client certificate, PEM text."
     )
     kafka_verify_hostname: bool = Field(
-        True, description="Whether a broker's certificate must be made out to its host name."
+        True, description="Whether a broker's certificate must name the broker's host."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
         None, description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`, in TLS."
@@ -73,11 +73,11 @@ class Settings(BaseSettings):
         description="Kafka consumer group, and the name under which offsets are kept.",
     )
     starting_offsets: Literal["latest", "earliest"] = Field(
-        "latest", description="Where a group begins in a topic it has never read."
+        "latest", description="Where a group starts in a topic that it has never read."
     )
     isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed",
-        description="Whether events of aborted transactions are left out, or read as well.",
+        description="Whether events of aborted transactions are left out, or read too.",
     )
     deduplicate: bool = Field(
         False, description="Whether an event whose `event_id` is stored already is left out."
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         64 * 1024 * 1024,
         ge=1024,
         le=2**31 - 1,
-        description="Bytes that one compressed batch of Kafka may become at most.",
+        description="Bytes that one compressed batch of Kafka may expand to at most.",
     )
     shutdown_timeout: float = Field(
         8.0, gt=0, le=300, description="Seconds the last flush may take at shutdown or rebalance."
@@ -119,24 +119,24 @@ class Settings(BaseSettings):
         10.0,
         ge=1,
         le=300,
-        description="Seconds without a sign of life after which others get a worker's partitions.",
+        description="Seconds without a heartbeat after which others get a worker's partitions.",
     )
     breaker_share: float = Field(
         0.95,
         ge=0,
         le=1,
-        description="Share of dropped events at which a partition is held; 0 for never.",
+        description="Share of dropped events at which a partition is held; 0 turns that off.",
     )
     breaker_window: int = Field(
         1000,
         ge=1,
         le=1_000_000,
-        description="Events of a partition over which that share is taken.",
+        description="Newest events of a partition over which that share is taken.",
     )
     breaker_pause: float = Field(
         0.0,
         ge=0,
-        description="Seconds after which a held partition is read on by itself; 0 for never.",
+        description="Seconds after which a held partition is read again by itself; 0 for never.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text` for people, `json` for machines, an object a line."

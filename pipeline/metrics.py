@@ -10,7 +10,7 @@ from pipeline.stream import REASONS
 
 EVENTS = Counter(
     "etl_events",
-    "Events done, by outcome: `stored` as a row, dead-lettered for the reason `malformed`, "
+    "Events handled, by outcome: `stored` as a row, dead-lettered for the reason `malformed`, "
     "`invalid` or `unstorable`, or left out as a `duplicate`.",
     ["outcome"],
 )
@@ -29,7 +29,7 @@ BATCH_ROWS = Histogram(
     "Rows of a batch.",
     buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000),
 )
-EMPTY_TICKS = Counter("etl_empty_ticks", "Flush intervals in which nothing had come in.")
+EMPTY_TICKS = Counter("etl_empty_ticks", "Flush intervals in which no event had come in.")
 FLUSH_SECONDS = Histogram(
     "etl_flush_seconds",
     "Seconds of one write, from its first lock to its ledger line.",
@@ -46,7 +46,7 @@ LAST_BATCH = Gauge(
 )
 BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory: read, waiting and being written.")
 BUFFERED_BYTES = Gauge(
-    "etl_buffered_bytes", "Bytes they take, about; `BUFFER_MAX_BYTES` is the limit."
+    "etl_buffered_bytes", "Bytes they take, estimated; `BUFFER_MAX_BYTES` is the limit."
 )
 BUFFERED_AGE = Gauge(
     "etl_oldest_buffered_event_age_seconds",
@@ -54,13 +54,13 @@ BUFFERED_AGE = Gauge(
 )
 RETRIES = Counter(
     "etl_retries",
-    "Writes tried again, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
+    "Writes retried, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
     "`read_only`, `resources`, `cluster`, `interrupted`, `too_large`, `other`.",
     ["error"],
 )
 CONNECTIONS = Counter(
     "etl_database_connections_opened",
-    "Connections opened to the database; rising steadily, it loses them.",
+    "Connections opened to the database; a steady rise means that they get lost.",
 )
 BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds a partition, else 0.")
 BREAKER_OPEN_PARTITIONS = Gauge(
@@ -71,13 +71,13 @@ ROLLUP_BEHIND = Gauge(
 )
 ROLLUP_BEHIND_SECONDS = Gauge(
     "etl_rollup_behind_seconds",
-    "Seconds since every row there was in the sales sums; 0 while every row is.",
+    "Seconds since the sales sums were last complete; 0 while they are.",
 )
 ROLLUP_ROWS = Counter("etl_rollup_rows", "Rows that this worker added to the sales sums.")
-ROLLUP_RUNS = Counter("etl_rollup_runs", "Transactions in which it did that.")
+ROLLUP_RUNS = Counter("etl_rollup_runs", "Transactions in which it did so.")
 ROLLUP_ERRORS = Counter(
     "etl_rollup_errors",
-    "Times the sales sums could not go on, by error: as `etl_retries`.",
+    "Rounds of the sales sums that failed, by error, as in `etl_retries`.",
     ["error"],
 )
 READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
@@ -86,7 +86,9 @@ STORED_OFFSET = Gauge(
     "etl_stored_offset", "Next offset to store, per partition.", ["topic", "partition"]
 )
 LOG_END_OFFSET = Gauge(
-    "etl_log_end_offset", "Offset of the event to come next, per partition.", ["topic", "partition"]
+    "etl_log_end_offset",
+    "Offset that the next event in the log will have, per partition.",
+    ["topic", "partition"],
 )
 LAG = Gauge(
     "etl_lag_events",
@@ -95,7 +97,7 @@ LAG = Gauge(
 )
 OPEN_TRANSACTION = Gauge(
     "etl_open_transaction_events",
-    "Offsets that wait behind the start of a transaction that is still open, per partition.",
+    "Offsets from the start of a transaction that is still open to the log's end, per partition.",
     ["topic", "partition"],
 )
 LOST_TO_RETENTION = Counter(
