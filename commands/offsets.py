@@ -32,11 +32,10 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
     async def offsets(
         self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool
     ) -> None:
-        """Show where the group goes on in the topic, or make it go on elsewhere.
+        """Show where the group stands in the topic, or make it continue elsewhere.
 
-        Going back stores events again, unless DEDUPLICATE=true; going forward leaves events out. A
-        running worker whose offsets go back stops by itself and goes on from the new ones when
-        started.
+        Going back stores events again, unless DEDUPLICATE=true; going forward skips events. A
+        running worker whose offsets go back stops by itself, and starts from the new ones.
         """
         with or_exit():
             bounds = await topic_bounds(settings)
