@@ -17,15 +17,16 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import Connection
 
+from agents.flash_sales import FLASH_SALES
 from benchmarks.meter import Meter
 from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import ROW_COLUMNS
-from local.mariadb import MariaDB
-from local.processes import Folder
-from models.rules import Rejection, Row, refine
+from dev.mariadb import MariaDB
+from dev.processes import Folder
+from models.rules import Rejection, Row, transform
 from pipeline.chunk import Chunk
 
 BATCH = 20_000
@@ -102,7 +103,7 @@ class _Connection:
 
 
 def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
-    chunk = Chunk("t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
+    chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
     insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES, session)
@@ -136,9 +137,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     rows = [
-        refined[0]
+        transformed[0]
         for value, _, _ in islice(numbered(sale), options.rows)
-        if not isinstance(refined := refine(value), Rejection)
+        if not isinstance(transformed := transform(value), Rejection)
     ]
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (

@@ -15,10 +15,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.broker import DEFAULT_PARTITIONS, Broker
-from local.simulator import Event, events
+from commands.traffic.simulator import Event, events
+from dev.broker import DEFAULT_PARTITIONS, Broker
 from models.event import FlashSaleEvent
-from models.rules import Rejection, Row, refine
+from models.rules import Rejection, Row, transform
 
 #: Different events in the pool; ids apart.
 POOL = 20_000
@@ -255,8 +255,8 @@ def _whole() -> Iterator[_Fields]:
     for event in events(seed=1, bad=0.0, prefix="pool", clock=clock):
         fields = _as_sent(event)
         if fields.keys() == _FIELDS and None not in fields.values():
-            refined = refine(event.value)
-            if not isinstance(refined, Rejection) and not refined[1]:
+            transformed = transform(event.value)
+            if not isinstance(transformed, Rejection) and not transformed[1]:
                 yield fields
 
 
@@ -271,7 +271,7 @@ def _refused(fields: _Fields) -> Template:
 
 def _template(fields: _Fields) -> Template:
     value = json.dumps({**fields, "event_id": _ID}, ensure_ascii=False).encode()
-    refined = refine(value)
-    assert not isinstance(refined, Rejection), refined
+    transformed = transform(value)
+    assert not isinstance(transformed, Rejection), transformed
     head, _, tail = value.partition(_ID.encode())
-    return Template(head, tail, refined[0])
+    return Template(head, tail, transformed[0])

@@ -10,14 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from checks.storing import Answer
-from config import Settings
-from credentials import client_options
+from config.settings import Settings
 from db.tables import ROW_COLUMNS
 from models.quality import tally
 from models.readable import readable
-from models.rules import Reason, Rejection, refine
+from models.rules import Reason, Rejection, transform
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
+from source.auth import client_options
 from source.log_reader import Bounds
 
 #: Seconds the events may take to come.
@@ -74,29 +74,29 @@ class Sample:
 
 
 def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
-    """Refine each record as the worker does; ``answer`` is the database's, to the same records."""
+    """Transform each record as the worker does; ``answer`` is what the database says of them."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     notes: Counter[int] = Counter()
     for place, (tp, record) in enumerate(records):
         if place in answer.known:
             sample.duplicate += 1
             continue
-        refined = refine(record.value)
+        transformed = transform(record.value)
         if place in answer.refused:
             detail = f"the database says: {answer.refused[place]}"
-            refined = Rejection(Reason.UNSTORABLE, detail)
-        if isinstance(refined, Rejection):
-            reason = refined.reason.value
+            transformed = Rejection(Reason.UNSTORABLE, detail)
+        if isinstance(transformed, Rejection):
+            reason = transformed.reason.value
             position = f"{tp.topic}/{tp.partition}/{record.offset}"
             known = sample.dropped.get(reason)
             sample.dropped[reason] = Drop(
                 events=known.events + 1 if known else 1,
                 position=known.position if known else position,
-                detail=known.detail if known else readable(refined.detail.encode(), 200),
+                detail=known.detail if known else readable(transformed.detail.encode(), 200),
                 value=known.value if known else readable(record.value, 200),
             )
         else:
-            row, note = refined
+            row, note = transformed
             notes[note] += 1
             sample.stored += 1
             sample.row = sample.row or _shown(row)

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-import metrics
-from pipeline.errors import classify
+from db.errors import classify
+from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
 CONNECT_TIMEOUT = 5

@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 
 from db.engine import is_mariadb
 from db.fence import fenced_sql
-from db.rows import INSERT, values
+from db.rows import into, values
+from pipeline.stream import Stream
 
 #: From this version on MariaDB knows which row a condition is about.
 _ROW_NUMBERS = (10, 7)
@@ -32,7 +33,7 @@ BEGIN NOT ATOMIC
   DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';
   SET place = {{fence}};
   SAVEPOINT before_statement;
-  {INSERT.replace("INSERT", "INSERT IGNORE", 1)}{{values}};
+  INSERT IGNORE INTO {{into}} VALUES {{values}};
   SET stored = ROW_COUNT();
   GET DIAGNOSTICS conditions = NUMBER;
   WHILE place < conditions DO
@@ -59,11 +60,14 @@ def can_name_rows(connection: Connection) -> bool:
     return is_mariadb(connection) and version >= _ROW_NUMBERS
 
 
-def insert_but_refused(cursor: Any, rows: bytes, session: int) -> dict[int, str] | None:
+def insert_but_refused(
+    cursor: Any, stream: Stream, rows: bytes, session: int
+) -> dict[int, str] | None:
     """Insert lines of a chunk, but those the database refuses.
 
     Args:
         cursor: the driver's, in the transaction of the write, on a server that can name rows.
+        stream: whose rows.
         rows: the lines.
         session: of that transaction; in any other one nothing is inserted.
 
@@ -75,8 +79,11 @@ def insert_but_refused(cursor: Any, rows: bytes, session: int) -> dict[int, str]
         pymysql.err.MySQLError: the server refused the statement.
     """
     count = rows.count(b"\n") + 1
-    fence = fenced_sql(session, "0")
-    cursor.execute(_STATEMENT.format(fence=fence, values=values(rows), rows=count))
+    cursor.execute(
+        _STATEMENT.format(
+            fence=fenced_sql(session, "0"), into=into(stream), values=values(rows), rows=count
+        )
+    )
     [found] = cursor.fetchone()
     if found is None:
         return None

@@ -22,11 +22,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from db.driver import MySQLError
+from db.errors import classify
 from db.event_index import is_duplicate
 from db.left_out import can_name_rows, insert_but_refused, undo
 from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, TransientError, classify
+from pipeline.errors import RowError, TransientError
+from pipeline.stream import Stream
 
 #: Asks which row was refused, in one statement; a proxy that takes it elsewhere cannot have it
 #: answer an old one.
@@ -76,7 +78,7 @@ class RowInserter:
 
         Args:
             connection: in the transaction of the write.
-            chunks: whose rows.
+            chunks: whose rows; at least one, and all of one stream.
             limit: bytes of JSON in one statement.
             session: of that transaction; in any other one nothing is inserted.
             alive: called after each statement, as a sign of life.
@@ -92,7 +94,7 @@ class RowInserter:
             DuplicateError: there is such a row.
         """
         connection.exec_driver_sql("SAVEPOINT before_rows")
-        found = _Insertion(connection, session, alive, stop_at_duplicate)
+        found = _Insertion(connection, chunks[0].stream, session, alive, stop_at_duplicate)
         for rows in statements(chunks, limit):
             self._insert(found, rows)
         if found.refused:
@@ -154,11 +156,13 @@ class _Insertion:
     def __init__(
         self,
         connection: Connection,
+        stream: Stream,
         session: int,
         alive: Callable[[], None],
         stop_at_duplicate: bool,
     ) -> None:
         self._connection = connection
+        self._stream = stream
         self._session = session
         self._alive = alive
         self._stop_at_duplicate = stop_at_duplicate
@@ -170,7 +174,7 @@ class _Insertion:
     def attempt(self, rows: bytes) -> RowError | None:
         """Insert lines in one statement; an error is of one of the rows, and none is there."""
         try:
-            self._cursor.execute(insert_statement(rows, self._session))
+            self._cursor.execute(insert_statement(self._stream, rows, self._session))
         except MySQLError as error:
             refusal = self._refusal(error)
             self._look_for_duplicate(str(refusal))
@@ -185,7 +189,7 @@ class _Insertion:
         if not can_name_rows(self._connection):
             return False
         try:
-            refused = insert_but_refused(self._cursor, rows, self._session)
+            refused = insert_but_refused(self._cursor, self._stream, rows, self._session)
         except MySQLError as error:
             self._refusal(error)
             undo(self._cursor)

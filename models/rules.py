@@ -61,7 +61,7 @@ _TIMESTAMP_UNPARSABLE = Note.TIMESTAMP_UNPARSABLE.value
 _TOMBSTONE = Rejection(Reason.MALFORMED, "no value (a tombstone)")
 
 
-def refine(value: bytes | None) -> tuple[Row, int] | Rejection:
+def transform(value: bytes | None) -> tuple[Row, int] | Rejection:
     """Make a Kafka value a row. Never raises, whatever the bytes.
 
     Returns:

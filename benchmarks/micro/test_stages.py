@@ -12,10 +12,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy import Connection
 
+from agents.flash_sales import FLASH_SALES
 from benchmarks.topics import Mix, bad, mistyped, numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
 from models.decode import decode
-from models.rules import refine
+from models.rules import transform
 from pipeline.chunk import Chunk
 
 EVENTS = 2000
@@ -79,32 +80,32 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 def chunk(mix: Mix) -> Chunk:
     """A transformed fetch."""
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
-    return Chunk.transform("sale", 0, 0, EVENTS, records)
+    return Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)
 
 
 def test_decode(benchmark: BenchmarkFixture) -> None:
     benchmark(each(decode, values(sale)))
 
 
-def test_refine(benchmark: BenchmarkFixture) -> None:
-    benchmark(each(refine, values(sale)))
+def test_transform(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(transform, values(sale)))
 
 
 @pytest.mark.parametrize("fields", [2, 20])
-def test_refine_more_fields(benchmark: BenchmarkFixture, fields: int) -> None:
-    benchmark(each(refine, [with_more_fields(value, fields) for value in values(sale)]))
+def test_transform_more_fields(benchmark: BenchmarkFixture, fields: int) -> None:
+    benchmark(each(transform, [with_more_fields(value, fields) for value in values(sale)]))
 
 
 @pytest.mark.parametrize("length", [1500, 20_000])
 @pytest.mark.parametrize("longer", [with_text, with_positions])
-def test_refine_long(
+def test_transform_long(
     benchmark: BenchmarkFixture, longer: Callable[[bytes, int], bytes], length: int
 ) -> None:
-    benchmark(each(refine, [longer(value, length) for value in values(sale)]))
+    benchmark(each(transform, [longer(value, length) for value in values(sale)]))
 
 
-def test_refine_mistyped(benchmark: BenchmarkFixture) -> None:
-    benchmark(each(refine, values(mistyped)))
+def test_transform_mistyped(benchmark: BenchmarkFixture) -> None:
+    benchmark(each(transform, values(mistyped)))
 
 
 @pytest.mark.parametrize("mix", [sale, bad, mistyped])
@@ -126,5 +127,5 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
         for number, value in enumerate(values(sale))
     ]
     records = [Record(offset, value) for offset, value in enumerate(some)]
-    chunks = [Chunk.transform("sale", 0, 0, EVENTS, records)] * FETCHES
+    chunks = [Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)] * FETCHES
     benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from models.event import FlashSaleEvent
-from models.rules import Rejection, refine
+from models.rules import Rejection, transform
 from tests.contract.reference import assert_same_answer
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
@@ -106,7 +106,7 @@ def _fields_added(random: Random, known: list[bytes]) -> bytes:
 
 
 def run(number: int, seed: int) -> Counter[str]:
-    """Refine so many values; returns how many became what.
+    """Transform so many values; returns how many became what.
 
     Raises:
         AssertionError: an answer is neither a storable row nor a dead letter; with the value.
@@ -115,13 +115,13 @@ def run(number: int, seed: int) -> Counter[str]:
     for _, value in zip(range(number), values(seed), strict=False):
         try:
             assert_same_answer(value)
-            refined = refine(value)
-            if isinstance(refined, Rejection):
-                assert refined.detail
-                outcomes[refined.reason.value] += 1
+            transformed = transform(value)
+            if isinstance(transformed, Rejection):
+                assert transformed.detail
+                outcomes[transformed.reason.value] += 1
             else:
-                assert_storable(refined[0])
-                outcomes["row, something mended" if refined[1] else "row"] += 1
+                assert_storable(transformed[0])
+                outcomes["row, something repaired" if transformed[1] else "row"] += 1
         except Exception as error:
             raise AssertionError(f"seed {seed}: {value!r}") from error
     return outcomes

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.event import EnrichedEvent
-from models.rules import Rejection, refine
+from models.rules import Rejection, transform
 
 FIELDS = tuple(EnrichedEvent._options.fields)
 FILES = ("cases.jsonl", "more_cases.jsonl")
@@ -45,14 +45,14 @@ def assert_same_row(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["case"]) for f in FILES for c in load(f)])
 def test_case(case):
-    refined = refine(value(case))
+    transformed = transform(value(case))
     if case["expect"] == "row":
-        assert not isinstance(refined, Rejection), refined
-        assert_same_row(dict(zip(FIELDS, refined[0], strict=True)), case["row"])
+        assert not isinstance(transformed, Rejection), transformed
+        assert_same_row(dict(zip(FIELDS, transformed[0], strict=True)), case["row"])
     else:
-        assert isinstance(refined, Rejection), refined
-        assert refined.reason == case["reason"]
-        assert refined.detail
+        assert isinstance(transformed, Rejection), transformed
+        assert transformed.reason == case["reason"]
+        assert transformed.detail
 
 
 def test_the_cases_are_all_there():

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, insert
 from benchmarks.runs import check, connect
 from benchmarks.topics import CODEC, fill, numbered, sale
 from db.tables import ROW_COLUMNS, flash_sale_events
-from local import ROOT
-from local.broker import ApacheKafka, Broker, choose
-from models.rules import Rejection, refine
+from dev import ROOT
+from dev.broker import ApacheKafka, Broker, choose
+from models.rules import Rejection, transform
 from tests import wire
 from tests.support import environment
 
@@ -86,10 +86,10 @@ def test_topics_are_filled_with_lz4_unless_told_otherwise(broker: Broker, codec:
 
 def test_wrong_rows_are_told(broker: Broker, migrated_url: str, migrated_engine: Engine):
     topic = fill(broker, f"bench_{uuid4().hex[:8]}", EVENTS)
-    refined = [refine(value) for value, _, _ in islice(numbered(sale), EVENTS)]
+    transformed = [transform(value) for value, _, _ in islice(numbered(sale), EVENTS)]
     rows = [
         dict(zip(ROW_COLUMNS, one[0], strict=True))
-        for one in refined
+        for one in transformed
         if not isinstance(one, Rejection)
     ]
     with migrated_engine.begin() as connection:

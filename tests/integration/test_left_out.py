@@ -6,6 +6,7 @@ import pytest
 from pymysql.err import OperationalError
 from sqlalchemy import text
 
+from agents.flash_sales import FLASH_SALES
 from db.left_out import can_name_rows, insert_but_refused
 from db.refused_rows import _Insertion
 from db.writer import Writer
@@ -71,7 +72,7 @@ def mixed(chance, count, kinds):
 
 
 def store(engine, records):
-    whole = Chunk.transform("t", 0, 0, len(records), records)
+    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
     return Writer(engine, "g", "w").write(1, NOW, [whole])
 
 
@@ -148,7 +149,7 @@ def test_nothing_is_inserted_in_another_session(constrained):
     with connection.cursor() as cursor:
         cursor.execute("SET autocommit = 1")
         with pytest.raises(OperationalError, match="1242"):
-            insert_but_refused(cursor, rows, 0)
+            insert_but_refused(cursor, FLASH_SALES, rows, 0)
         cursor.execute("SET autocommit = 0")
     connection.close()
     assert stored_ids(constrained) == []

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from models.readable import readable
-from models.rules import refine
+from models.rules import transform
 from models.timestamps import _minute
 
 EVENT = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c","price":1,"quantity":1'
@@ -111,7 +111,7 @@ def peak(function, value):
 
 @pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in ONE.items()])
 def test_one_large_thing(make):
-    most, kept = peak(refine, make(1_000_000))
+    most, kept = peak(transform, make(1_000_000))
     assert most < 9
     assert kept < 0.01
 
@@ -119,19 +119,19 @@ def test_one_large_thing(make):
 @pytest.mark.parametrize("parts", [pytest.param(parts, id=name) for name, parts in MANY.items()])
 def test_many_small_things(parts):
     where, begin, unit, end = parts
-    most, _ = peak(refine, where(begin + fill(unit, 500_000) + end))
+    most, _ = peak(transform, where(begin + fill(unit, 500_000) + end))
     assert most < 30
 
 
 def test_no_cache_holds_large_timestamps():
-    refine(timestamp(TIME))  # what is made once only, is made
+    transform(timestamp(TIME))  # what is made once only, is made
     _minute.cache_clear()
     tracemalloc.start()
     try:
         for minute in range(60):
             text = TIME[:14] + b"%02d:30." % minute + fill(b"1", 100_000)
-            assert not hasattr(refine(timestamp(text)), "reason")
-            refine(timestamp(text + b"+0"))
+            assert not hasattr(transform(timestamp(text)), "reason")
+            transform(timestamp(text + b"+0"))
         del text
         kept, _ = tracemalloc.get_traced_memory()
     finally:

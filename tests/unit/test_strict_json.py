@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models import deep_json
 from models.nesting import nesting, too_deep
-from models.rules import Reason, Rejection, refine
+from models.rules import Reason, Rejection, transform
 from models.strict_json import MalformedError, Members, _decoder, _scan, compact, parse
 from tests.contract import reference
 
@@ -126,7 +126,7 @@ def test_escapes_are_written_as_jackson_writes_them(text, expected):
 def test_as_deep_as_jackson_reads_and_no_deeper(opening, closing, inside, mistyped):
     more = inside == b"[]" or b"[]" in opening
     deepest, deeper = (
-        refine(deep(depth - more, inside, opening, closing).replace(b"{", b"{" + mistyped, 1))
+        transform(deep(depth - more, inside, opening, closing).replace(b"{", b"{" + mistyped, 1))
         for depth in (999, 1000)
     )
     assert not isinstance(deepest, Rejection), deepest
@@ -141,7 +141,7 @@ def test_a_deep_document_in_a_text_field_is_kept():
 
 def test_many_brackets_are_not_deep():
     assert not too_deep(b"[" + b"[1,2]," * 5000 + b"0]")
-    assert not isinstance(refine(deep(1, b"[1,2]," * 5000 + b"0")), Rejection)
+    assert not isinstance(transform(deep(1, b"[1,2]," * 5000 + b"0")), Rejection)
 
 
 def test_threads_read_deep_documents_and_leave_the_limit_alone(monkeypatch):
@@ -149,7 +149,7 @@ def test_threads_read_deep_documents_and_leave_the_limit_alone(monkeypatch):
         raise AssertionError(f"the whole process's limit set to {limit}")
 
     def read(depth):
-        return isinstance(refine(deep(depth).replace(b"{", b'{"price":"x",', 1)), Rejection)
+        return isinstance(transform(deep(depth).replace(b"{", b'{"price":"x",', 1)), Rejection)
 
     monkeypatch.setattr(sys, "setrecursionlimit", refused)
     with ThreadPoolExecutor(4) as threads:
@@ -169,7 +169,7 @@ def test_threads_read_deep_documents_and_leave_the_limit_alone(monkeypatch):
     ],
 )
 def test_schema_registrys_wire_format_is_named(after, schema):
-    assert refine(b"\x00" + after) == Rejection(
+    assert transform(b"\x00" + after) == Rejection(
         Reason.MALFORMED,
         "looks like Schema Registry's wire format "
         f"(magic byte 0, schema id {schema}): send plain JSON",
@@ -178,11 +178,11 @@ def test_schema_registrys_wire_format_is_named(after, schema):
 
 @pytest.mark.parametrize("value", [b"\x00", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00\x2a{}"])
 def test_other_bytes_keep_their_message(value):
-    assert refine(value) == Rejection(Reason.MALFORMED, "Expecting value at character 0")
+    assert transform(value) == Rejection(Reason.MALFORMED, "Expecting value at character 0")
 
 
 @given(st.binary(max_size=30).map(lambda after: b"\x00" + after) | st.binary(max_size=30))
 def test_details_are_printable(value):
-    refined = refine(value)
-    if isinstance(refined, Rejection):
-        assert refined.detail.isprintable()
+    transformed = transform(value)
+    if isinstance(transformed, Rejection):
+        assert transformed.detail.isprintable()
