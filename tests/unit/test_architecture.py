@@ -33,11 +33,21 @@ UNKNOWN_LIBRARIES = {
     "db": {"faust", *KAFKA},
 }
 #: What of `db` carries any stream; the rest is the schema and the reports of this one.
-CARRIERS = ("dead_letter_rows", "dead_letters", "duplicates", "fence", "offsets", "refused_rows")
+CARRIERS = (
+    "dead_letter_rows",
+    "dead_letters",
+    "duplicates",
+    "fence",
+    "left_out",
+    "offsets",
+    "refused_rows",
+    "rows",
+    "writer",
+)
 MACHINERY = [
     *(ROOT / "source").glob("*.py"),
     *(ROOT / "pipeline").glob("*.py"),
-    *(ROOT / "db" / f"{name}.py" for name in (*CARRIERS, "rows", "writer")),
+    *(ROOT / "db" / f"{name}.py" for name in CARRIERS),
 ]
 
 
