@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
+.PHONY: help setup demo test-unit test-integration test test-all test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
 pytest := $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -8,26 +8,34 @@ pytest := $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-re
 export TMPDIR := $(CURDIR)/.local/tmp
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install all that is needed; a second run only looks
-	@local/setup.sh
+	@dev/setup.sh
 
 demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
-	@$(python) -m local.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
+	@$(python) -m dev.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
-test: setup ## Lint, types and tests (BROKER=apache|embedded chooses the broker; ARGS: pytest's)
-	@$(python) -m local
+test-unit: ## Tests that start no server, in seconds (ARGS: pytest's)
+	@dev/setup.sh python
+	@$(pytest) -m "not slow" tests/unit tests/contract $(ARGS)
+
+test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded chooses the broker; ARGS)
+	@$(python) -m dev
+	@$(pytest) -m "not slow" --ignore tests/unit --ignore tests/contract $(ARGS)
+
+test: setup ## Lint, types and all of these tests (BROKER, ARGS)
+	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) -m "not slow" $(ARGS)
 
 test-all: setup ## All of `make test`, and the long tests and variants that it leaves out
-	@$(python) -m local
+	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)
 
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
-	@local/fresh.sh
+	@dev/fresh.sh
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
@@ -49,9 +57,8 @@ bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
 	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
 
-docs: setup ## Write docs/metrics.md and docs/events.md from what declares them
-	@$(python) -m local.catalogue >docs/metrics.md
-	@$(python) -m local.events_page >docs/events.md
+docs: setup ## Write the parts of the documentation that are made from the code
+	@$(python) -m dev.docs
 
 lint: setup ## Lint, formatting and types
 	@.venv/bin/ruff check
@@ -65,7 +72,7 @@ format: setup ## Format, and fix what the linter can
 lock: setup ## Write requirements.lock, with hashes, and the list of licences
 	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 -o requirements.lock requirements.txt
-	@$(python) -m local.licences >docs/licences.md
+	@$(python) -m dev.licences >docs/licences.md
 
 audit: setup ## Look the locked packages up among known vulnerabilities (needs the network)
 	@.venv/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.lock

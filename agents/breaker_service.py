@@ -14,9 +14,9 @@ from typing import Any
 from mode import Service
 from mode.utils.logging import get_logger
 
-import metrics
 from agents.circuit_breaker import CircuitBreaker, Opening, Partition
 from db.breakers import BreakerStore
+from pipeline import metrics
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError

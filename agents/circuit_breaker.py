@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.rules import Reason
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
+from pipeline.stream import UNSTORABLE
 
 Partition = tuple[str, int]
 
@@ -140,7 +140,7 @@ class CircuitBreaker:
             return
         seen = _Seen(rows, {}, {})
         if refused:
-            reason, newest = Reason.UNSTORABLE.value, refused[-1]
+            reason, newest = UNSTORABLE, refused[-1]
             seen = _Seen(
                 rows + len(refused),
                 {reason: len(refused)},
@@ -187,6 +187,6 @@ class CircuitBreaker:
 def _seen(chunk: Chunk) -> _Seen:
     return _Seen(
         chunk.events,
-        Counter(letter.reason.value for letter in chunk.dead),
-        {letter.reason.value: Example(letter.offset, letter.detail) for letter in chunk.dead},
+        Counter(letter.reason for letter in chunk.dead),
+        {letter.reason: Example(letter.offset, letter.detail) for letter in chunk.dead},
     )

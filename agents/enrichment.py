@@ -5,13 +5,18 @@ import faust
 from agents.breaker_service import BreakerService
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
+from pipeline.stream import Stream
 from source.fetch_thread import Fetch
 
 
 def enrichment(
-    app: faust.App, topic: faust.TopicT, breakers: BreakerService, flusher: Flusher
+    app: faust.App,
+    topic: faust.TopicT,
+    events: Stream,
+    breakers: BreakerService,
+    flusher: Flusher,
 ) -> None:
-    """Register the agent on the app."""
+    """Register the agent on the app: what the topic has become events of this stream."""
 
     @app.agent(topic, name="enrichment")
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
@@ -21,6 +26,7 @@ def enrichment(
             fetch: Fetch = event.value
             try:
                 chunk = Chunk.transform(
+                    events,
                     tp.topic,
                     tp.partition,
                     fetch.start,

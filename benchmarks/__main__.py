@@ -12,7 +12,7 @@ from benchmarks.compare import compare
 from benchmarks.machine import describe
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage
-from local.processes import Folder, StartError
+from dev.processes import Folder, StartError
 
 #: Where nothing else is asked for; scenarios have three, and backlog and latency one.
 ROUNDS = {"quick": 2, "full": 5}

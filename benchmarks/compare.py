@@ -9,7 +9,7 @@ from benchmarks import report
 from benchmarks.programs import OURS, PROGRAMS, Program
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
-from local.processes import StartError
+from dev.processes import StartError
 
 
 def compare(

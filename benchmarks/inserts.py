@@ -19,14 +19,15 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
+from agents.flash_sales import FLASH_SALES
 from benchmarks.meter import Meter
 from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import ROW_COLUMNS, flash_sale_events
-from local.mariadb import MariaDB
-from local.processes import Folder
+from dev.mariadb import MariaDB
+from dev.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
 from pipeline.chunk import Chunk
@@ -105,7 +106,7 @@ class _Connection:
 
 
 def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
-    chunk = Chunk("t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
+    chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
     insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES, session)

@@ -15,15 +15,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert, make_url, text
 
+from agents.flash_sales import FLASH_SALES
+from commands.traffic.simulator import events
 from db.engine import connect
 from db.rollup import Rollup
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches
 from db.upgrade import migrate
 from db.writer import ledger_line, summary
-from local.mariadb import MariaDB
-from local.processes import Folder
-from local.simulator import events
+from dev.mariadb import MariaDB
+from dev.processes import Folder
 from pipeline.chunk import Chunk
 
 #: Events of a fetch, fetches of a batch, and fetches made before they are used again.
@@ -92,7 +93,7 @@ def _chunks() -> Iterator[Chunk]:
         moment = now + number * DAY / POOL
         source = events(number, bad=0.02, clock=lambda moment=moment: moment)  # type: ignore[misc]
         records = [_Record(n, event.value) for n, event in enumerate(islice(source, FETCH))]
-        yield Chunk.transform("t", 0, 0, FETCH, records)
+        yield Chunk.transform(FLASH_SALES, "t", 0, 0, FETCH, records)
 
 
 @dataclass(frozen=True)

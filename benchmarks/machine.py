@@ -12,9 +12,9 @@ from benchmarks import BENCH
 from benchmarks.programs import PYTHON
 from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER
-from local import ROOT
-from local.broker import DEFAULT_PARTITIONS, choose
-from local.mariadb import version
+from dev import ROOT
+from dev.broker import DEFAULT_PARTITIONS, choose
+from dev.mariadb import version
 
 _PEERS = ("faust-streaming", "confluent-kafka", "PyMySQL", "bytewax", "quixstreams", "pyspark")
 _JARS = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import BENCH, PEERS
-from config import Settings
-from local import ROOT
-from local.processes import Process, free_port
+from config.settings import Settings
+from dev import ROOT
+from dev.processes import Process, free_port
 
 PYTHON = BENCH / "venv" / "bin" / "python"
 
@@ -119,7 +119,7 @@ def _connect(job: Job) -> list[Process]:
 
 
 def _needs_connect() -> str:
-    if not (BENCH / "connect" / "plugins" / "refine").is_dir():
+    if not (BENCH / "connect" / "plugins" / "transform").is_dir():
         return "it could not be made with Maven and javac (see .local/bench/connect.log)"
     return ""
 

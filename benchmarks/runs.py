@@ -23,8 +23,8 @@ from benchmarks.meter import Meter
 from benchmarks.programs import Job, Program
 from benchmarks.stage import Stage
 from benchmarks.topics import CHECK, Expected, Topic
-from local import ROOT
-from local.processes import Process
+from dev import ROOT
+from dev.processes import Process
 
 #: Seconds between looks at the table.
 TICK = 0.02

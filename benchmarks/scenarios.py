@@ -36,8 +36,8 @@ from benchmarks.topics import (
 )
 from db.engine import connect
 from db.upgrade import make_index
-from local.broker import DEFAULT_PARTITIONS
-from local.processes import Process, StartError
+from dev.broker import DEFAULT_PARTITIONS
+from dev.processes import Process, StartError
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]

@@ -28,14 +28,14 @@ fetch() {
 complete_connect() {
     mkdir "$bench/connect/plugins" &&
         tar -xzf "$bench/connect"/debezium-*.tar.gz -C "$bench/connect/plugins" &&
-        javac -cp "$bench/connect/*" -d "$bench/connect/plugins/refine" benchmarks/peers/Refine.java
+        javac -cp "$bench/connect/*" -d "$bench/connect/plugins/transform" benchmarks/peers/Transform.java
 }
 
 complete_spark() { :; }
 
 command -v mvn >/dev/null || exit 0
 for name in spark connect; do
-    wanted=$(cat "benchmarks/peers/$name-pom.xml" benchmarks/peers/Refine.java | cksum)
+    wanted=$(cat "benchmarks/peers/$name-pom.xml" benchmarks/peers/Transform.java | cksum)
     if [ "$(cat "$bench/$name.done" 2>/dev/null)" != "$wanted" ]; then
         echo "Fetching the jars of the $name peer with Maven ..." >&2
         rm -rf "${bench:?}/$name"

@@ -13,11 +13,11 @@ from sqlalchemy import make_url
 from benchmarks.topics import CODEC, Mix, Topic, fill, sale
 from db.engine import connect
 from db.upgrade import migrate
-from local.broker import ApacheKafka, choose
-from local.mariadb import MariaDB
-from local.processes import StartError
+from dev.broker import ApacheKafka, choose
+from dev.mariadb import MariaDB
+from dev.processes import StartError
 
-#: As on a real server of this size; the rest are MariaDB's defaults and those of local.mariadb
+#: As on a real server of this size; the rest are MariaDB's defaults and those of dev.mariadb
 #: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
 DATABASE_OPTIONS = (
     "--innodb-buffer-pool-size=4G",

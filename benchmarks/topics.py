@@ -15,8 +15,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.broker import DEFAULT_PARTITIONS, Broker
-from local.simulator import Event, events
+from commands.traffic.simulator import Event, events
+from dev.broker import DEFAULT_PARTITIONS, Broker
 from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES
 from models.rules import Rejection, Row, transform
 

@@ -10,64 +10,66 @@ from typing import cast
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from checks.finding import Findings
+from agents.flash_sales import FLASH_SALES
+from checks.result import CheckResults
 from db import event_index, features, rollup, schema
+from db.errors import classify
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, classify
+from pipeline.errors import RowError
 
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
 
 
-def look_at_database(engine: Engine, findings: Findings, deduplicate: bool = False) -> bool:
+def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
     """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
-    with findings.about("Database"), _errors(), engine.connect() as connection:
-        findings.ok("Database", features.check(engine))
-        _session(connection, findings)
-        _clock(connection, findings)
-    if findings.has_failed("Database"):
+    with results.about("Database"), _errors(), engine.connect() as connection:
+        results.ok("Database", features.check(engine))
+        _session(connection, results)
+        _clock(connection, results)
+    if results.has_failed("Database"):
         return False
-    with findings.about("Schema"):
-        _schema(schema.check(engine), findings)
-    if findings.has_failed("Schema", "Tables"):
+    with results.about("Schema"):
+        _schema(schema.check(engine), results)
+    if results.has_failed("Schema", "Tables"):
         # Without transactions, or into a table of another shape, a rehearsal might leave traces.
         return False
-    with findings.about("Duplicates"):
-        _duplicates(engine, findings, deduplicate)
-    if findings.has_failed("Duplicates"):
+    with results.about("Duplicates"):
+        _duplicates(engine, results, deduplicate)
+    if results.has_failed("Duplicates"):
         return False
-    with findings.about("Database rights"):
+    with results.about("Database rights"):
         rehearse(engine)
-        findings.ok("Database rights", "a whole batch was written and summed, and rolled back")
+        results.ok("Database rights", "a whole batch was written and summed, and rolled back")
     return True
 
 
-def _schema(found: schema.Schema, findings: Findings) -> None:
+def _schema(found: schema.Schema, results: CheckResults) -> None:
     if found.is_newer:
-        findings.warn(
+        results.warn(
             "Schema",
             f"version {found.version}, newer than this app's {schema.VERSION}",
             "run the newer app, unless a release is being rolled out or back",
         )
     else:
-        findings.ok("Schema", f"version {schema.VERSION}, the newest")
-    for one in found.findings:
-        tell = findings.fail if one.refused else findings.warn
-        tell("Tables", one.found, one.mend)
-    if not found.findings:
-        findings.ok("Tables", "as the app needs them")
+        results.ok("Schema", f"version {schema.VERSION}, the newest")
+    for one in found.problems:
+        tell = results.fail if one.refused else results.warn
+        tell("Tables", one.found, one.hint)
+    if not found.problems:
+        results.ok("Tables", "as the app needs them")
 
 
-def _duplicates(engine: Engine, findings: Findings, deduplicate: bool) -> None:
+def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> None:
     if warning := event_index.check(engine, deduplicate):
-        found, _, mend = warning.rpartition(": ")
-        findings.warn("Duplicates", found, mend)
+        found, _, hint = warning.rpartition(": ")
+        results.warn("Duplicates", found, hint)
     elif deduplicate:
-        findings.ok("Duplicates", f"left out by event_id, through the index {event_index.NAME}")
+        results.ok("Duplicates", f"left out by event_id, through the index {event_index.NAME}")
     else:
-        findings.ok("Duplicates", "stored like all events, as DEDUPLICATE says")
+        results.ok("Duplicates", "stored like all events, as DEDUPLICATE says")
 
 
 def rehearse(engine: Engine) -> None:
@@ -80,7 +82,7 @@ def rehearse(engine: Engine) -> None:
     # An id that no event has: there may be a unique index over them.
     row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
     row %= group.encode()
-    chunk = Chunk.transform(group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
+    chunk = Chunk.transform(FLASH_SALES, group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
     with _errors(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})
@@ -120,30 +122,30 @@ def _errors() -> Iterator[None]:
         raise classify(error) from error
 
 
-def _session(connection: Connection, findings: Findings) -> None:
+def _session(connection: Connection, results: CheckResults) -> None:
     mode, zone = connection.execute(text("SELECT @@SESSION.sql_mode, @@SESSION.time_zone")).one()
     if "STRICT_ALL_TABLES" in mode and zone == "+00:00":
-        findings.ok("Database session", "strict, in UTC")
+        results.ok("Database session", "strict, in UTC")
     else:
-        findings.fail(
+        results.fail(
             "Database session",
             f"sql_mode is {mode}, time_zone {zone}, whatever the worker asks for",
             "look for a proxy or an init_connect that changes them",
         )
     cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).first()
     if cipher is not None and cipher[1]:
-        findings.ok("Database TLS", cipher[1])
+        results.ok("Database TLS", cipher[1])
     else:
-        findings.warn(
+        results.warn(
             "Database TLS", "the connection is not encrypted", "turn TLS on there: docs/database.md"
         )
 
 
-def _clock(connection: Connection, findings: Findings) -> None:
+def _clock(connection: Connection, results: CheckResults) -> None:
     theirs = connection.scalar(text("SELECT UTC_TIMESTAMP(6)"))
     assert isinstance(theirs, datetime)
     skew = abs((datetime.now(UTC) - theirs.replace(tzinfo=UTC)).total_seconds())
     if skew > _SKEW:
-        findings.warn("Database clock", f"it differs from ours by {skew:.0f} s", "set both by NTP")
+        results.warn("Database clock", f"it differs from ours by {skew:.0f} s", "set both by NTP")
     else:
-        findings.ok("Database clock", f"within {_SKEW} s of ours")
+        results.ok("Database clock", f"within {_SKEW} s of ours")

@@ -5,20 +5,20 @@ import asyncio
 from sqlalchemy import Engine
 
 from checks.database import look_at_database
-from checks.finding import Findings
 from checks.kafka import look_at_kafka
-from checks.positions import look_at_offsets
-from config import Settings
+from checks.result import CheckResults
+from checks.start_offsets import look_at_offsets
+from config.settings import Settings
 from db.offsets import OffsetStore
 
 
-async def look_at_everything(settings: Settings, engine: Engine) -> Findings:
+async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults:
     """Settings, Kafka, database and stored offsets, as far as each can be asked."""
-    findings = Findings()
-    findings.ok("Settings", "complete and well formed")
-    bounds = await look_at_kafka(settings, findings)
+    results = CheckResults()
+    results.ok("Settings", "complete and well formed")
+    bounds = await look_at_kafka(settings, results)
     deduplicate = settings.deduplicate
-    if await asyncio.to_thread(look_at_database, engine, findings, deduplicate) and bounds:
+    if await asyncio.to_thread(look_at_database, engine, results, deduplicate) and bounds:
         store = OffsetStore(engine, settings.consumer_group)
-        await asyncio.to_thread(look_at_offsets, settings, store, bounds, findings)
-    return findings
+        await asyncio.to_thread(look_at_offsets, settings, store, bounds, results)
+    return results

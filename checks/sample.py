@@ -10,14 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from checks.storing import Answer
-from config import Settings
-from credentials import client_options
+from config.settings import Settings
 from db.tables import ROW_COLUMNS
 from models.printable import printable
 from models.quality import tally
 from models.rules import Reason, Rejection, transform
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
+from source.auth import client_options
 from source.log_reader import Bounds
 
 #: Seconds the events may take to come.
@@ -74,7 +74,7 @@ class Sample:
 
 
 def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
-    """Transform each record as the worker does; ``answer`` is the database's to these records."""
+    """Transform each record as the worker does; ``answer`` is what the database says of them."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     flags: Counter[int] = Counter()
     for place, (tp, record) in enumerate(records):

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from agents.flash_sales import FLASH_SALES
 from db import event_index, schema
 from db.driver import MySQLError
+from db.errors import classify
 from db.fence import SESSION, check_session
 from db.refused_rows import RowInserter
 from db.table_facts import read_facts
 from db.tables import flash_sale_events
 from pipeline.chunk import Chunk, Record
-from pipeline.errors import FatalError, TransientError, classify
+from pipeline.errors import FatalError, TransientError
 
 #: Bytes of JSON in one statement: below the smallest `max_allowed_packet` in use.
 _STATEMENT_BYTES = 100_000
@@ -39,7 +41,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
     rows = {
         place: chunk
         for place, record in enumerate(records)
-        if (chunk := Chunk.transform("check", 0, 0, 1, [record])).valid
+        if (chunk := Chunk.transform(FLASH_SALES, "check", 0, 0, 1, [record])).valid
     }
     try:
         schema.see_that_rows_fit(schema.check(engine))
@@ -66,6 +68,8 @@ def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
 
 
 def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
+    if not rows:
+        return {}
     session = check_session(connection.execute(select(*SESSION)).one())
     found = RowInserter().insert(connection, list(rows.values()), _STATEMENT_BYTES, session)
     return {place: of_row[0] for place, of_row in zip(rows, found, strict=True) if of_row}

@@ -20,7 +20,7 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
         name="breaker",
     )
     async def breaker(self: Any, action: str, partitions: tuple[int, ...]) -> None:
-        """Show the partitions held by the circuit breaker, or ask to let them go on.
+        """Show the partitions held by the circuit breaker, or ask for them to be read again.
 
         Only the database is asked: the worker that holds a partition sees the request there
         within seconds. A worker that was killed may leave an entry behind, until the next one

@@ -10,10 +10,10 @@ import faust
 from faust.cli import option
 from sqlalchemy import Engine
 
-from checks.finding import Findings, State, table
+from checks.result import CheckResults, State, table
 from commands.outcome import or_exit
-from config import Settings
-from preflight import topic_bounds
+from config.settings import Settings
+from source.topics import topic_bounds
 
 
 def check(app: faust.App, settings: Settings, engine: Engine) -> None:
@@ -38,7 +38,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         from checks.sample import judge, read_newest
         from checks.storing import ask_database
 
-        # What it logs is said here, with what would mend it.
+        # What it logs is said here, with how to fix it.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         if sample is not None:
             with or_exit():
@@ -50,23 +50,23 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
                 found = judge(records, answer)
             self.say(_json(asdict(found)) if as_json else found.text())
             return
-        findings = await look_at_everything(settings, engine)
-        failed = findings.has_failed()
+        results = await look_at_everything(settings, engine)
+        failed = results.has_failed()
         if as_json:
-            self.say(_json({"ok": not failed, "findings": [asdict(one) for one in findings.all]}))
+            self.say(_json({"ok": not failed, "results": [asdict(one) for one in results.all]}))
         else:
-            self.say(table(findings.all))
-            self.say(_verdict(findings))
+            self.say(table(results.all))
+            self.say(_verdict(results))
         if failed:
             raise SystemExit(1)
 
 
-def _verdict(findings: Findings) -> str:
+def _verdict(results: CheckResults) -> str:
     failures, warnings = (
-        sum(one.state is state for one in findings.all) for state in (State.FAIL, State.WARN)
+        sum(one.state is state for one in results.all) for state in (State.FAIL, State.WARN)
     )
     if failures:
-        return f"A worker would not run: {failures} to mend, {warnings} to look at."
+        return f"A worker would not run: {failures} to fix, {warnings} to look at."
     return f"A worker would run: {warnings} to look at."
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import faust
 
 from commands.outcome import or_exit
-from config import Settings
+from config.settings import Settings
 from db import event_index
 from db.engine import connect
 from db.schema import VERSION
@@ -36,9 +36,9 @@ def migrate(app: faust.App, settings: Settings) -> None:
             self.say(f"The schema is at version {done.after} already.")
         else:
             self.say(f"The schema went from version {done.before or 'none'} to {done.after}.")
-        for one in done.findings:
+        for one in done.problems:
             self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
-            self.say(f"  → {one.mend}")
+            self.say(f"  → {one.hint}")
         if settings.deduplicate:
             self.say(f"Seeing to the unique index {event_index.NAME}: this may take minutes.")
             with or_exit():

@@ -8,10 +8,10 @@ import faust
 from faust.cli import argument, option
 
 from commands.outcome import or_exit
-from config import Settings
+from config.settings import Settings
 from db.offsets import OffsetStore
-from preflight import offsets_at, topic_bounds
 from source.log_reader import Bounds
+from source.topics import offsets_at, topic_bounds
 
 
 def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
@@ -22,7 +22,8 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         option(
             "--to",
             default="end",
-            help="`reset`: beginning, end, an offset, or a time (ISO 8601, UTC unless it says).",
+            help="`reset`: beginning, end, an offset, or a time such as 2026-11-27T10:00:00Z, "
+            "which means the first event at or after it.",
         ),
         option("--partition", "partitions", multiple=True, type=int, help="Only these."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
@@ -31,11 +32,10 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
     async def offsets(
         self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool
     ) -> None:
-        """Show where the group goes on in the topic, or make it go on elsewhere.
+        """Show where the group stands in the topic, or make it continue elsewhere.
 
-        Going back stores events again, unless DEDUPLICATE=true; going forward leaves events out. A
-        running worker whose offsets go back stops by itself and goes on from the new ones when
-        started.
+        Going back stores events again, unless DEDUPLICATE=true; going forward skips events. A
+        running worker whose offsets go back stops by itself, and starts from the new ones.
         """
         with or_exit():
             bounds = await topic_bounds(settings)

@@ -9,9 +9,9 @@ from aiokafka.errors import KafkaError
 from faust.cli import option
 
 from commands.outcome import or_exit
-from config import Settings
-from credentials import client_options
+from config.settings import Settings
 from pipeline.errors import FatalError
+from source.auth import client_options
 
 
 def simulate(app: faust.App, settings: Settings) -> None:
@@ -31,7 +31,7 @@ def simulate(app: faust.App, settings: Settings) -> None:
         half comes a rush. Only Kafka is needed.
         """
         # Imported here, as in other commands: a worker has no use for it.
-        from local.simulator import events, send
+        from commands.traffic.simulator import events, send
 
         begun = time.monotonic()
         with or_exit():

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, null, select, te
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import classify
 from db.tables import circuit_breakers
-from pipeline.errors import classify
 
 _T = TypeVar("_T")
 _columns = circuit_breakers.c

@@ -95,7 +95,7 @@ def _row(
         "kafka_topic": topic,
         "kafka_partition": partition,
         "kafka_offset": letter.offset,
-        "reason": letter.reason.value,
+        "reason": letter.reason,
         "detail": detail,
         "value": kept,
         "kafka_key": kept_key,

@@ -20,13 +20,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import watermark
 from db.driver import MySQLError
 from db.duplicates import NewRowInserter
+from db.errors import ONE_SESSION, classify
 from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import ONE_SESSION, FatalError, RowError, classify
+from pipeline.errors import FatalError, RowError
+from pipeline.stream import Stream
 
 #: Letters in one transaction of a replay or a purge.
 PORTION = 500
@@ -89,15 +91,19 @@ class DeadLetters:
     Args:
         engine: from ``db.engine.connect``.
         group: the consumer group.
+        stream: what they are events of.
         deduplicate: whether a replay leaves events out whose ids are stored already.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
     """
 
-    def __init__(self, engine: Engine, group: str, *, deduplicate: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, group: str, stream: Stream, *, deduplicate: bool = False
+    ) -> None:
         self._engine = engine
         self._group = group
+        self._stream = stream
         self._new_rows = NewRowInserter() if deduplicate else None
 
     def find(self, wanted: Filter, limit: int, most: int | None = None) -> Sequence[Row[Any]]:
@@ -195,7 +201,7 @@ class DeadLetters:
             records = [
                 _Record(row.id, row.value, row.kafka_key) for row in letters if not is_cut(row)
             ]
-            chunk = Chunk.transform("", 0, 0, 0, records)
+            chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
             again = {letter.offset: letter.detail for letter in chunk.dead}
             again |= {row.id: "was stored cut" for row in letters if is_cut(row)}
             accepted = [row.id for row in letters if row.id not in again]

@@ -9,6 +9,7 @@ savepoint, and then ids are looked up. What each way costs is in docs/performanc
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 from typing import Any
 
@@ -17,20 +18,13 @@ from sqlalchemy import Connection
 
 from db import event_index
 from db.refused_rows import DuplicateError, RowInserter
-from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
+from pipeline.stream import Stream
 
 #: Ids looked up in one statement: with many more, servers plan longer than they look.
 _PORTION = 2_000
 #: Look-ups of one write. Each finds what other writers have committed since the one before.
 _LOOKUPS = 3
-
-# Of a row only what stands in front of the id is decoded, and the id.
-_UP_TO_ID = ROW_COLUMNS[: ROW_COLUMNS.index(flash_sale_events.c.event_id.name) + 1]
-_Row = msgspec.defstruct(
-    "_Row", [*((name, Any) for name in _UP_TO_ID[:-1]), (_UP_TO_ID[-1], str)], array_like=True
-)
-_decode_lines = msgspec.json.Decoder(_Row).decode_lines
 
 
 class NewRowInserter:
@@ -100,7 +94,7 @@ def _known_rows(
     ids = [_event_ids(chunk) for chunk in chunks]
     known: set[bytes] = set()
     for portion in _portions(dict.fromkeys(chain.from_iterable(ids))):
-        known |= event_index.known(connection, portion)
+        known |= event_index.known(connection, chunks[0].stream, portion)
     before: set[bytes] = set()
     found = []
     for of_chunk in ids:
@@ -125,7 +119,17 @@ def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Itera
 
 
 def _event_ids(chunk: Chunk) -> list[bytes]:
-    return [getattr(row, _UP_TO_ID[-1]).encode() for row in _decode_lines(chunk.rows)]
+    decode_lines, key = _decoder(chunk.stream), chunk.stream.key or ""
+    return [getattr(row, key).encode() for row in decode_lines(chunk.rows)]
+
+
+@cache
+def _decoder(stream: Stream) -> Callable[[bytes], list[Any]]:
+    """Decodes of each row the id and what stands in front of it."""
+    *before, key = stream.columns[: stream.columns.index(stream.key or "") + 1]
+    fields = [*((name, Any) for name in before), (key, str)]
+    row = msgspec.defstruct("_Row", fields, array_like=True)
+    return msgspec.json.Decoder(row).decode_lines
 
 
 def _portions(ids: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-import metrics
-from pipeline.errors import classify
+from db.errors import classify
+from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
 CONNECT_TIMEOUT = 5
@@ -33,6 +33,8 @@ _SESSION = (
     " wait_timeout = 30,"
     # Which key and which row an error is about stands in its text.
     " lc_messages = 'en_US',"
+    # So are all rows that a statement may have; 64 unless set.
+    " max_error_count = 65535,"
     f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
 )
 

@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.engine import is_mariadb
+from db.errors import classify
 from db.tables import flash_sale_events
 from models.printable import printable
-from pipeline.errors import FatalError, classify
+from pipeline.errors import FatalError
+from pipeline.stream import Stream
 
 NAME = "uq_event_id"
 DROP = f"ALTER TABLE {flash_sale_events.name} DROP INDEX {NAME}"
@@ -21,7 +23,13 @@ DROP = f"ALTER TABLE {flash_sale_events.name} DROP INDEX {NAME}"
 _TABLE = flash_sale_events.name
 _COLUMN = flash_sale_events.c.event_id.name
 _KEY_COLUMN = "event_key"
-_KEY = f"CAST(CONVERT({_COLUMN} USING utf8mb4) AS BINARY)"
+
+
+def _as_bytes(column: str) -> str:
+    return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY)"
+
+
+_KEY = _as_bytes(_COLUMN)
 
 #: Characters of the column at most: a key has 3072 bytes.
 _LONGEST = 768
@@ -112,20 +120,22 @@ def make(connection: Connection) -> bool:
     return True
 
 
-def known(connection: Connection, ids: Collection[bytes]) -> set[bytes]:
+def known(connection: Connection, stream: Stream, ids: Collection[bytes]) -> set[bytes]:
     """Those of the ids that rows have, also rows of this transaction.
 
     Args:
         connection: in a transaction that reads what is committed.
+        stream: whose table has the index, over the stream's key.
         ids: in UTF-8; some thousand at most.
     """
     if not ids:
         return set()
-    key = _key(connection)
+    # An index over an expression is used where the same expression stands.
+    key = _KEY_COLUMN if is_mariadb(connection) else _as_bytes(stream.key or "")
     literals = ",".join([f"X'{one.hex()}'" for one in ids])
     found = connection.exec_driver_sql(
         # Of hexadecimal digits and names of our own.
-        f"SELECT {key} FROM {_TABLE} FORCE INDEX ({NAME}) WHERE {key} IN ({literals})"  # noqa: S608
+        f"SELECT {key} FROM {stream.table} FORCE INDEX ({NAME}) WHERE {key} IN ({literals})"  # noqa: S608
     )
     return set(found.scalars())
 
@@ -134,11 +144,6 @@ def is_duplicate(message: str) -> bool:
     """Whether a server's message on a duplicate entry (error 1062) is about this index."""
     # Newer versions of MySQL name the table as well. The entry itself stands before.
     return message.endswith((f"'{NAME}'", f".{NAME}'"))
-
-
-def _key(connection: Connection) -> str:
-    """The key as SQL; an index over an expression is used where the same expression stands."""
-    return _KEY_COLUMN if is_mariadb(connection) else _KEY
 
 
 def _add(connection: Connection) -> None:

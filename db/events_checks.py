@@ -5,7 +5,7 @@ from datetime import datetime
 
 from db import event_index
 from db.table_facts import ColumnFacts, TableFacts
-from db.table_finding import TableFinding, alter, quoted, with_nulls
+from db.table_problem import TableProblem, alter, quoted, with_nulls
 from db.tables import flash_sale_events
 from models.fields import ROW_FIELDS, Field
 
@@ -22,7 +22,7 @@ def holds_all(column: ColumnFacts) -> bool:
     return column.charset is None or column.charset in _FULL_CHARSETS
 
 
-def look_at_events(there: TableFacts) -> Iterator[TableFinding]:
+def look_at_events(there: TableFacts) -> Iterator[TableProblem]:
     """What rows would meet in this table; columns that are missing or generated are left out."""
     columns = {name: one for name, one in there.columns.items() if not one.generated}
     if "id" in columns:
@@ -34,7 +34,7 @@ def look_at_events(there: TableFacts) -> Iterator[TableFinding]:
     yield from _others(there)
 
 
-def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableFinding]:
+def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableProblem]:
     if not column.numbers_itself:
         key = "" if there.unique.get("PRIMARY") == ["id"] else ", ADD UNIQUE KEY (id)"
         yield _refused(
@@ -48,14 +48,14 @@ def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableFinding]:
         used = (
             "" if last is None else f", of whose {most} numbers {last} ({last / most:.0%}) are used"
         )
-        yield TableFinding(
+        yield TableProblem(
             full,
             f"{_EVENTS}.id is {column.full_type}{used}: when it is full, no row can be stored",
             alter(_EVENTS, "MODIFY COLUMN id BIGINT NOT NULL AUTO_INCREMENT"),
         )
 
 
-def _charset(columns: list[ColumnFacts]) -> Iterator[TableFinding]:
+def _charset(columns: list[ColumnFacts]) -> Iterator[TableProblem]:
     lacking = [one for one in columns if not holds_all(one)]
     if lacking:
         names = ", ".join(one.name for one in lacking)
@@ -67,56 +67,56 @@ def _charset(columns: list[ColumnFacts]) -> Iterator[TableFinding]:
         )
 
 
-def _text(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+def _text(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     limit = field.max_length or 0
-    mend = f"MODIFY COLUMN {field.name} VARCHAR({limit}) CHARACTER SET utf8mb4"
+    hint = f"MODIFY COLUMN {field.name} VARCHAR({limit}) CHARACTER SET utf8mb4"
     binary = column.type in ("varbinary", "tinyblob", "blob", "mediumblob", "longblob")
     if column.type in ("enum", "set"):
-        yield _warned(f"{_of(column)}: events with another value {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with another value {_DEAD}", hint)
     elif column.type not in _TEXT_TYPES and column.type != "char" and not binary:
-        yield _refused(f"{_of(column)}, which refuses or changes texts", mend)
+        yield _refused(f"{_of(column)}, which refuses or changes texts", hint)
     elif (column.length or 0) < (4 * limit if binary else limit):
         unit = "bytes" if binary else "characters"
         yield _warned(
             f"{_of(column)}, and events have up to {limit} characters: those with more than "
             f"{column.length} {unit} {_DEAD}",
-            mend,
+            hint,
         )
     if column.type == "char":
-        yield _warned(f"{_of(column)}, which drops spaces at the end of a text", mend)
+        yield _warned(f"{_of(column)}, which drops spaces at the end of a text", hint)
     yield from _without_nulls(column, field)
 
 
-def _amount(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
-    mend = f"MODIFY COLUMN {column.name} DOUBLE"
+def _amount(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
+    hint = f"MODIFY COLUMN {column.name} DOUBLE"
     if column.type not in ("float", "double", "decimal") or column.scale == 0:
-        yield _refused(f"{_of(column)}, which cuts or refuses fractions of an amount", mend)
+        yield _refused(f"{_of(column)}, which cuts or refuses fractions of an amount", hint)
     elif column.scale is not None:
         yield _warned(
             f"{_of(column)}: amounts are rounded to {column.scale} digits without a word, "
             f"and events with larger ones {_DEAD}",
-            mend,
+            hint,
         )
     if column.unsigned:
-        yield _warned(f"{_of(column)}: events with a negative amount {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with a negative amount {_DEAD}", hint)
     yield from _without_nulls(column, field)
 
 
-def _integer(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
-    mend = f"MODIFY COLUMN {field.name} BIGINT"
+def _integer(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
+    hint = f"MODIFY COLUMN {field.name} BIGINT"
     room = (column.digits or 0) - (column.scale or 0)
     if column.type in ("int", "bigint", "double") or (column.type == "decimal" and room >= 10):
         pass
     elif column.type in _MOST or column.type == "decimal":
-        yield _warned(f"{_of(column)}: events with a larger {field.name} {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with a larger {field.name} {_DEAD}", hint)
     else:
-        yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", mend)
+        yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", hint)
     if column.unsigned:
-        yield _warned(f"{_of(column)}: events with a negative {field.name} {_DEAD}", mend)
+        yield _warned(f"{_of(column)}: events with a negative {field.name} {_DEAD}", hint)
     yield from _without_nulls(column, field)
 
 
-def _time(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+def _time(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if column.type not in ("timestamp", "datetime"):
         if column.type in _TEXT_TYPES and (column.length or 0) >= 19:
             yield _warned(
@@ -149,7 +149,7 @@ def _time(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
 _CHECKS = {str: _text, float: _amount, int: _integer, datetime: _time}
 
 
-def _others(there: TableFacts) -> Iterator[TableFinding]:
+def _others(there: TableFacts) -> Iterator[TableProblem]:
     for name, names in there.unique.items():
         if "id" not in names and name != event_index.NAME:
             yield _warned(
@@ -164,7 +164,7 @@ def _others(there: TableFacts) -> Iterator[TableFinding]:
             f"DROP {what} {quoted(name)}",
         )
     for name in there.triggers:
-        yield TableFinding(
+        yield TableProblem(
             False,
             f"{_EVENTS} has a trigger {name}, which runs for each row: it may change or refuse it, "
             "and what it writes to a table without transactions is written again with each retry",
@@ -179,7 +179,7 @@ def _others(there: TableFacts) -> Iterator[TableFinding]:
             else "ADD PARTITION (…) for each value",
         )
     for name in there.namesakes:
-        yield TableFinding(
+        yield TableProblem(
             False,
             f"there is a table {name} too, whose name differs from {_EVENTS} in upper and lower "
             "case only: rows go to the latter",
@@ -188,7 +188,7 @@ def _others(there: TableFacts) -> Iterator[TableFinding]:
         )
 
 
-def _without_nulls(column: ColumnFacts, field: Field) -> Iterator[TableFinding]:
+def _without_nulls(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if field.nullable and not column.nullable:
         found = f"{_EVENTS}.{column.name} is NOT NULL: events without one {_DEAD}"
         yield _warned(found, with_nulls(column))
@@ -198,9 +198,9 @@ def _of(column: ColumnFacts) -> str:
     return f"{_EVENTS}.{column.name} is {column.full_type}"
 
 
-def _refused(found: str, change: str) -> TableFinding:
-    return TableFinding(True, found, alter(_EVENTS, change))
+def _refused(found: str, change: str) -> TableProblem:
+    return TableProblem(True, found, alter(_EVENTS, change))
 
 
-def _warned(found: str, change: str) -> TableFinding:
-    return TableFinding(False, found, alter(_EVENTS, change))
+def _warned(found: str, change: str) -> TableProblem:
+    return TableProblem(False, found, alter(_EVENTS, change))

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import classify
+from db.errors import classify
 
 
 def check(engine: Engine) -> str:

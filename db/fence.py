@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, literal_column
 
-from pipeline.errors import ONE_SESSION, FatalError
+from db.errors import ONE_SESSION
+from pipeline.errors import FatalError
 
 #: Fails where it is evaluated, with an error that no statement of ours has otherwise (1242).
 _FAILURE = "(SELECT 1 UNION SELECT 2)"

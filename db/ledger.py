@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import classify
 from db.tables import batches
-from pipeline.errors import classify
 
 
 def last_batches(engine: Engine, group: str, limit: int) -> Sequence[Row[Any]]:

@@ -7,10 +7,11 @@ from sqlalchemy import Connection, Engine, Select, bindparam, func, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import ONE_SESSION, classify
 from db.fence import SESSION, check_session
 from db.tables import stream_offsets
 from pipeline.chunk import LastRecord
-from pipeline.errors import ONE_SESSION, FatalError, classify
+from pipeline.errors import FatalError
 
 _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset

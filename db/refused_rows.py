@@ -6,6 +6,9 @@ refused is cut, around the row the server names or else into halves, until a row
 stands alone in its statement. Only such a row is left out: what a server says about rows is a hint,
 because within a trigger it counts those of the trigger's own statements.
 
+Where the server can prove which rows it leaves out, one statement does for most kinds of refusals
+(`db.left_out`).
+
 Rows go in their order, so that of two that exclude each other the first one stays. How many go into
 one statement follows the share that is refused, and is remembered from write to write.
 """
@@ -19,15 +22,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from db.driver import MySQLError
-from db.engine import is_mariadb
+from db.errors import classify
 from db.event_index import is_duplicate
+from db.left_out import can_name_rows, insert_but_refused, undo
 from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, TransientError, classify
+from pipeline.errors import RowError, TransientError
+from pipeline.stream import Stream
 
-#: From this version on MariaDB knows which row of a statement was refused.
-_ROW_NUMBERS = (10, 7)
-#: Asks for it, in one statement; a proxy that takes it elsewhere cannot have it answer an old one.
+#: Asks which row was refused, in one statement; a proxy that takes it elsewhere cannot have it
+#: answer an old one.
 _ROW_NUMBER = (
     "BEGIN NOT ATOMIC DECLARE refused INT; "
     "GET DIAGNOSTICS CONDITION 1 refused = ROW_NUMBER; SELECT refused; END"
@@ -41,6 +45,12 @@ _NO_SAVEPOINT = 1305
 #: Rows of a statement at most while hardly any are refused: more than any statement has.
 _MANY = 1 << 20
 
+#: So many times as many rows may be named as refused: a server takes ever longer to name more.
+_NAMED = 64
+
+#: Statements for which a server that proved nothing is not asked to: at first, and at most.
+_SHORT_PAUSE, _LONG_PAUSE = 4, 1024
+
 
 class DuplicateError(Exception):
     """A row's event is stored already: some rows of the write are inserted, and others are not."""
@@ -51,6 +61,8 @@ class RowInserter:
 
     def __init__(self) -> None:
         self._size = _MANY
+        self._pause = _SHORT_PAUSE
+        self._paused = 0
 
     def insert(
         self,
@@ -66,7 +78,7 @@ class RowInserter:
 
         Args:
             connection: in the transaction of the write.
-            chunks: whose rows.
+            chunks: whose rows; at least one, and all of one stream.
             limit: bytes of JSON in one statement.
             session: of that transaction; in any other one nothing is inserted.
             alive: called after each statement, as a sign of life.
@@ -82,7 +94,7 @@ class RowInserter:
             DuplicateError: there is such a row.
         """
         connection.exec_driver_sql("SAVEPOINT before_rows")
-        found = _Insertion(connection, session, alive, stop_at_duplicate)
+        found = _Insertion(connection, chunks[0].stream, session, alive, stop_at_duplicate)
         for rows in statements(chunks, limit):
             self._insert(found, rows)
         if found.refused:
@@ -99,6 +111,11 @@ class RowInserter:
         lines = rows.split(b"\n")
         done = 0
         while done < len(lines):
+            group = lines[done : done + _NAMED * self._size]
+            if self._leave_out(found, group):
+                done += len(group)
+                error = None
+                continue
             group = lines[done : done + self._size]
             error = error or found.attempt(b"\n".join(group))
             if error is None:
@@ -112,6 +129,22 @@ class RowInserter:
                 self._size = max(1, len(group) // 3 // refused)
                 error = None
 
+    def _leave_out(self, found: "_Insertion", lines: Sequence[bytes]) -> bool:
+        """Insert lines but the refused ones, where the server can prove which ones those are."""
+        if self._paused:
+            self._paused -= 1
+            return False
+        before = len(found.refused)
+        if not found.leave_out(b"\n".join(lines)):
+            self._paused, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
+            return False
+        self._pause = _SHORT_PAUSE
+        if refused := len(found.refused) - before:
+            self._size = max(1, len(lines) // 3 // refused)
+        else:
+            self._size = min(_MANY, 2 * self._size)
+        return True
+
 
 class _Insertion:
     """The rows of one write: how many were dealt with, and which of them were refused.
@@ -123,11 +156,13 @@ class _Insertion:
     def __init__(
         self,
         connection: Connection,
+        stream: Stream,
         session: int,
         alive: Callable[[], None],
         stop_at_duplicate: bool,
     ) -> None:
         self._connection = connection
+        self._stream = stream
         self._session = session
         self._alive = alive
         self._stop_at_duplicate = stop_at_duplicate
@@ -139,20 +174,48 @@ class _Insertion:
     def attempt(self, rows: bytes) -> RowError | None:
         """Insert lines in one statement; an error is of one of the rows, and none is there."""
         try:
-            self._cursor.execute(insert_statement(rows, self._session))
+            self._cursor.execute(insert_statement(self._stream, rows, self._session))
         except MySQLError as error:
-            classified = classify(error)
-            if isinstance(classified, RowError):
-                if self._stop_at_duplicate and is_duplicate(str(classified)):
-                    raise DuplicateError from error
-                return classified
-            if isinstance(classified, TransientError) and classified.kind == "connection":
-                self._connection.invalidate(error)
-            raise
+            refusal = self._refusal(error)
+            self._look_for_duplicate(str(refusal))
+            return refusal
         finally:
             self._alive()
         self._row += rows.count(b"\n") + 1
         return None
+
+    def leave_out(self, rows: bytes) -> bool:
+        """Insert lines but the refused ones in one statement; False where none is there."""
+        if not can_name_rows(self._connection):
+            return False
+        try:
+            refused = insert_but_refused(self._cursor, self._stream, rows, self._session)
+        except MySQLError as error:
+            self._refusal(error)
+            undo(self._cursor)
+            return False
+        finally:
+            self._alive()
+        if refused is None:
+            return False
+        for row, message in refused.items():
+            self._look_for_duplicate(message)
+            self.refused[self._row + row] = message
+        self._row += rows.count(b"\n") + 1
+        return True
+
+    def _refusal(self, error: MySQLError) -> RowError:
+        """The error as one of a row; raised where it is more than that."""
+        classified = classify(error)
+        if isinstance(classified, RowError):
+            return classified
+        if isinstance(classified, TransientError) and classified.kind == "connection":
+            self._connection.invalidate(error)
+        raise error
+
+    def _look_for_duplicate(self, message: str) -> None:
+        if self._stop_at_duplicate and is_duplicate(message):
+            raise DuplicateError
 
     def isolate(self, lines: Sequence[bytes], error: RowError) -> int:
         """Insert lines that were refused together, up to and with the first refused one at least.
@@ -186,9 +249,7 @@ class _Insertion:
         """The number, from 1, of the row that the last statement stumbled over; 0 if unknown."""
         if found := _AT_ROW.search(str(error)):
             return int(found[1])
-        if not is_mariadb(self._connection):
-            return 0
-        if (self._connection.dialect.server_version_info or ()) < _ROW_NUMBERS:
+        if not can_name_rows(self._connection):
             return 0
         try:
             self._cursor.execute(_ROW_NUMBER)

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.engine import is_mariadb
+from db.errors import classify
 from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
 from models.printable import printable
 from models.rules import Reason
-from pipeline.errors import TransientError, classify
+from pipeline.errors import TransientError
 
 #: Minutes and hours looked back on.
 MINUTES = 60

@@ -28,6 +28,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import LOCK_WAIT_TIMEOUT
+from db.errors import classify
 from db.rollup_sql import add_sums
 from db.tables import rollup_minutes, rollup_products, rollup_state
 from db.watermark import (
@@ -45,7 +46,7 @@ from db.watermark import (
     wait_for_writes,
 )
 from models.funnel import NO_TIME
-from pipeline.errors import FatalError, TransientError, classify
+from pipeline.errors import FatalError, TransientError
 from pipeline.rollup_service import Progress
 
 #: Seconds that anything here waits for a lock; then it is tried again in the next round.

@@ -13,11 +13,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from db.fence import fenced_sql
-from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
-
-# Built of names of our own.
-_INSERT = f"INSERT INTO {flash_sale_events.name} ({', '.join(ROW_COLUMNS)}) VALUES "  # noqa: S608
+from pipeline.stream import Stream
 
 #: Bytes of JSON in one statement: some thousand rows, enough to make its fixed cost vanish. On its
 #: way to the server the text is copied several times, and one emoji makes its copies four times
@@ -32,7 +29,7 @@ def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, ses
 
     Args:
         connection: in the transaction of the write.
-        chunks: whose rows.
+        chunks: whose rows; all of one stream.
         limit: bytes of JSON in one statement.
         session: of that transaction; in any other one nothing is inserted.
 
@@ -41,7 +38,8 @@ def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, ses
     """
     for rows in statements(chunks, limit):
         connection.exec_driver_sql(
-            insert_statement(rows, session), execution_options={"no_parameters": True}
+            insert_statement(chunks[0].stream, rows, session),
+            execution_options={"no_parameters": True},
         )
 
 
@@ -50,12 +48,17 @@ def statements(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
     return _joined(_pieces(chunks, limit), limit)
 
 
-def insert_statement(rows: bytes, session: int) -> str:
-    """The statement that inserts lines of a chunk, in this session only.
+def insert_statement(stream: Stream, rows: bytes, session: int) -> str:
+    """The statement that inserts lines of a chunk into its table, in this session only.
 
     Without parameters: a percent sign or a colon in it is only that.
     """
-    return _INSERT + _fenced_values(rows, session)
+    return f"INSERT INTO {into(stream)} VALUES {_fenced_values(rows, session)}"  # noqa: S608
+
+
+def into(stream: Stream) -> str:
+    """The stream's table and columns, all names of our own."""
+    return f"{stream.table} ({', '.join(stream.columns)})"
 
 
 def _pieces(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:
@@ -88,15 +91,15 @@ def _joined(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _fenced_values(rows: bytes, session: int) -> str:
-    """As ``_values``, the first row of which can be stored in this session only."""
+    """As ``values``, the first row of which can be stored in this session only."""
     first, _, others = rows.partition(b"\n")
     literals = [_literal(value) for value in _decode(first)]
     literals[0] = fenced_sql(session, literals[0])
     fenced = f"({','.join(literals)})"
-    return f"{fenced},{_values(others)}" if others else fenced
+    return f"{fenced},{values(others)}" if others else fenced
 
 
-def _values(rows: bytes) -> str:
+def values(rows: bytes) -> str:
     """Lines of JSON arrays as the rows of VALUES."""
     if b"\\" not in rows:
         return _quoted(rows)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import classify
 from db.table_checks import look_at_tables
-from db.table_finding import TableFinding
-from pipeline.errors import FatalError, classify
+from db.table_problem import TableProblem
+from pipeline.errors import FatalError
 
 #: The newest migration's number: its file's name begins with it. Later ones are greater as texts.
 VERSION = max(
@@ -30,7 +31,7 @@ class Schema(NamedTuple):
     """The database's version, and what there is to say of its tables."""
 
     version: str
-    findings: list[TableFinding]
+    problems: list[TableProblem]
 
     @property
     def is_newer(self) -> bool:
@@ -58,8 +59,8 @@ def check(engine: Engine) -> Schema:
 
 
 def see_that_rows_fit(found: Schema) -> None:
-    """Raise FatalError where a table refuses to work with this app, with what mends it."""
-    refusal = next((str(one) for one in found.findings if one.refused), None)
+    """Raise FatalError where a table refuses to work with this app, with what fixes it."""
+    refusal = next((str(one) for one in found.problems if one.refused), None)
     if refusal and found.is_newer:
         raise FatalError(
             f"The database's schema is at version {found.version}, newer than this app's "

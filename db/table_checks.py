@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateColumn
 
 from db import events_checks
 from db.table_facts import ColumnFacts, TableFacts, is_missing, read_facts
-from db.table_finding import TableFinding, alter, with_nulls
+from db.table_problem import TableProblem, alter, with_nulls
 from db.tables import flash_sale_events, metadata
 
 _DIALECT = mysql.dialect()
@@ -21,7 +21,7 @@ _TEXTS = {"varchar", "char", "tinytext", "text", "mediumtext", "longtext"}
 _BINARIES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 
 
-def look_at_tables(connection: Connection) -> list[TableFinding]:
+def look_at_tables(connection: Connection) -> list[TableProblem]:
     """Compare our tables with what the app needs of them; those that refuse it first.
 
     What the account may not see is not spoken of.
@@ -30,26 +30,26 @@ def look_at_tables(connection: Connection) -> list[TableFinding]:
         sqlalchemy.exc.SQLAlchemyError: the database cannot be asked.
     """
     facts = read_facts(connection)
-    findings: list[TableFinding] = []
+    problems: list[TableProblem] = []
     for table in metadata.sorted_tables:
         there = facts.get(table.name)
         if there is not None:
-            findings += _of_table(connection, table, there)
+            problems += _of_table(connection, table, there)
         elif is_missing(connection, table.name):
-            findings.append(
-                TableFinding(
+            problems.append(
+                TableProblem(
                     True,
                     f"the table {table.name} is missing",
                     "restore it, or run `faust -A app migrate` on an empty database",
                 )
             )
-    return sorted(findings, key=lambda one: not one.refused)
+    return sorted(problems, key=lambda one: not one.refused)
 
 
-def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterator[TableFinding]:
+def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterator[TableProblem]:
     if there.is_view:
         # What is behind it cannot be looked at on every server.
-        yield TableFinding(
+        yield TableProblem(
             True,
             f"{table.name} is a view, and the app must see the table it inserts into",
             f"RENAME TABLE {table.name} TO {table.name}_view, … TO {table.name} "
@@ -57,7 +57,7 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         )
         return
     if there.transactional is False:
-        yield TableFinding(
+        yield TableProblem(
             True,
             f"{table.name} is a table of {there.engine}, which has no transactions: what a write "
             "that fails has stored would stay, and be stored again",
@@ -71,7 +71,7 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         elif found.generated:
             yield _generated(table.name, column, found)
         elif table is not flash_sale_events and not _fits(column, found):
-            yield TableFinding(
+            yield TableProblem(
                 True,
                 f"{table.name}.{column.name} is {found.full_type}"
                 f"{'' if found.nullable else ' NOT NULL'}, and must hold {_kind(column)}",
@@ -80,7 +80,7 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
     ours = {column.name for column in table.columns}
     for name, found in there.columns.items():
         if name not in ours and found.needs_value:
-            yield TableFinding(
+            yield TableProblem(
                 True,
                 f"{table.name} has a column {found.name} that must be given and has no default, "
                 "so that every row would be refused",
@@ -90,26 +90,26 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         yield from events_checks.look_at_events(there)
 
 
-def _missing(table: Table, column: Column[object], there: TableFacts) -> TableFinding:
+def _missing(table: Table, column: Column[object], there: TableFacts) -> TableProblem:
     spelled = _spelled(column)
     if column.autoincrement is True:
         key = "UNIQUE" if "PRIMARY" in there.unique else "PRIMARY KEY"
         spelled = f"{column.name} BIGINT NOT NULL AUTO_INCREMENT {key} FIRST"
-    return TableFinding(
+    return TableProblem(
         True,
         f"{table.name} has no column {column.name}",
         alter(table.name, f"ADD COLUMN {spelled}"),
     )
 
 
-def _generated(table: str, column: Column[object], there: ColumnFacts) -> TableFinding:
-    mend = alter(table, f"MODIFY COLUMN {_spelled(column)}")
+def _generated(table: str, column: Column[object], there: ColumnFacts) -> TableProblem:
+    hint = alter(table, f"MODIFY COLUMN {_spelled(column)}")
     if "virtual" in there.extra:
         # Its values are nowhere, and neither server makes a stored column of it.
         renewed = f"DROP COLUMN {column.name}, ADD COLUMN {_spelled(column)}"
-        mend = f"{alter(table, renewed)}, and fill it with {there.generated}"
-    return TableFinding(
-        True, f"{table}.{column.name} is a generated column, which takes no value", mend
+        hint = f"{alter(table, renewed)}, and fill it with {there.generated}"
+    return TableProblem(
+        True, f"{table}.{column.name} is a generated column, which takes no value", hint
     )
 
 

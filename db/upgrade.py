@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import event_index
+from db.errors import classify
 from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
 from db.table_checks import look_at_tables
-from db.table_finding import TableFinding
-from pipeline.errors import FatalError, classify
+from db.table_problem import TableProblem
+from pipeline.errors import FatalError
 
 # Alembic tells at INFO which dialect it found; the version is told by those who call.
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -40,7 +41,7 @@ class Migrated(NamedTuple):
 
     before: str | None
     after: str
-    findings: list[TableFinding]
+    problems: list[TableProblem]
 
 
 def migrate(engine: Engine) -> Migrated:
@@ -87,7 +88,7 @@ def _bring_up(connection: Connection) -> Migrated:
     if before is not None and before > VERSION:
         newer = Schema(before, look_at_tables(connection))
         see_that_rows_fit(newer)
-        return Migrated(before, before, newer.findings)
+        return Migrated(before, before, newer.problems)
     if before is not None:
         column = alembic_version.c.version_num
         connection.execute(alembic_version.delete().where(column < before))

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, ScalarSelect, TextClause, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from db.errors import ONE_SESSION
 from db.fence import SESSION, check_session
 from db.rollup_sql import ROWS
 from db.tables import flash_sale_events, rollup_state, stream_offsets
-from pipeline.errors import ONE_SESSION, FatalError, TransientError
+from pipeline.errors import FatalError, TransientError
 
 REBUILD = "run `faust -A app rollup rebuild`, which sums the rows that are there from the first on"
 NO_STATE = f"The table rollup_state is empty: {REBUILD}."

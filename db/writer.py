@@ -23,17 +23,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.dead_letter_rows import Letter, insert_dead_letters
 from db.driver import MySQLError
 from db.duplicates import NewRowInserter
+from db.errors import classify
 from db.fence import fenced
 from db.offsets import OffsetStore
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
 from db.tables import batches
-from models.quality import tally
-from models.rules import Reason
 from pipeline.batch import Batch, Refused, empty_drops
 from pipeline.chunk import Chunk, DeadLetter, LastRecord
-from pipeline.errors import FatalError, OffsetGapError, RowError, classify
+from pipeline.errors import FatalError, OffsetGapError, RowError
 from pipeline.originals import ReadAgain
+from pipeline.stream import UNSTORABLE
 
 _T = TypeVar("_T")
 
@@ -199,7 +199,7 @@ def _letters(
             if record is None:
                 detail += " (Kafka no longer has the event: the value is made from its row)"
                 record = chunk.rebuilt(row)
-            yield topic, partition, DeadLetter.of(record, Reason.UNSTORABLE, detail)
+            yield topic, partition, DeadLetter.of(record, UNSTORABLE, detail)
 
 
 def _named(chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]]) -> list[Refused]:
@@ -224,7 +224,7 @@ def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
         "duplicate": batch.duplicate,
         "filled": dict(batch.filled),
         "repaired": dict(batch.repaired),
-        "revenue": batch.revenue,
+        "revenue": batch.total,
         "seconds": batch.seconds,
     }
 
@@ -241,9 +241,9 @@ def summary(
     dropped = empty_drops()
     for chunk in chunks:
         flags += chunk.quality()
-        dropped.update(letter.reason.value for letter in chunk.dead)
-    dropped[Reason.UNSTORABLE.value] += len(refused)
-    filled, repaired = tally(flags)
+        dropped.update(letter.reason for letter in chunk.dead)
+    dropped[UNSTORABLE] += len(refused)
+    filled, repaired = chunks[0].stream.tally(flags)
     return Batch(
         number=number,
         opened=opened,
@@ -254,7 +254,7 @@ def summary(
         dropped=dropped,
         filled=filled,
         repaired=repaired,
-        revenue=math.fsum(chunk.revenue for chunk in chunks),
+        total=math.fsum(chunk.total for chunk in chunks),
         offsets=_ends(chunks),
         rows=_rows(chunks),
         oldest_timestamp=min(

@@ -1,12 +1,14 @@
-"""A batch: what one transaction stored, as it stands in the ledger."""
+"""A batch: what one transaction stored, as it stands in the ledger; and where it is stored."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from models.rules import Reason
+from pipeline.chunk import Chunk
+from pipeline.originals import ReadAgain
+from pipeline.stream import REASONS
 
 
 class Refused(NamedTuple):
@@ -24,6 +26,7 @@ class Batch:
 
     ``events`` are ``valid``, ``dropped`` (keyed by reason) and ``duplicate`` ones, which are left
     out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
+    ``total`` is the sum of the stream's summed column;
     ``offsets`` is the next offset to store of each ``(topic, partition)``, ``rows`` how many rows
     each had, ``refused`` what became dead letters because the database refused the row; times are
     UTC.
@@ -38,7 +41,7 @@ class Batch:
     dropped: Mapping[str, int]
     filled: Mapping[str, int]
     repaired: Mapping[str, int]
-    revenue: float
+    total: float
     offsets: Mapping[tuple[str, int], int]
     oldest_timestamp: int | None = None
     duplicate: int = 0
@@ -60,6 +63,25 @@ class Batch:
         )
 
 
+class Sink(Protocol):
+    """Where batches are written. Blocking."""
+
+    def write(
+        self,
+        number: int,
+        opened: datetime,
+        chunks: Sequence[Chunk],
+        read_again: ReadAgain,
+        alive: Callable[[], None],
+    ) -> Batch | None:
+        """Store what is new of the chunks in one transaction; None where nothing was.
+
+        Raises:
+            TransientError: nothing is known to be stored; repeat the write.
+            FatalError: nothing is stored; a person must change something.
+        """
+
+
 def empty_drops() -> Counter[str]:
     """Zero of every reason, so that a reader need not know which have happened."""
-    return Counter({reason.value: 0 for reason in Reason})
+    return Counter(dict.fromkeys(REASONS, 0))

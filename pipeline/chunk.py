@@ -14,18 +14,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 import msgspec
 
-from models.event import as_event
-from models.fields import ROW_NAMES
-from models.rules import Reason, Rejection, transform
 from pipeline.memory import Lease
+from pipeline.stream import Stream
 
-_REVENUE = ROW_NAMES.index("revenue")
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
@@ -83,11 +79,11 @@ class DeadLetter:
     timestamp: int | None
     key: bytes | None
     value: bytes | None
-    reason: Reason
+    reason: str
     detail: str
 
     @classmethod
-    def of(cls, record: Record, reason: Reason, detail: str) -> "DeadLetter":
+    def of(cls, record: Record, reason: str, detail: str) -> "DeadLetter":
         """The letter of a record."""
         return cls(record.offset, record.timestamp, record.key, record.value, reason, detail)
 
@@ -96,13 +92,14 @@ class DeadLetter:
 class Chunk:
     """Transformed events of ``[start, end)`` of a partition.
 
-    ``rows`` is JSON: each valid row as an array in the order of ``ROW_NAMES``, a line
-    each. In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets``
-    are those of the rows; ``flags`` are the quality flags of those rows that have any, by the
-    row's index; ``oldest`` is the timestamp (ms) of the first event; ``duplicate`` counts events
-    that were left out because they are stored already.
+    ``rows`` is JSON: each valid row as an array in the order of the stream's columns, a line each.
+    In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets`` are those
+    of the rows; ``flags`` are the quality flags of those rows that have any, by the row's index;
+    ``total`` is the sum of the stream's summed column; ``oldest`` is the timestamp (ms) of the
+    first event; ``duplicate`` counts events that were left out because they are stored already.
     """
 
+    stream: Stream
     topic: str
     partition: int
     start: int
@@ -110,7 +107,7 @@ class Chunk:
     rows: bytes = b""
     offsets: Sequence[int] = ()
     flags: Mapping[int, int] = field(default_factory=dict)
-    revenue: float = 0.0
+    total: float = 0.0
     dead: tuple[DeadLetter, ...] = ()
     oldest: int | None = None
     last: LastRecord | None = None
@@ -120,6 +117,7 @@ class Chunk:
     @classmethod
     def transform(
         cls,
+        stream: Stream,
         topic: str,
         partition: int,
         start: int,
@@ -132,6 +130,7 @@ class Chunk:
         """Transform the records of ``[start, end)``, sorted by offset. Never raises for a value.
 
         Args:
+            stream: what they are events of.
             topic, partition: where they are from.
             start, end: offsets they cover.
             records: as read from Kafka.
@@ -142,17 +141,19 @@ class Chunk:
         offsets = array("q")
         flags = {}
         dead = []
+        transform = stream.transform
         for record in records:
             found = transform(record.value)
-            if isinstance(found, Rejection):
-                dead.append(DeadLetter.of(record, found.reason, found.detail))
-            else:
+            if isinstance(found, tuple):
                 row, bits = found
                 if bits:
                     flags[len(rows)] = bits
                 rows.append(row)
                 offsets.append(record.offset)
+            else:
+                dead.append(DeadLetter.of(record, str(found.reason), found.detail))
         chunk = cls(
+            stream=stream,
             topic=topic,
             partition=partition,
             start=start,
@@ -160,7 +161,7 @@ class Chunk:
             rows=_encode_lines(rows)[:-1],
             offsets=offsets,
             flags=flags,
-            revenue=sum(map(itemgetter(_REVENUE), rows)),
+            total=stream.total(rows),
             dead=tuple(dead),
             oldest=records[0].timestamp if records else None,
             last=last,
@@ -212,7 +213,7 @@ class Chunk:
     def rebuilt(self, row: int) -> Record:
         """The event of a row, made from that: for when Kafka no longer has it."""
         (found,) = _decode_lines(self.rows.split(b"\n")[row])
-        return _Rebuilt(self.offsets[row], self.oldest, None, as_event(found))
+        return _Rebuilt(self.offsets[row], self.oldest, None, self.stream.restore(found))
 
     def _between(self, start: int, end: int) -> "Chunk":
         first, after = (bisect_left(self.offsets, offset) for offset in (start, end))
@@ -234,5 +235,5 @@ class Chunk:
             offsets=array("q", [self.offsets[row] for row in kept]),
             flags={new: self.flags[row] for new, row in enumerate(kept) if row in self.flags},
             # Added up anew: what is taken from a sum of floats leaves something behind.
-            revenue=sum(map(itemgetter(_REVENUE), rows)),
+            total=self.stream.total(rows),
         )

@@ -22,15 +22,14 @@ from mode import Service
 from mode.utils.logging import get_logger
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-import metrics
-from db.writer import Writer
-from pipeline.batch import Batch
+from pipeline import metrics
+from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
-from pipeline.ending import end_worker
 from pipeline.errors import SEARCHED, TOO_LARGE, FatalError, TransientError
 from pipeline.originals import Originals, Reread
 from pipeline.search import Partition, Search
+from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
@@ -67,7 +66,7 @@ class Flusher(Service):
 
     def __init__(
         self,
-        writer: Writer,
+        writer: Sink,
         *,
         interval: float,
         max_events: int,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mode import Service
 from mode.utils.logging import get_logger
 
-import metrics
+from pipeline import metrics
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.threads import in_thread
 

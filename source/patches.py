@@ -1,21 +1,25 @@
 """What this app changes inside aiokafka and Faust, all of it.
 
-Neither has a setting for these. Written against aiokafka 0.14.0 and faust-streaming 0.15.3; the
-tests fail when a name in ``REPLACED`` is gone.
+Neither has a setting for these. Written against aiokafka 0.14.0 and faust-streaming 0.15.3;
+`tests/unit/test_patches.py` has a test of each, and fails when a name in ``REPLACED`` is gone. What
+is changed by inheritance is in `source/transport.py`, as ``OVERRIDDEN``.
 
 | what | why |
 |---|---|
 | `fetcher.MemoryRecords` | hands on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
 | `client.MetadataRequest` | does not make the topic it asks for: a mistyped `TOPIC` must not become one |
+| `worker.banner` | is an object with `LOG_FORMAT=json`: Faust prints it before logging begins |
 """  # noqa: E501 - a table
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from aiokafka import client
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.metadata import MetadataRequest
+from faust.cli.worker import worker
 
+from config.logging import json_banner
 from pipeline.chunk import Record
 from pipeline.errors import FatalError
 from source.record_batches import FetchedBatches, Unreadable
@@ -24,6 +28,7 @@ from source.record_batches import FetchedBatches, Unreadable
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest",),
+    worker: ("banner",),
 }
 
 #: Bytes a batch may decompress to unless told otherwise: far more than brokers take by default.
@@ -119,15 +124,19 @@ class PartitionBatches(FetchedBatches):
         raise StopIteration
 
 
-def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
-    """Make every Kafka consumer of this process read batches with ``FetchedBatches``.
-
-    And have no client of aiokafka's make a topic by asking for it.
+def install(
+    decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES,
+    log_format: Literal["text", "json"] = "text",
+) -> None:
+    """Change aiokafka and Faust, for all of this process.
 
     Args:
         decompressed_max_bytes: what a batch may decompress to at most.
+        log_format: of the lines that a worker prints.
     """
     PartitionBatches.limit = decompressed_max_bytes
     fetcher.MemoryRecords = RawRecords
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
+    if log_format == "json":
+        worker.banner = json_banner  # type: ignore[assignment]

@@ -17,8 +17,7 @@ from typing import NamedTuple, Protocol
 
 from mode.utils.logging import get_logger
 
-import metrics
-from db.offsets import OffsetStore
+from pipeline import metrics
 from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
 from pipeline.threads import in_thread
@@ -49,6 +48,19 @@ class Logs(Protocol):
         """What the log has at the offsets of these records."""
 
 
+class Store(Protocol):
+    """What is needed of the group's stored offsets. Blocking; see ``db.offsets.OffsetStore``."""
+
+    def read(self, topic: str) -> dict[int, int]:
+        """Next offset of every partition of the topic the group has begun."""
+
+    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Store where partitions begin unless that is stored already; answer what now holds."""
+
+    def last_records(self, topic: str) -> dict[int, LastRecord]:
+        """What identifies the last record read of each partition, where that is known."""
+
+
 class StartOffsets:
     """Answers where each partition of a topic goes on.
 
@@ -60,7 +72,7 @@ class StartOffsets:
     """
 
     def __init__(
-        self, store: OffsetStore, topic: str, *, from_beginning: bool, read_committed: bool = True
+        self, store: Store, topic: str, *, from_beginning: bool, read_committed: bool = True
     ) -> None:
         self._store = store
         self._topic = topic

@@ -19,10 +19,10 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.logging import get_logger
 
-from pipeline.ending import end_worker
 from pipeline.errors import FatalError, TransientError
 from pipeline.memory import Memory
 from pipeline.originals import Portion
+from pipeline.shutdown import end_worker
 from source.fetch_thread import Fetch, FetchThread
 from source.log_reader import Bounds, LogReader
 from source.patches import UnreadableBatchError

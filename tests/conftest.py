@@ -12,20 +12,16 @@ from confluent_kafka import KafkaError, Message, Producer
 from sqlalchemy import Engine, make_url
 
 from db.engine import connect
-from local import ROOT
-from local.broker import Broker, choose
-from local.mariadb import MariaDB, version
-from local.processes import Folder
+from dev import ROOT
+from dev.broker import Broker, choose
+from dev.mariadb import MariaDB
+from dev.processes import Folder
 from tests.support import FAUST, Worker, environment
 
 #: A Kafka value, or a value with its partition, or with partition and key.
 Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]
 Produce = Callable[[Sequence[Value]], None]
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
-
-
-def pytest_report_header() -> list[str]:
-    return [choose()[1], f"Database: a private MariaDB {version()}."]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

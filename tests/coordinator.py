@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from local.broker import ApacheKafka
-from local.processes import free_port
+from dev.broker import ApacheKafka
+from dev.processes import free_port
 
 _FIND_COORDINATOR = 10
 _HEARTBEAT = 12

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from local import LOCAL
-from local.mariadb import MariaDB
-from local.processes import Process, StartError
+from dev import LOCAL
+from dev.mariadb import MariaDB
+from dev.processes import Process, StartError
 
 HOME = LOCAL / "mysql"
 

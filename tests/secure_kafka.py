@@ -13,8 +13,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from local.broker import ApacheKafka
-from local.processes import free_port
+from dev.broker import ApacheKafka
+from dev.processes import free_port
 from tests.certificates import Authority
 
 USER = "shop"

@@ -20,11 +20,11 @@ from confluent_kafka.admin import (
 )
 from sqlalchemy import text
 
-from config import Settings
-from local import ROOT
-from local.audit import count_stored, engine
-from local.broker import Broker
-from local.processes import Process, StartError, free_port
+from config.settings import Settings
+from dev import ROOT
+from dev.audit import count_stored, engine
+from dev.broker import Broker
+from dev.processes import Process, StartError, free_port
 
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")

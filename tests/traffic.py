@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from confluent_kafka import Producer
 
-from local.audit import Audit, Sent, count_stored
-from local.broker import Broker
-from local.simulator import events
+from commands.traffic.simulator import events
+from dev.audit import Audit, Sent, count_stored
+from dev.broker import Broker
 from tests.support import wait_until
 
 

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 
-#: For every answer; `web.guard` adds them.
+#: For every answer; `web.middleware` adds them.
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

@@ -4,11 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import metrics
+from prometheus_client import Gauge
+
+from pipeline import metrics
 from pipeline.batch import Batch, empty_drops
 from source.log_reader import Bounds
 
 Partition = tuple[str, int]
+
+#: Beside `pipeline.metrics`, which has no name for what the ledger sums.
+REVENUE = Gauge(
+    "etl_revenue",
+    "Sum of the column `revenue` over all rows stored, whatever their event type; sales are in "
+    "the database's views.",
+)
 
 _OF_PARTITION = (
     metrics.STORED_OFFSET,
@@ -44,7 +53,7 @@ class Progress:
         self.duplicate += batch.duplicate
         self.filled.update(batch.filled)
         self.repaired.update(batch.repaired)
-        self.revenue += batch.revenue
+        self.revenue += batch.total
         self.last = batch
         _export(batch)
 
@@ -147,7 +156,7 @@ def _export(batch: Batch) -> None:
         metrics.FILLED.labels(field).inc(number)
     for mend, number in batch.repaired.items():
         metrics.REPAIRED.labels(*mend.split(".")).inc(number)
-    metrics.REVENUE.inc(batch.revenue)
+    REVENUE.inc(batch.total)
     metrics.FLUSH_SECONDS.observe(batch.seconds)
     metrics.LAST_BATCH.set(batch.written.timestamp())
     if batch.oldest_timestamp:

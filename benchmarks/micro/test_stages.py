@@ -12,6 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy import Connection
 
+from agents.flash_sales import FLASH_SALES
 from benchmarks.topics import Mix, bad, mistyped, numbered, sale
 from db.rows import STATEMENT_BYTES, insert_rows
 from models.decode import decode
@@ -79,7 +80,7 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 def chunk(mix: Mix) -> Chunk:
     """A transformed fetch."""
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
-    return Chunk.transform("sale", 0, 0, EVENTS, records)
+    return Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)
 
 
 def test_decode(benchmark: BenchmarkFixture) -> None:
@@ -126,5 +127,5 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
         for number, value in enumerate(values(sale))
     ]
     records = [Record(offset, value) for offset, value in enumerate(some)]
-    chunks = [Chunk.transform("sale", 0, 0, EVENTS, records)] * FETCHES
+    chunks = [Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)] * FETCHES
     benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)

@@ -1,4 +1,4 @@
-"""Kafka Connect by itself with Debezium's JDBC sink, the rules as a transformation (Refine.java).
+"""Kafka Connect by itself with Debezium's JDBC sink, the rules as a transformation of its own.
 
 Its connectors of other houses are not in Maven Central. The driver is MariaDB's, which sends
 whole batches; as many tasks as the topic has partitions.
@@ -37,8 +37,8 @@ schema.evolution=none
 batch.size={batch}
 consumer.override.auto.offset.reset=earliest
 consumer.override.max.poll.records={batch}
-transforms=refine
-transforms.refine.type=peers.Refine
+transforms=transform
+transforms.transform.type=peers.Transform
 """
 
 

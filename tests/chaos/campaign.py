@@ -17,9 +17,9 @@ from random import Random
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from local.audit import Sent, engine
-from local.broker import choose
-from local.processes import Folder
+from dev.audit import Sent, engine
+from dev.broker import choose
+from dev.processes import Folder
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage
 from tests.support import wait_until

@@ -8,8 +8,8 @@ import argparse
 import sys
 import time
 
-from local.broker import choose
-from local.processes import Folder
+from dev.broker import choose
+from dev.processes import Folder
 from tests.chaos.stage import TOPIC, Stage
 from tests.support import Worker
 from tests.traffic import Traffic, audit

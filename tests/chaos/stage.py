@@ -6,9 +6,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from local import ROOT
-from local.broker import Broker
-from local.mariadb import MariaDB
+from dev import ROOT
+from dev.broker import Broker
+from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
 from tests.support import FAUST, Worker, environment
 

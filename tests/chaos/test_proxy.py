@@ -7,7 +7,7 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
-from local.mariadb import MariaDB
+from dev.mariadb import MariaDB
 from tests.certificates import Authority
 from tests.chaos.proxy import Proxy
 

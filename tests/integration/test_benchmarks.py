@@ -14,8 +14,8 @@ from sqlalchemy import Engine, insert
 from benchmarks.runs import check, connect
 from benchmarks.topics import CODEC, fill, numbered, sale
 from db.tables import ROW_COLUMNS, flash_sale_events
-from local import ROOT
-from local.broker import ApacheKafka, Broker, choose
+from dev import ROOT
+from dev.broker import ApacheKafka, Broker, choose
 from models.rules import Rejection, transform
 from tests import wire
 from tests.support import environment

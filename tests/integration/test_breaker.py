@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
-from local.audit import count_stored, engine
+from dev.audit import count_stored, engine
 from tests.integration.test_pipeline import event
 from tests.support import dead_letters, rows, stored_offsets, wait_until
 

@@ -7,11 +7,11 @@ from sqlalchemy import event
 
 from checks.database import look_at_database
 from checks.everything import look_at_everything
-from checks.finding import Findings, table
-from config import Settings
+from checks.result import CheckResults, table
+from config.settings import Settings
 from db.engine import connect
 from db.offsets import OffsetStore
-from local.processes import free_port
+from dev.processes import free_port
 from tests.support import dead_letters, rows, stored_offsets
 
 EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c", "price": 2}'
@@ -78,12 +78,12 @@ async def test_each_thing_that_is_wrong_is_found_with_its_mend(
     for wrong, subject, expected in cases:
         settings = Settings(**{**defaults, **wrong})
         engine = connect(settings.database)
-        findings = await look_at_everything(settings, engine)
+        results = await look_at_everything(settings, engine)
         engine.dispose()
-        text = table(findings.all)
-        assert findings.has_failed(subject), text
-        [found] = [one for one in findings.all if one.subject == subject]
-        assert re.search(expected, f"{found.found} → {found.mend}"), text
+        text = table(results.all)
+        assert results.has_failed(subject), text
+        [found] = [one for one in results.all if one.subject == subject]
+        assert re.search(expected, f"{found.found} → {found.hint}"), text
         assert "s3cret" not in text
     mariadb.execute("DROP USER 'reader'@'127.0.0.1'")
     mariadb.drop_database("check_empty")
@@ -94,12 +94,12 @@ def test_a_missing_table_is_found(faust, migrated_url, mariadb):
     text = faust("check", status=1)
     assert "the table dead_letters is missing\n" in text
     assert "→ restore it, or run `faust -A app migrate` on an empty database" in text
-    assert "A worker would not run: 1 to mend" in text
+    assert "A worker would not run: 1 to fix" in text
     found = json.loads(faust("check", "--json", status=1))
     assert found["ok"] is False
-    [wrong] = [one for one in found["findings"] if one["state"] == "fail"]
+    [wrong] = [one for one in found["results"] if one["state"] == "fail"]
     assert wrong["subject"] == "Tables"
-    assert wrong["mend"] == "restore it, or run `faust -A app migrate` on an empty database"
+    assert wrong["hint"] == "restore it, or run `faust -A app migrate` on an empty database"
 
 
 def test_sample_shows_what_would_become_of_real_events(faust, produce, migrated_url):
@@ -126,7 +126,7 @@ def test_a_server_in_another_time_is_found(migrated_engine):
     event.listen(
         migrated_engine, "connect", lambda c, _: c.cursor().execute("SET timestamp = 1000000000")
     )
-    found = Findings()
+    found = CheckResults()
     assert look_at_database(migrated_engine, found)
     [clock] = [one for one in found.all if one.subject == "Database clock"]
     assert clock.state == "warn"

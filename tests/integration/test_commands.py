@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 from sqlalchemy import text
 
-from local.audit import Sent
-from local.processes import free_port
-from local.simulator import events
+from commands.traffic.simulator import events
+from dev.audit import Sent
+from dev.processes import free_port
 from tests.support import dead_letters, rows, wait_until
 
 

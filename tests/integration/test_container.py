@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from local import ROOT
-from local.audit import count_stored
-from local.processes import Process, free_port
+from dev import ROOT
+from dev.audit import count_stored
+from dev.processes import Process, free_port
 from tests.support import environment, wait_until
 
 LINES = (ROOT / "Dockerfile").read_text().splitlines()

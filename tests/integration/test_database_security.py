@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
-from config import Settings
+from config.settings import Settings
 from db import features
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.rollup import Rollup
 from db.tables import metadata
-from local import ROOT
-from local.mariadb import MariaDB, SecretURL
+from dev import ROOT
+from dev.mariadb import MariaDB, SecretURL
 from pipeline.errors import FatalError, UntrustedError
 from tests.certificates import Authority
 from tests.sums import settle
@@ -93,7 +94,7 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
     file = tmp_path / "ca.pem"
     file.write_text(authority.pem)
     with made(f"{url}?ssl_ca={file}&ssl_verify_cert=true") as engine:
-        letters = DeadLetters(engine, "one")
+        letters = DeadLetters(engine, "one", FLASH_SALES)
         assert letters.replay(Filter(), dry_run=False)[0] == 0
         assert letters.purge(Filter(), dry_run=False) == 1
         OffsetStore(engine, "one").set(topic, {0: 0})

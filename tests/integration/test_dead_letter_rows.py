@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import make_url, select, update
 
+from agents.flash_sales import FLASH_SALES
 from commands.dead_letters import _whole
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
@@ -27,7 +28,7 @@ def begun(migrated_engine):
 
 def write(engine, number, *records, end=None):
     start = records[0].offset
-    found = Chunk.transform("t", 0, start, end or records[-1].offset + 1, records)
+    found = Chunk.transform(FLASH_SALES, "t", 0, start, end or records[-1].offset + 1, records)
     return Writer(engine, "g", "w").write(number, NOW, [found])
 
 
@@ -111,7 +112,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     shown = _whole(letter)
     digest = sha256(value).hexdigest()
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
-    stored, _, refused = DeadLetters(small_packets, "g").replay(Filter())
+    stored, _, refused = DeadLetters(small_packets, "g", FLASH_SALES).replay(Filter())
     assert (stored, refused) == (0, {letter.id: "was stored cut"})
     [reported] = Reports(small_packets, "g").letters(None)
     assert reported["bytes"] == len(value)
@@ -119,10 +120,10 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
     write(begun, 1, Record(0, b"x" * MIB, b"k" * MIB), Record(1, None))
-    tombstone, letter = DeadLetters(begun, "g").find(Filter(), 20, most=5)
+    tombstone, letter = DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20, most=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
     assert tombstone.value is None
-    assert len(DeadLetters(begun, "g").find(Filter(), 20)[1].value) == MIB
+    assert len(DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20)[1].value) == MIB
 
 
 def test_a_whole_letter_says_nothing_of_cutting(begun):
@@ -141,7 +142,7 @@ def test_a_whole_letter_says_nothing_of_cutting(begun):
 )
 def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
     records = [Record(n, value, b"k") for n, value in enumerate(values)]
-    found = [Chunk.transform("t", 0, 0, len(records), records)]
+    found = [Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)]
     writer = Writer(begun, "g", "w")
     tracemalloc.start()
     writer.write(1, NOW, found)
@@ -164,7 +165,7 @@ def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
                 .values(value=value, value_bytes=len(value))
             )
     monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
-    assert DeadLetters(begun, "g").replay(Filter()) == (6, [], {})
+    assert DeadLetters(begun, "g", FLASH_SALES).replay(Filter()) == (6, [], {})
     assert stored_ids(begun) == [f"e{n}" for n in range(6)]
     with begun.connect() as connection:
         assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [

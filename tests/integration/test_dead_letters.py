@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import text
 
+from agents.flash_sales import FLASH_SALES
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
@@ -33,7 +34,7 @@ def dropped(migrated_engine, topic):
         [Record(n, event(n, event_type="more than twenty characters" * 2)) for n in range(5)],
     )
     chunks = [
-        Chunk.transform(topic, number, 0, len(records), records)
+        Chunk.transform(FLASH_SALES, topic, number, 0, len(records), records)
         for number, records in enumerate(partitions)
     ]
     OffsetStore(migrated_engine, group).begin(topic, dict.fromkeys(range(3), 0))

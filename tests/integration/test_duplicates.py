@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from sqlalchemy import event, select, text
 
+from agents.flash_sales import FLASH_SALES
 from db import event_index
 from db.dead_letters import DeadLetters, Filter
 from db.offsets import OffsetStore
@@ -50,7 +51,7 @@ def value(event_id: str, **fields: object) -> bytes:
 
 def chunk_of(values, start=0, partition=0):
     records = [Record(start + n, one) for n, one in enumerate(values)]
-    return Chunk.transform("t", partition, start, start + len(records), records)
+    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(records), records)
 
 
 def chunk(*ids, start=0, partition=0):
@@ -126,7 +127,7 @@ class Traffic:
 @pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
 def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
     if not looks:
-        monkeypatch.setattr(event_index, "known", lambda connection, ids: set())
+        monkeypatch.setattr(event_index, "known", lambda connection, stream, ids: set())
     traffic, ours = Traffic(27 + looks), writer(indexed)
     for number in range(20):
         if traffic.random.random() < 0.2:
@@ -290,7 +291,7 @@ def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
                 ),
                 {"value": mended, "offset": offset},
             )
-    letters = DeadLetters(indexed, "g", deduplicate=True)
+    letters = DeadLetters(indexed, "g", FLASH_SALES, deduplicate=True)
     would = letters.replay(Filter(), dry_run=True)
     done = letters.replay(Filter())
     assert would == done
@@ -315,7 +316,7 @@ def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
             ),
             {"value": value("a")},
         )
-    done = DeadLetters(indexed, "g", deduplicate=True).replay(Filter())
+    done = DeadLetters(indexed, "g", FLASH_SALES, deduplicate=True).replay(Filter())
     assert (done.stored, done.known, list(done.refused)) == (0, [1], [2])
     assert "category" in done.refused[2]
 

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
+from agents.flash_sales import FLASH_SALES
 from db import event_index
 from db.engine import connect
 from db.upgrade import make_index
-from local import ROOT
+from dev import ROOT
 from pipeline.errors import FatalError
 
 #: Alike to the collations of the servers, byte by byte all different.
@@ -60,8 +61,8 @@ def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
     assert not make_index(patient), "it is there"
     with patient.connect() as connection:
         every = [one.encode() for one in [*ids, "new", "E1 ", ""]]
-        assert event_index.known(connection, every) == {one.encode() for one in ids}
-        assert event_index.known(connection, []) == set()
+        assert event_index.known(connection, FLASH_SALES, every) == {one.encode() for one in ids}
+        assert event_index.known(connection, FLASH_SALES, []) == set()
     for one in ids:
         with pytest.raises(IntegrityError) as refusal:
             insert(patient, one)
@@ -83,7 +84,7 @@ def test_known_ids_are_looked_up_in_the_index(patient):
     asked = []
     event.listen(patient, "before_cursor_execute", lambda *found: asked.append(found[2]))
     with patient.connect() as connection:
-        event_index.known(connection, [b"%d" % n for n in range(2000)])
+        event_index.known(connection, FLASH_SALES, [b"%d" % n for n in range(2000)])
         plan = connection.execute(text(f"EXPLAIN {asked[-1]}")).mappings().all()
     assert "uq_event_id" in [line["key"] for line in plan]
 
@@ -143,7 +144,7 @@ def test_making_it_may_be_killed_after_any_statement(patient):
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "hint"),
     [
         ("MODIFY event_id CHAR(50)", r"char\(50\).* MODIFY event_id VARCHAR\(50\)"),
         ("ADD UNIQUE INDEX uq_event_id (user_id)", "another index has the name"),
@@ -154,11 +155,11 @@ def test_making_it_may_be_killed_after_any_statement(patient):
         ("MODIFY event_id VARCHAR(700), ROW_FORMAT=COMPACT", "ROW_FORMAT=DYNAMIC"),
     ],
 )
-def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, mend):
+def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, hint):
     with patient.begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
     before = described(patient)
-    with pytest.raises(FatalError, match=mend):
+    with pytest.raises(FatalError, match=hint):
         make_index(patient)
     assert described(patient) == before
 
@@ -182,7 +183,7 @@ def test_what_is_written_while_it_is_made_is_in_it(patient):
         one.join()
     with patient.connect() as connection:
         every = connection.scalars(text("SELECT event_id FROM flash_sale_events")).all()
-        assert event_index.known(connection, [one.encode() for one in every]) == {
+        assert event_index.known(connection, FLASH_SALES, [one.encode() for one in every]) == {
             one.encode() for one in every
         }
 

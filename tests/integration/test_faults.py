@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from local.simulator import Outcome
+from commands.traffic.simulator import Outcome
 from tests.support import wait_until
 from tests.traffic import Traffic, audit
 

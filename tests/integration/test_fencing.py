@@ -6,6 +6,7 @@ from time import monotonic
 import pytest
 from sqlalchemy import func, make_url, select
 
+from agents.flash_sales import FLASH_SALES
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
@@ -47,7 +48,7 @@ def stored(engine):
 def both() -> Chunk:
     """Rows and a dead letter."""
     records = [Record(0, event(0, event_type="purchase", price=2)), Record(1, b"no json")]
-    return Chunk.transform("t", 0, 0, 2, records)
+    return Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)
 
 
 def test_a_proxy_that_does_nothing_is_not_noticed(through, proxy, migrated_engine):
@@ -98,9 +99,9 @@ def test_a_replay_split_by_a_proxy_stores_nothing(through, proxy, migrated_engin
         connection.execute(dead_letters.update().values(value=event(1), value_bytes=None))
     proxy.elsewhere = (statement,)
     with pytest.raises(FatalError, match="another session"):
-        DeadLetters(through, "g").replay(Filter())
+        DeadLetters(through, "g", FLASH_SALES).replay(Filter())
     assert stored(migrated_engine)[0] == [1, 1, 1]
-    assert DeadLetters(migrated_engine, "g").count(Filter(), replayed=True) == 0
+    assert DeadLetters(migrated_engine, "g", FLASH_SALES).count(Filter(), replayed=True) == 0
 
 
 def test_an_offset_that_is_not_the_one_locked_does_not_move(through, migrated_engine):

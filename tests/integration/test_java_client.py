@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from local.broker import JARS
+from dev.broker import JARS
 from tests.integration.test_recovery import ids
 from tests.support import stored_offsets, wait_until
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from checks.finding import Findings
 from checks.kafka import look_at_kafka
-from checks.link import reach
-from config import Settings
-from local.broker import ApacheKafka, choose
-from local.processes import free_port
+from checks.result import CheckResults
+from config.settings import Settings
+from dev.broker import ApacheKafka, choose
+from dev.processes import free_port
 from pipeline.errors import FatalError
-from preflight import topic_bounds
+from source.connectivity import reach
+from source.topics import topic_bounds
 from tests.certificates import Authority
 from tests.secure_kafka import PASSWORD, USER, SecureKafka
 from tests.support import rows, wait_until
@@ -184,9 +184,9 @@ async def test_rights_that_are_missing_are_found_before_a_worker_starts(
         return made(by_password | {"TOPIC": name, "CONSUMER_GROUP": group})
 
     async def found(name: str) -> dict[str, str]:
-        findings = Findings()
-        await look_at_kafka(settings(name), findings)
-        return {one.subject: f"{one.state} {one.mend}".strip() for one in findings.all}
+        results = CheckResults()
+        await look_at_kafka(settings(name), results)
+        return {one.subject: f"{one.state} {one.hint}".strip() for one in results.all}
 
     broker.allow("group", group, "somebody else", "READ")
     refused = worker(**by_password)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from local.audit import engine
+from dev.audit import engine
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import delete_before, ids, offsets_of

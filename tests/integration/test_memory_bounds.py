@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
-from local.audit import count_stored, engine
-from local.mariadb import MariaDB
+from dev.audit import count_stored, engine
+from dev.mariadb import MariaDB
 from tests import wire
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event

@@ -19,7 +19,7 @@ from db.schema import VERSION
 from db.tables import metadata
 from db.upgrade import alembic_config, migrate
 from db.writer import Writer
-from local import ROOT
+from dev import ROOT
 from pipeline.errors import FatalError
 from tests.integration import test_sales as sales
 from tests.sums import assert_sums_true, settle

@@ -5,7 +5,7 @@ import re
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from local.broker import EmbeddedBroker
+from dev.broker import EmbeddedBroker
 from tests.support import wait_until
 
 

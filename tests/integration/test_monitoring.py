@@ -9,8 +9,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from local import LOCAL, ROOT
-from local.catalogue import catalogue, exposed_name
+from dev import LOCAL, ROOT
+from dev.catalogue import catalogue, exposed_name
 from tests.support import rows, wait_until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"

@@ -8,13 +8,15 @@ from sqlalchemy import make_url, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
+from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
 from db.engine import connect
+from db.errors import classify
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.table_checks import look_at_tables
 from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, classify
+from pipeline.errors import RowError
 from tests.integration.test_writer import Record
 from tests.support import rows, wait_until
 
@@ -205,7 +207,9 @@ def run(engine, statement):
 
 def store(engine, **fields):
     """Insert the row of an event as a write does."""
-    chunk = Chunk.transform("t", 0, 0, 1, [Record(0, json.dumps(EVENT | fields).encode())])
+    chunk = Chunk.transform(
+        FLASH_SALES, "t", 0, 0, 1, [Record(0, json.dumps(EVENT | fields).encode())]
+    )
     try:
         with engine.begin() as connection:
             session = connection.scalar(text("SELECT CONNECTION_ID()"))
@@ -220,8 +224,8 @@ def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_mends_it(na
     make(bare, statement)
     [found] = [one for one in look(bare) if one.refused]
     assert re.search(said, found.found), found
-    assert found.mend.startswith("ALTER TABLE flash_sale_events ")
-    run(bare, found.mend.partition(", and fill")[0])
+    assert found.hint.startswith("ALTER TABLE flash_sale_events ")
+    run(bare, found.hint.partition(", and fill")[0])
     assert [one for one in look(bare) if one.refused] == []
     store(bare, timestamp=None)
 
@@ -246,7 +250,7 @@ def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_mends_it(
     if name == "namesake":
         return
     for one in found:
-        run(bare, one.mend.partition(", unless")[0])
+        run(bare, one.hint.partition(", unless")[0])
     assert look(bare) == []
     if name != "partitions":
         store(bare, **event)
@@ -277,7 +281,7 @@ def test_an_id_that_is_full_is_refused(bare):
     run(bare, "INSERT INTO flash_sale_events (id) VALUES (2147483647)")
     [found] = look(bare)
     assert found.refused
-    run(bare, found.mend)
+    run(bare, found.hint)
     store(bare)
 
 
@@ -285,7 +289,7 @@ def test_constraints_of_ones_own_are_spoken_of(bare, mariadb):
     products = "CREATE TABLE products (id VARCHAR(50) PRIMARY KEY) CHARSET=utf8mb4"
     key = "CONSTRAINT known FOREIGN KEY (product_id) REFERENCES products (id)"
     make(bare, [products, ddl(key, "CONSTRAINT paid CHECK (price >= 0)")])
-    found = {one.found.partition(":")[0]: one.mend for one in look(bare)}
+    found = {one.found.partition(":")[0]: one.hint for one in look(bare)}
     expected = {
         "flash_sale_events has a FOREIGN KEY known": "DROP FOREIGN KEY `known`",
         "flash_sale_events has a CHECK paid": "DROP CONSTRAINT `paid`",
@@ -303,7 +307,7 @@ def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     run(migrated_engine, f"ALTER TABLE {table} ENGINE=MyISAM")
     [found] = look(migrated_engine)
     assert found.refused
-    run(migrated_engine, found.mend)
+    run(migrated_engine, found.hint)
     assert look(migrated_engine) == []
 
 
@@ -341,7 +345,7 @@ def test_a_worker_does_not_start_on_a_table_without_transactions(
     assert "Traceback" not in last
     checked = faust("check", status=1)
     assert "→ ALTER TABLE flash_sale_events ENGINE=InnoDB\n" in checked
-    assert "A worker would not run: 1 to mend" in checked
+    assert "A worker would not run: 1 to fix" in checked
     # A rehearsal cannot be rolled back there.
     assert rows(migrated_url) == []
     assert "ALTER TABLE flash_sale_events ENGINE=InnoDB" in faust("migrate")

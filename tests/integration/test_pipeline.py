@@ -6,7 +6,7 @@ import time
 from sqlalchemy import text
 
 from db.tables import ROW_COLUMNS
-from local.processes import free_port
+from dev.processes import free_port
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
 from tests.contract.test_cases import FLOATS, assert_same_row, load, value

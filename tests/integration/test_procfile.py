@@ -7,10 +7,10 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 
-from local import ROOT
-from local.audit import count_stored
-from local.broker import Broker
-from local.processes import Process, free_port
+from dev import ROOT
+from dev.audit import count_stored
+from dev.broker import Broker
+from dev.processes import Process, free_port
 from tests.support import environment, wait_until
 
 PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes

@@ -7,8 +7,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from sqlalchemy import create_engine, text
 
-from local.audit import Sent
-from local.mariadb import MariaDB
+from dev.audit import Sent
+from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
 from tests.integration.test_pipeline import event, stored
 from tests.support import dead_letters, rows, stored_offsets, wait_until

@@ -7,11 +7,12 @@ from random import Random
 import pytest
 from sqlalchemy import func, select, text
 
+from agents.flash_sales import FLASH_SALES
+from db import errors
 from db.offsets import OffsetStore
 from db.refused_rows import _Insertion
 from db.tables import batches, dead_letters
 from db.writer import Writer
-from pipeline import errors
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from tests.integration import test_writer
@@ -112,7 +113,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
                     revenue += json.loads(value)["price"]
                 records.append(Record(offset, value))
                 values[partition, offset] = records[-1]
-            chunks.append(Chunk.transform("t", partition, start, end, records))
+            chunks.append(Chunk.transform(FLASH_SALES, "t", partition, start, end, records))
             next_offset[partition] = end
         read_again, asked = sent(chunks, values)
         batch = writer.write(write, NOW, chunks, read_again)
@@ -144,7 +145,7 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
         Record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
     ]
     pieces = [
-        Chunk.transform("t", 0, start, start + 5, records[start : start + 5])
+        Chunk.transform(FLASH_SALES, "t", 0, start, start + 5, records[start : start + 5])
         for start in range(0, 20, 5)
     ]
     read_again, _ = sent(pieces, {(0, n): record for n, record in enumerate(records)})
@@ -165,7 +166,9 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
 def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     users = ["a", "b", "a", "c", "b", "a"]
     records = [Record(n, event(n, user_id=user)) for n, user in enumerate(users)]
-    pieces = [Chunk.transform("t", 0, n, n + 1, [record]) for n, record in enumerate(records)]
+    pieces = [
+        Chunk.transform(FLASH_SALES, "t", 0, n, n + 1, [record]) for n, record in enumerate(records)
+    ]
     batch = Writer(refusing, "g", "w").write(1, NOW, pieces)
     assert stored_ids(refusing) == ["e0", "e1", "e3"]
     assert batch is not None
@@ -271,7 +274,7 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
         )
     records = [Record(0, event(0)), Record(1, b"no json")]
     with pytest.raises(FatalError, match="refuses a dead letter or a ledger line: full"):
-        Writer(begun, "g", "w").write(1, NOW, [Chunk.transform("t", 0, 0, 2, records)])
+        Writer(begun, "g", "w").write(1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)])
     assert stored_ids(begun) == []
 
 
@@ -290,7 +293,9 @@ def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeyp
             Record(n, event(n, **{"user_id": f"u{n}", **fields})) for n in range(start, start + 64)
         ]
         seen.clear()
-        writer.write(number, NOW, [Chunk.transform("t", 0, start, start + 64, records)])
+        writer.write(
+            number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, start, start + 64, records)]
+        )
         return len(seen)
 
     writer = Writer(refusing, "g", "w")

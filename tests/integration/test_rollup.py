@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import make_url, text
 
+from agents.flash_sales import FLASH_SALES
 from db import rollup as module
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
@@ -209,7 +210,7 @@ def test_services_writers_and_replays_at_once(database, migrated_url, monkeypatc
         return work
 
     def replay(mine):
-        assert DeadLetters(mine, "d").replay(Filter()).stored == 40
+        assert DeadLetters(mine, "d", FLASH_SALES).replay(Filter()).stored == 40
 
     services = [threading.Thread(target=own, args=(sum_up,)) for _ in range(2)]
     works = [write_all(0, "g"), write_all(1, "g"), write_all(0, "h"), replay]

@@ -1,14 +1,17 @@
 """The views over the sales sums say what the rows add up to, whoever stored them."""
 
 import json
+import re
 from datetime import UTC, datetime
 
-from sqlalchemy import make_url, text
+from sqlalchemy import inspect, make_url, text
 
+from agents.flash_sales import FLASH_SALES
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.writer import Writer
+from dev import ROOT
 from pipeline.chunk import Chunk
 from tests.sums import assert_sums_true, settle
 from tests.support import rows
@@ -21,7 +24,7 @@ class Record:
 
 def chunk(values, partition=0, start=0):
     records = [Record(start + n, value) for n, value in enumerate(values)]
-    return Chunk.transform("t", partition, start, start + len(values), records)
+    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(values), records)
 
 
 def event(number, **fields):
@@ -51,6 +54,21 @@ ODD = (
     *(event(2, product_id=name) for name in ("E1", "e1", "e1 ", "é1", "e1\t")),
     *(event(2, category=name) for name in ("C", "c", "c ", "ç")),
 )
+
+
+def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
+    page = (ROOT / "docs" / "analytics.md").read_text()
+    head = page.partition("| view | columns |")[2].partition("\n\n")[0]
+    written = {
+        view: re.findall(r"\w+", columns)
+        for view, columns in re.findall(r"^\| `(\w+)` \| (.*) \|$", head, re.MULTILINE)
+    }
+    database = inspect(migrated_engine)
+    exist = {
+        view: [column["name"] for column in database.get_columns(view)]
+        for view in database.get_view_names()
+    }
+    assert written == exist
 
 
 def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
@@ -83,7 +101,7 @@ def test_a_replayed_dead_letter_is_a_sale_too(migrated_engine, migrated_url):
     settle(migrated_engine)
     with migrated_engine.begin() as connection:
         connection.execute(text("UPDATE dead_letters SET value = :v"), {"v": event(8)})
-    assert DeadLetters(migrated_engine, "g").replay(Filter()).stored == 1
+    assert DeadLetters(migrated_engine, "g", FLASH_SALES).replay(Filter()).stored == 1
     assert len(rows(migrated_url)) == 2
     settle(migrated_engine)
     assert_sums_true(migrated_engine)

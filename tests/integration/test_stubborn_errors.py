@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from local.audit import engine
+from dev.audit import engine
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import ids
 from tests.integration.test_refused_rows import refuse

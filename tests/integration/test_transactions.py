@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from local.audit import engine
+from dev.audit import engine
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import delete_before, ids, offsets_of

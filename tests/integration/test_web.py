@@ -11,7 +11,7 @@ from base64 import b64encode
 
 import pytest
 
-from local import ROOT
+from dev import ROOT
 from tests.support import environment
 
 DOCUMENT = (ROOT / "docs" / "web.md").read_text()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.flash_sales import FLASH_SALES
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.memory import Memory
@@ -23,7 +24,7 @@ class Record:
 def chunk(start: int, size: int, memory: Memory | None = None) -> Chunk:
     records = [Record(offset, timestamp=1000 * offset) for offset in range(start, start + size)]
     lease = memory.hold(size, 0) if memory else None
-    return Chunk.transform("t", 0, start, start + max(1, size), records, lease=lease)
+    return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records, lease=lease)
 
 
 @given(st.lists(st.one_of(st.integers(0, 9), st.sampled_from(["take", "done", "discard"]))))

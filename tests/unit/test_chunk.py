@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk, LastRecord
 
 
@@ -37,14 +38,14 @@ def made(found):
         records.append(Record(offset, one))
         offset += gap
     last = LastRecord.of(records[-1], 3)
-    return records, Chunk.transform("t", 1, 5, offset, records, last=last)
+    return records, Chunk.transform(FLASH_SALES, "t", 1, 5, offset, records, last=last)
 
 
 def same(one: Chunk, other: Chunk) -> None:
     for name in ("start", "end", "rows", "flags", "dead", "last", "events", "valid"):
         assert getattr(one, name) == getattr(other, name), name
     assert list(one.offsets) == list(other.offsets)
-    assert one.revenue == other.revenue
+    assert one.total == other.total
 
 
 @given(RECORDS, st.integers(0, 30))
@@ -53,7 +54,7 @@ def test_since_is_what_would_have_come_of_the_later_records(found, offset):
     offset = min(offset, chunk.end)
     later = [record for record in records if record.offset >= offset]
     start = max(offset, chunk.start)
-    alone = Chunk.transform("t", 1, start, chunk.end, later, last=chunk.last)
+    alone = Chunk.transform(FLASH_SALES, "t", 1, start, chunk.end, later, last=chunk.last)
     same(chunk.since(offset), alone)
 
 
@@ -65,7 +66,10 @@ def test_two_halves_make_the_whole(found):
     assert (left.start, right.start, right.end) == (chunk.start, border, chunk.end)
     assert left.events
     assert right.events
-    same(left, Chunk.transform("t", 1, 5, border, [r for r in records if r.offset < border]))
+    same(
+        left,
+        Chunk.transform(FLASH_SALES, "t", 1, 5, border, [r for r in records if r.offset < border]),
+    )
     assert right.last == chunk.last
     assert left.last is None, "which record is its last was not kept"
 
@@ -78,22 +82,24 @@ def test_rows_that_are_left_out_are_as_if_they_had_not_come(found, data):
     rest = chunk.without(left_out)
     assert (rest.start, rest.end, rest.last) == (chunk.start, chunk.end, chunk.last)
     others = [record for record in records if record.offset not in offsets]
-    expected = Chunk.transform("t", 1, 5, chunk.end, others)
+    expected = Chunk.transform(FLASH_SALES, "t", 1, 5, chunk.end, others)
     same(rest, replace(expected, oldest=chunk.oldest, last=chunk.last))
 
 
 @given(VALUES)
 def test_an_event_made_from_its_row_becomes_that_row(sent):
-    chunk = Chunk.transform("t", 1, 5, 7, [Record(5, value("e")), Record(6, sent)])
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 7, [Record(5, value("e")), Record(6, sent)])
     if chunk.valid == 2:
-        again = Chunk.transform("t", 1, 6, 7, [chunk.rebuilt(1)])
+        again = Chunk.transform(FLASH_SALES, "t", 1, 6, 7, [chunk.rebuilt(1)])
         assert again.rows == chunk.rows.split(b"\n")[1]
         assert again.offsets[0] == 6
 
 
 def test_size_is_that_of_what_is_kept_not_of_what_came():
     large = value("e", unknown="x" * 20_000)
-    chunk = Chunk.transform("t", 1, 0, 100, [Record(n, large) for n in range(100)])
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 100, [Record(n, large) for n in range(100)])
     assert chunk.size < 30_000
-    dead = Chunk.transform("t", 1, 0, 10, [Record(n, b"x" * 20_000) for n in range(10)])
+    dead = Chunk.transform(
+        FLASH_SALES, "t", 1, 0, 10, [Record(n, b"x" * 20_000) for n in range(10)]
+    )
     assert dead.size > 200_000

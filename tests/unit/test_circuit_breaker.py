@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents.breaker_service import BreakerService
 from agents.circuit_breaker import CircuitBreaker
+from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
@@ -35,7 +36,7 @@ def chunk(
     end = start + good + bad
     records = [Record(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
     lease = memory.hold(len(records), 100) if memory else None
-    return Chunk.transform("t", partition, start, end, records, lease=lease)
+    return Chunk.transform(FLASH_SALES, "t", partition, start, end, records, lease=lease)
 
 
 def breaker(window: int = 10, share: float = 0.9) -> CircuitBreaker:
@@ -129,7 +130,7 @@ def test_nothing_is_known_of_partitions_that_were_taken_away():
 def test_markers_alone_fill_no_memory():
     state = breaker()
     for offset in range(100):
-        state.admit(Chunk("t", 0, offset, offset + 1))
+        state.admit(Chunk(FLASH_SALES, "t", 0, offset, offset + 1))
     assert not state._states["t", 0].read._seen
 
 

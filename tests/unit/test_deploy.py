@@ -11,9 +11,9 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from config import DATABASE_VARIABLES, Settings
-from local import ROOT
-from local.licences import canonical, closure, locked
+from config.settings import DATABASE_VARIABLES, Settings
+from dev import ROOT
+from dev.licences import canonical, closure, locked
 
 VARIABLES = {name.upper() for name in Settings.model_fields} | {*DATABASE_VARIABLES}
 REQUIREMENTS = [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import pipeline.flusher
+from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError, TransientError
@@ -32,7 +33,7 @@ def chunk(start: int, size: int) -> Chunk:
         Record(offset, b'{"event_id":"%d","user_id":"u","category":"c"}' % offset)
         for offset in range(start, start + size)
     ]
-    return Chunk.transform("t", 0, start, start + max(1, size), records)
+    return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records)
 
 
 class FakeWriter:

@@ -1,6 +1,6 @@
 """Making a MariaDB's data."""
 
-from local.mariadb import _initialise
+from dev.mariadb import _initialise
 
 
 def test_servers_made_at_the_same_time_share_no_folder_for_temporary_tables(tmp_path, monkeypatch):

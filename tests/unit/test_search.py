@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
 from pipeline.search import Search
 
@@ -20,7 +21,7 @@ class Record:
 def chunk(partition: int, start: int, size: int) -> Chunk:
     value = b'{"event_id":"e","user_id":"u","category":"c"}'
     records = [Record(offset, value) for offset in range(start, start + size)]
-    return Chunk.transform("t", partition, start, start + max(1, size), records)
+    return Chunk.transform(FLASH_SALES, "t", partition, start, start + max(1, size), records)
 
 
 CULPRITS = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 30)), max_size=4)

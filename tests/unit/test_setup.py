@@ -1,12 +1,14 @@
 """What set-up says: its own lines, and what pip said only when pip failed."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
+import yaml
 
-from local import ROOT
+from dev import ROOT
 
 WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
@@ -16,7 +18,7 @@ PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
 @pytest.fixture
 def setup(tmp_path):
     """Runs set-up in a folder whose pip warns and ends with ``status``; returns the process."""
-    for name in ("local/setup.sh", "local/kafka-pom.xml", "requirements.txt"):
+    for name in ("dev/setup.sh", "dev/kafka-pom.xml", "requirements.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "requirements-dev.txt", tmp_path)
@@ -37,7 +39,7 @@ def setup(tmp_path):
         python.write_text(f'#!/bin/sh\necho "{WARNING}" >&2\nexit {status}\n')
         python.chmod(0o755)
         return subprocess.run(
-            [tmp_path / "local/setup.sh"],
+            [tmp_path / "dev/setup.sh"],
             env={"PATH": str(tmp_path / "bin"), "MARIADBD": str(tmp_path / "bin/mariadbd")},
             capture_output=True,
             text=True,
@@ -66,7 +68,7 @@ def test_a_bare_debian_is_made_by_root_alone(tmp_path):
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
     (tmp_path / "id").chmod(0o755)
     done = subprocess.run(
-        [ROOT / "local/fresh.sh"],
+        [ROOT / "dev/fresh.sh"],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -74,3 +76,9 @@ def test_a_bare_debian_is_made_by_root_alone(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == "make test-fresh needs root: it makes a Debian to chroot into.\n"
+
+
+def test_the_hooks_before_a_commit_are_what_lint_runs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    assert [hook["entry"] for hook in hooks] == re.findall(r"@(.*)", lint)

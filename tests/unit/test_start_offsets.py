@@ -24,7 +24,7 @@ class Store:
     def last_records(self, topic: str) -> dict[int, LastRecord]:
         return self.last
 
-    def begin(self, topic: str, offsets: dict[int, int]) -> dict[int, int]:
+    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
         self.stored = {**offsets, **self.stored}
         return self.read(topic)
 
@@ -47,7 +47,7 @@ def begin(
     read_committed: bool = True,
 ) -> dict[int, int]:
     positions = StartOffsets(
-        store,  # type: ignore[arg-type]
+        store,
         "t",
         from_beginning=from_beginning,
         read_committed=read_committed,
@@ -57,7 +57,7 @@ def begin(
 
 
 def resolve(store: Store, logs: Logs | None = None, **bounds: Bounds) -> dict[int, Position]:
-    positions = StartOffsets(store, "t", from_beginning=False)  # type: ignore[arg-type]
+    positions = StartOffsets(store, "t", from_beginning=False)
     return asyncio.run(
         positions.resolve({int(name[1:]): found for name, found in bounds.items()}, logs or Logs())
     )

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib.resources import files
 
-from local import ROOT
+from dev import ROOT
 
 SUMMER_IN_BERLIN = "2026-07-01 12:00:00 Europe/Berlin"
 

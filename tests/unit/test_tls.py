@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import tls
+from config import tls
 from tests.certificates import Authority
 
 

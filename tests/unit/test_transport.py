@@ -16,7 +16,7 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.memory import Memory
-from source import fetch_thread, patches
+from source import fetch_thread
 from source import transport as fetches
 from source.log_reader import Bounds
 from source.record_batches import Portion
@@ -25,11 +25,7 @@ from source.start_offsets import LogEndError, Position
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [
-        (owner, name)
-        for owner, names in {**fetches.OVERRIDDEN, **patches.REPLACED}.items()
-        for name in names
-    ],
+    [(owner, name) for owner, names in fetches.OVERRIDDEN.items() for name in names],
 )
 def test_overridden_names_exist_in_faust(owner, name):
     assert hasattr(owner, name)

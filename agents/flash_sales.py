@@ -1,0 +1,17 @@
+"""The flash-sale stream: where the domain meets the machinery that carries it."""
+
+from db.tables import ROW_COLUMNS, flash_sale_events
+from models.event import as_event
+from models.quality import tally
+from models.rules import transform
+from pipeline.stream import Stream
+
+FLASH_SALES = Stream(
+    table=flash_sale_events.name,
+    columns=ROW_COLUMNS,
+    transform=transform,
+    restore=as_event,
+    tally=tally,
+    summed=flash_sale_events.c.revenue.name,
+    key=flash_sale_events.c.event_id.name,
+)

@@ -1,0 +1,74 @@
+"""What a check found: one line each, and how to fix it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.errors import FatalError, RowError, TransientError, UntrustedError
+
+
+class State(StrEnum):
+    """How it stands with a thing looked at."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A thing looked at, how it stands, what was found, and how to fix it."""
+
+    subject: str
+    state: State
+    found: str
+    hint: str = ""
+
+
+class CheckResults:
+    """CheckResults in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self.all: list[CheckResult] = []
+
+    def ok(self, subject: str, found: str) -> None:
+        """It is as it should be."""
+        self.all.append(CheckResult(subject, State.OK, found))
+
+    def warn(self, subject: str, found: str, hint: str) -> None:
+        """A worker would run, but someone should know."""
+        self.all.append(CheckResult(subject, State.WARN, found, hint))
+
+    def fail(self, subject: str, found: str, hint: str = "") -> None:
+        """A worker would not run, or would stop."""
+        self.all.append(CheckResult(subject, State.FAIL, found, hint))
+
+    @contextmanager
+    def about(self, subject: str) -> Iterator[None]:
+        """Turn an error of the app's into a failure: its sentence ends with how to fix it."""
+        try:
+            yield
+        except (UntrustedError, RowError, FatalError) as error:
+            found, _, hint = str(error).rstrip(".").rpartition(": ")
+            self.fail(subject, found or hint, hint if found else "")
+        except TransientError as error:
+            self.fail(subject, str(error), "start the database, or change DATABASE_URL")
+
+    def has_failed(self, *subjects: str) -> bool:
+        """Whether one of these subjects has failed; without any, whether anything has."""
+        return any(
+            one.state is State.FAIL and (not subjects or one.subject in subjects)
+            for one in self.all
+        )
+
+
+def table(results: Sequence[CheckResult]) -> str:
+    """The results as text, a line each, and a second one for how to fix it."""
+    width = max((len(one.subject) for one in results), default=0)
+    lines = []
+    for one in results:
+        lines.append(f"{one.state:<5} {one.subject:<{width}}  {one.found}")
+        if one.hint:
+            lines.append(f"{'':<{width + 6}}  → {one.hint}")
+    return "\n".join(lines)

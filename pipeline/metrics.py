@@ -1,0 +1,111 @@
+"""The catalogue: every metric of any stream, once. `docs/metrics.md` is made from it.
+
+Counted a batch at a time, never an event at a time. Labels are bounded: reasons, fields, kinds,
+partitions. Totals are those of this worker since its start.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+from pipeline.stream import REASONS
+
+EVENTS = Counter(
+    "etl_events",
+    "Events handled, by outcome: `stored` as a row, dead-lettered for the reason `malformed`, "
+    "`invalid` or `unstorable`, or left out as a `duplicate`.",
+    ["outcome"],
+)
+FILLED = Counter(
+    "etl_filled_values", "Values that were missing and filled in, by field.", ["field"]
+)
+REPAIRED = Counter(
+    "etl_repaired_values",
+    "Values that were not what the schema says, by field and kind: `mistyped`, `stringified`, "
+    "`out_of_range`, `unparsable`.",
+    ["field", "kind"],
+)
+BATCHES = Counter("etl_batches", "Batches committed to the database.")
+BATCH_ROWS = Histogram(
+    "etl_batch_rows",
+    "Rows of a batch.",
+    buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000),
+)
+EMPTY_TICKS = Counter("etl_empty_ticks", "Flush intervals in which no event had come in.")
+FLUSH_SECONDS = Histogram(
+    "etl_flush_seconds",
+    "Seconds of one write, from its first lock to its ledger line.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+EVENT_TO_ROW_SECONDS = Histogram(
+    "etl_event_to_row_seconds",
+    "Seconds from the Kafka timestamp of a batch's oldest event to its commit.",
+    buckets=(0.5, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 1800),
+)
+LAST_BATCH = Gauge(
+    "etl_last_batch_timestamp_seconds",
+    "When the last batch was committed, in seconds since 1970; 0 before the first.",
+)
+BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory: read, waiting and being written.")
+BUFFERED_BYTES = Gauge(
+    "etl_buffered_bytes", "Bytes they take, estimated; `BUFFER_MAX_BYTES` is the limit."
+)
+BUFFERED_AGE = Gauge(
+    "etl_oldest_buffered_event_age_seconds",
+    "Seconds since the Kafka timestamp of the oldest event in memory; 0 when there is none.",
+)
+RETRIES = Counter(
+    "etl_retries",
+    "Writes retried, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
+    "`read_only`, `resources`, `cluster`, `interrupted`, `too_large`, `other`.",
+    ["error"],
+)
+CONNECTIONS = Counter(
+    "etl_database_connections_opened",
+    "Connections opened to the database; a steady rise means that they get lost.",
+)
+BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds a partition, else 0.")
+BREAKER_OPEN_PARTITIONS = Gauge(
+    "etl_breaker_open_partitions", "Partitions that the circuit breaker holds."
+)
+ROLLUP_BEHIND = Gauge(
+    "etl_rollup_behind_rows", "Rows that are not in the sales sums yet, counted by their ids."
+)
+ROLLUP_BEHIND_SECONDS = Gauge(
+    "etl_rollup_behind_seconds",
+    "Seconds since the sales sums were last complete; 0 while they are.",
+)
+ROLLUP_ROWS = Counter("etl_rollup_rows", "Rows that this worker added to the sales sums.")
+ROLLUP_RUNS = Counter("etl_rollup_runs", "Transactions in which it did so.")
+ROLLUP_ERRORS = Counter(
+    "etl_rollup_errors",
+    "Rounds of the sales sums that failed, by error, as in `etl_retries`.",
+    ["error"],
+)
+READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
+REBALANCES = Counter("etl_rebalances", "Times this worker was given partitions.")
+STORED_OFFSET = Gauge(
+    "etl_stored_offset", "Next offset to store, per partition.", ["topic", "partition"]
+)
+LOG_END_OFFSET = Gauge(
+    "etl_log_end_offset",
+    "Offset that the next event in the log will have, per partition.",
+    ["topic", "partition"],
+)
+LAG = Gauge(
+    "etl_lag_events",
+    "Events in the log that are not stored yet, per partition.",
+    ["topic", "partition"],
+)
+OPEN_TRANSACTION = Gauge(
+    "etl_open_transaction_events",
+    "Offsets from the start of a transaction that is still open to the log's end, per partition.",
+    ["topic", "partition"],
+)
+LOST_TO_RETENTION = Counter(
+    "etl_lost_to_retention_events", "Events that Kafka's retention removed before they were read."
+)
+BUILD = Info("etl_build", "What runs: versions of the schema, of Python and of Faust.")
+SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
+
+#: What can happen is there from the start, so that the first of it is a rise from 0.
+for _outcome in ("stored", "duplicate", *REASONS):
+    EVENTS.labels(_outcome)

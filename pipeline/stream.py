@@ -1,0 +1,58 @@
+"""What the machinery is told about the events it carries, which is all that it knows of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, Protocol, TypeAlias
+
+#: Why an event is a dead letter: its bytes are no event, a rule drops it, its row is refused.
+REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
+
+#: The values of a row, in the order of the stream's columns.
+Row: TypeAlias = Sequence[Any]
+
+
+class Rejected(Protocol):
+    """An event that is not stored as a row."""
+
+    @property
+    def reason(self) -> str:
+        """One of ``REASONS``."""
+
+    @property
+    def detail(self) -> str:
+        """Why, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The events of one topic and the table they go to.
+
+    Args:
+        table: the table's name.
+        columns: those that a row has values for.
+        transform: makes a Kafka value a row and its quality flags, as bits of a number, or says why
+            not. Never raises. A rejection is no tuple.
+        restore: makes a row the value of an event that would become this row.
+        tally: from how many rows have which flags to rows filled by column, and rows repaired by
+            ``column.kind``.
+        summed: the column of which the ledger keeps the sum, if any.
+        key: the column that tells one event from another, if any.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    transform: Callable[[bytes | None], tuple[Row, int] | Rejected]
+    restore: Callable[[Row], bytes]
+    tally: Callable[[Mapping[int, int]], tuple[dict[str, int], dict[str, int]]]
+    summed: str | None = None
+    key: str | None = None
+
+    def total(self, rows: Sequence[Row]) -> float:
+        """The sum of the summed column."""
+        return sum(map(self._amount, rows)) if self.summed else 0.0
+
+    @cached_property
+    def _amount(self) -> Callable[[Row], float]:
+        return itemgetter(self.columns.index(self.summed or ""))

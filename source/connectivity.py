@@ -1,0 +1,177 @@
+"""Is Kafka reached: name, port, TLS, login, in this order; what fails is one sentence.
+
+aiokafka tells only that it could not bootstrap, so each step is taken here once by itself.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from config import tls
+from config.settings import Settings
+from pipeline.errors import FatalError
+from source.auth import client_options
+
+#: Seconds a step may take.
+PATIENCE = 10
+
+#: The steps, in their order.
+STEPS = DNS, TCP, TLS, LOGIN = "DNS", "TCP", "TLS", "login"
+
+#: ApiVersions v0, the one request every broker answers to everyone.
+_HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+#: What a TLS alert begins with, where an answer was expected.
+_ALERT = b"\x15\x03"
+
+Passed = Callable[[str, str], None]
+
+
+async def reach(settings: Settings, passed: Passed = lambda step, what: None) -> None:
+    """Go through the steps with the first broker that takes them all.
+
+    Args:
+        settings: the app's.
+        passed: called with each step passed and what was found.
+
+    Raises:
+        FatalError: no broker does; what is wrong with the first one, and what to change.
+    """
+    troubles: list[FatalError] = []
+    for address in settings.broker_addresses:
+        try:
+            await _reach(settings, address, passed)
+        except FatalError as trouble:
+            troubles.append(trouble)
+        else:
+            return
+    raise troubles[0]
+
+
+async def _reach(settings: Settings, address: str, passed: Passed) -> None:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await _resolve(host, int(port), passed)
+            await _connect(host, int(port), passed)
+            await _shake_hands(settings, host, int(port), passed)
+            await _log_in(settings, host, int(port), passed)
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise FatalError(
+            f"Kafka at {address} does not answer: start it, or change KAFKA_URL "
+            f"({type(error).__name__})."
+        ) from error
+
+
+async def _resolve(host: str, port: int, passed: Passed) -> None:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise FatalError(
+            f"Kafka's host {host} is not known to the DNS: change KAFKA_URL."
+        ) from error
+    passed(DNS, f"{host} is {found[0][4][0]}")
+
+
+async def _connect(host: str, port: int, passed: Passed) -> None:
+    _, writer = await asyncio.open_connection(host, port)
+    writer.close()
+    passed(TCP, f"port {port} accepts connections")
+
+
+async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed) -> None:
+    context = settings.kafka_tls
+    writer = None
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=context)
+        writer.write(_HELLO)
+        answer = await reader.read(4)
+        session = writer.get_extra_info("ssl_object")
+    except (OSError, ssl.SSLError) as error:
+        if context is None:
+            answer = b""
+        else:
+            # With TLS 1.3 a server refuses a client's certificate after the handshake.
+            shaken = writer is not None or "ALERT" in str(getattr(error, "reason", ""))
+            raise FatalError(_tls_trouble(settings, f"{host}:{port}", error, shaken)) from error
+    finally:
+        if writer is not None:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+    if context is None:
+        if not answer or answer.startswith(_ALERT):
+            raise FatalError(
+                f"Kafka at {host}:{port} does not take a plain connection: it may want TLS, "
+                f"begin KAFKA_URL with kafka+ssl://."
+            )
+        passed(TLS, "not used, as KAFKA_URL says")
+    elif not answer:
+        raise FatalError(_tls_trouble(settings, f"{host}:{port}", None, shaken=True))
+    else:
+        passed(TLS, f"{session.version()}, certificate verified")
+
+
+def _tls_trouble(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
+    what = refusal = tls.refusal(error) if error else None
+    if refusal == tls.NOT_TRUSTED:
+        if settings.kafka_trusted_cert:
+            what = "is not signed by the authority in KAFKA_TRUSTED_CERT: change that"
+        else:
+            what = "is signed by no authority known here: set KAFKA_TRUSTED_CERT to its authority"
+    elif refusal == tls.OTHER_HOST:
+        what = (
+            "is made out to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false "
+            "and let KAFKA_TRUSTED_CERT alone vouch for it"
+        )
+    elif refusal:
+        what = f"{refusal}: renew it there (KAFKA_URL names the broker)"
+    if what:
+        return f"The certificate of Kafka at {address} {what}."
+    if not shaken:
+        return f"Kafka at {address} speaks no TLS: begin KAFKA_URL with kafka://."
+    return f"Kafka at {address} {_client_trouble(settings)}."
+
+
+def _client_trouble(settings: Settings) -> str:
+    if not settings.kafka_client_cert:
+        return "wants a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY"
+    until = tls.expiry(settings.kafka_client_cert)
+    if tls.is_expired(settings.kafka_client_cert):
+        return f"refuses KAFKA_CLIENT_CERT, which expired on {until:%Y-%m-%d}: renew it"
+    return "refuses KAFKA_CLIENT_CERT: use one that it trusts"
+
+
+async def _log_in(settings: Settings, host: str, port: int, passed: Passed) -> None:
+    mechanism = settings.kafka_sasl_mechanism
+    try:
+        link = await create_conn(host, port, **client_options(settings))
+    except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
+        raise FatalError(
+            f"Kafka at {host}:{port} refuses the login by {mechanism}: check KAFKA_USERNAME and "
+            f"KAFKA_PASSWORD."
+        ) from error
+    except UnsupportedSaslMechanismError as error:
+        raise FatalError(
+            f"Kafka at {host}:{port} does not offer {mechanism}: change KAFKA_SASL_MECHANISM."
+        ) from error
+    try:
+        await link.send(MetadataRequest([]))
+    except KafkaError as error:
+        hint = "" if mechanism else ": it may want KAFKA_SASL_MECHANISM, KAFKA_USERNAME and so on"
+        raise FatalError(f"Kafka at {host}:{port} closes the connection{hint}.") from error
+    finally:
+        link.close()
+    passed(LOGIN, f"{settings.kafka_username} by {mechanism}" if mechanism else "not used")

@@ -1,0 +1,66 @@
+"""What others ask of the consumer: hold partitions, go back, read events again, report offsets."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from mode.utils.logging import get_logger
+
+from pipeline.originals import Portion
+from source.transport import FetchConsumer
+
+log = get_logger(__name__)
+
+Partition = tuple[str, int]
+
+
+class ConsumerControl:
+    """Reaches the app's consumer, which is not there before the worker starts.
+
+    Args:
+        app: the Faust app, with a ``FetchTransport``.
+    """
+
+    def __init__(self, app: faust.App) -> None:
+        self._app = app
+        #: Partitions that are not read for now, by who wants it.
+        self._held: dict[str, list[Partition]] = {}
+
+    @property
+    def consumer(self) -> FetchConsumer:
+        """The consumer of the running worker."""
+        found = self._app.consumer
+        assert isinstance(found, FetchConsumer)
+        return found
+
+    def hold(self, who: str, partitions: Collection[Partition]) -> None:
+        """Do not read these partitions for now, and all others that nobody else holds."""
+        self._held[who] = list(partitions)
+        self.consumer.hold({TP(*one) for some in self._held.values() for one in some})
+
+    async def seek_back(self, partition: Partition, offset: int) -> None:
+        """Read a partition again from an offset on."""
+        await self.consumer.seek_back(TP(*partition), offset)
+
+    async def reread(self, topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+        """Events that only the database refuses, as they came; None where Kafka gives none."""
+        try:
+            return await self.consumer.reread(partition, offsets)
+        except KafkaError as error:
+            log.warning(
+                "Events of %s/%d from offset %d on cannot be read again: %r",
+                topic,
+                partition,
+                offsets[0],
+                error,
+            )
+            return None
+
+    def report(self, offsets: Mapping[Partition, int]) -> None:
+        """Tell Kafka the offsets that are stored, for those who watch the lag there."""
+        self.consumer.report(offsets)
+
+    def is_positioned(self) -> bool:
+        """Whether it is known where every assigned partition goes on."""
+        return self.consumer.positioned

@@ -1,0 +1,87 @@
+"""Questions about the topic, over a connection of their own; a failure is one sentence."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from mode.utils.logging import get_logger
+
+from config.settings import Settings
+from pipeline.errors import FatalError
+from source.auth import client_options
+from source.connectivity import reach
+from source.log_reader import Bounds, LogReader
+
+log = get_logger(__name__)
+_T = TypeVar("_T")
+
+#: Seconds a server may take to answer.
+PATIENCE = 20
+
+
+class NoTopicError(FatalError):
+    """Kafka answers, and has no such topic."""
+
+
+async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
+    """Bounds of all the topic's partitions.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    async with _topic(settings) as (logs, partitions):
+        return await _in_time(logs.bounds(partitions))
+
+
+async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
+    """For each of the topic's partitions the offset of the first event at or after a moment.
+
+    Args:
+        settings: which brokers and topic.
+        moment: milliseconds since 1970.
+
+    Returns:
+        By partition; None where there is no event since then.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    # To Kafka, negative times are words of another meaning.
+    asked = max(0, moment)
+    async with _topic(settings) as (logs, partitions):
+        return await _in_time(logs.offsets_at(partitions, asked))
+
+
+@asynccontextmanager
+async def _topic(settings: Settings) -> AsyncIterator[tuple[LogReader, list[int]]]:
+    """A reader of the topic's logs, and the topic's partitions."""
+    await reach(settings)
+    logs = LogReader(settings.broker_addresses, settings.topic, client_options(settings))
+    try:
+        partitions = await _in_time(logs.partitions())
+        if not partitions:
+            raise NoTopicError(
+                f"Kafka has no topic {settings.topic!r}: create it, or change TOPIC."
+            )
+        yield logs, partitions
+    except TopicAuthorizationFailedError as error:
+        raise FatalError(
+            f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "
+            f"or change TOPIC."
+        ) from error
+    except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
+        raise FatalError(
+            f"Kafka at {', '.join(settings.broker_addresses)} does not answer: start it, or change "
+            f"KAFKA_URL ({type(error).__name__})."
+        ) from error
+    finally:
+        await logs.close()
+
+
+async def _in_time(work: Awaitable[_T]) -> _T:
+    return await asyncio.wait_for(work, PATIENCE)

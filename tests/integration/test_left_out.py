@@ -1,0 +1,172 @@
+"""Rows a server leaves out of a statement: only where it proves which ones, and never changed."""
+
+from random import Random
+
+import pytest
+from pymysql.err import OperationalError
+from sqlalchemy import text
+
+from agents.flash_sales import FLASH_SALES
+from db.left_out import can_name_rows, insert_but_refused
+from db.refused_rows import _Insertion
+from db.writer import Writer
+from pipeline.chunk import Chunk
+from tests.integration.test_refused_rows import begun, letters
+from tests.integration.test_writer import NOW, Record, chunk, event, stored_ids, stored_offsets
+
+__all__ = ["begun"]
+
+
+@pytest.fixture
+def constrained(begun):
+    """One row a user, none of the category ``bad``, and products of a list only."""
+    with begun.begin() as connection:
+        if not can_name_rows(connection):
+            pytest.skip("this server does not say which row it refused")
+        for statement in (
+            "CREATE TABLE products (product_id VARCHAR(50) PRIMARY KEY) CHARACTER SET utf8mb4 "
+            "COLLATE utf8mb4_bin",
+            "INSERT INTO products VALUES ('p')",
+            "ALTER TABLE flash_sale_events MODIFY product_id VARCHAR(50) CHARACTER SET utf8mb4 "
+            "COLLATE utf8mb4_bin, ADD UNIQUE one_a_user (user_id), "
+            "ADD CONSTRAINT none_bad CHECK (category <> 'bad'), "
+            "ADD CONSTRAINT listed FOREIGN KEY (product_id) REFERENCES products (product_id)",
+        ):
+            connection.execute(text(statement))
+    return begun
+
+
+@pytest.fixture
+def attempts(monkeypatch):
+    """How many statements were tried without leaving rows out."""
+    seen: list[int] = []
+    attempt = _Insertion.attempt
+
+    def counted(self, rows):
+        seen.append(rows.count(b"\n") + 1)
+        return attempt(self, rows)
+
+    monkeypatch.setattr(_Insertion, "attempt", counted)
+    return seen
+
+
+def mixed(chance, count, kinds):
+    """Events some of which are refused, and which of them are not."""
+    users: set[str] = set()
+    records, good = [], []
+    for number in range(count):
+        kind = chance.choice(kinds)
+        user = f"u{number}"
+        if kind == "known user" and users:
+            user = chance.choice(sorted(users))
+        fields = {
+            "bad": {"category": "bad"},
+            "unlisted": {"product_id": "'\\😀"},
+            "long": {"category": "toolong"},
+        }.get(kind, {})
+        records.append(Record(number, event(number, user_id=user, **fields)))
+        if not fields and user not in users:
+            users.add(user)
+            good.append(number)
+    return records, good
+
+
+def store(engine, records):
+    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    return Writer(engine, "g", "w").write(1, NOW, [whole])
+
+
+def assert_stored(engine, records, good):
+    assert stored_ids(engine) == [f"e{n}" for n in good]
+    refused = sorted({record.offset for record in records} - set(good))
+    assert [row.kafka_offset for row in letters(engine)] == refused
+    assert stored_offsets(engine)[0] == len(records)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_statement_leaves_out_what_constraints_refuse(constrained, attempts, seed):
+    chance = Random(seed)
+    kinds = ["good"] * chance.choice([1, 9, 99]) + ["bad", "known user", "unlisted"]
+    records, good = mixed(chance, 600, kinds)
+    store(constrained, records)
+    assert_stored(constrained, records, good)
+    assert attempts == [600], "the first, which showed that there are such rows"
+
+
+def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
+    records = [
+        Record(0, event(0, user_id="ü")),
+        Record(1, event(1, category="bad")),
+        Record(2, event(2, user_id="ü")),
+    ]
+    store(constrained, records)
+    first, second = letters(constrained)
+    assert "none_bad" in first.detail
+    assert "Duplicate entry 'ü' for key 'one_a_user'" in second.detail
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_value_is_cut_to_fit(constrained, seed):
+    """Leaving rows out, a server would also store what it had to change."""
+    with constrained.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
+    records, good = mixed(Random(seed), 300, ["good"] * 20 + ["bad", "known user", "long"])
+    store(constrained, records)
+    assert_stored(constrained, records, good)
+
+
+def test_a_trigger_did_nothing_for_a_row_that_is_not_stored(constrained):
+    with constrained.begin() as connection:
+        connection.execute(text("CREATE TABLE seen (event_id VARCHAR(50))"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER note BEFORE INSERT ON flash_sale_events FOR EACH ROW "
+                "INSERT INTO seen VALUES (NEW.event_id)"
+            )
+        )
+    records, good = mixed(Random(1), 300, ["good"] * 20 + ["bad", "known user"])
+    store(constrained, records)
+    assert_stored(constrained, records, good)
+    with constrained.connect() as connection:
+        seen = list(connection.scalars(text("SELECT event_id FROM seen ORDER BY 1")))
+    assert seen == sorted(f"e{n}" for n in good)
+
+
+def test_more_refused_rows_than_the_server_keeps_in_mind(constrained):
+    """As behind a proxy that forgets what a session was told."""
+    with constrained.begin() as connection:
+        connection.execute(text("SET SESSION max_error_count = 3"))
+    records, good = mixed(Random(1), 300, ["good"] * 5 + ["bad", "known user"])
+    store(constrained, records)
+    assert_stored(constrained, records, good)
+    with constrained.connect() as connection:
+        assert connection.scalar(text("SELECT @@max_error_count")) == 3, "the same session"
+
+
+def test_nothing_is_inserted_in_another_session(constrained):
+    rows = chunk(0, 3).rows
+    connection = constrained.raw_connection()
+    with connection.cursor() as cursor:
+        cursor.execute("SET autocommit = 1")
+        with pytest.raises(OperationalError, match="1242"):
+            insert_but_refused(cursor, FLASH_SALES, rows, 0)
+        cursor.execute("SET autocommit = 0")
+    connection.close()
+    assert stored_ids(constrained) == []
+
+
+def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, monkeypatch):
+    with constrained.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
+    asked: list[int] = []
+    leave_out = _Insertion.leave_out
+
+    def counted(self, rows):
+        asked.append(rows.count(b"\n") + 1)
+        return leave_out(self, rows)
+
+    monkeypatch.setattr(_Insertion, "leave_out", counted)
+    records, good = mixed(Random(1), 2000, ["good"] * 20 + ["long"])
+    store(constrained, records)
+    assert_stored(constrained, records, good)
+    assert 1 < len(asked) < 12

@@ -1,0 +1,59 @@
+"""A second stream, another Record into another table, through the same source, pipeline, writer."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+from sqlalchemy import text
+
+from agents.enrichment import enrichment
+from db import offsets, writer
+from pipeline.flusher import Flusher
+from pipeline.memory import Memory
+from pipeline.stream import MALFORMED, Stream
+from source import control, patches
+from source.log_reader import LogReader
+from source.start_offsets import StartOffsets
+from source.transport import FetchTransport, PassThrough
+from tests.support import wait_until
+
+
+class Reading(faust.Record):
+    sensor: str
+    celsius: float
+
+
+def transform(value) -> Any:
+    try:
+        return tuple(Reading.loads(value, serializer="json").asdict().values()), 0
+    except ValueError as error:
+        return SimpleNamespace(reason=MALFORMED, detail=str(error))
+
+
+READINGS = Stream("readings", ("sensor", "celsius"), transform, bytes, lambda flags: ({}, {}))
+
+
+async def test_another_record_goes_into_another_table(broker, migrated_engine, topic, produce):
+    def ask(query):
+        with migrated_engine.begin() as connection:
+            return connection.execute(text(query))
+
+    ask("CREATE TABLE readings (sensor VARCHAR(20), celsius FLOAT)")
+    produce([*(b'{"sensor": "north", "celsius": %d.5}' % n for n in range(100)), b"cold"])
+    patches.install()
+    app = faust.App("toy", broker=broker.url, web_enabled=False, topic_disable_leader=True)
+    starts = StartOffsets(offsets.OffsetStore(migrated_engine, "toy"), topic, from_beginning=True)
+    options: Any = {"memory": Memory(1000, 1 << 20), "read_committed": True, "positioned": print}
+    options |= {"logs": LogReader([broker.bootstrap], topic, {}), "resolve": starts.resolve}
+    app.transport = FetchTransport(app.conf.broker_consumer, app, check=starts.check, **options)
+    limits: Any = {"interval": 0.2, "max_events": 50, "max_bytes": 1 << 20, "stop_timeout": 5}
+    limits["reread"] = control.ConsumerControl(app).reread
+    flusher = Flusher(writer.Writer(migrated_engine, "toy", "w"), **limits)
+    breakers: Any = SimpleNamespace(admit=lambda chunk: True)
+    enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), READINGS, breakers, flusher)
+    done = "SELECT SUM(next_offset) FROM stream_offsets"
+    async with app, flusher:
+        await asyncio.to_thread(wait_until, lambda: ask(done).scalar() == 101, 30)
+    assert ask("SELECT COUNT(*), SUM(celsius) FROM readings").one() == (100, 5000)
+    assert ask("SELECT reason, value FROM dead_letters").all() == [(MALFORMED, b"cold")]

@@ -1,0 +1,82 @@
+"""What `source.patches` changes inside aiokafka and Faust is there, and each change is needed."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import client
+from aiokafka.consumer import fetcher
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.record import MemoryRecords
+from faust.cli.worker import worker
+from faust.types import TP
+
+from source import patches
+from tests.wire import batch
+
+PATCHES = [(owner, name) for owner, names in patches.REPLACED.items() for name in names]
+LIMIT = 5000
+
+
+@pytest.fixture
+def install(monkeypatch):
+    for owner, name in PATCHES:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(patches.PartitionBatches, "limit", patches.PartitionBatches.limit)
+    return patches.install
+
+
+@pytest.mark.parametrize(("owner", "name"), PATCHES)
+def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
+    before = getattr(owner, name)
+    install(LIMIT, "json")
+    assert getattr(owner, name) is not before
+
+
+def fetched(data: bytes) -> Any:
+    """The records of a broker's answer, as aiokafka's fetcher makes them."""
+    fetch: Any = fetcher
+    records = fetch.MemoryRecords(data)
+    return fetch.PartitionRecords(
+        TP("t", 0), records, [], 0, None, None, True, fetcher.READ_UNCOMMITTED
+    )
+
+
+def test_a_header_key_that_is_no_utf8_costs_no_record(install):
+    data = batch([b"value"], headers=[(b"\xff", b"")])
+    records = MemoryRecords(data)
+    with pytest.raises(UnicodeDecodeError):
+        list(cast(Any, records.next_batch()))
+    install()
+    assert [one.value for one in fetched(data)] == [b"value"]
+
+
+def test_a_batch_decompresses_to_a_limit_and_no_further(install):
+    bomb = batch([b"\0" * 2 * LIMIT], "gzip")
+    records = MemoryRecords(bomb)
+    [whole] = cast(Any, records.next_batch())
+    assert len(whole.value) == 2 * LIMIT
+    install(LIMIT)
+    with pytest.raises(patches.UnreadableBatchError, match="t/0 at offset 0 cannot be read"):
+        next(fetched(bomb))
+
+
+def test_asking_for_a_topic_does_not_make_it(install):
+    assert MetadataRequest(["t"])._allow_auto_topic_creation is not False
+    install()
+    assert cast(Any, client).MetadataRequest(["t"])._allow_auto_topic_creation is False
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_a_worker_prints_first_is_as_its_log(install, log_format):
+    install(LIMIT, log_format)
+    command: Any = SimpleNamespace(
+        _banner_data=lambda _: [("id", "flash-sale-etl"), ("", "more")],
+        _format_banner_table=lambda data: "a table",
+    )
+    printed = worker.banner(command, cast(Any, None))
+    if log_format == "text":
+        assert printed == "a table"
+    else:
+        assert json.loads(printed)["id"] == "flash-sale-etl"

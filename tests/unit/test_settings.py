@@ -1,0 +1,164 @@
+"""A wrong setting is one sentence naming the variable, and never shows the password."""
+
+import ssl
+
+import pytest
+
+from config.settings import DATABASE_VARIABLES, Settings, load
+from tests.certificates import Authority
+
+AUTHORITY = Authority("a broker's")
+PAIR = AUTHORITY.issue("client")
+TLS = {
+    "KAFKA_URL": "kafka+ssl://a:9093",
+    "KAFKA_TRUSTED_CERT": AUTHORITY.pem,
+    "KAFKA_CLIENT_CERT": PAIR.certificate,
+    "KAFKA_CLIENT_CERT_KEY": PAIR.key,
+}
+GOOD = {
+    "KAFKA_URL": "kafka://a:9092,b:9093",
+    "DATABASE_URL": "mysql://shop:s3cret@db:3306/shop",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in {*map(str.upper, Settings.model_fields), *DATABASE_VARIABLES}:
+        monkeypatch.delenv(name, raising=False)
+
+    def set_variables(**variables: str) -> None:
+        for name, value in {**GOOD, **variables}.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def test_defaults_are_those_of_the_replaced_job(environment):
+    environment()
+    settings = load()
+    assert settings.topic == "flash_sale_events"
+    assert settings.starting_offsets == "latest"
+    assert settings.flush_interval == 5
+    assert settings.brokers == ["kafka://a:9092", "kafka://b:9093"]
+    assert settings.database.drivername == "mysql+pymysql"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"KAFKA_URL": ""}, "KAFKA_URL is not set"),
+        ({"KAFKA_URL": "localhost:9092"}, "KAFKA_URL is wrong: must be kafka://host:port"),
+        ({"KAFKA_URL": "kafka://host"}, "KAFKA_URL is wrong: must be kafka://host:port"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is not set"),
+        ({"DATABASE_URL": "postgres://shop:s3cret@db/shop"}, "DATABASE_URL is wrong: must be"),
+        ({"DATABASE_URL": "mysql://shop:s3cret@db:port/shop"}, "DATABASE_URL is wrong: must be"),
+        ({"DATABASE_URL": "mysql://shop:s3cret@db:3306"}, "DATABASE_URL is wrong: must be"),
+        ({"STARTING_OFFSETS": "newest"}, "STARTING_OFFSETS is wrong: input should be 'latest'"),
+        ({"FLUSH_INTERVAL": "five"}, "FLUSH_INTERVAL is wrong: input should be a valid number"),
+        ({"FLUSH_INTERVAL": "0"}, "FLUSH_INTERVAL is wrong: input should be greater than 0"),
+        ({"FLUSH_MAX_ROWS": "-1"}, "FLUSH_MAX_ROWS is wrong"),
+        ({"PORT": "70000"}, "PORT is wrong"),
+        ({"WEB_TOKEN": "s3cret"}, "WEB_TOKEN is wrong: must have 16 characters or more"),
+        ({"JAWSDB_URL": "mysql://shop:s3cret@db", "DATABASE_URL": ""}, "JAWSDB_URL is wrong: must"),
+        (
+            {"DATABASE_URL": f"{GOOD['DATABASE_URL']}?sslmode=on"},
+            "DATABASE_URL is wrong: has an unknown option 'sslmode'; known are ssl_mode, ",
+        ),
+        (
+            {"DATABASE_URL": f"{GOOD['DATABASE_URL']}?ssl_ca=/nowhere/ca.pem"},
+            "DATABASE_URL is wrong: ssl_ca cannot be read: No such file",
+        ),
+        (
+            {"DATABASE_URL": f"{GOOD['DATABASE_URL']}?ssl-mode=ON"},
+            "DATABASE_URL is wrong: ssl_mode must be one of PREFERRED, REQUIRED, VERIFY_CA",
+        ),
+        ({"DATABASE_CA": "ca.pem"}, "DATABASE_CA is wrong: must be PEM text, -----BEGIN CERT"),
+        ({**TLS, "KAFKA_TRUSTED_CERT": "s3cret"}, "KAFKA_TRUSTED_CERT is wrong: must be PEM text"),
+        ({**TLS, "KAFKA_URL": GOOD["KAFKA_URL"]}, "KAFKA_TRUSTED_CERT is set, but KAFKA_URL asks"),
+        ({**TLS, "KAFKA_CLIENT_CERT_KEY": ""}, "KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY go"),
+        (
+            {**TLS, "KAFKA_CLIENT_CERT_KEY": "s3cret"},
+            "KAFKA_CLIENT_CERT_KEY is wrong: must be PEM text, -----BEGIN PRIVATE KEY-----",
+        ),
+        (
+            {**TLS, "KAFKA_CLIENT_CERT_KEY": AUTHORITY.issue("another").key},
+            "KAFKA_CLIENT_CERT_KEY is wrong: is not the key of the certificate",
+        ),
+        (
+            {**TLS, "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_PASSWORD": "s3cret"},
+            "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together",
+        ),
+        (
+            {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "s3cret"},
+            "KAFKA_SASL_MECHANISM is set, but KAFKA_URL asks for no TLS: begin it with kafka+ssl",
+        ),
+        (
+            {"FLUSH_MAX_ROWS": "20", "BUFFER_MAX_ROWS": "10"},
+            "BUFFER_MAX_ROWS is 10: must be at least FLUSH_MAX_ROWS (20).",
+        ),
+    ],
+)
+def test_wrong_setting_is_one_sentence(environment, capsys, variables, sentence):
+    environment(**variables)
+    with pytest.raises(SystemExit) as stopped:
+        load()
+    message = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert message.startswith(sentence)
+    assert message.count("\n") == 1
+    assert "s3cret" not in message
+
+
+def test_secrets_are_masked_wherever_settings_are_shown(environment):
+    login = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "s3cret"}
+    environment(**TLS, **login, WEB_TOKEN="s3cret-of-sixteen")
+    settings = load()
+    shown = repr(settings) + str(settings) + str(settings.database)
+    assert "s3cret" not in shown
+    assert "BEGIN" not in shown
+
+
+@pytest.mark.parametrize("name", ["JAWSDB_URL", "CLEARDB_DATABASE_URL"])
+def test_a_heroku_add_on_names_the_database_when_nothing_else_does(environment, name):
+    environment(**{"DATABASE_URL": "", name: "mysql://u:p@add-on/heroku_1?reconnect=true"})
+    assert load().database.render_as_string() == "mysql+pymysql://u:***@add-on/heroku_1"
+    environment(**{name: "mysql://u:p@add-on/heroku_1?reconnect=true"})
+    assert load().database.host == "db"
+
+
+def test_prefix_goes_before_topic_and_group_once(environment):
+    environment(KAFKA_PREFIX="wabash-58779.", CONSUMER_GROUP="wabash-58779.etl")
+    settings = load()
+    assert settings.topic == "wabash-58779.flash_sale_events"
+    assert settings.consumer_group == "wabash-58779.etl"
+
+
+def test_several_addresses_in_tls(environment):
+    environment(**TLS | {"KAFKA_URL": "kafka+ssl://a:9096,kafka+ssl://b:9097"})
+    settings = load()
+    assert settings.broker_addresses == ["a:9096", "b:9097"]
+    assert settings.kafka_tls is not None
+    assert settings.kafka_tls.check_hostname
+
+
+@pytest.mark.parametrize(
+    ("options", "verified", "name_too"),
+    [
+        ("ssl_mode=REQUIRED", ssl.CERT_NONE, False),
+        ("ssl-mode=VERIFY_CA", ssl.CERT_REQUIRED, False),
+        ("ssl_mode=verify_identity", ssl.CERT_REQUIRED, True),
+        ("ssl_verify_cert=true", ssl.CERT_REQUIRED, True),
+        ("ssl_verify_cert=true&ssl_verify_identity=false", ssl.CERT_REQUIRED, False),
+        ("ssl_verify_cert=true&ssl_check_hostname=false", ssl.CERT_REQUIRED, False),
+    ],
+)
+def test_database_options_say_how_much_is_verified(environment, options, verified, name_too):
+    environment(DATABASE_URL=f"{GOOD['DATABASE_URL']}?{options}")
+    context = load().database_tls
+    assert context is not None
+    assert (context.verify_mode, context.check_hostname) == (verified, name_too)
+
+
+def test_every_setting_says_what_it_is():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name

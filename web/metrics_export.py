@@ -1,0 +1,59 @@
+"""Metrics that are looked up when they are asked for, and what is running."""
+
+from platform import python_version
+from time import time
+
+import faust
+
+from config.settings import Settings
+from pipeline import metrics
+from pipeline.buffer import Buffer
+from pipeline.memory import Memory
+from web.health import Health
+
+#: Settings shown: what shapes the flow. Addresses and secrets are not among them.
+SHOWN = (
+    "topic",
+    "consumer_group",
+    "starting_offsets",
+    "isolation_level",
+    "deduplicate",
+    "flush_interval",
+    "flush_max_rows",
+    "rollup_interval",
+    "buffer_max_rows",
+    "buffer_max_bytes",
+    "decompressed_max_bytes",
+    "shutdown_timeout",
+    "session_timeout",
+    "breaker_share",
+    "breaker_window",
+    "breaker_pause",
+)
+
+
+def export(
+    buffer: Buffer, memory: Memory, health: Health, settings: Settings, *, schema: str
+) -> None:
+    """Connect the metrics with what they show.
+
+    Args:
+        buffer: what waits to be written.
+        memory: all that is held.
+        health: whether the worker is ready.
+        settings: of the worker.
+        schema: version of the database's schema.
+    """
+
+    def age() -> float:
+        oldest = buffer.oldest_timestamp
+        return max(0.0, time() - oldest / 1000) if oldest else 0.0
+
+    metrics.BUFFERED_EVENTS.set_function(lambda: memory.events)
+    metrics.BUFFERED_BYTES.set_function(lambda: memory.bytes)
+    metrics.BUFFERED_AGE.set_function(age)
+    metrics.READY.set_function(lambda: health.ready() is None)
+    metrics.BUILD.info(
+        {"schema": schema, "python": python_version(), "faust": str(faust.__version__)}
+    )
+    metrics.SETTINGS.info({name: str(getattr(settings, name)) for name in SHOWN})

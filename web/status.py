@@ -1,0 +1,46 @@
+"""What a worker knows of itself: behind `/batches/`, the dashboard and the charts."""
+
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from agents.breaker_service import BreakerService
+from pipeline.flusher import Flusher
+from pipeline.memory import Memory
+from pipeline.rollup_service import RollupService
+from web.history import History, Totals
+from web.progress import Progress
+
+
+@dataclass(frozen=True)
+class Status:
+    """Gathers it from those who know."""
+
+    progress: Progress
+    history: History
+    memory: Memory
+    flusher: Flusher
+    breakers: BreakerService
+    rollups: RollupService
+
+    def sample(self) -> None:
+        """Keep how far the worker is now, for the charts."""
+        in_memory = self.memory.events
+        read = self.progress.events + in_memory
+        dropped, lag = self.progress.total_dropped, self.progress.total_lag
+        self.history.sample(Totals(time(), read, dropped, lag, in_memory))
+
+    def as_json(self) -> dict[str, Any]:
+        """What `/batches/` shows."""
+        return {
+            **self.progress.as_json(),
+            "empty_ticks": self.flusher.empty_ticks,
+            "buffered": self.flusher.buffer.events,
+            "breakers": self.breakers.as_json(),
+            "rollup": self.rollups.as_json(),
+            "in_memory": {"events": self.memory.events, "bytes": self.memory.bytes},
+        }
+
+    def with_history(self) -> dict[str, Any]:
+        """What the dashboard shows."""
+        return {**self.as_json(), "history": self.history.as_json()}
