@@ -14,6 +14,7 @@ from dev import ROOT, docs
 from dev.catalogue import catalogue, exposed_name
 from source.patches import UnreadableBatchError
 from source.record_batches import Unreadable
+from tests.chaos.faults import BROKER_FAULTS, FAULTS
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in docs.PAGES}
 PRESENT = {name: text for name, text in PAGES.items() if name != "CHANGELOG.md"}
@@ -200,6 +201,12 @@ def test_every_invariant_of_the_architecture_has_its_test():
     invariants = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
     assert len(invariants) > 10
     assert [one for one in invariants if not re.search(r"`tests/[\w/]+\.py::test_\w+`", one)] == []
+
+
+def test_the_campaign_that_is_shown_has_every_fault():
+    faults = {fault.__name__.replace("_", " ") for fault in (*FAULTS, *BROKER_FAULTS)}
+    shown = re.findall(r"^\| ([a-z ]+) \| \d+ \| \d+ \|", PAGES["docs/guarantees.md"], re.MULTILINE)
+    assert set(shown) == {*faults, "all"}
 
 
 def test_the_sentence_about_a_batch_that_cannot_be_read_is_the_one_shown():
