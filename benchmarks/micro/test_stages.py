@@ -111,7 +111,7 @@ def test_transform_mistyped(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("mix", [sale, bad, mistyped])
 def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
     records = [Record(offset, value) for offset, value in enumerate(values(mix))]
-    made = benchmark(Chunk.transform, "sale", 0, 0, EVENTS, records)
+    made = benchmark(Chunk.transform, FLASH_SALES, "sale", 0, 0, EVENTS, records)
     assert made.valid + len(made.dead) == EVENTS
 
 
