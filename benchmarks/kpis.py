@@ -26,6 +26,7 @@ from db.writer import ledger_line, summary
 from dev.mariadb import MariaDB
 from dev.processes import Folder
 from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
 
 #: Events of a fetch, fetches of a batch, and fetches made before they are used again.
 FETCH, BATCH, POOL = 2000, 10, 400
@@ -92,16 +93,8 @@ def _chunks() -> Iterator[Chunk]:
     for number in range(POOL):
         moment = now + number * DAY / POOL
         source = events(number, bad=0.02, clock=lambda moment=moment: moment)  # type: ignore[misc]
-        records = [_Record(n, event.value) for n, event in enumerate(islice(source, FETCH))]
+        records = [PlainRecord(n, event.value) for n, event in enumerate(islice(source, FETCH))]
         yield Chunk.transform(FLASH_SALES, "t", 0, 0, FETCH, records)
-
-
-@dataclass(frozen=True)
-class _Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
 
 
 def _name(way: Way) -> str:

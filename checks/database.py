@@ -2,22 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import cast
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
 from db import event_index, features, rollup, schema
-from db.errors import classify
+from db.errors import classified
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
+from pipeline.record import PlainRecord
 
 #: Seconds by which the clocks may differ: both write times into the ledger.
 _SKEW = 5
@@ -25,7 +24,7 @@ _SKEW = 5
 
 def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
     """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
-    with results.about("Database"), _errors(), engine.connect() as connection:
+    with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", features.check(engine))
         _session(connection, results)
         _clock(connection, results)
@@ -82,8 +81,10 @@ def rehearse(engine: Engine) -> None:
     # An id that no event has: there may be a unique index over them.
     row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
     row %= group.encode()
-    chunk = Chunk.transform(FLASH_SALES, group, 0, 0, 2, [_Record(0, row), _Record(1, b"check")])
-    with _errors(), engine.connect() as connection:
+    chunk = Chunk.transform(
+        FLASH_SALES, group, 0, 0, 2, [PlainRecord(0, row), PlainRecord(1, b"check")]
+    )
+    with classified(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})
         batch = Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
@@ -91,14 +92,6 @@ def rehearse(engine: Engine) -> None:
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)
-
-
-@dataclass(frozen=True)
-class _Record:
-    offset: int
-    value: bytes
-    key: None = None
-    timestamp: int = 0
 
 
 class _Rehearsal:
@@ -112,14 +105,6 @@ class _Rehearsal:
         yield self._connection
 
     connect = begin
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
 
 
 def _session(connection: Connection, results: CheckResults) -> None:

@@ -15,8 +15,8 @@ from db.tables import ROW_COLUMNS
 from models.printable import printable
 from models.quality import tally
 from models.rules import Reason, Rejection, transform
-from pipeline.chunk import Record
 from pipeline.errors import FatalError
+from pipeline.record import Record
 from source.auth import client_options
 from source.log_reader import Bounds
 

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from agents.flash_sales import FLASH_SALES
 from db import event_index, schema
-from db.driver import MySQLError
-from db.errors import classify
+from db.errors import classified
 from db.fence import SESSION, check_session
 from db.refused_rows import RowInserter
 from db.table_facts import read_facts
 from db.tables import flash_sale_events
-from pipeline.chunk import Chunk, Record
-from pipeline.errors import FatalError, TransientError
+from pipeline.chunk import Chunk
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.record import Record
 
 #: Bytes of JSON in one statement: below the smallest `max_allowed_packet` in use.
 _STATEMENT_BYTES = 100_000
@@ -45,7 +44,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
     }
     try:
         schema.see_that_rows_fit(schema.check(engine))
-        with engine.connect() as connection:
+        with classified(), engine.connect() as connection:
             facts = read_facts(connection)[flash_sale_events.name]
             if facts.triggers:
                 return Answer(not_asked="a trigger runs for each row, and might leave traces")
@@ -53,9 +52,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
                 return _answer(_refusals(connection, rows), deduplicate)
             finally:
                 connection.rollback()
-    except (SQLAlchemyError, MySQLError, OSError) as error:
-        return Answer(not_asked=str(classify(error)))
-    except (FatalError, TransientError) as error:
+    except (FatalError, RowError, TransientError) as error:
         return Answer(not_asked=str(error).rstrip("."))
 
 

@@ -6,9 +6,8 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, null, select, text
 from sqlalchemy.dialects.mysql import insert
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 from db.tables import circuit_breakers
 
 _T = TypeVar("_T")
@@ -98,8 +97,5 @@ class BreakerStore:
         )
 
     def _run(self, work: Callable[[Connection], _T]) -> _T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.begin() as connection:
+            return work(connection)

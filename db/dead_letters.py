@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.mysql import LONGBLOB
-from sqlalchemy.exc import SQLAlchemyError
 
 from db import watermark
-from db.driver import MySQLError
 from db.duplicates import NewRowInserter
-from db.errors import ONE_SESSION, classify
+from db.errors import ONE_SESSION, classified
 from db.fence import SESSION, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches, dead_letters
@@ -28,6 +26,7 @@ from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError
+from pipeline.record import PlainRecord
 from pipeline.stream import Stream
 
 #: Letters in one transaction of a replay or a purge.
@@ -76,13 +75,6 @@ class Replay(NamedTuple):
 def is_cut(letter: Row[Any]) -> bool:
     """Whether the row of ``dead_letters`` holds only the beginning of its value."""
     return len(letter.value or b"") < (letter.value_bytes or 0)
-
-
-class _Record(NamedTuple):
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
 
 
 class DeadLetters:
@@ -199,7 +191,7 @@ class DeadLetters:
             ).all()
             # The letter's id stands where the offset does: it tells afterwards which is which.
             records = [
-                _Record(row.id, row.value, row.kafka_key) for row in letters if not is_cut(row)
+                PlainRecord(row.id, row.value, row.kafka_key) for row in letters if not is_cut(row)
             ]
             chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
             again = {letter.offset: letter.detail for letter in chunk.dead}
@@ -249,8 +241,5 @@ class DeadLetters:
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, MySQLError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.begin() as connection:
+            yield connection

@@ -5,9 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
@@ -91,8 +90,5 @@ def ping(engine: Engine) -> None:
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        connection.execute(text("SELECT 1"))

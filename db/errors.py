@@ -6,6 +6,9 @@ can be put right, a lost event cannot. Where it comes back, its cause is looked 
 named (``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error references.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -98,6 +101,15 @@ _KINDS = {
     # group replication says 3100 of a transaction that is too large, and of other trouble as well.
     TOO_LARGE: {1153, 1197, 1206, 3100, 3231},
 }
+
+
+@contextmanager
+def classified() -> Iterator[None]:
+    """Raise ``classify(error)`` in place of any error of the driver or of SQLAlchemy."""
+    try:
+        yield
+    except (SQLAlchemyError, MySQLError, OSError) as error:
+        raise classify(error) from error
 
 
 def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:

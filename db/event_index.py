@@ -8,10 +8,10 @@ has such a key as an expression of the index, MariaDB as an invisible virtual co
 from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_mariadb
-from db.errors import classify
+from db.errors import classified
 from db.tables import flash_sale_events
 from models.printable import printable
 from pipeline.errors import FatalError
@@ -86,11 +86,8 @@ def check(engine: Engine, wanted: bool) -> str | None:
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
-    try:
-        with engine.connect() as connection:
-            found = exists(connection)
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        found = exists(connection)
     if wanted and not found:
         raise FatalError(
             f"DEDUPLICATE is true, but {_TABLE} has no unique index {NAME}: run "

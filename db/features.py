@@ -1,9 +1,8 @@
 """Which server it is, for those who look whether a worker would run."""
 
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 
 
 def check(engine: Engine) -> str:
@@ -12,9 +11,6 @@ def check(engine: Engine) -> str:
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
-    try:
-        with engine.connect() as connection:
-            version = str(connection.scalar(text("SELECT VERSION()")))
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        version = str(connection.scalar(text("SELECT VERSION()")))
     return version if "MariaDB" in version else f"MySQL {version}"

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine, Row, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 from db.tables import batches
 
 
@@ -22,8 +21,5 @@ def last_batches(engine: Engine, group: str, limit: int) -> Sequence[Row[Any]]:
         .order_by(batches.c.id.desc())
         .limit(limit)
     )
-    try:
-        with engine.connect() as connection:
-            return connection.execute(statement).all()
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        return connection.execute(statement).all()

@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, bindparam, func, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import ONE_SESSION, classify
+from db.errors import ONE_SESSION, classified
 from db.fence import SESSION, check_session
 from db.tables import stream_offsets
-from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
+from pipeline.record import LastRecord
 
 _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
@@ -44,11 +43,8 @@ class OffsetStore:
 
     def read(self, topic: str) -> dict[int, int]:
         """Next offset of every partition of the topic the group has begun."""
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(self._of(topic)).all()
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.connect() as connection:
+            rows = connection.execute(self._of(topic)).all()
         return {row.kafka_partition: row.next_offset for row in rows}
 
     def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
@@ -140,11 +136,8 @@ class OffsetStore:
         """What identifies the last record read of each partition, where that is known."""
         columns = [stream_offsets.c[name] for name in _LAST.values()]
         statement = self._of(topic).add_columns(*columns)
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(statement).mappings().all()
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.connect() as connection:
+            rows = connection.execute(statement).mappings().all()
         return {
             row["kafka_partition"]: LastRecord(*(row[name] for name in _LAST.values()))
             for row in rows
@@ -161,11 +154,8 @@ class OffsetStore:
             }
             for partition, offset in sorted(offsets.items())
         ]
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(statement, rows)
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.begin() as connection:
+            connection.execute(statement, rows)
 
     def _of(self, topic: str) -> Select[tuple[int, int]]:
         return (

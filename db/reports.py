@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_mariadb
-from db.errors import classify
+from db.errors import classified
 from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
 from models.printable import printable
 from models.rules import Reason
@@ -100,13 +100,13 @@ class Reports:
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection, _limited(connection):
+        with classified(), self._engine.connect() as connection, _limited(connection):
+            try:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
-            if isinstance(error, DBAPIError) and error.orig and error.orig.args[0] in _OVERTIME:
-                raise TransientError(f"the answer took longer than {TIME_LIMIT:g} s") from error
-            raise classify(error) from error
+            except DBAPIError as error:
+                if error.orig and error.orig.args[0] in _OVERTIME:
+                    raise TransientError(f"the answer took longer than {TIME_LIMIT:g} s") from error
+                raise
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import LOCK_WAIT_TIMEOUT
-from db.errors import classify
+from db.errors import classified
 from db.rollup_sql import add_sums
 from db.tables import rollup_minutes, rollup_products, rollup_state
 from db.watermark import (
@@ -263,20 +263,17 @@ class Rollup:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         """A connection that waits for locks only briefly."""
-        try:
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}")
-                connection.rollback()
-                try:
-                    yield connection
-                finally:
-                    if not connection.invalidated:
-                        connection.rollback()
-                        connection.exec_driver_sql(
-                            f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
-                        )
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), self._engine.connect() as connection:
+            connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}")
+            connection.rollback()
+            try:
+                yield connection
+            finally:
+                if not connection.invalidated:
+                    connection.rollback()
+                    connection.exec_driver_sql(
+                        f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
+                    )
 
 
 def rehearse(connection: Connection) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, column, func, inspect, select, table
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
 from pipeline.errors import FatalError
@@ -45,17 +44,14 @@ def check(engine: Engine) -> Schema:
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
-    try:
-        with engine.connect() as connection:
-            version = stored_version(connection)
-            if version is None or version < VERSION:
-                raise FatalError(
-                    f"The database's schema is at version {version or 'none'}, this app needs "
-                    f"{VERSION}: run `faust -A app migrate`."
-                )
-            return Schema(version, look_at_tables(connection))
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        version = stored_version(connection)
+        if version is None or version < VERSION:
+            raise FatalError(
+                f"The database's schema is at version {version or 'none'}, this app needs "
+                f"{VERSION}: run `faust -A app migrate`."
+            )
+        return Schema(version, look_at_tables(connection))
 
 
 def see_that_rows_fit(found: Schema) -> None:

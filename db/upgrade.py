@@ -11,10 +11,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from db import event_index
-from db.errors import classify
+from db.errors import classified
 from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
 from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
@@ -70,15 +69,13 @@ def make_index(engine: Engine) -> bool:
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
     try:
-        with engine.connect() as connection:
+        with classified(), engine.connect() as connection:
             try:
                 _wait_alone(connection)
                 yield connection
             finally:
                 # Not back into the pool: the lock ends with the session.
                 connection.invalidate()
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
     except CommandError as error:
         raise FatalError(f"{error}: run `faust -A app migrate` again.") from error
 

@@ -18,21 +18,20 @@ from time import perf_counter
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from db.dead_letter_rows import Letter, insert_dead_letters
-from db.driver import MySQLError
 from db.duplicates import NewRowInserter
-from db.errors import classify
+from db.errors import classified
 from db.fence import fenced
 from db.offsets import OffsetStore
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
 from db.tables import batches
 from pipeline.batch import Batch, Refused, empty_drops
-from pipeline.chunk import Chunk, DeadLetter, LastRecord
+from pipeline.chunk import Chunk, DeadLetter
 from pipeline.errors import FatalError, OffsetGapError, RowError
 from pipeline.originals import ReadAgain
+from pipeline.record import LastRecord
 from pipeline.stream import UNSTORABLE
 
 _T = TypeVar("_T")
@@ -90,7 +89,7 @@ class Writer:
         """
         started = perf_counter()
         try:
-            with self._engine.begin() as connection:
+            with classified(), self._engine.begin() as connection:
                 locked, session, packet = self._lock(connection, chunks)
                 fresh = _skip_stored(chunks, locked)
                 if not fresh:
@@ -123,13 +122,10 @@ class Writer:
                     self._offsets.advance(connection, topic, moves, _of_topic(last, topic), session)
                 self._tried = batch
                 return batch
-        except (SQLAlchemyError, MySQLError, OSError) as error:
-            classified = classify(error)
-            if isinstance(classified, RowError):
-                classified = FatalError(
-                    f"The database refuses a dead letter or a ledger line: {classified}."
-                )
-            raise classified from error
+        except RowError as error:
+            raise FatalError(
+                f"The database refuses a dead letter or a ledger line: {error}."
+            ) from error
 
     def _lock(
         self, connection: Connection, chunks: Sequence[Chunk]

@@ -14,12 +14,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
-from zlib import crc32
+from typing import Any
 
 import msgspec
 
 from pipeline.memory import Lease
+from pipeline.record import LastRecord, PlainRecord, Record
 from pipeline.stream import Stream
 
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -28,47 +28,6 @@ _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 #: Bytes of a chunk besides its rows and values, and of a dead letter; about.
 _CHUNK_BYTES = 1_000
 _LETTER_BYTES = 400
-
-
-class Record(Protocol):
-    """What is needed of a Kafka record."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int | None:
-        """Milliseconds since 1970."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
-class LastRecord(NamedTuple):
-    """What identifies a record of a log, so that another log under the same name is noticed.
-
-    ``epoch`` is the leader epoch under which it was written, -1 where its format has none;
-    ``timestamp`` is Kafka's in ms, -1 for none; ``checksum`` is the CRC-32 of its value.
-    """
-
-    offset: int
-    epoch: int
-    timestamp: int
-    checksum: int
-
-    @classmethod
-    def of(cls, record: Record, epoch: int) -> "LastRecord":
-        """Identify a record of a batch written under this leader epoch."""
-        timestamp = -1 if record.timestamp is None else record.timestamp
-        return cls(record.offset, epoch, timestamp, crc32(record.value or b""))
-
-
-class _Rebuilt(NamedTuple):
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +172,7 @@ class Chunk:
     def rebuilt(self, row: int) -> Record:
         """The event of a row, made from that: for when Kafka no longer has it."""
         (found,) = _decode_lines(self.rows.split(b"\n")[row])
-        return _Rebuilt(self.offsets[row], self.oldest, None, self.stream.restore(found))
+        return PlainRecord(self.offsets[row], self.stream.restore(found), timestamp=self.oldest)
 
     def _between(self, start: int, end: int) -> "Chunk":
         first, after = (bisect_left(self.offsets, offset) for offset in (start, end))

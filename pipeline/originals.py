@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from mode.utils.logging import get_logger
 
-from pipeline.chunk import Record
 from pipeline.errors import TransientError
+from pipeline.record import Record
 
 log = get_logger(__name__)
 

@@ -17,10 +17,10 @@ from faust.types import TP
 from mode import Service
 from mode.utils.logging import get_logger
 
-from pipeline.chunk import LastRecord, Record
 from pipeline.errors import FatalError
 from pipeline.memory import Lease, Memory
 from pipeline.originals import Portion as Again
+from pipeline.record import LastRecord, Record
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
 from source.log_reader import Bounds, LogReader

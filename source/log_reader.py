@@ -23,8 +23,8 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from pipeline.chunk import LastRecord, Record
 from pipeline.originals import Portion
+from pipeline.record import LastRecord, Record
 from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 

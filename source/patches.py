@@ -20,8 +20,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from faust.cli.worker import worker
 
 from config.logging import json_banner
-from pipeline.chunk import Record
 from pipeline.errors import FatalError
+from pipeline.record import Record
 from source.record_batches import FetchedBatches, Unreadable
 
 #: What is replaced, for the test that guards an upgrade.

@@ -18,7 +18,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from pipeline.chunk import Record
+from pipeline.record import Record
 from source.codecs import decompress
 from source.record_formats import (
     CODEC_MASK,

@@ -8,9 +8,9 @@ Message Format".
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 from zlib import crc32
 
+from pipeline.record import PlainRecord
 from source.codecs import decompress
 
 CODEC_MASK = 0x07
@@ -21,15 +21,6 @@ LOG_OVERHEAD = 12
 _MESSAGE = struct.Struct(">qiIbb")
 _INT32 = struct.Struct(">i")
 _INT64 = struct.Struct(">q")
-
-
-class PlainRecord(NamedTuple):
-    """A record as it is needed here; ``timestamp`` is in ms, None where the format has none."""
-
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
 
 
 def read_records(
@@ -59,7 +50,7 @@ def read_records(
         key, body = _bytes(data, body, end)
         value, _ = _bytes(data, body, end)
         timestamp = base_timestamp + delta if append_time is None else append_time
-        records.append(PlainRecord(base_offset + offset, timestamp, key, value))
+        records.append(PlainRecord(base_offset + offset, value, key, timestamp))
         at = end
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes are left after the last record")
@@ -103,7 +94,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
     """
     offset, attributes, timestamp, key, value = _read_message(message)
     if not attributes & CODEC_MASK:
-        return [PlainRecord(offset, timestamp, key, value)]
+        return [PlainRecord(offset, value, key, timestamp)]
     if value is None:
         raise ValueError("a compressed message has no value")
     data = bytes(decompress(attributes & CODEC_MASK, value, limit))
@@ -114,7 +105,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
     shift = 0 if timestamp is None else offset - inner[-1][0]
     append_time = timestamp if attributes & LOG_APPEND_TIME else None
     return [
-        PlainRecord(shift + number, own if append_time is None else append_time, key, value)
+        PlainRecord(shift + number, value, key, own if append_time is None else append_time)
         for number, _, own, key, value in inner
     ]
 

@@ -18,8 +18,8 @@ from typing import NamedTuple, Protocol
 from mode.utils.logging import get_logger
 
 from pipeline import metrics
-from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
+from pipeline.record import LastRecord
 from pipeline.threads import in_thread
 from source.log_reader import Bounds
 

@@ -4,7 +4,6 @@ Each stage is given the same 2000 different events, a fetch; divide by 2000 for 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -18,21 +17,12 @@ from db.rows import STATEMENT_BYTES, insert_rows
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
 
 EVENTS = 2000
 _UUID = b'"3f4e12ab-77e1-4c05-8e11-0123456789ab"'
 #: Fetches in one statement, about.
 FETCHES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a Kafka record has."""
-
-    offset: int
-    value: bytes | None
-    timestamp: int = 1_795_000_000_000
-    key: bytes | None = None
 
 
 class Swallow:
@@ -79,7 +69,7 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 
 def chunk(mix: Mix) -> Chunk:
     """A transformed fetch."""
-    records = [Record(offset, value) for offset, value in enumerate(values(mix))]
+    records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
     return Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)
 
 
@@ -110,7 +100,7 @@ def test_transform_mistyped(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("mix", [sale, bad, mistyped])
 def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
-    records = [Record(offset, value) for offset, value in enumerate(values(mix))]
+    records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
     made = benchmark(Chunk.transform, FLASH_SALES, "sale", 0, 0, EVENTS, records)
     assert made.valid + len(made.dead) == EVENTS
 
@@ -126,6 +116,6 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
         value.replace(b'"user_id": "', b'"user_id": "\\"') if number % every == 0 else value
         for number, value in enumerate(values(sale))
     ]
-    records = [Record(offset, value) for offset, value in enumerate(some)]
+    records = [PlainRecord(offset, value) for offset, value in enumerate(some)]
     chunks = [Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)] * FETCHES
     benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)

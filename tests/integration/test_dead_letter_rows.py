@@ -15,7 +15,7 @@ from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.integration.test_writer import NOW, Record, event, stored_ids
+from tests.integration.test_writer import NOW, event, record, stored_ids
 
 MIB = 1 << 20
 
@@ -38,7 +38,7 @@ def letters(engine):
 
 
 def test_the_same_event_read_again_is_the_same_letter(begun):
-    records = [Record(0, b"bad"), Record(1, None), Record(2, b"")]
+    records = [record(0, b"bad"), record(1, None), record(2, b"")]
     write(begun, 1, *records)
     with begun.begin() as connection:
         connection.execute(update(dead_letters).values(replayed_at=NOW.replace(tzinfo=None)))
@@ -50,15 +50,15 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
     ]
 
     OffsetStore(begun, "g").set("t", {0: 0})
-    write(begun, 2, *records, Record(3, b"also bad"))
+    write(begun, 2, *records, record(3, b"also bad"))
     assert letters(begun)[:3] == before, "when it was written and replayed stays as it was"
     assert [row.kafka_offset for row in letters(begun)] == [0, 1, 2, 3]
 
 
 def test_another_event_at_the_same_position_is_another_letter(begun):
-    write(begun, 1, Record(0, b"bad"))
+    write(begun, 1, record(0, b"bad"))
     OffsetStore(begun, "g").set("t", {0: 0})
-    write(begun, 2, Record(0, b"of the topic made again"))
+    write(begun, 2, record(0, b"of the topic made again"))
     assert [row.value for row in letters(begun)] == [b"bad", b"of the topic made again"]
 
 
@@ -91,7 +91,7 @@ def small_packets(mariadb, migrated_url):
 )
 def test_a_value_larger_than_the_server_takes_is_cut(small_packets, value_bytes, key_bytes):
     value, key = b"\xff'" * (value_bytes // 2), b"\\k" * (key_bytes // 2)
-    write(small_packets, 1, Record(0, event(0)), Record(1, value, key), Record(2, b"next"))
+    write(small_packets, 1, record(0, event(0)), record(1, value, key), record(2, b"next"))
     assert stored_ids(small_packets) == ["e0"]
     cut, following = letters(small_packets)
     assert following.value == b"next"
@@ -107,7 +107,7 @@ def test_a_value_larger_than_the_server_takes_is_cut(small_packets, value_bytes,
 
 def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     value = event(1, event_type="x" * 2 * MIB)
-    write(small_packets, 1, Record(0, value))
+    write(small_packets, 1, record(0, value))
     [letter] = letters(small_packets)
     shown = _whole(letter)
     digest = sha256(value).hexdigest()
@@ -119,7 +119,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
 
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
-    write(begun, 1, Record(0, b"x" * MIB, b"k" * MIB), Record(1, None))
+    write(begun, 1, record(0, b"x" * MIB, b"k" * MIB), record(1, None))
     tombstone, letter = DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20, most=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
     assert tombstone.value is None
@@ -127,7 +127,7 @@ def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
 
 
 def test_a_whole_letter_says_nothing_of_cutting(begun):
-    write(begun, 1, Record(0, b"bad"), Record(1, None))
+    write(begun, 1, record(0, b"bad"), record(1, None))
     assert not any("cut" in _whole(letter) for letter in letters(begun))
 
 
@@ -141,7 +141,7 @@ def test_a_whole_letter_says_nothing_of_cutting(begun):
     ids=["many_large", "many_small", "one_too_large"],
 )
 def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
-    records = [Record(n, value, b"k") for n, value in enumerate(values)]
+    records = [record(n, value, b"k") for n, value in enumerate(values)]
     found = [Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)]
     writer = Writer(begun, "g", "w")
     tracemalloc.start()
@@ -155,7 +155,7 @@ def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
 
 
 def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
-    write(begun, 1, *(Record(n, event(n, event_id=None)) for n in range(6)))
+    write(begun, 1, *(record(n, event(n, event_id=None)) for n in range(6)))
     with begun.begin() as connection:
         for letter in letters(begun):
             value = event(letter.kafka_offset)

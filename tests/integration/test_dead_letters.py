@@ -2,7 +2,6 @@
 
 import threading
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import pytest
 from sqlalchemy import text
@@ -11,17 +10,11 @@ from agents.flash_sales import FLASH_SALES
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
 from tests.integration.test_pipeline import event
 from tests.support import dead_letters, rows, stored_offsets
 
 HOSTILE = b'\x1b[2J\x1b]0;owned\x07{"event_id": "\xff\x00<script>'
-
-
-class Record(NamedTuple):
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int = 0
 
 
 @pytest.fixture
@@ -29,9 +22,9 @@ def dropped(migrated_engine, topic):
     """Ten letters: a hostile one, a tombstone, three invalid, five unstorable for now."""
     group = f"group-{topic}"
     partitions = (
-        [Record(0, HOSTILE, b"\xffkey"), Record(1, None)],
-        [Record(n, event(n, event_id=None)) for n in range(3)],
-        [Record(n, event(n, event_type="more than twenty characters" * 2)) for n in range(5)],
+        [PlainRecord(0, HOSTILE, b"\xffkey"), PlainRecord(1, None)],
+        [PlainRecord(n, event(n, event_id=None)) for n in range(3)],
+        [PlainRecord(n, event(n, event_type="more than twenty characters" * 2)) for n in range(5)],
     )
     chunks = [
         Chunk.transform(FLASH_SALES, topic, number, 0, len(records), records)

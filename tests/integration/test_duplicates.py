@@ -19,7 +19,7 @@ from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
-from tests.integration.test_writer import Record
+from tests.integration.test_writer import record
 from tests.support import dead_letters as letters_of
 from tests.support import rows, stored_offsets, wait_until
 
@@ -50,7 +50,7 @@ def value(event_id: str, **fields: object) -> bytes:
 
 
 def chunk_of(values, start=0, partition=0):
-    records = [Record(start + n, one) for n, one in enumerate(values)]
+    records = [record(start + n, one) for n, one in enumerate(values)]
     return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(records), records)
 
 

@@ -15,7 +15,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.integration.test_writer import Record, chunk, event
+from tests.integration.test_writer import chunk, event, record
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def stored(engine):
 
 def both() -> Chunk:
     """Rows and a dead letter."""
-    records = [Record(0, event(0, event_type="purchase", price=2)), Record(1, b"no json")]
+    records = [record(0, event(0, event_type="purchase", price=2)), record(1, b"no json")]
     return Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)
 
 

@@ -12,7 +12,7 @@ from db.refused_rows import _Insertion
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.integration.test_refused_rows import begun, letters
-from tests.integration.test_writer import NOW, Record, chunk, event, stored_ids, stored_offsets
+from tests.integration.test_writer import NOW, chunk, event, record, stored_ids, stored_offsets
 
 __all__ = ["begun"]
 
@@ -64,7 +64,7 @@ def mixed(chance, count, kinds):
             "unlisted": {"product_id": "'\\😀"},
             "long": {"category": "toolong"},
         }.get(kind, {})
-        records.append(Record(number, event(number, user_id=user, **fields)))
+        records.append(record(number, event(number, user_id=user, **fields)))
         if not fields and user not in users:
             users.add(user)
             good.append(number)
@@ -95,9 +95,9 @@ def test_one_statement_leaves_out_what_constraints_refuse(constrained, attempts,
 
 def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
     records = [
-        Record(0, event(0, user_id="ü")),
-        Record(1, event(1, category="bad")),
-        Record(2, event(2, user_id="ü")),
+        record(0, event(0, user_id="ü")),
+        record(1, event(1, category="bad")),
+        record(2, event(2, user_id="ü")),
     ]
     store(constrained, records)
     first, second = letters(constrained)

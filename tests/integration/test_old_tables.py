@@ -6,18 +6,17 @@ import re
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError
 
 from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
 from db.engine import connect
-from db.errors import classify
+from db.errors import classified
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.table_checks import look_at_tables
 from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
-from tests.integration.test_writer import Record
+from tests.integration.test_writer import record
 from tests.support import rows, wait_until
 
 DIALECT = mysql.dialect()
@@ -208,14 +207,11 @@ def run(engine, statement):
 def store(engine, **fields):
     """Insert the row of an event as a write does."""
     chunk = Chunk.transform(
-        FLASH_SALES, "t", 0, 0, 1, [Record(0, json.dumps(EVENT | fields).encode())]
+        FLASH_SALES, "t", 0, 0, 1, [record(0, json.dumps(EVENT | fields).encode())]
     )
-    try:
-        with engine.begin() as connection:
-            session = connection.scalar(text("SELECT CONNECTION_ID()"))
-            insert_rows(connection, [chunk], STATEMENT_BYTES, session)
-    except DBAPIError as error:
-        raise classify(error) from error
+    with classified(), engine.begin() as connection:
+        session = connection.scalar(text("SELECT CONNECTION_ID()"))
+        insert_rows(connection, [chunk], STATEMENT_BYTES, session)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -376,7 +372,7 @@ def test_a_sample_is_what_the_database_says(faust, produce, migrated_engine, mig
 
 
 def test_where_an_insert_could_not_be_taken_back_the_database_is_not_asked(migrated_engine):
-    sample = [Record(0, json.dumps(EVENT).encode()), Record(1, b"bad")]
+    sample = [record(0, json.dumps(EVENT).encode()), record(1, b"bad")]
     assert ask_database(migrated_engine, sample) == Answer()
     make(migrated_engine, [ddl(user_id="INT UNSIGNED NOT NULL DEFAULT 1"), TRIGGER])
     assert "user_id is int" in ask_database(migrated_engine, sample).not_asked

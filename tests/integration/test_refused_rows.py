@@ -15,8 +15,9 @@ from db.tables import batches, dead_letters
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
+from pipeline.record import PlainRecord
 from tests.integration import test_writer
-from tests.integration.test_writer import NOW, Record, chunk, stored_ids, stored_offsets
+from tests.integration.test_writer import NOW, chunk, record, stored_ids, stored_offsets
 
 
 def event(number: int, **fields: object) -> bytes:
@@ -51,7 +52,7 @@ def refuse(connection, code, extra=""):
     )
 
 
-def sent(chunks: Sequence[Chunk], values: dict[tuple[int, int], Record]):
+def sent(chunks: Sequence[Chunk], values: dict[tuple[int, int], PlainRecord]):
     """Reads again what was sent, and notes what it was asked."""
     asked: list[tuple[int, list[int]]] = []
 
@@ -111,7 +112,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
                     users.add(user)
                     wanted_rows.append(f"e{number}")
                     revenue += json.loads(value)["price"]
-                records.append(Record(offset, value))
+                records.append(record(offset, value))
                 values[partition, offset] = records[-1]
             chunks.append(Chunk.transform(FLASH_SALES, "t", partition, start, end, records))
             next_offset[partition] = end
@@ -142,7 +143,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
 @pytest.mark.parametrize("bad", [[0], [7], [19], [0, 1, 2, 18, 19], list(range(20)), [3, 4, 11]])
 def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     records = [
-        Record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
+        record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
     ]
     pieces = [
         Chunk.transform(FLASH_SALES, "t", 0, start, start + 5, records[start : start + 5])
@@ -165,7 +166,7 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
 
 def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     users = ["a", "b", "a", "c", "b", "a"]
-    records = [Record(n, event(n, user_id=user)) for n, user in enumerate(users)]
+    records = [record(n, event(n, user_id=user)) for n, user in enumerate(users)]
     pieces = [
         Chunk.transform(FLASH_SALES, "t", 0, n, n + 1, [record]) for n, record in enumerate(records)
     ]
@@ -272,7 +273,7 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
                 "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'full'"
             )
         )
-    records = [Record(0, event(0)), Record(1, b"no json")]
+    records = [record(0, event(0)), record(1, b"no json")]
     with pytest.raises(FatalError, match="refuses a dead letter or a ledger line: full"):
         Writer(begun, "g", "w").write(1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)])
     assert stored_ids(begun) == []
@@ -290,7 +291,7 @@ def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeyp
 
     def inserts(number, start, **fields):
         records = [
-            Record(n, event(n, **{"user_id": f"u{n}", **fields})) for n in range(start, start + 64)
+            record(n, event(n, **{"user_id": f"u{n}", **fields})) for n in range(start, start + 64)
         ]
         seen.clear()
         writer.write(

@@ -13,17 +13,15 @@ from db.offsets import OffsetStore
 from db.writer import Writer
 from dev import ROOT
 from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
 from tests.sums import assert_sums_true, settle
 from tests.support import rows
 
 
-class Record:
-    def __init__(self, offset, value):
-        self.offset, self.value, self.key, self.timestamp = offset, value, None, 1_795_774_530_000
-
-
 def chunk(values, partition=0, start=0):
-    records = [Record(start + n, value) for n, value in enumerate(values)]
+    records = [
+        PlainRecord(start + n, value, timestamp=1_795_774_530_000) for n, value in enumerate(values)
+    ]
     return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(values), records)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -20,16 +19,18 @@ from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
+from pipeline.record import PlainRecord
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = b"\x00key"
-    timestamp: int | None = 1_795_774_530_123
+def record(
+    offset: int,
+    value: bytes | None,
+    key: bytes | None = b"\x00key",
+    timestamp: int = 1_795_774_530_123,
+) -> PlainRecord:
+    return PlainRecord(offset, value, key, timestamp)
 
 
 def event(number: int, **fields: object) -> bytes:
@@ -39,7 +40,7 @@ def event(number: int, **fields: object) -> bytes:
 
 
 def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
-    records = [Record(n, event(n, **fields)) for n in range(start, end)]
+    records = [record(n, event(n, **fields)) for n in range(start, end)]
     return Chunk.transform(FLASH_SALES, "t", partition, start, end, records)
 
 
@@ -68,7 +69,7 @@ def stored_offsets(engine):
 
 
 def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
-    good, bad = Record(0, event(0, price=2.5, quantity=4)), Record(1, b"\xff not json", None, -1)
+    good, bad = record(0, event(0, price=2.5, quantity=4)), record(1, b"\xff not json", None, -1)
     batch = Writer(begun, "g", "w").write(
         1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 5, [good, bad])]
     )
@@ -174,7 +175,7 @@ def test_any_text_comes_back_as_it_was(begun, texts):
         json.dumps({"event_id": one, "user_id": other, "category": "c"}).encode()
         for one, other in texts
     ]
-    records = [Record(n, value) for n, value in enumerate(values)]
+    records = [record(n, value) for n, value in enumerate(values)]
     found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
     with begun.connect() as connection:
         insert_rows(connection, [found], STATEMENT_BYTES, session(connection))

@@ -1,7 +1,5 @@
 """The buffer's invariants, against any order of calls."""
 
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,20 +7,15 @@ from agents.flash_sales import FLASH_SALES
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.memory import Memory
+from pipeline.record import PlainRecord
 
 VALUE = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
 
 
-@dataclass
-class Record:
-    offset: int
-    value: bytes | None = VALUE
-    key: bytes | None = None
-    timestamp: int | None = None
-
-
 def chunk(start: int, size: int, memory: Memory | None = None) -> Chunk:
-    records = [Record(offset, timestamp=1000 * offset) for offset in range(start, start + size)]
+    records = [
+        PlainRecord(offset, VALUE, timestamp=1000 * offset) for offset in range(start, start + size)
+    ]
     lease = memory.hold(size, 0) if memory else None
     return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records, lease=lease)
 

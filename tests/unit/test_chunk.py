@@ -1,21 +1,18 @@
 """A chunk's parts are what they would have been alone, whatever is in it."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
-from pipeline.chunk import Chunk, LastRecord
+from pipeline.chunk import Chunk
+from pipeline.record import LastRecord, PlainRecord
 
 
-@dataclass(frozen=True)
-class Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = b"key"
-    timestamp: int | None = 7
+def record(offset, value):
+    return PlainRecord(offset, value, b"key", 7)
 
 
 def value(text, **fields):
@@ -35,7 +32,7 @@ RECORDS = st.lists(st.tuples(VALUES, st.integers(1, 3)), min_size=1, max_size=8)
 def made(found):
     records, offset = [], 5
     for one, gap in found:
-        records.append(Record(offset, one))
+        records.append(record(offset, one))
         offset += gap
     last = LastRecord.of(records[-1], 3)
     return records, Chunk.transform(FLASH_SALES, "t", 1, 5, offset, records, last=last)
@@ -88,7 +85,7 @@ def test_rows_that_are_left_out_are_as_if_they_had_not_come(found, data):
 
 @given(VALUES)
 def test_an_event_made_from_its_row_becomes_that_row(sent):
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 7, [Record(5, value("e")), Record(6, sent)])
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 7, [record(5, value("e")), record(6, sent)])
     if chunk.valid == 2:
         again = Chunk.transform(FLASH_SALES, "t", 1, 6, 7, [chunk.rebuilt(1)])
         assert again.rows == chunk.rows.split(b"\n")[1]
@@ -97,9 +94,9 @@ def test_an_event_made_from_its_row_becomes_that_row(sent):
 
 def test_size_is_that_of_what_is_kept_not_of_what_came():
     large = value("e", unknown="x" * 20_000)
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 100, [Record(n, large) for n in range(100)])
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 100, [record(n, large) for n in range(100)])
     assert chunk.size < 30_000
     dead = Chunk.transform(
-        FLASH_SALES, "t", 1, 0, 10, [Record(n, b"x" * 20_000) for n in range(10)]
+        FLASH_SALES, "t", 1, 0, 10, [record(n, b"x" * 20_000) for n in range(10)]
     )
     assert dead.size > 200_000

@@ -1,7 +1,6 @@
 """The circuit breaker's decisions, against any order of what may happen to a partition."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,24 +16,17 @@ from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from pipeline.memory import Memory
+from pipeline.record import PlainRecord
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 GOOD = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
-
-
-@dataclass
-class Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
 
 
 def chunk(
     start: int, *, good: int = 0, bad: int = 0, partition: int = 0, memory: Memory | None = None
 ) -> Chunk:
     end = start + good + bad
-    records = [Record(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
+    records = [PlainRecord(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
     lease = memory.hold(len(records), 100) if memory else None
     return Chunk.transform(FLASH_SALES, "t", partition, start, end, records, lease=lease)
 

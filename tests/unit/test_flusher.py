@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,22 +15,15 @@ from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError, TransientError
 from pipeline.flusher import Flusher
 from pipeline.originals import Originals, Portion
+from pipeline.record import PlainRecord
 from pipeline.threads import in_thread
 
 Fault = Callable[[int, list[Chunk]], object]
 
 
-@dataclass
-class Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
-
-
 def chunk(start: int, size: int) -> Chunk:
     records = [
-        Record(offset, b'{"event_id":"%d","user_id":"u","category":"c"}' % offset)
+        PlainRecord(offset, b'{"event_id":"%d","user_id":"u","category":"c"}' % offset)
         for offset in range(start, start + size)
     ]
     return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records)
@@ -85,7 +78,11 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
 
 async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
     """In portions; what an answer passes over, and all after a failure, is not to be had."""
-    portions = [Portion([Record(1, b"sent 1")], 3), Portion([Record(7, b"sent 7")], 8), None]
+    portions = [
+        Portion([PlainRecord(1, b"sent 1")], 3),
+        Portion([PlainRecord(7, b"sent 7")], 8),
+        None,
+    ]
     asked: list[list[int]] = []
     seen: list[float | None] = []
 

@@ -1,26 +1,17 @@
 """An error that comes back on a batch is narrowed to one event; all that may go on does."""
 
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
 from pipeline.search import Search
-
-
-@dataclass
-class Record:
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
 
 
 def chunk(partition: int, start: int, size: int) -> Chunk:
     value = b'{"event_id":"e","user_id":"u","category":"c"}'
-    records = [Record(offset, value) for offset in range(start, start + size)]
+    records = [PlainRecord(offset, value) for offset in range(start, start + size)]
     return Chunk.transform(FLASH_SALES, "t", partition, start, start + max(1, size), records)
 
 

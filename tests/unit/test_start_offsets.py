@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.chunk import LastRecord
 from pipeline.errors import FatalError
+from pipeline.record import LastRecord
 from source.log_reader import Bounds
 from source.start_offsets import OtherLogError, Position, StartOffsets
 
