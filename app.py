@@ -102,7 +102,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     engine = connect(settings.database, settings.database_tls)
 
     # The state that the parts share.
-    memory = Memory(settings.buffer_max_rows, settings.buffer_max_bytes)
+    memory = Memory(settings.buffer_max_events, settings.buffer_max_bytes)
     progress = Progress(read_committed=read_committed)
     history = History()
 
@@ -151,9 +151,6 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         if batch.events:
             progress.add(batch)
             history.add(batch)
-            app.monitor.count("batches", 1)
-            app.monitor.count("valid_rows", batch.valid)
-            app.monitor.count("dropped_events", batch.total_dropped)
 
     flusher = Flusher(
         Writer(
@@ -163,7 +160,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
             deduplicate=settings.deduplicate,
         ),
         interval=settings.flush_interval,
-        max_events=settings.flush_max_rows,
+        max_events=settings.flush_max_events,
         # A write in flight, what waits meanwhile, and what is being read.
         max_bytes=settings.buffer_max_bytes // 4,
         stop_timeout=settings.shutdown_timeout,

@@ -8,7 +8,7 @@ from checks.database import look_at_database
 from checks.kafka import look_at_kafka
 from checks.result import CheckResults
 from checks.start_offsets import look_at_offsets
-from config.settings import Settings
+from config.settings import Settings, deprecations
 from db.offsets import OffsetStore
 
 
@@ -16,6 +16,9 @@ async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults
     """Settings, Kafka, database and stored offsets, as far as each can be asked."""
     results = CheckResults()
     results.ok("Settings", "complete and well formed")
+    for sentence in deprecations():
+        found, _, hint = sentence.rstrip(".").partition(": ")
+        results.warn("Settings", found, hint)
     bounds = await look_at_kafka(settings, results)
     deduplicate = settings.deduplicate
     if await asyncio.to_thread(look_at_database, engine, results, deduplicate) and bounds:

@@ -19,6 +19,12 @@ _NO_DATABASE = "mysql://nobody@localhost/none"
 #: Characters of `WEB_TOKEN`: nobody guesses it.
 SHORTEST_TOKEN = 16
 
+#: Variables of the version before, which still work, and their names now.
+DEPRECATED_VARIABLES = {
+    "FLUSH_MAX_ROWS": "FLUSH_MAX_EVENTS",
+    "BUFFER_MAX_ROWS": "BUFFER_MAX_EVENTS",
+}
+
 #: Where the database's URL is looked for: our name for it, then those of Heroku's add-ons.
 DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
 
@@ -85,13 +91,18 @@ class Settings(BaseSettings):
     flush_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
-    flush_max_rows: int = Field(
-        20_000, ge=1, le=1_000_000, description="Events written in one transaction at most."
+    flush_max_events: int = Field(
+        20_000,
+        ge=1,
+        le=1_000_000,
+        validation_alias=AliasChoices("FLUSH_MAX_EVENTS", "FLUSH_MAX_ROWS"),
+        description="Events written in one transaction at most.",
     )
-    buffer_max_rows: int = Field(
+    buffer_max_events: int = Field(
         40_000,
         ge=1,
         le=10_000_000,
+        validation_alias=AliasChoices("BUFFER_MAX_EVENTS", "BUFFER_MAX_ROWS"),
         description="Events held in memory at most; above it the worker stops reading Kafka.",
     )
     buffer_max_bytes: int = Field(
@@ -228,10 +239,10 @@ class Settings(BaseSettings):
 
     @validator(mode="after")
     def _buffer_holds_a_flush(self) -> "Settings":
-        if self.buffer_max_rows < self.flush_max_rows:
+        if self.buffer_max_events < self.flush_max_events:
             raise ValueError(
-                f"BUFFER_MAX_ROWS is {self.buffer_max_rows}: must be at least FLUSH_MAX_ROWS "
-                f"({self.flush_max_rows})"
+                f"BUFFER_MAX_EVENTS is {self.buffer_max_events}: must be at least FLUSH_MAX_EVENTS "
+                f"({self.flush_max_events})"
             )
         return self
 
@@ -297,9 +308,24 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
     variable = str(location[0]).upper()
     if reason == "Field required":
         return f"{variable} is not set: set it in the environment ({_description(variable)})"
-    if variable == DATABASE_VARIABLES[0]:
-        variable = next(filter(os.environ.get, DATABASE_VARIABLES), variable)
+    variable = next(filter(os.environ.get, _names(variable)), variable)
     return f"{variable} is wrong: {reason[:1].lower()}{reason[1:]}."
+
+
+def deprecations() -> list[str]:
+    """A sentence for each variable in the environment whose name is that of the version before."""
+    return [
+        f"{old} is deprecated: use {new} instead"
+        + (f"; it has no effect, as {new} is set as well." if os.environ.get(new) else ".")
+        for old, new in DEPRECATED_VARIABLES.items()
+        if os.environ.get(old)
+    ]
+
+
+def _names(variable: str) -> list[str]:
+    """The names that a variable may have, the one that counts first."""
+    alias = Settings.model_fields[variable.lower()].validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [variable]
 
 
 def _description(variable: str) -> str:

@@ -12,7 +12,13 @@ _SUFFIXES = {Counter: "_total", Info: "_info", Gauge: "", Histogram: ""}
 def table() -> str:
     """All of them as a table of documentation."""
     head = "| metric | type | labels | |\n|---|---|---|---|\n"
-    return head + "".join(_line(found) for found in catalogue())
+    names = {found: exposed_name(found) for found in catalogue()}
+    lines = [_line(names[found], found, found._documentation) for found in catalogue()]
+    lines += [
+        _line(old, found, f"Deprecated: use `{names[found]}`.")
+        for old, found in deprecated_names().items()
+    ]
+    return head + "".join(lines)
 
 
 def catalogue() -> list[MetricWrapperBase]:
@@ -22,10 +28,19 @@ def catalogue() -> list[MetricWrapperBase]:
 
 def exposed_name(metric: MetricWrapperBase) -> str:
     """The name on `/metrics`, a histogram's without its endings."""
-    return f"{metric._name}{_SUFFIXES[type(metric)]}"
+    return _exposed(metric._name, metric)
 
 
-def _line(metric: MetricWrapperBase) -> str:
-    labels = ", ".join(f"`{name}`" for name in metric._labelnames)
+def deprecated_names() -> dict[str, MetricWrapperBase]:
+    """Metrics by the names of the version before, as on `/metrics`."""
+    return {_exposed(old, metric): metric for old, metric in metrics.DEPRECATED.items()}
+
+
+def _exposed(name: str, metric: MetricWrapperBase) -> str:
+    return f"{name}{_SUFFIXES[type(metric)]}"
+
+
+def _line(name: str, metric: MetricWrapperBase, documentation: str) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric._labelnames)
     kind = type(metric).__name__.lower()
-    return f"| `{exposed_name(metric)}` | {kind} | {labels} | {metric._documentation} |\n"
+    return f"| `{name}` | {kind} | {labels} | {documentation} |\n"

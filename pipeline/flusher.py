@@ -94,7 +94,7 @@ class Flusher(Service):
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self.buffer = Buffer()
-        self.empty_ticks = 0
+        self.empty_flushes = 0
         self.last_tick: float | None = None
         self.last_write: float | None = None
         self.trouble: str | None = None
@@ -145,8 +145,8 @@ class Flusher(Service):
         async with self._lock:
             taken = self.buffer.take(self._cap, self._max_bytes)
             if taken is None and not self._stuck:
-                self.empty_ticks += 1
-                metrics.EMPTY_TICKS.inc()
+                self.empty_flushes += 1
+                metrics.EMPTY_FLUSHES.inc()
                 return
             opened, chunks = taken or (datetime.now(UTC), [])
             epoch = self.buffer.epoch

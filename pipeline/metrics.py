@@ -4,7 +4,11 @@ Counted a batch at a time, never an event at a time. Labels are bounded: reasons
 partitions. Totals are those of this worker since its start.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, Info
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
 from pipeline.stream import REASONS
 
@@ -29,14 +33,16 @@ BATCH_ROWS = Histogram(
     "Rows of a batch.",
     buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000),
 )
-EMPTY_TICKS = Counter("etl_empty_ticks", "Flush intervals in which no event had come in.")
-FLUSH_SECONDS = Histogram(
-    "etl_flush_seconds",
+EMPTY_FLUSHES = Counter(
+    "etl_empty_flushes", "Flushes that had nothing to write, as no event had come in."
+)
+FLUSH_DURATION = Histogram(
+    "etl_flush_duration_seconds",
     "Seconds of one write, from its first lock to its ledger line.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-EVENT_TO_ROW_SECONDS = Histogram(
-    "etl_event_to_row_seconds",
+END_TO_END_LATENCY = Histogram(
+    "etl_end_to_end_latency_seconds",
     "Seconds from the Kafka timestamp of a batch's oldest event to its commit.",
     buckets=(0.5, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 1800),
 )
@@ -62,7 +68,9 @@ CONNECTIONS = Counter(
     "etl_database_connections_opened",
     "Connections opened to the database; a steady rise means that they get lost.",
 )
-BREAKER_OPEN = Gauge("etl_breaker_open", "1 while the circuit breaker holds a partition, else 0.")
+BREAKER_OPEN = Gauge(
+    "etl_breaker_open", "Deprecated: use `etl_breaker_open_partitions`, which is above 0 then."
+)
 BREAKER_OPEN_PARTITIONS = Gauge(
     "etl_breaker_open_partitions", "Partitions that the circuit breaker holds."
 )
@@ -82,8 +90,10 @@ ROLLUP_ERRORS = Counter(
 )
 READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")
 REBALANCES = Counter("etl_rebalances", "Times this worker was given partitions.")
-STORED_OFFSET = Gauge(
-    "etl_stored_offset", "Next offset to store, per partition.", ["topic", "partition"]
+COMMITTED_OFFSET = Gauge(
+    "etl_committed_offset",
+    "Next offset in the database, per partition: all events below it are stored.",
+    ["topic", "partition"],
 )
 LOG_END_OFFSET = Gauge(
     "etl_log_end_offset",
@@ -109,3 +119,30 @@ SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret an
 #: What can happen is there from the start, so that the first of it is a rise from 0.
 for _outcome in ("stored", "duplicate", *REASONS):
     EVENTS.labels(_outcome)
+
+
+#: Names of the version before, which this version still exposes.
+DEPRECATED: dict[str, MetricWrapperBase] = {
+    "etl_empty_ticks": EMPTY_FLUSHES,
+    "etl_flush_seconds": FLUSH_DURATION,
+    "etl_event_to_row_seconds": END_TO_END_LATENCY,
+    "etl_stored_offset": COMMITTED_OFFSET,
+}
+
+
+class _OldNames(Collector):
+    """Exposes metrics under the names of the version before as well."""
+
+    def collect(self) -> Iterator[Metric]:
+        for old, metric in DEPRECATED.items():
+            for found in metric.collect():
+                name = f"{found.name}_total" if found.type == "counter" else found.name
+                renamed = Metric(old, f"Deprecated: use `{name}`.", found.type, found.unit)
+                renamed.samples = [
+                    sample._replace(name=sample.name.replace(found.name, old, 1))
+                    for sample in found.samples
+                ]
+                yield renamed
+
+
+REGISTRY.register(_OldNames())

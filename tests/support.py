@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 from sqlalchemy import text
 
-from config.settings import Settings
+from config.settings import DEPRECATED_VARIABLES, Settings
 from dev import ROOT
 from dev.audit import count_stored, engine
 from dev.broker import Broker
@@ -28,7 +28,7 @@ from dev.processes import Process, StartError, free_port
 
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")
-SETTINGS = frozenset(name.upper() for name in Settings.model_fields)
+SETTINGS = frozenset((*map(str.upper, Settings.model_fields), *DEPRECATED_VARIABLES))
 #: What `make test` leaves in the environment, and a `make` under test must not find there.
 MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
 

@@ -20,7 +20,7 @@ REVENUE = Gauge(
 )
 
 _OF_PARTITION = (
-    metrics.STORED_OFFSET,
+    metrics.COMMITTED_OFFSET,
     metrics.LOG_END_OFFSET,
     metrics.LAG,
     metrics.OPEN_TRANSACTION,
@@ -125,7 +125,7 @@ class Progress:
                 {
                     "topic": topic,
                     "partition": partition,
-                    "stored_offset": stored,
+                    "committed_offset": stored,
                     "lag": self.lag((topic, partition)),
                     "open_transaction": self.open_transaction((topic, partition)),
                 }
@@ -136,7 +136,7 @@ class Progress:
     def _export_offsets(self, partitions: Iterable[Partition]) -> None:
         for key in partitions:
             labels = tuple(map(str, key))
-            metrics.STORED_OFFSET.labels(*labels).set(self.stored[key])
+            metrics.COMMITTED_OFFSET.labels(*labels).set(self.stored[key])
             lag = self.lag(key)
             if lag is not None:
                 metrics.LOG_END_OFFSET.labels(*labels).set(self.bounds[key].end)
@@ -157,10 +157,10 @@ def _export(batch: Batch) -> None:
     for mend, number in batch.repaired.items():
         metrics.REPAIRED.labels(*mend.split(".")).inc(number)
     REVENUE.inc(batch.total)
-    metrics.FLUSH_SECONDS.observe(batch.seconds)
+    metrics.FLUSH_DURATION.observe(batch.seconds)
     metrics.LAST_BATCH.set(batch.written.timestamp())
     if batch.oldest_timestamp:
-        metrics.EVENT_TO_ROW_SECONDS.observe(
+        metrics.END_TO_END_LATENCY.observe(
             max(0.0, batch.written.timestamp() - batch.oldest_timestamp / 1000)
         )
 

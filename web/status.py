@@ -34,7 +34,7 @@ class Status:
         """What `/batches/` shows."""
         return {
             **self.progress.as_json(),
-            "empty_ticks": self.flusher.empty_ticks,
+            "empty_flushes": self.flusher.empty_flushes,
             "buffered": self.flusher.buffer.events,
             "breakers": self.breakers.as_json(),
             "rollup": self.rollups.as_json(),

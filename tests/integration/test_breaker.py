@@ -109,7 +109,7 @@ def test_garbage_in_one_partition_holds_that_one_and_a_command_lets_it_go_on(
     assert running.get("/ready/")["reason"].startswith(
         f"the circuit breaker is open: {topic}/0 is held, "
     )
-    assert "etl_breaker_open 1.0" in running.request("/metrics")[1]
+    assert "etl_breaker_open_partitions 1.0" in running.request("/metrics")[1]
     assert "etl_breaker_open_partitions 1.0" in running.request("/metrics")[1]
     wait_until(lambda: breaker_rows(migrated_url) == [0], 10)
     shown = faust("breaker", "show")
@@ -137,7 +137,7 @@ def test_garbage_in_one_partition_holds_that_one_and_a_command_lets_it_go_on(
 
 
 def test_a_small_memory_is_left_to_the_partitions_that_flow(worker, produce, migrated_url):
-    small = {"FLUSH_MAX_ROWS": 100, "BUFFER_MAX_ROWS": 200}
+    small = {"FLUSH_MAX_EVENTS": 100, "BUFFER_MAX_EVENTS": 200}
     running = worker(**SETTINGS, **small).wait_ready()
     for partition in (0, 1, 2):
         produce(garbage(1000, partition))
@@ -183,7 +183,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
         # None where a fetch fills the window, as Apache Kafka's do here.
         pytest.param({}, range(WINDOW), id="large fetches"),
         pytest.param(
-            {"FLUSH_MAX_ROWS": 30, "BUFFER_MAX_ROWS": 60},
+            {"FLUSH_MAX_EVENTS": 30, "BUFFER_MAX_EVENTS": 60},
             range(1, WINDOW),
             id="small fetches",
         ),

@@ -325,7 +325,7 @@ def test_each_id_once_over_partitions_restarts_kills_and_resets(
     worker, produce, faust, migrated_url, topic
 ):
     faust("migrate", DEDUPLICATE="true")
-    ours = {"DEDUPLICATE": "true", "FLUSH_INTERVAL": 0.2, "FLUSH_MAX_ROWS": 200}
+    ours = {"DEDUPLICATE": "true", "FLUSH_INTERVAL": 0.2, "FLUSH_MAX_EVENTS": 200}
     group = f"group-{topic}"
 
     def end():

@@ -27,13 +27,13 @@ def traffic(broker, topic):
 def test_killed_at_random_moments(worker, traffic, migrated_url):
     random = Random(7)
     flow = traffic(rate=2500, count=30_000)
-    running = worker(FLUSH_INTERVAL=0.5, FLUSH_MAX_ROWS=1000).wait_ready()
+    running = worker(FLUSH_INTERVAL=0.5, FLUSH_MAX_EVENTS=1000).wait_ready()
     kills = 0
     while kills < 5:
         time.sleep(random.uniform(0.3, 2.0))
         running.kill()
         kills += 1
-        running = worker(FLUSH_INTERVAL=0.5, FLUSH_MAX_ROWS=1000).wait_ready()
+        running = worker(FLUSH_INTERVAL=0.5, FLUSH_MAX_EVENTS=1000).wait_ready()
     flow.finish()
     verdict = audit(migrated_url, flow.sent)
     assert verdict.sent == 30_000

@@ -32,7 +32,7 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
         assert health[0] == 200
         assert "the database is away" in ready["reason"]
         buffered = running.get("/batches/")["buffered"]
-        assert 30_000 < buffered <= 40_000, "bounded by BUFFER_MAX_ROWS"
+        assert 30_000 < buffered <= 40_000, "bounded by BUFFER_MAX_EVENTS"
         assert running.memory() < 250
     finally:
         mariadb.start()

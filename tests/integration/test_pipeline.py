@@ -59,7 +59,7 @@ def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_e
 
 def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, mariadb):
     cases = load()
-    settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_ROWS": 20}
+    settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_EVENTS": 20}
     with Proxy(mariadb.port) as proxy:
         settings["DATABASE_URL"] = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")
         for start in range(0, len(cases), 600):
@@ -115,7 +115,7 @@ def test_what_the_pages_say(worker, produce, migrated_url, topic):
     assert page["revenue"] == 6.0
     assert page["buffered"] == 0
     assert page["last_batch"]["valid"] <= 2
-    assert {(p["topic"], p["partition"]): p["stored_offset"] for p in page["partitions"]} == {
+    assert {(p["topic"], p["partition"]): p["committed_offset"] for p in page["partitions"]} == {
         (topic, 0): 2,
         (topic, 1): 2,
         (topic, 2): 0,
@@ -138,7 +138,7 @@ def test_pages_that_show_topology_or_tables_are_off(worker):
 
 def test_an_empty_interval_writes_nothing(worker, migrated_url):
     running = worker(FLUSH_INTERVAL=0.2).wait_ready()
-    wait_until(lambda: running.get("/batches/")["empty_ticks"] > 3, 10)
+    wait_until(lambda: running.get("/batches/")["empty_flushes"] > 3, 10)
     assert running.get("/batches/")["batches"] == 0
 
 

@@ -176,7 +176,7 @@ def test_events_gone_by_retention_are_counted_and_passed_over(
 def test_retention_that_overtakes_a_running_worker_is_noticed(
     worker, produce, migrated_url, apache, topic, mariadb
 ):
-    running = worker(FLUSH_MAX_ROWS=10, BUFFER_MAX_ROWS=10).wait_ready()
+    running = worker(FLUSH_MAX_EVENTS=10, BUFFER_MAX_EVENTS=10).wait_ready()
     mariadb.pause()
     try:
         for start in range(0, 20_000, 2000):

@@ -18,7 +18,7 @@ def fill(worker, produce, count, **settings):
     running = worker(FLUSH_INTERVAL=3600, **settings).wait_ready()
     time.sleep(1.5)  # the first write comes after a second
     produce([event(n) for n in range(count)])
-    buffered = min(count, int(settings.get("FLUSH_MAX_ROWS", 20_000)))
+    buffered = min(count, int(settings.get("FLUSH_MAX_EVENTS", 20_000)))
     wait_until(lambda: running.get("/batches/")["buffered"] >= buffered, 30, "a full buffer")
     return running
 
@@ -29,7 +29,7 @@ def members(broker, group):
 
 
 def test_a_full_buffer_is_written_and_the_group_left(worker, produce, migrated_url, broker, topic):
-    running = fill(worker, produce, 20_000, FLUSH_MAX_ROWS=30_000)
+    running = fill(worker, produce, 20_000, FLUSH_MAX_EVENTS=30_000)
     assert not rows(migrated_url)
     assert running.terminate(DEADLINE) == 0
     assert len(rows(migrated_url)) == 20_000

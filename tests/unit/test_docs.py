@@ -11,7 +11,7 @@ import pytest
 from config.settings import DATABASE_VARIABLES, Settings
 from db.tables import flash_sale_events, metadata
 from dev import ROOT, docs
-from dev.catalogue import catalogue, exposed_name
+from dev.catalogue import catalogue, deprecated_names, exposed_name
 from source.patches import UnreadableBatchError
 from source.record_batches import Unreadable
 from tests.chaos.faults import BROKER_FAULTS, FAULTS
@@ -58,7 +58,8 @@ def test_settings_that_a_page_names_exist(page):
 @each_page
 def test_metrics_that_a_page_names_exist(page):
     suffixes = ("", "_bucket", "_sum", "_count")
-    exist = {exposed_name(metric) + suffix for metric in catalogue() for suffix in suffixes}
+    names = {*map(exposed_name, catalogue()), *deprecated_names()}
+    exist = {name + suffix for name in names for suffix in suffixes}
     named = set(re.findall(r"\b(etl_\w*[a-z])(?![\w…])", PRESENT[page]))
     assert {name.removesuffix("_total") for name in named} <= {
         name.removesuffix("_total") for name in exist

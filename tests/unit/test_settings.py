@@ -4,7 +4,13 @@ import ssl
 
 import pytest
 
-from config.settings import DATABASE_VARIABLES, Settings, load
+from config.settings import (
+    DATABASE_VARIABLES,
+    DEPRECATED_VARIABLES,
+    Settings,
+    deprecations,
+    load,
+)
 from tests.certificates import Authority
 
 AUTHORITY = Authority("a broker's")
@@ -23,7 +29,11 @@ GOOD = {
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in {*map(str.upper, Settings.model_fields), *DATABASE_VARIABLES}:
+    for name in {
+        *map(str.upper, Settings.model_fields),
+        *DATABASE_VARIABLES,
+        *DEPRECATED_VARIABLES,
+    }:
         monkeypatch.delenv(name, raising=False)
 
     def set_variables(**variables: str) -> None:
@@ -56,6 +66,7 @@ def test_defaults_are_those_of_the_replaced_job(environment):
         ({"STARTING_OFFSETS": "newest"}, "STARTING_OFFSETS is wrong: input should be 'latest'"),
         ({"FLUSH_INTERVAL": "five"}, "FLUSH_INTERVAL is wrong: input should be a valid number"),
         ({"FLUSH_INTERVAL": "0"}, "FLUSH_INTERVAL is wrong: input should be greater than 0"),
+        ({"FLUSH_MAX_EVENTS": "-1"}, "FLUSH_MAX_EVENTS is wrong"),
         ({"FLUSH_MAX_ROWS": "-1"}, "FLUSH_MAX_ROWS is wrong"),
         ({"PORT": "70000"}, "PORT is wrong"),
         ({"WEB_TOKEN": "s3cret"}, "WEB_TOKEN is wrong: must have 16 characters or more"),
@@ -93,8 +104,8 @@ def test_defaults_are_those_of_the_replaced_job(environment):
             "KAFKA_SASL_MECHANISM is set, but KAFKA_URL asks for no TLS: begin it with kafka+ssl",
         ),
         (
-            {"FLUSH_MAX_ROWS": "20", "BUFFER_MAX_ROWS": "10"},
-            "BUFFER_MAX_ROWS is 10: must be at least FLUSH_MAX_ROWS (20).",
+            {"FLUSH_MAX_EVENTS": "20", "BUFFER_MAX_EVENTS": "10"},
+            "BUFFER_MAX_EVENTS is 10: must be at least FLUSH_MAX_EVENTS (20).",
         ),
     ],
 )
@@ -162,3 +173,16 @@ def test_database_options_say_how_much_is_verified(environment, options, verifie
 def test_every_setting_says_what_it_is():
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+def test_names_of_the_version_before_work_and_say_the_new_ones(environment):
+    environment(FLUSH_MAX_ROWS="70", BUFFER_MAX_ROWS="80")
+    settings = load()
+    assert (settings.flush_max_events, settings.buffer_max_events) == (70, 80)
+    assert deprecations() == [
+        "FLUSH_MAX_ROWS is deprecated: use FLUSH_MAX_EVENTS instead.",
+        "BUFFER_MAX_ROWS is deprecated: use BUFFER_MAX_EVENTS instead.",
+    ]
+    environment(FLUSH_MAX_EVENTS="60")
+    assert load().flush_max_events == 60
+    assert "no effect, as FLUSH_MAX_EVENTS is set" in deprecations()[0]
