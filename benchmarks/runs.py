@@ -31,7 +31,7 @@ TICK = 0.02
 #: Seconds without a new row after which a program that has stored enough may be done.
 QUIET = 1.5
 #: Seconds without a new row after which it is given up; the first row may take as long.
-PATIENCE = 90
+STALL_TIMEOUT = 90
 #: Shares of the rows at whose commits the steady state begins and ends.
 STEADY = 0.1, 0.9
 #: Sums of FLOATs may differ so much, relatively: programs compute in float32 or float64.
@@ -217,8 +217,8 @@ class Watch:
                 self._moments.append(moment)
             elif last >= rows and now - moved > QUIET and count(table, name=self._table) >= rows:
                 return ""
-            elif now - moved > PATIENCE:
-                return f"nothing new for {PATIENCE} s"
+            elif now - moved > STALL_TIMEOUT:
+                return f"nothing new for {STALL_TIMEOUT} s"
             if any(process.exit_code is not None for process in self._processes):
                 return "it ended by itself"
             time.sleep(TICK)
@@ -230,7 +230,7 @@ class Watch:
             now = time.monotonic()
             if found != last:
                 last, moved = found, now
-            elif now - moved > PATIENCE:
+            elif now - moved > STALL_TIMEOUT:
                 break
             time.sleep(TICK)
         return time.monotonic()

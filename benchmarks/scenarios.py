@@ -284,7 +284,7 @@ def _trickle(
     source = islice(numbered(sale), total)
     with closing(runs.connect(url)) as database, database.cursor() as table:
         begun = looked = time.monotonic()
-        while len(sent) < total or looked - sent[-1] < runs.PATIENCE:
+        while len(sent) < total or looked - sent[-1] < runs.STALL_TIMEOUT:
             now = time.monotonic()
             due = min(total, int((now - begun) * STEADY_RATE)) - len(sent)
             for value, _, _ in islice(source, due):

@@ -21,7 +21,7 @@ from source.auth import client_options
 from source.log_reader import Bounds
 
 #: Seconds the events may take to come.
-PATIENCE = 20
+READ_TIMEOUT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ async def read_newest(
         consumer.assign(list(starts))
         for tp, start in starts.items():
             consumer.seek(tp, start)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(READ_TIMEOUT):
             while not await _is_read(consumer, ends):
                 for tp, found in (await consumer.getmany(timeout_ms=500)).items():
                     records += [(tp, record) for record in found]

@@ -49,7 +49,7 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
         wanted = Filter(ids, reason, topic, _utc(since), _utc(until))
         with or_exit():
             if action == "list":
-                found = letters.find(wanted, limit, most=_LISTED_BYTES)
+                found = letters.find(wanted, limit, max_bytes=_LISTED_BYTES)
                 self.say(self.tabulate(_lines(found), headers=_HEADERS))
                 self.say(f"{letters.count(wanted)} in all.")
             elif action == "show":

@@ -66,6 +66,6 @@ def _told(kept: Kept) -> str:
         _behind(kept),
         f"Kept: sums of {kept.minutes} minutes{oldest}, and of {kept.products} products' hours.",
     ]
-    if found.trouble:
-        lines.append(f"Trouble: {found.trouble}")
+    if found.error:
+        lines.append(f"Error: {found.error}")
     return "\n".join(lines)

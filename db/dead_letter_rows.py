@@ -2,8 +2,8 @@
 
 The driver sends bytes as hexadecimal digits, two for each byte, and copies a statement several
 times on its way to the server (*measured*: nine bytes of memory for each byte of a value, so 76 MB
-for the largest). So letters go in groups of about a megabyte of SQL, and a value or key for which
-the server's `max_allowed_packet` or our own limit is too small is stored cut: otherwise the write
+for the largest). So they are inserted in groups of about a megabyte of SQL. A value or key that is
+too large for the server's `max_allowed_packet` or for our own limit is cut: otherwise the write
 would be refused for ever. Length and digest are those of the whole value.
 """
 
@@ -26,30 +26,30 @@ log = getLogger(__name__)
 VALUE_LIMIT = 8 << 20
 KEY_LIMIT = 1 << 20
 
-#: Bytes of SQL in one statement of several letters, about.
+#: Bytes of SQL in one statement of several dead letters, about.
 _GROUP_BYTES = 1_000_000
-#: More bytes of SQL than a statement has beside its letters, and a letter beside its texts.
+#: Upper bounds of what a statement has besides its dead letters, and one of them besides its texts.
 _STATEMENT_OVERHEAD = 1_000
-_LETTER_OVERHEAD = 300
+_DEAD_LETTER_OVERHEAD = 300
 
-# A letter that is there already stays as it is: when it was written and whether it was replayed
-# hold for the event, which is the same. Unlike IGNORE this hides no other error.
+# A dead letter that is stored already stays as it is: the event is the same, and so are the time it
+# was written and whether it was replayed. Unlike IGNORE this hides no other error.
 _INSERT = insert(dead_letters).on_duplicate_key_update(id=dead_letters.c.id)
 
 _Row = dict[str, Any]
-#: A dead letter with its topic and partition.
-Letter = tuple[str, int, DeadLetter]
+#: Topic, partition and dead letter.
+PlacedDeadLetter = tuple[str, int, DeadLetter]
 
 
 def insert_dead_letters(
-    connection: Connection, group: str, letters: Iterable[Letter], session: int, packet: int
+    connection: Connection, group: str, found: Iterable[PlacedDeadLetter], session: int, packet: int
 ) -> None:
-    """Insert dead letters, but those that are there already.
+    """Insert dead letters, except those that are stored already.
 
     Args:
         connection: in the transaction of the write.
         group: the consumer group.
-        letters: taken one after the other; about a megabyte of them is held at a time.
+        found: taken one after the other; about a megabyte of them is held at a time.
         session: of that transaction; in any other one nothing is inserted.
         packet: bytes that the server takes in one statement.
 
@@ -58,7 +58,7 @@ def insert_dead_letters(
     """
     packet -= _STATEMENT_OVERHEAD
     now = datetime.now(UTC)
-    rows = (_row(group, *letter, now, packet) for letter in letters)
+    rows = (_row(group, *letter, now, packet) for letter in found)
     if (first := next(rows, None)) is None:
         return
     # Only the first is fenced: many rows in one statement must be plain parameters.
@@ -74,7 +74,7 @@ def _row(
     """The row, and the bytes of SQL it takes at most."""
     value, key, detail = letter.value, letter.key, letter.detail[:1000]
     # Quotes in a text are doubled, and digits double bytes.
-    size = _LETTER_OVERHEAD + 2 * len(f"{group}{topic}{detail}".encode())
+    size = _DEAD_LETTER_OVERHEAD + 2 * len(f"{group}{topic}{detail}".encode())
     room = max(0, packet - size) // 2
     kept_key = key and key[: min(KEY_LIMIT, room // 8)]
     kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]

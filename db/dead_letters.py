@@ -1,7 +1,7 @@
 """Dead letters after the fact: found, shown, replayed through today's rules, purged.
 
-A replay stores the row and marks the letter in one transaction under the letter's lock, so it
-may be repeated, interrupted, or run twice at once, and each event is stored once. Blocking.
+A replay stores rows and marks their dead letters in one transaction, with the dead letters locked.
+So it may be repeated, interrupted, or run twice at once: each event is stored once. Blocking.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from pipeline.errors import FatalError, RowError
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream
 
-#: Letters in one transaction of a replay or a purge.
+#: Dead letters in one transaction of a replay or a purge.
 PORTION = 500
 
 #: Bytes of values in one transaction of a replay, about: they are in memory at once.
@@ -40,8 +40,8 @@ _id = dead_letters.c.id
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters; what is None does not narrow. ``since`` and ``until`` are UTC, and of the
-    time the letter was written."""
+    """Which dead letters; None does not narrow. ``since`` and ``until`` compare, in UTC, with the
+    time at which the dead letter was written."""
 
     ids: tuple[int, ...] = ()
     reason: str | None = None
@@ -64,8 +64,8 @@ class Filter:
 
 
 class Replay(NamedTuple):
-    """How many letters became rows, those whose events are rows already, and why the others did
-    not, by letter's id."""
+    """The outcome: how many rows were stored, the ids of dead letters whose events were stored
+    already, and by id why each other one was refused."""
 
     stored: int
     known: list[int]
@@ -98,12 +98,12 @@ class DeadLetters:
         self._stream = stream
         self._new_rows = NewRowInserter() if deduplicate else None
 
-    def find(self, wanted: Filter, limit: int, most: int | None = None) -> Sequence[Row[Any]]:
-        """The newest letters, ``limit`` of them; ``most`` bytes of value and key, else all."""
+    def find(self, wanted: Filter, limit: int, max_bytes: int | None = None) -> Sequence[Row[Any]]:
+        """The newest dead letters, up to ``limit``, values and keys cut to ``max_bytes``."""
         columns = [
             column
-            if most is None or not isinstance(column.type, LONGBLOB)
-            else func.substring(column, 1, most).label(column.name)
+            if max_bytes is None or not isinstance(column.type, LONGBLOB)
+            else func.substring(column, 1, max_bytes).label(column.name)
             for column in dead_letters.c
         ]
         statement = select(*columns).where(*self._of(wanted)).order_by(_id.desc()).limit(limit)
@@ -111,7 +111,7 @@ class DeadLetters:
             return connection.execute(statement).all()
 
     def count(self, wanted: Filter, *, replayed: bool | None = None) -> int:
-        """How many letters there are; of those replayed, or not, only if said."""
+        """How many dead letters there are; ``replayed`` counts only those that are, or are not."""
         statement = select(func.count()).select_from(dead_letters).where(*self._of(wanted))
         if replayed is not None:
             done = dead_letters.c.replayed_at.is_not(None)
@@ -120,7 +120,7 @@ class DeadLetters:
             return connection.scalar(statement) or 0
 
     def replay(self, wanted: Filter, *, dry_run: bool = False) -> Replay:
-        """Store the letters not replayed yet that today's rules accept.
+        """Store the dead letters not replayed yet that today's rules accept.
 
         One whose event is stored already counts as replayed, without a second row.
         """
@@ -137,7 +137,7 @@ class DeadLetters:
         return done
 
     def purge(self, wanted: Filter, *, dry_run: bool = False) -> int:
-        """Delete letters for good; answer how many."""
+        """Delete dead letters for good; answer how many."""
         gone = 0
         if dry_run:
             return self.count(wanted)
@@ -147,7 +147,7 @@ class DeadLetters:
         return gone
 
     def _waiting(self, wanted: Filter, after: int) -> list[int]:
-        """Ids of the next letters to replay, as many as fit a transaction, at least one."""
+        """Ids of the next dead letters to replay, as many as fit a transaction, at least one."""
         size = func.coalesce(func.length(dead_letters.c.value), 0)
         statement = (
             select(_id, size)
@@ -183,26 +183,26 @@ class DeadLetters:
     ) -> Replay:
         started = perf_counter()
         with self._begin() as connection:
-            letters = connection.execute(
+            found = connection.execute(
                 select(dead_letters, *SESSION)
                 .where(_id.in_(ids), dead_letters.c.replayed_at.is_(None))
                 .order_by(_id)
                 .with_for_update()
             ).all()
-            # The letter's id stands where the offset does: it tells afterwards which is which.
+            # The id stands in for the offset, and tells the dead letters apart afterwards.
             records = [
-                PlainRecord(row.id, row.value, row.kafka_key) for row in letters if not is_cut(row)
+                PlainRecord(row.id, row.value, row.kafka_key) for row in found if not is_cut(row)
             ]
             chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
             again = {letter.offset: letter.detail for letter in chunk.dead}
-            again |= {row.id: "was stored cut" for row in letters if is_cut(row)}
-            accepted = [row.id for row in letters if row.id not in again]
+            again |= {row.id: "was stored cut" for row in found if is_cut(row)}
+            accepted = [row.id for row in found if row.id not in again]
             if accepted:
-                session = check_session(letters[0])
+                session = check_session(found[0])
                 watermark.join(connection)
                 chunk = self._insert(connection, chunk, session)
                 self._mark(connection, accepted, session)
-                # No event is new and no letter either: only rows are, and the ledger says so.
+                # The ledger counts these events already; only their rows are new.
                 batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)
                 line = ledger_line(batch, self._group, run)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
@@ -232,8 +232,8 @@ class DeadLetters:
         )
         if marked.rowcount != len(ids):
             raise FatalError(
-                f"{len(ids)} letters are replayed, but {marked.rowcount} could be marked so: the "
-                f"statement came to another session. {ONE_SESSION}."
+                f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
+                f"replayed: the statement ran in another session. {ONE_SESSION}."
             )
 
     def _of(self, wanted: Filter) -> list[ColumnElement[bool]]:

@@ -1,7 +1,7 @@
 """What a database error means for the events in hand.
 
 Only errors listed as the row's fault may ever cost a row; only those listed as fatal end the
-worker. Whatever is not listed is taken for passing trouble and tried again: waiting too long
+worker. Whatever is not listed is taken for transient and retried: waiting too long
 can be put right, a lost event cannot. Where it comes back, its cause is looked for in the batch and
 named (``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error references.
 """
@@ -98,7 +98,7 @@ _KINDS = {
     # Someone or some limit ended the statement.
     "interrupted": {1028, 1317, 1969, 3024},
     # The write as a whole: for a packet, the binary log's cache, locks, or a group's limit. MySQL's
-    # group replication says 3100 of a transaction that is too large, and of other trouble as well.
+    # group replication says 3100 of a transaction that is too large, and of other errors as well.
     TOO_LARGE: {1153, 1197, 1206, 3100, 3231},
 }
 

@@ -11,7 +11,7 @@ from models.fields import ROW_FIELDS, Field
 
 _EVENTS = flash_sale_events.name
 #: Largest AUTO_INCREMENT value of a signed integer.
-_MOST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1}
+_MAX_VALUES = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1}
 _FULL_CHARSETS = {"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"}
 _TEXT_TYPES = {"varchar", "tinytext", "text", "mediumtext", "longtext"}
 _DEAD = "become dead letters"
@@ -41,8 +41,8 @@ def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableProblem]:
             f"{_EVENTS}.id is not AUTO_INCREMENT, so that rows have no number of their own",
             f"MODIFY COLUMN id BIGINT NOT NULL AUTO_INCREMENT{key}",
         )
-    elif column.type in _MOST:
-        most = _MOST[column.type] * 2 + 1 if column.unsigned else _MOST[column.type]
+    elif column.type in _MAX_VALUES:
+        most = _MAX_VALUES[column.type] * 2 + 1 if column.unsigned else _MAX_VALUES[column.type]
         last = there.last_id
         full = last is not None and last >= most
         used = (
@@ -107,7 +107,7 @@ def _integer(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     room = (column.digits or 0) - (column.scale or 0)
     if column.type in ("int", "bigint", "double") or (column.type == "decimal" and room >= 10):
         pass
-    elif column.type in _MOST or column.type == "decimal":
+    elif column.type in _MAX_VALUES or column.type == "decimal":
         yield _warned(f"{_of(column)}: events with a larger {field.name} {_DEAD}", hint)
     else:
         yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", hint)

@@ -22,9 +22,9 @@ from pipeline.errors import TransientError
 MINUTES = 60
 HOURS = 24
 PRODUCTS = 10
-LETTERS = 20
+DEAD_LETTERS = 20
 #: Newest dead letters among which those of a reason are looked for, and bytes shown of a value.
-RECENT_LETTERS = 10_000
+RECENT_DEAD_LETTERS = 10_000
 SHOWN_BYTES = 1_000
 
 #: Seconds that the server works on one question: a day of sums may be millions of rows.
@@ -61,7 +61,7 @@ class Reports:
                 "products": _products(connection, now),
             }
 
-    def letters(self, reason: Reason | None) -> list[dict[str, Any]]:
+    def dead_letters(self, reason: Reason | None) -> list[dict[str, Any]]:
         """The newest dead letters, of this reason if one is given."""
         columns = dead_letters.c
         with self._begin() as connection:
@@ -78,11 +78,11 @@ class Reports:
                     func.substring(columns.value, 1, SHOWN_BYTES).label("value"),
                     func.coalesce(columns.value_bytes, func.length(columns.value)).label("bytes"),
                 )
-                .where(columns.id > newest - RECENT_LETTERS)
+                .where(columns.id > newest - RECENT_DEAD_LETTERS)
                 .where(columns.consumer_group == self._group)
                 .where(columns.reason == reason.value if reason else columns.id > 0)
                 .order_by(columns.id.desc())
-                .limit(LETTERS)
+                .limit(DEAD_LETTERS)
             )
             return [
                 {

@@ -90,7 +90,7 @@ class Rollup:
         with self._connection() as connection:
             state = look(connection)
             found = self._progress(state)
-            if found.trouble:
+            if found.error:
                 return found
             waiting = 0.0
             if state.last_id < state.mark_id <= found.newest:
@@ -183,22 +183,22 @@ class Rollup:
             seconds = max(0.0, float(state.complete_age))
             if self._whole is not None:
                 seconds = min(seconds, monotonic() - self._whole)
-        trouble = None
+        error = None
         if None not in (state.checksum, state.last_checksum) and (
             state.checksum != state.last_checksum
         ):
-            trouble = (
+            error = (
                 f"row {state.last_id} of flash_sale_events is another one than was summed: ids "
                 f"seem to have begun anew. If so, {REBUILD}."
             )
         elif state.newest is not None and state.newest < state.last_id:
-            trouble = (
+            error = (
                 f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
                 f"{state.last_id} are summed: rows were deleted, or ids began anew. Rows with "
                 f"greater ids will be summed. If ids began anew, {REBUILD}."
             )
-        wait = self._interval if trouble else 0.0
-        return Progress(state.last_id, newest, seconds, wait=wait, trouble=trouble)
+        wait = self._interval if error else 0.0
+        return Progress(state.last_id, newest, seconds, wait=wait, error=error)
 
     def _mark(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Make the newest row the mark, once no write can bring smaller ids any more."""

@@ -4,7 +4,7 @@ Delivery guarantee: exactly once. A write locks the stored offsets of its partit
 what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
 it), and moves them in the same transaction. So a write may be repeated any number of times, by
 any number of workers, and in any order of arrival; whoever comes second adds only what is new.
-A write that would leave a hole behind the stored offset is refused, and so is one that does not
+A write that would leave a gap behind the stored offset is refused, and so is one that does not
 run in one session of the server from lock to offsets (`db.fence`).
 
 Blocking: call it off the event loop.
@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, insert, select
 
-from db.dead_letter_rows import Letter, insert_dead_letters
+from db.dead_letter_rows import PlacedDeadLetter, insert_dead_letters
 from db.duplicates import NewRowInserter
 from db.errors import classified
 from db.fence import fenced
@@ -91,20 +91,20 @@ class Writer:
         try:
             with classified(), self._engine.begin() as connection:
                 locked, session, packet = self._lock(connection, chunks)
-                fresh = _skip_stored(chunks, locked)
-                if not fresh:
+                new = _skip_stored(chunks, locked)
+                if not new:
                     return self._stored_before(connection, number)
                 limit = min(STATEMENT_BYTES, packet // 3)
                 if self._new_rows:
-                    fresh, refused = self._new_rows.insert(connection, fresh, limit, session, alive)
+                    new, refused = self._new_rows.insert(connection, new, limit, session, alive)
                 else:
-                    refused = self._rows.insert(connection, fresh, limit, session, alive)
-                letters = _letters(fresh, refused, read_again)
-                insert_dead_letters(connection, self._group, letters, session, packet)
-                stored = [chunk.without(rows) for chunk, rows in zip(fresh, refused, strict=True)]
-                ends = _ends(fresh)
+                    refused = self._rows.insert(connection, new, limit, session, alive)
+                dead = _dead_letters(new, refused, read_again)
+                insert_dead_letters(connection, self._group, dead, session, packet)
+                stored = [chunk.without(rows) for chunk, rows in zip(new, refused, strict=True)]
+                ends = _ends(new)
                 batch = summary(
-                    number, opened, stored, perf_counter() - started, _named(fresh, refused)
+                    number, opened, stored, perf_counter() - started, _named(new, refused)
                 )
                 if batch.events:
                     # Offsets without events (transaction markers) are no batch, as with the job
@@ -113,7 +113,7 @@ class Writer:
                     line["worker"] = fenced(session, self._worker)
                     connection.execute(insert(batches).values(line))
                 # Last: whatever went before is kept only if this finds the session of the lock.
-                last = _last(fresh)
+                last = _last(new)
                 for topic in {topic for topic, _ in ends}:
                     moves = {
                         partition: (locked[topic, partition], end)
@@ -161,7 +161,7 @@ class Writer:
 
 def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int]) -> list[Chunk]:
     stored = dict(locked)
-    fresh = []
+    new = []
     for chunk in chunks:
         key = chunk.topic, chunk.partition
         done = stored.get(key)
@@ -173,14 +173,14 @@ def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int])
                 f"from what is stored."
             )
         if chunk.end > done:
-            fresh.append(chunk.since(done))
+            new.append(chunk.since(done))
             stored[key] = chunk.end
-    return fresh
+    return new
 
 
-def _letters(
+def _dead_letters(
     chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]], read_again: ReadAgain
-) -> Iterator[Letter]:
+) -> Iterator[PlacedDeadLetter]:
     """The dead letters of the chunks, then those of refused rows, read again as they are taken."""
     rows: defaultdict[tuple[str, int], dict[int, tuple[Chunk, int, str]]] = defaultdict(dict)
     for chunk, found in zip(chunks, refused, strict=True):

@@ -27,7 +27,7 @@ _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
 #: Bytes of a chunk besides its rows and values, and of a dead letter; about.
 _CHUNK_BYTES = 1_000
-_LETTER_BYTES = 400
+_DEAD_LETTER_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, record: Record, reason: str, detail: str) -> "DeadLetter":
-        """The letter of a record."""
+        """The dead letter of a record."""
         return cls(record.offset, record.timestamp, record.key, record.value, reason, detail)
 
 
@@ -143,11 +143,11 @@ class Chunk:
     @property
     def size(self) -> int:
         """Bytes it takes in memory, about."""
-        letters = sum(
-            len(letter.key or b"") + len(letter.value or b"") + _LETTER_BYTES
+        dead_letters = sum(
+            len(letter.key or b"") + len(letter.value or b"") + _DEAD_LETTER_BYTES
             for letter in self.dead
         )
-        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + letters
+        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + dead_letters
 
     def quality(self) -> Counter[int]:
         """How many rows have each sum of quality flags."""

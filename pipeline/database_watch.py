@@ -42,29 +42,29 @@ class DatabaseWatch(Service):
         self._last_write = last_write
         self._asking: asyncio.Task[None] | None = None
         self._asked = 0.0
-        self.trouble: str | None = None
+        self.last_error: str | None = None
 
     async def look(self) -> None:
-        """Ask, unless a write has succeeded just now; ``trouble`` is what is wrong then."""
+        """Ask, unless a write has succeeded just now; ``last_error`` is what is wrong then."""
         wrote = self._last_write()
         if wrote is not None and monotonic() - wrote < QUIET:
-            self._note(None)
+            self._set_last_error(None)
             return
         if self._asking is None:
             self._asked = monotonic()
             self._asking = asyncio.create_task(in_thread(self._ping))
         done, _ = await asyncio.wait({self._asking}, timeout=PING_TIMEOUT)
         if not done:
-            self._note(f"no answer for {monotonic() - self._asked:.0f} s")
+            self._set_last_error(f"no answer for {monotonic() - self._asked:.0f} s")
             return
         task, self._asking = self._asking, None
         try:
             task.result()
         except (TransientError, FatalError) as error:
             # What is fatal to a write ends the worker at the next one; until then it is not ready.
-            self._note(str(error))
+            self._set_last_error(str(error))
         else:
-            self._note(None)
+            self._set_last_error(None)
 
     @Service.task
     async def _look_now_and_then(self) -> None:
@@ -72,9 +72,9 @@ class DatabaseWatch(Service):
             await self.sleep(QUIET)
             await self.look()
 
-    def _note(self, trouble: str | None) -> None:
-        if trouble and not self.trouble:
-            log.warning("The database does not answer: %s", trouble)
-        elif self.trouble and not trouble:
+    def _set_last_error(self, error: str | None) -> None:
+        if error and not self.last_error:
+            log.warning("The database does not answer: %s", error)
+        elif self.last_error and not error:
             log.info("The database answers again.")
-        self.trouble = trouble
+        self.last_error = error

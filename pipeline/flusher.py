@@ -40,7 +40,7 @@ Listener = Callable[[Batch], None]
 FIRST_INTERVAL = 1.0
 
 #: Times that an error comes back before its cause is looked for in the batch.
-_PATIENCE = 3
+_MAX_ATTEMPTS = 3
 #: Is told of partitions that wait because one of their events cannot be written, all of them.
 StuckListener = Callable[[Collection[Partition]], None]
 
@@ -97,7 +97,7 @@ class Flusher(Service):
         self.empty_flushes = 0
         self.last_tick: float | None = None
         self.last_write: float | None = None
-        self.trouble: str | None = None
+        self.last_error: str | None = None
         #: Which events cannot be written and why, in words.
         self.stuck: str | None = None
 
@@ -187,7 +187,7 @@ class Flusher(Service):
         """Write what can be written; the rest comes back."""
         if not self._stuck:
             try:
-                await self._write(opened, chunks, _PATIENCE)
+                await self._write(opened, chunks, _MAX_ATTEMPTS)
             except TransientError as error:
                 log.warning("The batch cannot be written as a whole, looking why: %s", error)
                 return await self._search(opened, chunks, error)
@@ -218,7 +218,7 @@ class Flusher(Service):
                     why = why or f"{found.topic}/{found.partition}/{offset}: {failure}"
                 failure = None
         self._note_stuck(search.stuck, why)
-        self.trouble = None
+        self.last_error = None
         return search.left
 
     def _shrink(self, chunks: Sequence[Chunk], error: TransientError) -> None:
@@ -242,7 +242,7 @@ class Flusher(Service):
             self._on_stuck(stuck.keys())
         self._stuck, self.stuck = stuck, sentence
 
-    async def _write(self, opened: datetime, chunks: list[Chunk], patience: int) -> None:
+    async def _write(self, opened: datetime, chunks: list[Chunk], max_attempts: int) -> None:
         """Write one batch, and tell who listens.
 
         Raises:
@@ -252,7 +252,7 @@ class Flusher(Service):
         loop = asyncio.get_running_loop()
         seen: list[str] = []
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(partial(_passes, seen, patience)),
+            retry=retry_if_exception(partial(_passes, seen, max_attempts)),
             wait=_BACKOFF,
             before_sleep=self._before_retry,
         ):
@@ -267,9 +267,9 @@ class Flusher(Service):
                 )
         self._tick()
         self.last_write = self.last_tick
-        if self.trouble:
+        if self.last_error:
             log.info("The database is back.")
-        self.trouble = None
+        self.last_error = None
         if batch is None:
             return
         if batch.events:
@@ -283,14 +283,14 @@ class Flusher(Service):
 
     async def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self.trouble = str(error)
+        self.last_error = str(error)
         self.last_tick = monotonic()
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("Batch not written, trying again in %.1f s: %s", wait, error)
 
 
-def _passes(seen: list[str], patience: int, error: BaseException) -> bool:
+def _passes(seen: list[str], max_attempts: int, error: BaseException) -> bool:
     """Whether the same write is tried again; ``seen`` are the errors in a row that may not pass."""
     if not isinstance(error, TransientError):
         return False
@@ -300,4 +300,4 @@ def _passes(seen: list[str], patience: int, error: BaseException) -> bool:
     if seen and seen[-1] != str(error):
         seen.clear()
     seen.append(str(error))
-    return error.kind != TOO_LARGE and len(seen) < patience
+    return error.kind != TOO_LARGE and len(seen) < max_attempts

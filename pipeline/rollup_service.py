@@ -1,7 +1,7 @@
 """Keeps sums of the stored rows in the background, beside the writing and never in its way.
 
 Every worker has the service; a lock in the database lets one of them work at a time, and the
-others find the work done. Its trouble is logged, counted and shown; it never ends the worker, and
+others find the work done. An error is logged, counted and shown; it never ends the worker, and
 readiness does not depend on it.
 """
 
@@ -32,7 +32,7 @@ class Progress(NamedTuple):
 
     ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is how long ago every row there was
     in the sums, 0 while every row is. ``rows`` were summed by this step, and in ``wait`` seconds
-    there may be something to do. ``trouble`` says why nothing can be done.
+    there may be something to do. ``error`` says why nothing can be done.
     """
 
     summed_to: int
@@ -40,7 +40,7 @@ class Progress(NamedTuple):
     seconds: float
     rows: int = 0
     wait: float = 0.0
-    trouble: str | None = None
+    error: str | None = None
 
     @property
     def behind(self) -> int:
@@ -63,7 +63,7 @@ class RollupService(Service):
         self._step = step
         self._interval = interval
         self.progress: Progress | None = None
-        self.trouble: str | None = None
+        self.last_error: str | None = None
 
     async def turn(self) -> float:
         """Do one step; answer after how many seconds to do the next."""
@@ -89,14 +89,14 @@ class RollupService(Service):
     def as_json(self) -> dict[str, Any] | None:
         """What ``/batches/`` shows; None before the first look."""
         found = self.progress
-        if found is None and self.trouble is None:
+        if found is None and self.last_error is None:
             return None
         return {
             "summed_to": found and found.summed_to,
             "newest": found and found.newest,
             "behind": found and found.behind,
             "seconds": found and round(found.seconds, 1),
-            "trouble": self.trouble,
+            "last_error": self.last_error,
         }
 
     @Service.task
@@ -114,14 +114,14 @@ class RollupService(Service):
         if found.rows:
             metrics.ROLLUP_ROWS.inc(found.rows)
             metrics.ROLLUP_RUNS.inc()
-        if found.trouble:
-            self._failed(found.trouble, "other")
-        elif self.trouble:
+        if found.error:
+            self._failed(found.error, "other")
+        elif self.last_error:
             log.info("The roll-up goes on.")
-            self.trouble = None
+            self.last_error = None
 
-    def _failed(self, trouble: str, kind: str) -> None:
+    def _failed(self, error: str, kind: str) -> None:
         metrics.ROLLUP_ERRORS.labels(kind).inc()
-        if trouble != self.trouble:
-            log.warning("The roll-up does not go on: %s", trouble)
-        self.trouble = trouble
+        if error != self.last_error:
+            log.warning("The roll-up does not go on: %s", error)
+        self.last_error = error

@@ -25,7 +25,7 @@ from pipeline.errors import FatalError
 from source.auth import client_options
 
 #: Seconds a step may take.
-PATIENCE = 10
+STEP_TIMEOUT = 10
 
 #: The steps, in their order.
 STEPS = DNS, TCP, TLS, LOGIN = "DNS", "TCP", "TLS", "login"
@@ -48,22 +48,22 @@ async def reach(settings: Settings, passed: Passed = lambda step, what: None) ->
     Raises:
         FatalError: no broker does; what is wrong with the first one, and what to change.
     """
-    troubles: list[FatalError] = []
+    errors: list[FatalError] = []
     for address in settings.broker_addresses:
         try:
             await _reach(settings, address, passed)
-        except FatalError as trouble:
-            troubles.append(trouble)
+        except FatalError as error:
+            errors.append(error)
         else:
             return
-    raise troubles[0]
+    raise errors[0]
 
 
 async def _reach(settings: Settings, address: str, passed: Passed) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(STEP_TIMEOUT):
             await _resolve(host, int(port), passed)
             await _connect(host, int(port), passed)
             await _shake_hands(settings, host, int(port), passed)
@@ -105,7 +105,7 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
         else:
             # With TLS 1.3 a server refuses a client's certificate after the handshake.
             shaken = writer is not None or "ALERT" in str(getattr(error, "reason", ""))
-            raise FatalError(_tls_trouble(settings, f"{host}:{port}", error, shaken)) from error
+            raise FatalError(_tls_error(settings, f"{host}:{port}", error, shaken)) from error
     finally:
         if writer is not None:
             writer.close()
@@ -119,12 +119,12 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
             )
         passed(TLS, "not used, as KAFKA_URL says")
     elif not answer:
-        raise FatalError(_tls_trouble(settings, f"{host}:{port}", None, shaken=True))
+        raise FatalError(_tls_error(settings, f"{host}:{port}", None, shaken=True))
     else:
         passed(TLS, f"{session.version()}, certificate verified")
 
 
-def _tls_trouble(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
+def _tls_error(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
     what = refusal = tls.refusal(error) if error else None
     if refusal == tls.NOT_TRUSTED:
         if settings.kafka_trusted_cert:
@@ -142,10 +142,10 @@ def _tls_trouble(settings: Settings, address: str, error: Exception | None, shak
         return f"The certificate of Kafka at {address} {what}."
     if not shaken:
         return f"Kafka at {address} speaks no TLS: begin KAFKA_URL with kafka://."
-    return f"Kafka at {address} {_client_trouble(settings)}."
+    return f"Kafka at {address} {_client_certificate_error(settings)}."
 
 
-def _client_trouble(settings: Settings) -> str:
+def _client_certificate_error(settings: Settings) -> str:
     if not settings.kafka_client_cert:
         return "wants a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY"
     until = tls.expiry(settings.kafka_client_cert)

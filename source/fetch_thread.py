@@ -118,11 +118,11 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """
         if not self.consumer.flow_active:
             return {}
-        patience = timeout or 0.0
+        timeout = timeout or 0.0
         if not self._readable(consumer, active_partitions):
-            await asyncio.sleep(min(patience, 0.1))
+            await asyncio.sleep(min(timeout, 0.1))
             return {}
-        if not await self._memory.wait_for_room(patience):
+        if not await self._memory.wait_for_room(timeout):
             return {}
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
@@ -130,7 +130,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         with consumer._subscription.fetch_context():
             found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
-                await _something_new(fetcher, patience)
+                await _something_new(fetcher, timeout)
                 found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
                 await self._raise_errors(consumer, active_partitions)

@@ -19,7 +19,7 @@ log = get_logger(__name__)
 _T = TypeVar("_T")
 
 #: Seconds a server may take to answer.
-PATIENCE = 20
+ANSWER_TIMEOUT = 20
 
 
 class NoTopicError(FatalError):
@@ -84,4 +84,4 @@ async def _topic(settings: Settings) -> AsyncIterator[tuple[LogReader, list[int]
 
 
 async def _in_time(work: Awaitable[_T]) -> _T:
-    return await asyncio.wait_for(work, PATIENCE)
+    return await asyncio.wait_for(work, ANSWER_TIMEOUT)

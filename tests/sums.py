@@ -18,7 +18,7 @@ def settle(engine: Engine, most: int = 500) -> None:
     rollup = Rollup(engine, 0)
     for _ in range(most):
         found = rollup.step()
-        assert found.trouble is None
+        assert found.error is None
         if not found.behind and not found.rows:
             break
     else:

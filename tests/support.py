@@ -1,4 +1,4 @@
-"""What tests share: a worker of one's own, looks into the tables, patience."""
+"""What tests share: a worker of one's own, looks into the tables, waiting."""
 
 import json
 import os

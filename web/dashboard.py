@@ -23,8 +23,8 @@ _VENDOR = _HERE / "vendor" / "uplot"
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 #: Seconds an answer of the database serves for, and those a viewer waits for a new one.
-FRESH = 2.0
-PATIENCE = 1.5
+MAX_AGE = 2.0
+ANSWER_TIMEOUT = 1.5
 #: An answer that took longer (s) than this is asked for so many times more seldom than it takes.
 SLOW = 0.1
 REST = 10
@@ -41,7 +41,7 @@ class Shared:
         self._ask = ask
         self._value: Any = None
         self._since: float | None = None
-        self._trouble: str | None = None
+        self._error: str | None = None
         self._asking: asyncio.Task[None] | None = None
         self._asked = 0.0
         self._took = 0.0
@@ -49,25 +49,25 @@ class Shared:
     async def get(self) -> dict[str, Any]:
         """The newest answer there is with its age in seconds, and what is wrong, or None."""
         # However much the sums have grown, the database works for viewers a tenth of the time.
-        pause = FRESH if self._took <= SLOW else max(FRESH, REST * self._took)
+        pause = MAX_AGE if self._took <= SLOW else max(MAX_AGE, REST * self._took)
         if self._asking is None and monotonic() - self._asked >= pause:
             self._asked = monotonic()
             self._asking = asyncio.create_task(self._refresh())
         if self._asking is not None:
-            await asyncio.wait({self._asking}, timeout=PATIENCE)
+            await asyncio.wait({self._asking}, timeout=ANSWER_TIMEOUT)
         waited = monotonic() - self._asked
-        trouble = self._trouble
-        if self._asking is not None and waited >= PATIENCE:
-            trouble = f"no answer for {waited:.0f} s"
+        error = self._error
+        if self._asking is not None and waited >= ANSWER_TIMEOUT:
+            error = f"no answer for {waited:.0f} s"
         age = None if self._since is None else round(monotonic() - self._since, 1)
-        return {"value": self._value, "age": age, "trouble": trouble}
+        return {"value": self._value, "age": age, "error": error}
 
     async def _refresh(self) -> None:
         try:
             self._value = await self._ask()
-            self._since, self._trouble = monotonic(), None
+            self._since, self._error = monotonic(), None
         except (TransientError, FatalError) as error:
-            self._trouble = str(error)
+            self._error = str(error)
         finally:
             self._took = monotonic() - self._asked
             self._asking = None
@@ -104,8 +104,8 @@ def dashboard(
             return await in_thread(question, *arguments)
 
     sales = Shared(partial(ask, reports.sales))
-    letters = {
-        name: Shared(partial(ask, reports.letters, reason))
+    dead_letters = {
+        name: Shared(partial(ask, reports.dead_letters, reason))
         for name, reason in [("", None), *((reason.value, reason) for reason in Reason)]
     }
 
@@ -123,9 +123,9 @@ def dashboard(
         }
         return self.json(answer)
 
-    @app.page("/dashboard/letters/", name="dashboard-letters")
-    async def letters_page(self: View, request: Request) -> Response:
-        wanted = letters.get(request.query.get("reason", ""))
+    @app.page("/dashboard/dead-letters/", name="dashboard-dead-letters")
+    async def dead_letters_page(self: View, request: Request) -> Response:
+        wanted = dead_letters.get(request.query.get("reason", ""))
         if wanted is None:
             return self.json({"error": "no such reason"}, status=404)
         return self.json(await wanted.get())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 #: Seconds after which a rebalance counts as stuck.
-REBALANCE_PATIENCE = 60
+REBALANCE_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Health:
     Args:
         quiet_for: seconds since the flusher's last sign of life, None before its first.
         quiet_limit: seconds it may be quiet.
-        trouble: what is wrong with the database now, or None.
+        database_error: what is wrong with the database now, or None.
         stuck: which event cannot be stored and why, or None.
         held_back: why the circuit breaker is open, or None.
         rebalancing: True while partitions are being handed around.
@@ -24,7 +24,7 @@ class Health:
 
     quiet_for: Callable[[], float | None]
     quiet_limit: float
-    trouble: Callable[[], str | None]
+    database_error: Callable[[], str | None]
     stuck: Callable[[], str | None]
     held_back: Callable[[], str | None]
     rebalancing: Callable[[], bool]
@@ -45,8 +45,8 @@ class Health:
             return "the consumer group is rebalancing"
         if not self.positioned():
             return "the stored offsets are not known yet"
-        if trouble := self.trouble():
-            return f"the database is away: {trouble}"
+        if error := self.database_error():
+            return f"the database is away: {error}"
         if stuck := self.stuck():
             return f"an event cannot be stored: {stuck}"
         if reason := self.held_back():

@@ -154,8 +154,8 @@ def _export(batch: Batch) -> None:
         metrics.EVENTS.labels(reason).inc(number)
     for field, number in batch.filled.items():
         metrics.FILLED.labels(field).inc(number)
-    for mend, number in batch.repaired.items():
-        metrics.REPAIRED.labels(*mend.split(".")).inc(number)
+    for kind_of_field, number in batch.repaired.items():
+        metrics.REPAIRED.labels(*kind_of_field.split(".")).inc(number)
     REVENUE.inc(batch.total)
     metrics.FLUSH_DURATION.observe(batch.seconds)
     metrics.LAST_BATCH.set(batch.written.timestamp())
@@ -181,7 +181,7 @@ def _last(batch: Batch | None) -> dict[str, Any] | None:
 
 def _nested(repaired: Mapping[str, int]) -> dict[str, dict[str, int]]:
     fields: dict[str, dict[str, int]] = {}
-    for mend, number in repaired.items():
-        field, kind = mend.split(".")
+    for kind_of_field, number in repaired.items():
+        field, kind = kind_of_field.split(".")
         fields.setdefault(field, {})[kind] = number
     return fields

@@ -28,7 +28,7 @@ from tests.traffic import Traffic
 #: Events a second, from before each fault until after it.
 RATE = 1000
 #: Seconds a round may take to store everything after its fault is over.
-PATIENCE = 90
+COMPLETION_TIMEOUT = 90
 
 
 @dataclass
@@ -151,9 +151,9 @@ def _wait_for_all(stage: Stage, sent: int) -> Count:
         return count(stage.url).is_exact(sent)
 
     try:
-        wait_until(complete, PATIENCE)
+        wait_until(complete, COMPLETION_TIMEOUT)
     except AssertionError:
-        print(f"Not complete after {PATIENCE} s.", flush=True)
+        print(f"Not complete after {COMPLETION_TIMEOUT} s.", flush=True)
     # A doubled row may come late.
     time.sleep(0.5)
     return count(stage.url)

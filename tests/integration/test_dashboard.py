@@ -114,7 +114,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
         expect(page.locator("#banner")).to_contain_text("The database does not answer")
         expect(page.locator("#revenue")).to_have_text("10")
         # Whoever looks meanwhile is answered, and so are those who ask whether it lives.
-        for path in ("data/", "letters/?reason=invalid", "data/"):
+        for path in ("data/", "dead-letters/?reason=invalid", "data/"):
             assert running.request(f"/dashboard/{path}")[0] == 200
         assert running.request("/health/")[0] == 200
     finally:
@@ -128,7 +128,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
 def test_answers_tell_browsers_what_not_to_do(worker):
     running = worker()
     wait_until(lambda: _headers(running, "data/"), 30)
-    for path in ("", "data/", "letters/", "letters/?reason=none"):
+    for path in ("", "data/", "dead-letters/", "dead-letters/?reason=none"):
         headers = _headers(running, path)
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"

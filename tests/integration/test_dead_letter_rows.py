@@ -114,13 +114,13 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
     stored, _, refused = DeadLetters(small_packets, "g", FLASH_SALES).replay(Filter())
     assert (stored, refused) == (0, {letter.id: "was stored cut"})
-    [reported] = Reports(small_packets, "g").letters(None)
+    [reported] = Reports(small_packets, "g").dead_letters(None)
     assert reported["bytes"] == len(value)
 
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
     write(begun, 1, record(0, b"x" * MIB, b"k" * MIB), record(1, None))
-    tombstone, letter = DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20, most=5)
+    tombstone, letter = DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20, max_bytes=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
     assert tombstone.value is None
     assert len(DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20)[1].value) == MIB

@@ -99,7 +99,7 @@ from tests.integration.test_viewers import (  # noqa: F401 - run here again
 from tests.integration.test_writer import (  # noqa: F401 - run here again
     begun,
     engine,
-    test_a_hole_is_never_written_over,
+    test_a_gap_is_never_written_over,
     test_a_missing_table_is_fatal_and_says_what_to_run,
     test_a_row_that_only_the_database_refuses_is_a_dead_letter,
     test_a_write_repeated_adds_nothing_and_answers_the_same,

@@ -277,12 +277,12 @@ def test_ids_that_begin_anew_are_noticed_and_a_rebuild_is_the_way_out(database, 
     before = shown(database)
     with database.connect() as connection:
         connection.execute(text("TRUNCATE flash_sale_events"))
-    assert rollup.step().trouble is None, "that there are no rows is no trouble"
+    assert rollup.step().error is None, "that there are no rows is no error"
     for number in range(2, 2 + again):
         write(database, number)
-    trouble = rollup.step().trouble
-    assert trouble
-    assert "run `faust -A app rollup rebuild`" in trouble
+    error = rollup.step().error
+    assert error
+    assert "run `faust -A app rollup rebuild`" in error
     assert shown(database) == before
     rollup.rebuild()
     assert shown(database) == before, "until the new sums are there"

@@ -44,7 +44,7 @@ def test_sums_are_exact_after_kills_with_several_workers_and_groups(
         "newest": found["newest"],
         "behind": 0,
         "seconds": 0.0,
-        "trouble": None,
+        "last_error": None,
     }
     metrics = last.request("/metrics")[1]
     assert "\netl_rollup_behind_rows 0.0\n" in metrics
@@ -57,15 +57,15 @@ def test_trouble_is_shown_and_stops_nothing(worker, produce, migrated_engine, mi
         connection.execute(text("RENAME TABLE rollup_minutes TO away"))
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 100)
-    wait_until(lambda: (running.get("/batches/")["rollup"] or {}).get("trouble"), 20)
-    assert "run `faust -A app migrate`" in running.get("/batches/")["rollup"]["trouble"]
+    wait_until(lambda: (running.get("/batches/")["rollup"] or {}).get("last_error"), 20)
+    assert "run `faust -A app migrate`" in running.get("/batches/")["rollup"]["last_error"]
     assert running.is_ready()
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 200)
     assert running.log_text().count("The roll-up does not go on") == 1
     with migrated_engine.begin() as connection:
         connection.execute(text("RENAME TABLE away TO rollup_minutes"))
-    wait_until(lambda: running.get("/batches/")["rollup"]["trouble"] is None, 20)
+    wait_until(lambda: running.get("/batches/")["rollup"]["last_error"] is None, 20)
     wait_until(lambda: behind(running) == 0, 20)
     assert "The roll-up goes on." in running.log_text()
     assert 'etl_rollup_errors_total{error="other"}' in running.request("/metrics")[1]

@@ -22,7 +22,7 @@ def test_viewers_share_the_questions(worker, mariadb):
         def view() -> None:
             while time.monotonic() - begun < 6:
                 assert running.request("/dashboard/data/")[0] == 200
-                assert running.request("/dashboard/letters/")[0] == 200
+                assert running.request("/dashboard/dead-letters/")[0] == 200
                 time.sleep(0.1)
 
         viewers = [threading.Thread(target=view) for _ in range(8)]

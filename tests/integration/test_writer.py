@@ -112,7 +112,7 @@ def test_whoever_comes_second_adds_only_what_is_new(begun):
     assert Writer(begun, "g", "three").write(1, NOW, [chunk(2, 15)]) is None
 
 
-def test_a_hole_is_never_written_over(begun):
+def test_a_gap_is_never_written_over(begun):
     writer = Writer(begun, "g", "w")
     with pytest.raises(OffsetGapError, match=r"stored offset of t/0 is 0, but .* begin at 3"):
         writer.write(1, NOW, [chunk(3, 5)])

@@ -56,7 +56,7 @@ def test_since_is_what_would_have_come_of_the_later_records(found, offset):
 
 
 @given(RECORDS.filter(lambda found: len(found) > 1))
-def test_two_halves_make_the_whole(found):
+def test_what_a_split_gives_covers_the_whole(found):
     records, chunk = made(found)
     left, right = chunk.split()
     border = left.end

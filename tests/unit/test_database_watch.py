@@ -24,9 +24,9 @@ async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return():
 
     watch = DatabaseWatch(ping, lambda: None)
     await watch.look()
-    assert watch.trouble == "gone"
+    assert watch.last_error == "gone"
     await watch.look()
-    assert watch.trouble is None
+    assert watch.last_error is None
 
 
 async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefly():
@@ -42,11 +42,11 @@ async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefl
     for _ in range(3):
         await watch.look()
     assert time.monotonic() - begun < 5
-    assert "no answer for" in (watch.trouble or "")
+    assert "no answer for" in (watch.last_error or "")
     assert len(asked) == 1
     answer.set()
     await watch.look()
-    assert watch.trouble is None
+    assert watch.last_error is None
 
 
 async def test_a_write_that_succeeds_spares_the_question():
@@ -54,6 +54,6 @@ async def test_a_write_that_succeeds_spares_the_question():
         raise AssertionError
 
     watch = DatabaseWatch(ping, time.monotonic)
-    watch.trouble = "gone"
+    watch.last_error = "gone"
     await watch.look()
-    assert watch.trouble is None
+    assert watch.last_error is None

@@ -73,7 +73,7 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
     await service.flush()
     assert writer.stored == list(range(5))
     assert writer.tries == [1] * 6, "the same write again, under the same number"
-    assert service.trouble is None
+    assert service.last_error is None
 
 
 async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
@@ -192,10 +192,10 @@ async def test_draining_ends_in_time_when_the_database_is_away():
 
 
 async def test_a_fatal_error_ends_the_service_with_status_1():
-    def hole(number: int, chunks: list[Chunk]) -> None:
+    def gap(number: int, chunks: list[Chunk]) -> None:
         raise OffsetGapError("changed behind the worker")
 
-    service = flusher(FakeWriter(hole), interval=0.01)
+    service = flusher(FakeWriter(gap), interval=0.01)
     service.put(chunk(0, 1), service.buffer.epoch)
     await service.start()
     for _ in range(200):
@@ -244,7 +244,7 @@ async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_a
     assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 110)]
     assert service.stuck is not None
     assert service.stuck.startswith("t/0/4: MySQL error 9999: strange. Nothing is given up")
-    assert service.trouble is None
+    assert service.last_error is None
     service.put(chunk(10, 5), service.buffer.epoch)
     service.put(replace(chunk(110, 5), partition=1), service.buffer.epoch)
     await service.flush()

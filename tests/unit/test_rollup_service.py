@@ -1,4 +1,4 @@
-"""The roll-up's trouble is told and passes; it never reaches the worker."""
+"""An error of the roll-up is shown and goes away; it never reaches the worker."""
 
 import asyncio
 import logging
@@ -35,20 +35,20 @@ def test_whatever_goes_wrong_is_shown_and_tried_again(error):
     service, waits = run(Progress(3, 9, 1.5, wait=2), error, error)
     assert waits == [2, 5, 5]
     shown = service.as_json()
-    assert ("away" in shown["trouble"]) or ("a mistake" in shown["trouble"])
+    assert ("away" in shown["last_error"]) or ("a mistake" in shown["last_error"])
     assert (shown["summed_to"], shown["behind"], shown["seconds"]) == (3, 6, 1.5)
 
 
 def test_trouble_is_logged_once_and_its_end_too(caplog):
     with caplog.at_level(logging.INFO):
-        trouble = Progress(9, 3, 0, wait=5, trouble="ids began anew")
-        service, _ = run(trouble, trouble, TransientError("away"), Progress(9, 9, 0, wait=5))
+        failed = Progress(9, 3, 0, wait=5, error="ids began anew")
+        service, _ = run(failed, failed, TransientError("away"), Progress(9, 9, 0, wait=5))
     assert [record.getMessage() for record in caplog.records] == [
         "The roll-up does not go on: ids began anew",
         "The roll-up does not go on: away",
         "The roll-up goes on.",
     ]
-    assert service.as_json()["trouble"] is None
+    assert service.as_json()["last_error"] is None
 
 
 def test_it_rests_after_a_portion_only_while_rows_come_in(monkeypatch):

@@ -33,7 +33,7 @@ def test_all_is_written_in_order_but_what_is_behind_a_culprit(sizes, culprits):
                 search.failed(part)
                 continue
             for one in part:
-                assert one.start == done[one.partition], "no hole"
+                assert one.start == done[one.partition], "no gap"
                 done[one.partition] = one.end
         return search
 

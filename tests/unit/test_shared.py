@@ -20,13 +20,13 @@ async def test_ten_viewers_cost_one_question(monkeypatch):
     answers = await asyncio.gather(*(shared.get() for _ in range(10)))
     assert [answer["value"] for answer in answers] == [1] * 10
     assert (await shared.get())["value"] == 1
-    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
     assert (await shared.get())["value"] == 2
 
 
 async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypatch):
-    monkeypatch.setattr(dashboard, "FRESH", 0.0)
-    monkeypatch.setattr(dashboard, "PATIENCE", 0.1)
+    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
+    monkeypatch.setattr(dashboard, "ANSWER_TIMEOUT", 0.1)
     hang = asyncio.Event()
     asked = []
 
@@ -37,20 +37,20 @@ async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypat
         return "old" if len(asked) == 1 else "new"
 
     shared = Shared(ask)
-    assert (await shared.get())["trouble"] is None
+    assert (await shared.get())["error"] is None
     begun = time.monotonic()
     answers = await asyncio.gather(*(shared.get() for _ in range(10)))
     assert time.monotonic() - begun < 5
     assert {answer["value"] for answer in answers} == {"old"}
-    assert all("no answer for" in answer["trouble"] for answer in answers)
+    assert all("no answer for" in answer["error"] for answer in answers)
     assert len(asked) == 2
     hang.set()
     found = await shared.get()
-    assert (found["value"], found["trouble"]) == ("new", None)
+    assert (found["value"], found["error"]) == ("new", None)
 
 
 async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
-    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
     answers = ["first", TransientError("gone"), "second"]
 
     async def ask():
@@ -61,7 +61,7 @@ async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
 
     shared = Shared(ask)
     found = [await shared.get() for _ in range(3)]
-    assert [(one["value"], one["trouble"]) for one in found] == [
+    assert [(one["value"], one["error"]) for one in found] == [
         ("first", None),
         ("first", "gone"),
         ("second", None),
@@ -69,7 +69,7 @@ async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
 
 
 async def test_an_answer_that_takes_long_is_asked_for_seldom(monkeypatch):
-    monkeypatch.setattr(dashboard, "FRESH", 0.0)
+    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
     monkeypatch.setattr(dashboard, "SLOW", 0.01)
     asked = []
 
