@@ -11,6 +11,8 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from dev.tcp_relay import Forward, TcpRelay
+
 _SYNC_GROUP = 14
 #: From this version on requests are encoded in another way; Faust's client does not use it.
 _FLEXIBLE_SYNC_GROUP = 4
@@ -28,7 +30,7 @@ class SyncGroup(NamedTuple):
     assignments: Mapping[bytes, bytes]
 
 
-class Relay:
+class Relay(TcpRelay):
     """Forwards connections to a broker, itself in the place of that broker's address.
 
     Args:
@@ -37,64 +39,34 @@ class Relay:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = 0
-        self._broker_port = port
+        super().__init__(host, port, self._forwards)
         #: The newest generation of each group, and what its leader assigned.
         self._assigned: dict[bytes, tuple[int, Mapping[bytes, bytes]]] = {}
 
-    async def listen(self) -> asyncio.Server:
-        """Accept connections on a free port of the same host."""
-        server = await asyncio.start_server(self._serve, self.host, 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self._broker_address = _address(self.host, self._broker_port)
-        self._own_address = _address(self.host, self.port)
-        return server
-
-    async def _serve(
-        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
-    ) -> None:
-        broker_in, broker_out = await asyncio.open_connection(self.host, self._broker_port)
+    def _forwards(self) -> tuple[Forward, Forward]:
         asked: dict[bytes, SyncGroup] = {}
-        ways = [
-            asyncio.create_task(self._requests(client_in, broker_out, asked)),
-            asyncio.create_task(self._responses(broker_in, client_out, asked)),
-        ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        # Their errors are the ends of connections.
-        await asyncio.gather(*ways, return_exceptions=True)
-        for out in (client_out, broker_out):
-            out.transport.abort()
+        broker_address = _address(self.host, self._server_port)
+        own_address = _address(self.host, self.port)
 
-    async def _requests(
-        self,
-        source: asyncio.StreamReader,
-        target: asyncio.StreamWriter,
-        asked: dict[bytes, SyncGroup],
-    ) -> None:
-        while True:
-            frame = await _frame(source)
-            if request := sync_group(frame):
-                asked[request.correlation] = request
-                if request.assignments:
-                    self._assigned[request.group] = request.generation, request.assignments
-            target.write(frame)
-            await target.drain()
+        async def requests(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while True:
+                frame = await read_frame(source)
+                if request := sync_group(frame):
+                    asked[request.correlation] = request
+                    if request.assignments:
+                        self._assigned[request.group] = request.generation, request.assignments
+                target.write(frame)
+                await target.drain()
 
-    async def _responses(
-        self,
-        source: asyncio.StreamReader,
-        target: asyncio.StreamWriter,
-        asked: dict[bytes, SyncGroup],
-    ) -> None:
-        while True:
-            frame = await _frame(source)
-            if request := asked.pop(frame[4:8], None):
-                frame = self._answer(request) or frame if is_refused(request, frame) else frame
-            target.write(frame.replace(self._broker_address, self._own_address))
-            await target.drain()
+        async def responses(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while True:
+                frame = await read_frame(source)
+                if request := asked.pop(frame[4:8], None):
+                    frame = self._answer(request) or frame if is_refused(request, frame) else frame
+                target.write(frame.replace(broker_address, own_address))
+                await target.drain()
+
+        return requests, responses
 
     def _answer(self, request: SyncGroup) -> bytes | None:
         """The member's assignment, if its group's leader has sent it."""
@@ -142,7 +114,8 @@ def _text(frame: bytes, at: int) -> tuple[bytes, int]:
     return frame[at + 2 : end], end
 
 
-async def _frame(source: asyncio.StreamReader) -> bytes:
+async def read_frame(source: asyncio.StreamReader) -> bytes:
+    """The next request or response, with its size before it."""
     size = await source.readexactly(4)
     return size + await source.readexactly(int.from_bytes(size, "big"))
 

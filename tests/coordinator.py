@@ -2,14 +2,15 @@
 
 import asyncio
 import struct
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from dev.broker import ApacheKafka
 from dev.processes import free_port
+from dev.relay import read_frame
+from dev.tcp_relay import Forward, RelayThread, TcpRelay
 
 _FIND_COORDINATOR = 10
 _HEARTBEAT = 12
@@ -27,8 +28,7 @@ class AbsentCoordinator(ApacheKafka):
         super().__init__(folder)
         self._inner_port = free_port()
         self._outer_port = free_port()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._relay = RelayThread(TcpRelay("127.0.0.1", self._inner_port, self._forwards))
         self._away = False
         #: How often a client asked for the coordinator, or spoke to it, in vain.
         self.refused = 0
@@ -49,15 +49,11 @@ class AbsentCoordinator(ApacheKafka):
 
     def start(self) -> Self:
         super().start()
-        self._thread.start()
-        serving = asyncio.start_server(self._serve, "127.0.0.1", self._outer_port)
-        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        self._relay.start(self._outer_port)
         return self
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._relay.stop()
         super().stop()
 
     def _settings(self) -> str:
@@ -73,53 +69,28 @@ class AbsentCoordinator(ApacheKafka):
         ]
         return plain + "\n".join([*lines, ""])
 
-    async def _end(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _serve(
-        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
-    ) -> None:
-        broker_in, broker_out = await asyncio.open_connection("127.0.0.1", self._inner_port)
-        #: Of requests whose answers may have to be changed: where the error is in them.
+    def _forwards(self) -> tuple[Forward, Forward]:
+        #: Of requests whose responses may have to be changed: where the error is in them.
         errors: dict[bytes, int] = {}
 
-        async def requests() -> None:
+        async def requests(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             while True:
-                message = await _read(client_in)
-                key, version = struct.unpack_from(">hh", message)
+                frame = await read_frame(source)
+                key, version = struct.unpack_from(">hh", frame, 4)
                 if key in (_FIND_COORDINATOR, _HEARTBEAT):
                     # Behind the correlation id, and from version 1 on the throttle time.
-                    errors[message[4:8]] = 8 if version else 4
-                await _write(broker_out, message)
+                    errors[frame[8:12]] = 12 if version else 8
+                target.write(frame)
+                await target.drain()
 
-        async def answers() -> None:
+        async def responses(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             while True:
-                message = await _read(broker_in)
-                at = errors.pop(message[:4], None)
+                frame = await read_frame(source)
+                at = errors.pop(frame[4:8], None)
                 if at and self._away:
                     self.refused += 1
-                    message = message[:at] + _NOT_AVAILABLE + message[at + 2 :]
-                await _write(client_out, message)
+                    frame = frame[:at] + _NOT_AVAILABLE + frame[at + 2 :]
+                target.write(frame)
+                await target.drain()
 
-        ways = [asyncio.create_task(requests()), asyncio.create_task(answers())]
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for out in (client_out, broker_out):
-            out.transport.abort()
-
-
-async def _read(source: asyncio.StreamReader) -> bytes:
-    (size,) = struct.unpack(">i", await source.readexactly(4))
-    return await source.readexactly(size)
-
-
-async def _write(target: asyncio.StreamWriter, message: bytes) -> None:
-    target.write(struct.pack(">i", len(message)) + message)
-    await target.drain()
+        return requests, responses

@@ -4,9 +4,10 @@ No kept proxy knows MySQL's protocol well enough to cut between COMMIT and its a
 """
 
 import asyncio
-import threading
 from random import Random
 from typing import Self
+
+from dev.tcp_relay import Forward, RelayThread, TcpRelay
 
 #: A COM_QUERY packet: three bytes of length, a sequence number, 3, and the text.
 _COMMIT = b"\x07\x00\x00\x00\x03COMMIT"
@@ -28,77 +29,54 @@ class Proxy:
     """
 
     def __init__(self, server_port: int, seed: int = 0) -> None:
-        self._server_port = server_port
         self._random = Random(seed)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._relay = TcpRelay("127.0.0.1", server_port, self._forwards)
+        self._thread = RelayThread(self._relay)
         self.lost_commits = 0
         self.cut_share = 0.0
         self.cuts = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.stop()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    @property
+    def port(self) -> int:
+        return self._relay.port
 
-    async def _end(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _serve(
-        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
-    ) -> None:
-        try:
-            server_in, server_out = await asyncio.open_connection("127.0.0.1", self._server_port)
-        except OSError:
-            client_out.close()
-            return
-        client_out.write(without_tls(await server_in.read(65536)))
+    def _forwards(self) -> tuple[Forward, Forward]:
         losing = asyncio.Event()
-        ways = [
-            asyncio.create_task(self._pass(client_in, server_out, losing, from_client=True)),
-            asyncio.create_task(self._pass(server_in, client_out, losing, from_client=False)),
-        ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        for out in (client_out, server_out):
-            out.transport.abort()
 
-    async def _pass(
-        self,
-        source: asyncio.StreamReader,
-        target: asyncio.StreamWriter,
-        losing: asyncio.Event,
-        *,
-        from_client: bool,
-    ) -> None:
-        while data := await source.read(65536):
-            if self.cut_share and self._random.random() < self.cut_share:
-                self.cuts += 1
-                return
-            if from_client and data == _COMMIT and self.lost_commits > 0:
-                self.lost_commits -= 1
-                losing.set()
-            elif not from_client and losing.is_set():
-                # The server has committed and said so; nobody will hear it.
-                self.cuts += 1
-                return
-            target.write(data)
-            await target.drain()
+        async def requests(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await self._read(source):
+                if data == _COMMIT and self.lost_commits > 0:
+                    self.lost_commits -= 1
+                    losing.set()
+                target.write(data)
+                await target.drain()
+
+        async def responses(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            target.write(without_tls(await source.read(65536)))
+            while data := await self._read(source):
+                if losing.is_set():
+                    # The server has committed and said so; nobody will hear it.
+                    self.cuts += 1
+                    return
+                target.write(data)
+                await target.drain()
+
+        return requests, responses
+
+    async def _read(self, source: asyncio.StreamReader) -> bytes:
+        """The next piece of traffic; empty where the connection ends or is to be cut."""
+        data = await source.read(65536)
+        if data and self.cut_share and self._random.random() < self.cut_share:
+            self.cuts += 1
+            return b""
+        return data
 
 
 def without_tls(greeting: bytes) -> bytes:

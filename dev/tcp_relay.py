@@ -1,0 +1,84 @@
+"""A TCP relay: forwards connections to a server, and lets whoever uses it change what passes."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+
+#: Passes on one direction of a connection, until it is to end.
+Forward = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+#: Called for each connection; returns what forwards its requests and its responses.
+Connect = Callable[[], tuple[Forward, Forward]]
+
+
+class TcpRelay:
+    """Forwards connections to a port of the same host.
+
+    Args:
+        host: of the server.
+        port: of the server.
+        connect: what to forward with.
+    """
+
+    def __init__(self, host: str, port: int, connect: Connect) -> None:
+        self.host = host
+        self.port = 0
+        self._server_port = port
+        self._connect = connect
+
+    async def listen(self, port: int = 0) -> asyncio.Server:
+        """Accept connections on this port, or else on a free one."""
+        server = await asyncio.start_server(self._serve, self.host, port)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _serve(
+        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
+    ) -> None:
+        try:
+            server_in, server_out = await asyncio.open_connection(self.host, self._server_port)
+        except OSError:
+            client_out.close()
+            return
+        requests, responses = self._connect()
+        directions = [
+            asyncio.ensure_future(requests(client_in, server_out)),
+            asyncio.ensure_future(responses(server_in, client_out)),
+        ]
+        try:
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for direction in directions:
+                direction.cancel()
+            # Their errors are the ends of connections.
+            await asyncio.gather(*directions, return_exceptions=True)
+            for out in (client_out, server_out):
+                out.transport.abort()
+
+
+class RelayThread:
+    """Runs a relay beside blocking code, in a thread of its own."""
+
+    def __init__(self, relay: TcpRelay) -> None:
+        self._relay = relay
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def start(self, port: int = 0) -> None:
+        """Accept connections on this port, or else on a free one."""
+        self._thread.start()
+        listening = self._relay.listen(port)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
+
+    def stop(self) -> None:
+        """End all connections."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
