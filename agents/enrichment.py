@@ -42,5 +42,5 @@ def enrichment(
             # Names keep a fetch alive, and its memory counted, until the next one comes.
             del fetch, event
             if breakers.admit(chunk):
-                flusher.put(chunk, flusher.buffer.epoch)
+                flusher.put(chunk)
             del chunk

@@ -3,7 +3,7 @@
 Invariants:
 - chunks leave in the order they came;
 - a chunk is here until it is written: waiting, or in flight between ``take`` and ``done``;
-- a chunk put with an epoch that is over is refused, because its events will be read again.
+- what is discarded is never handed out: its events will be read again.
 
 How much is in memory is counted, and bounded, by ``pipeline.memory``.
 """
@@ -44,14 +44,11 @@ class Buffer:
         chunks = (*self._in_flight, *self.stuck, *self._chunks)
         return min((chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None)
 
-    def put(self, chunk: Chunk, epoch: int) -> bool:
-        """Add a chunk; False when its epoch is over."""
-        if epoch != self.epoch:
-            return False
+    def put(self, chunk: Chunk) -> None:
+        """Add a chunk."""
         self.opened = self.opened or datetime.now(UTC)
         self._chunks.append(chunk)
         self._count(chunk, 1)
-        return True
 
     def take(self, max_events: int, max_bytes: int) -> tuple[datetime, list[Chunk]] | None:
         """Hand out chunks of about so many events and bytes, at least one; None when empty.

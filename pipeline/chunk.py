@@ -54,8 +54,9 @@ class Chunk:
     ``rows`` is JSON: each valid row as an array in the order of the stream's columns, a line each.
     In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets`` are those
     of the rows; ``flags`` are the quality flags of those rows that have any, by the row's index;
-    ``total`` is the sum of the stream's summed column; ``oldest`` is the timestamp (ms) of the
-    first event; ``duplicate`` counts events that were left out because they are stored already.
+    ``known_total`` is ``total``, or None where that has to be computed from the rows; ``oldest`` is
+    the timestamp (ms) of the first event; ``duplicate`` counts events that were left out because
+    they are stored already.
     """
 
     stream: Stream
@@ -66,7 +67,7 @@ class Chunk:
     rows: bytes = b""
     offsets: Sequence[int] = ()
     flags: Mapping[int, int] = field(default_factory=dict)
-    total: float = 0.0
+    known_total: float | None = None
     dead: tuple[DeadLetter, ...] = ()
     oldest: int | None = None
     last: LastRecord | None = None
@@ -120,7 +121,7 @@ class Chunk:
             rows=_encode_lines(rows)[:-1],
             offsets=offsets,
             flags=flags,
-            total=stream.total(rows),
+            known_total=stream.total(rows),
             dead=tuple(dead),
             oldest=records[0].timestamp if records else None,
             last=last,
@@ -148,6 +149,16 @@ class Chunk:
             for letter in self.dead
         )
         return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + dead_letters
+
+    @property
+    def total(self) -> float:
+        """The sum of the stream's summed column.
+
+        Of a part it is computed from its rows: subtracting from a sum of floats is not exact.
+        """
+        if self.known_total is None:
+            return self.stream.total(_decode_lines(self.rows))
+        return self.known_total
 
     def quality(self) -> Counter[int]:
         """How many rows have each sum of quality flags."""
@@ -187,12 +198,10 @@ class Chunk:
     def _with_rows(self, kept: Sequence[int]) -> "Chunk":
         lines = self.rows.split(b"\n")
         text = b"\n".join([lines[row] for row in kept])
-        rows = _decode_lines(text)
         return replace(
             self,
             rows=text,
             offsets=array("q", [self.offsets[row] for row in kept]),
             flags={new: self.flags[row] for new, row in enumerate(kept) if row in self.flags},
-            # Added up anew: what is taken from a sum of floats leaves something behind.
-            total=self.stream.total(rows),
+            known_total=None if self.stream.summed else 0.0,
         )

@@ -101,13 +101,10 @@ class Flusher(Service):
         #: Which events cannot be written and why, in words.
         self.stuck: str | None = None
 
-    def put(self, chunk: Chunk, epoch: int) -> None:
-        """Buffer a chunk that was read in this epoch of the buffer.
-
-        One that was read before its partitions were taken away is dropped: whoever has them now
-        reads its events again.
-        """
-        if self.buffer.put(chunk, epoch) and self._is_due:
+    def put(self, chunk: Chunk) -> None:
+        """Buffer a chunk; flush soon if enough is waiting."""
+        self.buffer.put(chunk)
+        if self._is_due:
             self._wake.set()
 
     @property

@@ -31,7 +31,7 @@ def test_chunks_leave_in_order_and_memory_counts_what_is_held(steps):
     for step in steps:
         if isinstance(step, int):
             new = chunk(offset, step, memory)
-            assert buffer.put(new, buffer.epoch)
+            buffer.put(new)
             put.append(new)
             offset += max(1, step)
         elif step == "take" and not in_flight:
@@ -63,7 +63,7 @@ def test_a_flush_is_bounded_in_bytes_too_but_takes_one_chunk_at_least():
     buffer = Buffer()
     chunks = [chunk(start, 10) for start in (0, 10, 20)]
     for one in chunks:
-        buffer.put(one, buffer.epoch)
+        buffer.put(one)
     taken = buffer.take(1000, 2 * chunks[0].size)
     assert taken
     assert taken[1] == chunks[:2]
@@ -71,11 +71,3 @@ def test_a_flush_is_bounded_in_bytes_too_but_takes_one_chunk_at_least():
     taken = buffer.take(1000, 1)
     assert taken
     assert taken[1] == chunks[2:]
-
-
-def test_a_chunk_of_an_epoch_that_is_over_is_refused():
-    buffer = Buffer()
-    epoch = buffer.epoch
-    buffer.discard()
-    assert not buffer.put(chunk(0, 1), epoch)
-    assert buffer.take(10, 10) is None

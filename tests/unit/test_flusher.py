@@ -69,7 +69,7 @@ async def test_an_outage_is_waited_out_and_costs_nothing():
 
     writer = FakeWriter(fault)
     service = flusher(writer)
-    service.put(chunk(0, 5), service.buffer.epoch)
+    service.put(chunk(0, 5))
     await service.flush()
     assert writer.stored == list(range(5))
     assert writer.tries == [1] * 6, "the same write again, under the same number"
@@ -102,7 +102,7 @@ async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
     writer = Asking()
     service = flusher(writer)
     service._reread = reread
-    service.put(chunk(0, 20), service.buffer.epoch)
+    service.put(chunk(0, 20))
     await service.flush()
     assert [(offset, found and found.value) for offset, found in writer.given] == [
         (1, b"sent 1"),
@@ -147,23 +147,12 @@ def test_a_loop_that_has_ended_is_no_answer():
         list(Originals(never, loop).read("t", 0, [1]))
 
 
-async def test_what_was_read_before_partitions_went_is_not_written():
-    """Its events are read again; written now, they would hide those forgotten before them."""
-    writer = FakeWriter()
-    service = flusher(writer)
-    epoch = service.buffer.epoch
-    await service.drain()
-    service.put(chunk(20, 10), epoch)
-    await service.flush()
-    assert writer.stored == []
-
-
 async def test_offsets_without_events_are_written_and_say_nothing(caplog):
     writer = FakeWriter()
     told: list[int] = []
     service = flusher(writer)
     service._listeners = [lambda batch: told.append(batch.events)]
-    service.put(chunk(0, 0), service.buffer.epoch)
+    service.put(chunk(0, 0))
     writer.events = 0
     with caplog.at_level("INFO"):
         await service.drain()
@@ -175,8 +164,8 @@ async def test_offsets_without_events_are_written_and_say_nothing(caplog):
 async def test_draining_writes_what_is_buffered():
     writer = FakeWriter()
     service = flusher(writer)
-    service.put(chunk(0, 10), service.buffer.epoch)
-    service.put(chunk(10, 10), service.buffer.epoch)
+    service.put(chunk(0, 10))
+    service.put(chunk(10, 10))
     await service.drain()
     assert writer.stored == list(range(20))
 
@@ -186,7 +175,7 @@ async def test_draining_ends_in_time_when_the_database_is_away():
         raise TransientError("away", "connection")
 
     service = flusher(FakeWriter(away))
-    service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(chunk(0, 10))
     await asyncio.wait_for(service.drain(), 2)
     assert not service.buffer
 
@@ -196,7 +185,7 @@ async def test_a_fatal_error_ends_the_service_with_status_1():
         raise OffsetGapError("changed behind the worker")
 
     service = flusher(FakeWriter(gap), interval=0.01)
-    service.put(chunk(0, 1), service.buffer.epoch)
+    service.put(chunk(0, 1))
     await service.start()
     for _ in range(200):
         if service.crashed:
@@ -211,7 +200,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=0.1)
     await service.start()
-    service.put(chunk(0, 1), service.buffer.epoch)
+    service.put(chunk(0, 1))
     await asyncio.sleep(0.5)
     assert writer.stored == [0]
     await service.stop()
@@ -219,7 +208,7 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     writer = FakeWriter()
     service = flusher(writer, interval=60)
     await service.start()
-    service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(chunk(0, 10))
     await asyncio.sleep(0.2)
     assert writer.stored == list(range(10))
     await service.stop()
@@ -238,15 +227,15 @@ async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_a
     held: list[list[tuple[str, int]]] = []
     service = flusher(writer, max_events=100)
     service._on_stuck = lambda partitions: held.append(list(partitions))
-    service.put(chunk(0, 10), service.buffer.epoch)
-    service.put(replace(chunk(100, 10), partition=1), service.buffer.epoch)
+    service.put(chunk(0, 10))
+    service.put(replace(chunk(100, 10), partition=1))
     await service.flush()
     assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 110)]
     assert service.stuck is not None
     assert service.stuck.startswith("t/0/4: MySQL error 9999: strange. Nothing is given up")
     assert service.last_error is None
-    service.put(chunk(10, 5), service.buffer.epoch)
-    service.put(replace(chunk(110, 5), partition=1), service.buffer.epoch)
+    service.put(chunk(10, 5))
+    service.put(replace(chunk(110, 5), partition=1))
     await service.flush()
     assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 115)]
     assert service.buffer.events == 11
@@ -262,7 +251,7 @@ async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_a
 async def test_draining_leaves_what_cannot_be_stored_to_be_read_again():
     writer = FakeWriter(cannot_store(4))
     service = flusher(writer)
-    service.put(chunk(0, 10), service.buffer.epoch)
+    service.put(chunk(0, 10))
     await asyncio.wait_for(service.drain(), 2)
     assert writer.stored == [0, 1, 2, 3]
     assert (service.stuck, service.buffer.events) == (None, 0)
@@ -279,7 +268,7 @@ async def test_writes_that_are_too_large_become_smaller_and_stay_so():
     writer = FakeWriter(fault)
     service = flusher(writer, max_events=40)
     for start in range(0, 80, 5):
-        service.put(chunk(start, 5), service.buffer.epoch)
+        service.put(chunk(start, 5))
     while service.buffer:
         await service.flush()
     assert writer.stored == list(range(80))
