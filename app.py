@@ -117,7 +117,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     control = ConsumerControl(app)
 
     def positioned(found: Mapping[int, Position]) -> None:
-        """The worker's partitions now, and where they go on."""
+        """The assigned partitions have these start offsets."""
         progress.assign({(topic, number): at.start for number, at in found.items()})
         breakers.assigned(found.keys())
 
@@ -132,7 +132,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         positioned=positioned,
     )
 
-    # The agent, and the circuit breaker that it asks.
+    # The agent, and its circuit breaker.
     breaker_store = BreakerStore(engine, group, topic)
     breakers = BreakerService(
         CircuitBreaker(settings.breaker_share, settings.breaker_window),
@@ -142,9 +142,9 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         seek_back=control.seek_back,
     )
 
-    # The pipeline: what the agent hands over, written in batches.
+    # The pipeline: writes the agent's chunks in batches.
     def report(batch: Batch) -> None:
-        """Count a committed batch, and tell Kafka for those who watch the lag there."""
+        """Count a committed batch, and commit its offsets to Kafka for lag monitors."""
         progress.move(batch.offsets)
         control.report(batch.offsets)
         breakers.stored(batch.rows, batch.refused)
@@ -170,7 +170,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     )
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), stream, breakers, flusher)
 
-    # What goes on beside it.
+    # Background services.
     watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)
@@ -202,7 +202,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
 
     app.before_start = before_start
 
-    # What people and programs see of it.
+    # Pages and metrics.
     health = Health(
         quiet_for=lambda: seconds_since(flusher.last_tick),
         quiet_limit=60 + 3 * settings.flush_interval,

@@ -1,7 +1,7 @@
-"""What surrounds the circuit breaker: holding, going back, pauses, and requests to close it.
+"""The service around the circuit breaker: it holds partitions, seeks back, and closes breakers.
 
-An open breaker stands in the database, where `faust -A app breaker close` asks for its end. A
-database that is away delays that way alone: nothing here stops the worker.
+Open breakers are recorded in the database, where `faust -A app breaker close` requests that they be
+closed. While the database is away such requests wait: nothing here stops the worker.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-#: Seconds between looks for requests to close, while a breaker is open.
+#: Seconds between polls for requests to close, while a breaker is open.
 POLL_INTERVAL = 2.0
-#: Seconds to wait where nothing is due: something else ends the wait.
+#: Seconds to wait while nothing is due: an event ends the wait earlier.
 IDLE = 3600.0
 
-#: Seconds that a stopping worker takes at most to say that it holds nothing any more.
-LAST_WORD_TIMEOUT = 1.0
+#: Seconds that a stopping worker spends at most on clearing its rows.
+CLEAR_TIMEOUT = 1.0
 
 
 class BreakerService(Service):
@@ -62,13 +62,13 @@ class BreakerService(Service):
         self._pause = pause
         self._hold = hold
         self._seek_back = seek_back
-        #: Announced openings, and when that was by ``time.monotonic``.
+        #: Openings that were logged, each with the ``time.monotonic`` of that.
         self._since: dict[Partition, tuple[Opening, float]] = {}
-        #: Openings that someone wants to end.
-        self._told: set[Opening] = set()
-        #: Partitions that are closed, but not yet back where they go on.
+        #: Openings that someone asked to close.
+        self._close_requested: set[Opening] = set()
+        #: Partitions whose breaker is closed, but which have not been sought back yet.
         self._closing: set[Partition] = set()
-        #: Openings that stand in the database, and partitions whose row there may be outdated.
+        #: Openings recorded in the database, and partitions whose row there may be outdated.
         self._recorded: dict[int, Opening] = {}
         self._outdated: set[int] = set()
         self._due = asyncio.Event()
@@ -76,7 +76,7 @@ class BreakerService(Service):
         self._last_error: str | None = None
 
     def admit(self, chunk: Chunk) -> bool:
-        """Whether a chunk goes on to the flusher; where not, its memory is given back."""
+        """Whether a chunk may be flushed; if not, its memory is released."""
         admitted = self._breaker.admit(chunk)
         if not admitted and chunk.lease is not None:
             chunk.lease.release()
@@ -94,19 +94,19 @@ class BreakerService(Service):
 
     def close_all(self) -> None:
         """Close every open breaker of this worker, soon."""
-        self._tell(self._breaker.open.values())
+        self._request_close(self._breaker.open.values())
 
     def forget(self) -> None:
-        """The worker's partitions are taken away: whoever has them next reads them again."""
+        """The worker's partitions are revoked: whoever is assigned them reads them again."""
         self._breaker.forget()
         self._closing.clear()
-        self._told.clear()
+        self._close_requested.clear()
         self._recorded.clear()
         self._outdated.clear()
         self._apply()
 
     def assigned(self, partitions: Collection[int]) -> None:
-        """The worker has these partitions of the topic now, and reads them as stored."""
+        """The worker is assigned these partitions, and reads them from their stored offsets."""
         self.forget()
         self._outdated.update(partitions)
         self._changed.set()
@@ -138,7 +138,7 @@ class BreakerService(Service):
         """Clear this worker's rows, if the database answers at once."""
         if self._recorded:
             with suppress(TransientError, RowError, FatalError, TimeoutError):
-                async with asyncio.timeout(LAST_WORD_TIMEOUT):
+                async with asyncio.timeout(CLEAR_TIMEOUT):
                     await in_thread(self._store.clear, list(self._recorded))
 
     def _announce(self) -> None:
@@ -154,7 +154,7 @@ class BreakerService(Service):
         self._changed.set()
         for opening in new:
             log.critical(
-                "The circuit breaker is open: %s/%d is not read on, other partitions are: %s. "
+                "The circuit breaker is open: %s/%d is held, other partitions continue: %s. "
                 "When the cause is gone, run `faust -A app breaker close` or send SIGHUP; "
                 "BREAKER_SHARE=0 turns it off. A restart does not close it: the same events are "
                 "read again and open it again.",
@@ -176,8 +176,8 @@ class BreakerService(Service):
         metrics.BREAKER_OPEN.set(bool(held))
         metrics.BREAKER_OPEN_PARTITIONS.set(len(held))
 
-    def _tell(self, openings: Collection[Opening]) -> None:
-        self._told.update(openings)
+    def _request_close(self, openings: Collection[Opening]) -> None:
+        self._close_requested.update(openings)
         self._due.set()
 
     @Service.task
@@ -185,12 +185,12 @@ class BreakerService(Service):
         while not self.should_stop:
             await self.wait_first(self._due.wait(), timeout=self._until_due())
             self._due.clear()
-            told, self._told = self._told, set()
+            requested, self._close_requested = self._close_requested, set()
             for key, (opening, since) in list(self._since.items()):
-                if opening in told:
-                    await self._close(key, "as asked for")
+                if opening in requested:
+                    await self._close(key, "on request")
                 elif self._pause and monotonic() - since >= self._pause:
-                    await self._close(key, f"after {self._pause} s, to see")
+                    await self._close(key, f"after its pause of {self._pause} s")
 
     def _until_due(self) -> float:
         if not self._pause or not self._since:
@@ -221,7 +221,9 @@ class BreakerService(Service):
                 await self._look_into_database()
             except (TransientError, RowError, FatalError) as error:
                 if str(error) != self._last_error:
-                    log.info("Open breakers cannot be kept in the database now: %s", error)
+                    log.info(
+                        "Open circuit breakers cannot be recorded in the database now: %s", error
+                    )
                 self._last_error = str(error)
                 await self.sleep(POLL_INTERVAL)
             else:
@@ -249,4 +251,4 @@ class BreakerService(Service):
                 # Someone cleared it: stored again in the next round.
                 self._recorded.pop(partition, None)
             elif found[partition].close_requested is not None:
-                self._tell([opening])
+                self._request_close([opening])

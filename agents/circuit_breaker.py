@@ -1,9 +1,9 @@
-"""The circuit breaker: what fills a partition with dead letters must not drain it into them.
+"""The circuit breaker: a partition full of bad events must not become a flood of dead letters.
 
 Each partition is judged by itself. When almost every event of a window becomes a dead letter, by
 the rules or because the database refuses its row, that partition is held: its events are dropped
-here, unstored, and read again from the first of them on when the breaker closes. Nothing is kept
-meanwhile, so that any number of held partitions leaves the memory to the others.
+here, unstored, and read again from the first of them when the breaker closes. None of them is kept,
+so however many partitions are held, the others have all of the memory.
 
 Pure state: no timing, no I/O.
 """
@@ -83,8 +83,8 @@ class _Window:
 class _State:
     """Of one partition.
 
-    ``resume`` is the first offset dropped and not come again; below ``judged_until`` events were
-    judged before they were dropped, and whoever closed the breaker lets them through.
+    ``resume`` is the first offset that was dropped and has not been read again. Events below
+    ``judged_until`` were judged before they were dropped: once the breaker is closed they pass.
     """
 
     read: _Window
@@ -96,11 +96,11 @@ class _State:
 
 @dataclass
 class CircuitBreaker:
-    """Decides, partition by partition, what goes on to the flusher.
+    """Decides, partition by partition, which chunks may be flushed.
 
     Args:
         share: of a window's events that opens it, above 0 and up to 1; 0 turns it off.
-        window: events looked at, the newest ones of a partition.
+        window: how many of a partition's newest events are judged.
         now: the time, UTC.
     """
 
@@ -115,7 +115,7 @@ class CircuitBreaker:
         return {key: state.opening for key, state in sorted(self._states.items()) if state.opening}
 
     def admit(self, chunk: Chunk) -> bool:
-        """Whether a chunk goes on to the flusher; where not, its events must be read again."""
+        """Whether a chunk may be flushed; if not, its events must be read again."""
         if not self.share:
             return True
         key = chunk.topic, chunk.partition
@@ -153,7 +153,7 @@ class CircuitBreaker:
                 self._open(partition, state.written, "rows were refused")
 
     def close(self, partition: Partition) -> int | None:
-        """Let a held partition go on, with windows that are empty.
+        """Stop holding a partition, and begin with empty windows.
 
         Returns:
             The offset from which it must be read again; None where nothing of it was dropped.
@@ -164,7 +164,7 @@ class CircuitBreaker:
         return state.resume
 
     def forget(self) -> None:
-        """The partitions are read from their stored offsets: nothing known of them counts."""
+        """Forget all partitions: they will be read again from their stored offsets."""
         self._states.clear()
 
     def _state(self, key: Partition) -> _State:

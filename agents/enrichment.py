@@ -6,7 +6,7 @@ from agents.breaker_service import BreakerService
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
 from pipeline.stream import Stream
-from source.fetch_thread import Fetch
+from source.fetch import Fetch
 
 
 def enrichment(
@@ -20,7 +20,7 @@ def enrichment(
 
     @app.agent(topic, name="enrichment")
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
-        # `noack` is how Faust gives events with their messages; its interface does not tell.
+        # With `noack` Faust hands out events with their messages; its type hints lack it.
         async for event in stream.noack().events():  # type: ignore[attr-defined]
             tp = event.message.tp
             fetch: Fetch = event.value
@@ -36,10 +36,10 @@ def enrichment(
                     lease=fetch.lease,
                 )
             except Exception as error:
-                # Faust would restart the agent and skip this fetch; better no worker than that.
+                # Faust would restart the agent and skip this fetch, so end the worker instead.
                 await flusher.crash(error)
                 return
-            # Names keep a fetch alive, and its memory counted, until the next one comes.
+            # Local names would keep the fetch, and its memory, until the next one arrives.
             del fetch, event
             if breakers.admit(chunk):
                 flusher.put(chunk)

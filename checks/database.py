@@ -1,4 +1,4 @@
-"""Does the database have what a worker needs, and may it use that. Nothing is kept."""
+"""Checks of the database: does it have what a worker needs? Nothing is kept."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ _SKEW = 5
 
 
 def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
-    """Look at the server, its session, the schema and the rights; False: it cannot be asked."""
+    """Check server, session, schema and rights; False where stored offsets cannot be read."""
     with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", features.check(engine))
         _session(connection, results)
@@ -33,7 +33,7 @@ def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = 
     with results.about("Schema"):
         _schema(schema.check(engine), results)
     if results.has_failed("Schema", "Tables"):
-        # Without transactions, or into a table of another shape, a rehearsal might leave traces.
+        # Without transactions, or in a table of another shape, a rehearsal might leave rows.
         return False
     with results.about("Duplicates"):
         _duplicates(engine, results, deduplicate)

@@ -1,4 +1,4 @@
-"""All checks, in the order in which a worker would stumble."""
+"""All checks, in the order in which a worker would fail."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from db.offsets import OffsetStore
 
 
 async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults:
-    """Settings, Kafka, database and stored offsets, as far as each can be asked."""
+    """Check settings, Kafka, database and stored offsets, as far as each can be reached."""
     results = CheckResults()
     results.ok("Settings", "complete and well formed")
     for sentence in deprecations():

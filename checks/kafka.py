@@ -1,4 +1,4 @@
-"""Does Kafka have what a worker needs, and may it use that. Nothing is joined or committed."""
+"""Checks of Kafka: does it have what a worker needs? Nothing is joined or committed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +12,12 @@ from source.log_reader import Bounds
 from source.permissions import may_join, may_read
 from source.topics import topic_bounds
 
-#: How long before its end a client certificate is spoken of.
+#: How long before it expires a client certificate is reported.
 _RENEWAL = timedelta(days=30)
 
 
 async def look_at_kafka(settings: Settings, results: CheckResults) -> dict[int, Bounds]:
-    """Look at the way there, the topic and the rights; answer the bounds of the topic's logs."""
+    """Check connection, topic and rights; return the bounds of the topic's logs."""
     if not await _way(settings, results):
         return {}
     _client_certificate(settings, results)

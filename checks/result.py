@@ -1,4 +1,4 @@
-"""What a check found: one line each, and how to fix it."""
+"""Results of checks: a line each, with a hint how to fix what failed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from pipeline.errors import FatalError, RowError, TransientError, UntrustedError
 
 
 class State(StrEnum):
-    """How it stands with a thing looked at."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -18,7 +18,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A thing looked at, how it stands, what was found, and how to fix it."""
+    """What was checked, the outcome, what was found, and how to fix it."""
 
     subject: str
     state: State
@@ -27,7 +27,7 @@ class CheckResult:
 
 
 class CheckResults:
-    """CheckResults in the order in which they were made."""
+    """The results, in the order of the checks."""
 
     def __init__(self) -> None:
         self.all: list[CheckResult] = []

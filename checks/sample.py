@@ -1,4 +1,4 @@
-"""A dry run on real events: what would become of them. Nothing is stored or committed."""
+"""A dry run on real events: which would be stored or dropped. Nothing is kept or committed."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from pipeline.record import Record
 from source.auth import client_options
 from source.log_reader import Bounds
 
-#: Seconds the events may take to come.
+#: Seconds within which the events must arrive.
 READ_TIMEOUT = 20
 
 

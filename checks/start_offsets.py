@@ -1,4 +1,4 @@
-"""Stored offsets held against the log: where a worker would go on, and whether it could."""
+"""Stored offsets compared with the log: where a worker would continue, and whether it could."""
 
 from collections.abc import Mapping
 

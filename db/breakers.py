@@ -19,7 +19,7 @@ _NOW = text("CURRENT_TIMESTAMP(3)")
 
 
 class OpenBreaker(NamedTuple):
-    """A held partition: since when, why, and when someone asked to go on; times are UTC."""
+    """A held partition: since when, why, and when its release was requested; times are UTC."""
 
     partition: int
     opened: datetime
@@ -40,7 +40,7 @@ class BreakerStore:
         self._topic = topic
 
     def open(self, partition: int, reason: str) -> None:
-        """Store that a partition is held from now on, and that nobody has asked to go on."""
+        """Record that a partition is held from now on, with no request to close its breaker."""
         statement = insert(circuit_breakers).values(
             consumer_group=self._group,
             kafka_topic=self._topic,
@@ -57,7 +57,7 @@ class BreakerStore:
         )
 
     def clear(self, partitions: Collection[int]) -> None:
-        """These partitions are not held. Their rows stay: a worker has no right to delete."""
+        """Record that these partitions are not held. Rows stay: a worker may not delete them."""
         statement = (
             circuit_breakers.update()
             .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))
@@ -80,7 +80,7 @@ class BreakerStore:
         ]
 
     def request_close(self, partitions: Collection[int]) -> None:
-        """Ask the workers that hold these partitions to go on."""
+        """Ask the workers that hold these partitions to close their breakers."""
         statement = (
             circuit_breakers.update()
             .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))

@@ -18,14 +18,14 @@ from sqlalchemy.dialects.mysql import LONGBLOB
 
 from db import watermark
 from db.duplicates import NewRowInserter
-from db.errors import ONE_SESSION, classified
-from db.fence import SESSION, check_session
+from db.errors import classified
+from db.fence import SESSION, another_session, check_session
 from db.rows import STATEMENT_BYTES, insert_rows
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError, RowError
+from pipeline.errors import RowError
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream
 
@@ -231,9 +231,9 @@ class DeadLetters:
             .values(replayed_at=datetime.now(UTC))
         )
         if marked.rowcount != len(ids):
-            raise FatalError(
+            raise another_session(
                 f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
-                f"replayed: the statement ran in another session. {ONE_SESSION}."
+                f"replayed"
             )
 
     def _of(self, wanted: Filter) -> list[ColumnElement[bool]]:

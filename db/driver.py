@@ -18,7 +18,7 @@ def _encrypt(*args: Any) -> Any:
 
 
 if "pymysql" not in sys.modules:
-    # None stands for a module that is not there.
+    # To the import system, None means that there is no such module.
     sys.modules[_OF_CRYPTOGRAPHY] = None  # type: ignore[assignment]
     try:
         from pymysql import _auth

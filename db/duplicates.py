@@ -79,8 +79,8 @@ class NewRowInserter:
                 return left, refused
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
             break
-        # Others store the same events all the while, or of two rows with the same id the first is
-        # refused: the index alone tells, row by row.
+        # Other writers keep storing the same events, or the first of two rows with the same id was
+        # refused: let the index decide, row by row.
         return _sorted_out(chunks, self._rows.insert(connection, chunks, limit, session, alive))
 
 
@@ -125,7 +125,7 @@ def _event_ids(chunk: Chunk) -> list[bytes]:
 
 @cache
 def _decoder(stream: Stream) -> Callable[[bytes], list[Any]]:
-    """Decodes of each row the id and what stands in front of it."""
+    """Decodes the columns of a row up to the id."""
     *before, key = stream.columns[: stream.columns.index(stream.key or "") + 1]
     fields = [*((name, Any) for name in before), (key, str)]
     row = msgspec.defstruct("_Row", fields, array_like=True)

@@ -14,8 +14,8 @@ CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
 #: Connections of a process at most. At once need one each: the write, the roll-up, the page reports
-#: (one question at a time), where reading goes on, the ping, and whatever asks briefly beside them.
-#: Nobody who has one asks for a second, so that waiting for one ends.
+#: (one query at a time), start offsets, the ping, and brief queries besides. Nothing that has one
+#: waits for a second, so there is no deadlock.
 POOL_SIZE = 6
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
@@ -30,9 +30,9 @@ _SESSION = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES',"
     # A worker frozen inside a transaction must not keep its partitions' locks for hours.
     " wait_timeout = 30,"
-    # Which key and which row an error is about stands in its text.
+    # The text of an error says which key and which row it is about.
     " lc_messages = 'en_US',"
-    # So are all rows that a statement may have; 64 unless set.
+    # Enough warnings for every row of a statement; the default is 64.
     " max_error_count = 65535,"
     f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
 )

@@ -1,9 +1,9 @@
 """What a database error means for the events in hand.
 
 Only errors listed as the row's fault may ever cost a row; only those listed as fatal end the
-worker. Whatever is not listed is taken for transient and retried: waiting too long
-can be put right, a lost event cannot. Where it comes back, its cause is looked for in the batch and
-named (``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error references.
+worker. Any other error is taken for transient and retried: waiting too long can be put right, a
+lost event cannot. If it comes back, the event at fault is searched for in the batch and named
+(``pipeline.search``). Codes: MySQL 8.4 and MariaDB 11 server error references.
 """
 
 from collections.abc import Iterator
@@ -65,9 +65,9 @@ _FATAL = {
     1142: "the account lacks a right on a table: grant SELECT, INSERT, UPDATE and DELETE",
     1143: "the account lacks a right on a column: grant SELECT, INSERT, UPDATE and DELETE",
     1146: "a table is missing: run `faust -A app migrate`",
-    1242: f"a statement of a transaction came to another session. {ONE_SESSION}",
+    1242: f"a statement of a transaction ran in another session. {ONE_SESSION}",
     1471: "an insert goes to something that takes none: run `faust -A app check`",
-    1449: "the definer of a trigger or view is gone: create that account, or the trigger anew",
+    1449: "the definer of a trigger or view is gone: create that account, or recreate it",
     1598: "the binary log cannot take the write: set binlog_format = ROW on the server",
     1665: "the binary log cannot take the write: set binlog_format = ROW on the server",
     1698: "the login is refused: check the user and password in DATABASE_URL",

@@ -1,4 +1,4 @@
-"""The unique index over event ids that DEDUPLICATE needs: made, looked for, and looked into.
+"""The unique index over event ids that DEDUPLICATE needs: creating it, finding it, querying it.
 
 It compares ids byte by byte, though the column's collation does not: `E1`, `e1` and `e1 ` are three
 events. So its key is the bytes of the id in UTF-8, whatever the column's character set is. MySQL
@@ -160,7 +160,7 @@ def _add(connection: Connection) -> None:
         )
     except DBAPIError as error:
         if exists(connection):
-            return  # made by another one, behind a proxy that lets two at it
+            return  # another process has made it, behind a proxy that hides the lock
         code = error.orig.args[0] if error.orig and error.orig.args else None
         if is_mariadb(connection):
             connection.exec_driver_sql(f"ALTER TABLE {_TABLE} DROP COLUMN {_KEY_COLUMN}")

@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, Row, func, literal_column
 from db.errors import ONE_SESSION
 from pipeline.errors import FatalError
 
-#: Fails where it is evaluated, with an error that no statement of ours has otherwise (1242).
+#: Fails when evaluated, with an error that none of our statements has otherwise (1242).
 _FAILURE = "(SELECT 1 UNION SELECT 2)"
 
-#: What a session is known by, what it was told when it was opened, and what it takes at once.
+#: A session's id, the variables set when it was opened, and its limit for a statement.
 SESSION: tuple[ColumnElement[Any], ...] = tuple(
     literal_column(expression).label(name)
     for name, expression in (
@@ -49,8 +49,13 @@ def check_session(row: Row[Any]) -> int:
     )
 
 
+def another_session(what: str) -> FatalError:
+    """The error of a statement that did not reach its session; ``what`` could not be done."""
+    return FatalError(f"{what}: the statement ran in another session. {ONE_SESSION}.")
+
+
 def fenced_sql(session: int | str, expression: str) -> str:
-    """The SQL expression, which fails (error 1242) in any other session than this one."""
+    """The SQL expression, which fails (error 1242) in any session but this one."""
     return f"IF(CONNECTION_ID()={session},{expression},{_FAILURE})"
 
 

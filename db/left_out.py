@@ -1,12 +1,12 @@
 """One insert that leaves refused rows out, where MariaDB proves which ones those were.
 
-``INSERT IGNORE`` goes on behind a row that breaks a CHECK or a unique or foreign key, at no cost.
+``INSERT IGNORE`` continues after a row that breaks a CHECK or a unique or foreign key, at no cost.
 But it also stores values that it had to change, and says so in warnings only. So what it did is
 undone unless each warning names another row, is of a kind that left the row out, and there are as
 many of them as rows missing. A trigger makes the numbers of rows mean something else, and may have
 done something for a row that was left out: where one ran, it is undone as well.
 
-All of it is one statement, so one round trip, and in one session. The fence stands in front: under
+All of it is one statement, so one round trip, and in one session. The fence comes first: under
 ``IGNORE`` its error would only be a warning.
 """
 

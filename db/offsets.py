@@ -1,4 +1,4 @@
-"""Stored offsets: where each partition goes on. Blocking; call it off the event loop."""
+"""Stored offsets: where each partition continues. Blocking; call it off the event loop."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -6,10 +6,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, Select, bindparam, func, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 
-from db.errors import ONE_SESSION, classified
-from db.fence import SESSION, check_session
+from db.errors import classified
+from db.fence import SESSION, another_session, check_session
 from db.tables import stream_offsets
-from pipeline.errors import FatalError
 from pipeline.record import LastRecord
 
 _partition = stream_offsets.c.kafka_partition
@@ -42,19 +41,19 @@ class OffsetStore:
         self._group = group
 
     def read(self, topic: str) -> dict[int, int]:
-        """Next offset of every partition of the topic the group has begun."""
+        """Next offset of every partition of the topic that the group has started."""
         with classified(), self._engine.connect() as connection:
             rows = connection.execute(self._of(topic)).all()
         return {row.kafka_partition: row.next_offset for row in rows}
 
     def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Store where partitions begin unless that is stored already; answer what now holds."""
+        """Store where partitions begin, except those already stored; return what is stored now."""
         # One transaction: a second worker that starts now sees all of them or none.
         self._store(insert(stream_offsets).prefix_with("IGNORE"), topic, offsets)
         return self.read(topic)
 
     def set(self, topic: str, offsets: Mapping[int, int]) -> None:
-        """Store where partitions go on, whatever was stored; their last record is unknown then."""
+        """Overwrite the stored offsets; the last records of these partitions are then unknown."""
         statement = insert(stream_offsets)
         changed = statement.on_duplicate_key_update(
             next_offset=statement.inserted.next_offset,
@@ -126,10 +125,9 @@ class OffsetStore:
             # The server counts rows found or rows changed, as the client asks or a proxy has it:
             # it is the same here, as offsets only grow.
             if moved.rowcount != 1:
-                raise FatalError(
+                raise another_session(
                     f"The offset of {topic}/{partition} could not be moved from {stored} to "
-                    f"{offset}, though this transaction has locked it: the statement came to "
-                    f"another session. {ONE_SESSION}."
+                    f"{offset}, though this transaction has locked it"
                 )
 
     def last_records(self, topic: str) -> dict[int, LastRecord]:

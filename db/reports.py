@@ -1,4 +1,4 @@
-"""What the dashboard asks of the database: rows by primary key, and for a limited time.
+"""The dashboard's queries: they read by primary key, and their time is limited.
 
 Blocking; call it off the event loop.
 """
@@ -18,7 +18,7 @@ from models.printable import printable
 from models.rules import Reason
 from pipeline.errors import TransientError
 
-#: Minutes and hours looked back on.
+#: Minutes and hours that are shown.
 MINUTES = 60
 HOURS = 24
 PRODUCTS = 10
@@ -111,7 +111,7 @@ class Reports:
 
 @contextmanager
 def _limited(connection: Connection) -> Iterator[None]:
-    """The session's time limit for a statement; without it the server goes on when nobody waits."""
+    """Limit the time of a statement: otherwise the server continues when nobody waits for it."""
     if is_mariadb(connection):
         name, value = "max_statement_time", f"{TIME_LIMIT:f}"
     else:

@@ -1,13 +1,13 @@
-"""The roll-up: adds stored rows to the sales sums, each row once, beside the writing.
+"""The roll-up: adds stored rows to the sales sums, each row once, in the background.
 
 A watermark says up to which id rows are in the sums; it moves in the transaction that adds them.
 So the sums are exact as long as no row with an id below the watermark can still appear. Ids are
 handed out in rising order, so with the newest id at a moment known (the mark), only transactions
 that had begun to insert by then can bring smaller ones:
 
-- a write of ours locks its stored offsets before it inserts. Whoever has seen each offset's row
-  unlocked once since then, one after the other, has seen all of those writes end. No offset is
-  locked while another one is waited for, so no two writers wait for each other;
+- a worker's write locks its stored offsets before it inserts. Once each offset's row was seen
+  unlocked, one after the other, all of those writes have ended. No offset stays locked while
+  another one is waited for, so there is no deadlock;
 - a replay of dead letters holds the state's row shared (`watermark.join`), and moving the mark
   locks it;
 - of other programs, rows are summed a round after the mark, and with a locking read, which waits
@@ -86,7 +86,7 @@ class Rollup:
         self._whole: float | None = None
 
     def step(self) -> Progress:
-        """Do a bounded piece of what is to be done; none of it where others are at it."""
+        """Do a bounded part of the work; none of it while another worker does."""
         with self._connection() as connection:
             state = look(connection)
             found = self._progress(state)
@@ -108,7 +108,7 @@ class Rollup:
             return found._replace(wait=waiting or self._interval)
 
     def kept(self) -> Kept:
-        """How far the sums are, and how many there are."""
+        """How far the sums are, and how many are kept."""
         minutes, products = rollup_minutes.c, rollup_products.c
         with self._connection() as connection:
             state = look(connection)
@@ -128,7 +128,7 @@ class Rollup:
             )
 
     def rebuild(self) -> None:
-        """Sum all rows anew, beside the sums that are shown until that is done."""
+        """Sum all rows again; the old sums are shown until that is done."""
         with self._connection() as connection, connection.begin():
             connection.execute(
                 text(
@@ -188,14 +188,14 @@ class Rollup:
             state.checksum != state.last_checksum
         ):
             error = (
-                f"row {state.last_id} of flash_sale_events is another one than was summed: ids "
-                f"seem to have begun anew. If so, {REBUILD}."
+                f"row {state.last_id} of flash_sale_events is not the row that was summed: ids "
+                f"seem to have started again. If so, {REBUILD}."
             )
         elif state.newest is not None and state.newest < state.last_id:
             error = (
                 f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
-                f"{state.last_id} are summed: rows were deleted, or ids began anew. Rows with "
-                f"greater ids will be summed. If ids began anew, {REBUILD}."
+                f"{state.last_id} are summed: rows were deleted, or ids started again. Rows with "
+                f"greater ids will be summed. If ids started again, {REBUILD}."
             )
         wait = self._interval if error else 0.0
         return Progress(state.last_id, newest, seconds, wait=wait, error=error)
@@ -207,7 +207,7 @@ class Rollup:
             if lock(connection, seen):
                 move(connection, seen, {"mark_id": seen.newest, "marked_at": seen.now})
                 return self._progress(seen)
-        return self._others_are_at_it(seen)
+        return self._busy_elsewhere(seen)
 
     def _sum(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Add the next portion up to the mark."""
@@ -215,7 +215,7 @@ class Rollup:
         try:
             with connection.begin():
                 if not lock(connection, seen):
-                    return self._others_are_at_it(seen)
+                    return self._busy_elsewhere(seen)
                 rows = self._add_portion(connection, seen)
         except (SQLAlchemyError, TransientError):
             self._portion = max(SMALLEST, self._portion // 2)
@@ -232,9 +232,9 @@ class Rollup:
             if lock(connection, seen):
                 move(connection, seen, {"shown": seen.generation})
                 return self._progress(seen)
-        return self._others_are_at_it(seen)
+        return self._busy_elsewhere(seen)
 
-    def _others_are_at_it(self, seen: Row[Any]) -> Progress:
+    def _busy_elsewhere(self, seen: Row[Any]) -> Progress:
         return self._progress(seen)._replace(wait=self._interval)
 
     def _add_portion(self, connection: Connection, seen: Row[Any]) -> int:
@@ -248,8 +248,8 @@ class Rollup:
         if committed is None:
             rows = settle(connection, seen.session, last, upto)
         else:
-            # Behind the last row there may be a write under way, which need not be waited for: a
-            # locking read locks the row behind its end, too.
+            # After the last row there may be a write in progress, which need not be waited for: a
+            # locking read locks the row after its end, too.
             upto = committed
             rows = 1 + settle(connection, seen.session, last, upto - 1)
         if rows:
@@ -290,7 +290,7 @@ def rehearse(connection: Connection) -> None:
 
 
 def _delete_outdated(connection: Connection, shown: int) -> None:
-    """Delete some of the sums that nobody sees any more."""
+    """Delete some of the sums that are no longer shown."""
     for table in (rollup_minutes, rollup_products):
         statement = f"DELETE FROM {table.name} WHERE generation < :shown LIMIT {DELETED}"  # noqa: S608
         with connection.begin():

@@ -12,7 +12,7 @@ from db.fence import fenced_sql
 from db.tables import flash_sale_events, rollup_minutes, rollup_products
 from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
 
-#: The portion of rows. A locking read of it waits for whoever inserts there (`LOCK IN SHARE MODE`
+#: The portion of rows. A locking read of it waits for inserts there (`LOCK IN SHARE MODE`
 #: is what every server understands). The clustered index is named, as an index that someone
 #: added would be read, and locked, beyond the portion.
 ROWS = f"{flash_sale_events.name} FORCE INDEX (PRIMARY) WHERE id > :last AND id <= :upto"
@@ -20,7 +20,7 @@ ROWS = f"{flash_sale_events.name} FORCE INDEX (PRIMARY) WHERE id > :last AND id 
 #: Characters of a key. A server compares no more than 1024 bytes when it sorts.
 WIDEST = 255
 
-#: What 1970 is in the server's seconds of `TO_SECONDS`, which takes every type of time.
+#: The year 1970 as the server's `TO_SECONDS`, which accepts every type of time.
 _EPOCH = 62_167_219_200
 
 _TYPE = "CAST(event_type AS BINARY)"

@@ -1,10 +1,9 @@
-"""The schema's version and the tables, looked at before work begins.
+"""The schema's version and the tables, checked before work begins.
 
-Workers of the version before and of the next one meet the same schema while a release rolls out or
-back. So a newer schema is judged by what it is: as long as all is there that this app uses, it
-works with it.
+While a release is rolled out or back, workers of two versions share one schema. So a newer schema
+is accepted as long as it has everything that this app uses.
 
-Without Alembic, which a worker has no use for: it would cost it 10 MB.
+This does without Alembic, which a worker does not need: it would cost 10 MB.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What our tables would do to the rows: a table may be older than this app, or made by hand.
+"""How tables that are older than this app, or made by hand, would affect the rows.
 
 Refused is what breaks exactly once, spoils values silently or refuses nearly every row. What costs
 single rows, which become dead letters, is a warning.
@@ -48,7 +48,7 @@ def look_at_tables(connection: Connection) -> list[TableProblem]:
 
 def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterator[TableProblem]:
     if there.is_view:
-        # What is behind it cannot be looked at on every server.
+        # Not every server lets an account see the table behind a view.
         yield TableProblem(
             True,
             f"{table.name} is a view, and the app must see the table it inserts into",

@@ -1,4 +1,4 @@
-"""What the server says of our tables as they are, whoever made them: from information_schema."""
+"""Our tables as they are, as information_schema describes them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.tables import flash_sale_events, metadata
 
-#: An account sees there what it has rights on, and nothing of the rest: no error tells it.
+#: An account sees only what it has rights on there; the rest is missing without an error.
 _TABLES = """
     SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS kind, t.ENGINE AS engine,
         e.TRANSACTIONS AS transactions
@@ -51,7 +51,7 @@ _PARTITIONS = """
     FROM information_schema.PARTITIONS
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :events AND PARTITION_NAME IS NOT NULL
 """
-#: Errors that tell that it is not there, and not only that the account may not look.
+#: Errors for what does not exist, as opposed to what the account may not see.
 _MISSING = {1054, 1146}
 
 
@@ -99,7 +99,7 @@ class ColumnFacts:
 class TableFacts:
     """A table, and of the events table what else has a say in an insert.
 
-    ``transactional`` is None where the server does not tell. ``unique`` are the columns of each
+    ``transactional`` is None where the server does not say. ``unique`` are the columns of each
     unique index by its name, ``namesakes`` tables whose names differ in upper and lower case only,
     ``last_id`` the largest id where that may run full.
     """

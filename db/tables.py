@@ -29,7 +29,7 @@ from models.fields import ROW_FIELDS, ROW_NAMES, Field
 
 metadata = MetaData()
 
-#: Kafka tells `Group` from `group`: compared by code point, whatever the server's default is.
+#: To Kafka `Group` and `group` differ: compared by code point, whatever the server's default is.
 _NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
 _UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
@@ -75,7 +75,7 @@ stream_offsets = Table(
     **_UTF8,
 )
 
-#: Where reading is held because too much was dropped, and whether someone asked to go on.
+#: Partitions held because too much was dropped, and whether someone asked to release them.
 circuit_breakers = Table(
     "circuit_breakers",
     metadata,
@@ -157,9 +157,9 @@ batches = Table(
 )
 
 #: How far the sums are; one row. Rows with ids up to `last_id` are in them, and `last_checksum` is
-#: that of this row's `event_id`: another one tells that ids began anew. Up to `mark_id` no write of
-#: ours is under way; it was the newest id at `marked_at`. At `complete_at` every row was in the
-#: sums. Views show the sums of generation `shown`; the next one is built beside them.
+#: that of this row's `event_id`: if it differs, ids started again. No write of ours in progress can
+#: add an id up to `mark_id`, which was the newest id at `marked_at`. At `complete_at` every row was
+#: in the sums. Views show the sums of generation `shown`; the next one is built beside them.
 rollup_state = Table(
     "rollup_state",
     metadata,

@@ -19,7 +19,7 @@ from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
 from pipeline.errors import FatalError
 
-# Alembic tells at INFO which dialect it found; the version is told by those who call.
+# Alembic logs its dialect at INFO; the caller reports the version.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 MIGRATIONS = Path(__file__).parent / "migrations"

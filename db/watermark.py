@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, ScalarSelect, TextClause, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from db.errors import ONE_SESSION
-from db.fence import SESSION, check_session
+from db.fence import SESSION, another_session, check_session
 from db.rollup_sql import ROWS
 from db.tables import flash_sale_events, rollup_state, stream_offsets
 from pipeline.errors import FatalError, TransientError
@@ -48,7 +47,7 @@ _COUNT = text(
 
 
 def join(connection: Connection) -> None:
-    """Let the roll-up see that this transaction is going to insert events, as no offset tells it.
+    """Show the roll-up that this transaction, which locks no offset, will insert events.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
@@ -66,7 +65,7 @@ def look(connection: Connection) -> Row[Any]:
 
 
 def lock(connection: Connection, seen: Row[Any]) -> bool:
-    """Lock the state until the transaction ends; False where others are at it, or have been."""
+    """Lock the state until the transaction ends; False if another worker has it or moved it."""
     statement = (
         select(_state.generation, _state.shown, _state.last_id, _state.mark_id, *SESSION)
         .where(_state.id == 1)
@@ -86,7 +85,7 @@ def lock(connection: Connection, seen: Row[Any]) -> bool:
 
 
 def move(connection: Connection, seen: Row[Any], changed: dict[str, Any]) -> None:
-    """Change the state from what is locked; whatever went before is kept only if this does."""
+    """Change the locked state; if that fails, roll back everything before it."""
     moved = connection.execute(
         rollup_state.update()
         .where(_state.id == 1, func.connection_id() == seen.session)
@@ -98,7 +97,7 @@ def move(connection: Connection, seen: Row[Any], changed: dict[str, Any]) -> Non
 
 
 def ask(connection: Connection, query: TextClause, session: int, **given: int) -> int | None:
-    """A number that must be of this session: another server might lack rows."""
+    """Query a number in this session: another server might lack rows."""
     number, there = connection.execute(query, given).one()
     _same_session(there, session)
     return None if number is None else int(number)
@@ -106,11 +105,11 @@ def ask(connection: Connection, query: TextClause, session: int, **given: int) -
 
 def _same_session(found: int, session: int) -> None:
     if found != session:
-        raise FatalError(f"A statement of the roll-up came to another session. {ONE_SESSION}.")
+        raise another_session("The sales sums cannot be added to")
 
 
 def wait_for_writes(connection: Connection, session: int) -> None:
-    """See each stored offset unlocked once, one after the other."""
+    """Wait until each stored offset was unlocked once, one after the other."""
     columns = stream_offsets.c
     key = columns.consumer_group, columns.kafka_topic, columns.kafka_partition
     keys = connection.execute(select(*key)).all()
@@ -127,7 +126,7 @@ def wait_for_writes(connection: Connection, session: int) -> None:
         except DBAPIError as error:
             raise _waits(error, f"a write of {topic}/{partition} is not done yet") from error
         connection.rollback()
-        # Where there is no row any more, whoever deleted it has had its lock.
+        # A row that is gone was deleted, and therefore locked, since.
         _same_session(session if there is None else there, session)
 
 

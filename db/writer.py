@@ -3,7 +3,7 @@
 Delivery guarantee: exactly once. A write locks the stored offsets of its partitions, leaves out
 what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
 it), and moves them in the same transaction. So a write may be repeated any number of times, by
-any number of workers, and in any order of arrival; whoever comes second adds only what is new.
+any number of workers, and in any order of arrival: a later one adds only what is new.
 A write that would leave a gap behind the stored offset is refused, and so is one that does not
 run in one session of the server from lock to offsets (`db.fence`).
 
@@ -169,8 +169,8 @@ def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[tuple[str, int], int])
             raise OffsetGapError(
                 f"The stored offset of {chunk.topic}/{chunk.partition} is "
                 f"{'gone' if done is None else done}, but the worker's events begin at "
-                f"{chunk.start}: it was changed behind the worker, which must start again "
-                f"from what is stored."
+                f"{chunk.start}: it was changed while the worker was running. Start the "
+                f"worker again: it continues from the stored offset."
             )
         if chunk.end > done:
             new.append(chunk.since(done))

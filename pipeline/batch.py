@@ -1,4 +1,4 @@
-"""A batch: what one transaction stored, as it stands in the ledger; and where it is stored."""
+"""A batch: what one transaction stored, as recorded in the ledger; and the sink that stores it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -83,5 +83,5 @@ class Sink(Protocol):
 
 
 def empty_drops() -> Counter[str]:
-    """Zero of every reason, so that a reader need not know which have happened."""
+    """Zero for every reason, so that each one is always present."""
     return Counter(dict.fromkeys(REASONS, 0))

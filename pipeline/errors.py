@@ -1,13 +1,13 @@
 """What went wrong, by what it means for the events in hand.
 
-An error that passes is retried for ever; a row that is refused becomes a dead letter; anything else
-ends the worker with a sentence that says what to change.
+A transient error is retried for ever; a refused row becomes a dead letter; anything else ends the
+worker with a sentence that says what to change.
 """
 
 #: The kind of errors that smaller writes avoid.
 TOO_LARGE = "too_large"
 
-#: Kinds whose cause may lie in the batch: where they come back, it is looked for there.
+#: Kinds that an event of the batch may cause: if they come back, that event is searched for.
 SEARCHED = {"other", TOO_LARGE}
 
 
@@ -16,7 +16,7 @@ class TransientError(Exception):
 
     Args:
         message: what it said.
-        kind: in one word of few, for counting.
+        kind: one of a few words, for counting.
     """
 
     def __init__(self, message: str, kind: str = "other") -> None:
@@ -25,7 +25,7 @@ class TransientError(Exception):
 
 
 class UntrustedError(TransientError):
-    """TLS does not come about as the settings ask; the text says what to change."""
+    """TLS cannot be set up as the settings require; the text says what to change."""
 
 
 class RowError(Exception):
@@ -33,7 +33,7 @@ class RowError(Exception):
 
 
 class FatalError(Exception):
-    """Nothing the worker can wait for; the text says what to change."""
+    """Waiting does not help; the text says what to change."""
 
 
 class OffsetGapError(FatalError):

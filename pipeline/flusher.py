@@ -3,11 +3,11 @@
 Invariants:
 - one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
   allowed is used up (``pipeline.memory``);
-- an error that passes is retried for ever; anything else ends the worker, and the events are read
-  again. A row the database refuses is no error here: the writer makes it a dead letter;
-- where an error comes back on the same batch, and is none of the connection or the server's state,
-  its cause is looked for (``pipeline.search``): the event it comes of is named and waits with its
-  partition, nothing is given up, and all others are written.
+- a transient error is retried for ever; anything else ends the worker, and the events are read
+  again. A row that the database refuses is no error here: the writer makes it a dead letter;
+- if an error that is not about the connection or the server's state comes back on the same batch,
+  the event at fault is searched for (``pipeline.search``) and named. It waits, with its partition,
+  and is retried; all others are written.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ from typing import Any
 
 from mode import Service
 from mode.utils.logging import get_logger
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
-from pipeline.errors import SEARCHED, TOO_LARGE, FatalError, TransientError
+from pipeline.errors import TOO_LARGE, FatalError, TransientError
 from pipeline.originals import Originals, Reread
+from pipeline.retry import BACKOFF, MAX_ATTEMPTS, is_retried
 from pipeline.search import Partition, Search
 from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
@@ -36,16 +37,11 @@ log = get_logger(__name__)
 
 Listener = Callable[[Batch], None]
 
-#: Seconds to the first write: whoever starts a worker wants to see rows.
+#: Seconds until the first write: a worker that was just started should soon show rows.
 FIRST_INTERVAL = 1.0
 
-#: Times that an error comes back before its cause is looked for in the batch.
-_MAX_ATTEMPTS = 3
-#: Is told of partitions that wait because one of their events cannot be written, all of them.
+#: Called with all partitions that wait because one of their events cannot be written.
 StuckListener = Callable[[Collection[Partition]], None]
-
-#: Seconds between tries while the database is away.
-_BACKOFF = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.5)
 
 
 class Flusher(Service):
@@ -109,14 +105,14 @@ class Flusher(Service):
 
     @property
     def _is_due(self) -> bool:
-        """Whether so much waits that it is written at once."""
+        """Whether enough is waiting to write it at once."""
         waiting, size = self.buffer.waiting, self.buffer.waiting_bytes
         if self._stuck:
-            return False  # each write begins with what is stuck: not more often than must be
+            return False  # each write retries what is stuck first: not more often than needed
         return waiting >= self._max_events or size >= self._max_bytes
 
     async def drain(self) -> None:
-        """Write what is buffered while time allows, then forget the rest: it is read again."""
+        """Write what is buffered while time allows; drop the rest, which will be read again."""
         try:
             async with asyncio.timeout(self._stop_timeout):
                 while self.buffer:
@@ -151,7 +147,7 @@ class Flusher(Service):
             try:
                 left = await self._store(opened, chunks)
                 if epoch != self.buffer.epoch:
-                    # Its partitions were taken away meanwhile: whoever has them reads it again.
+                    # Its partitions were revoked meanwhile: their new owner reads it again.
                     self._note_stuck({}, None)
                     left = ()
             finally:
@@ -184,11 +180,14 @@ class Flusher(Service):
         """Write what can be written; the rest comes back."""
         if not self._stuck:
             try:
-                await self._write(opened, chunks, _MAX_ATTEMPTS)
+                await self._write(opened, chunks, MAX_ATTEMPTS)
             except TransientError as error:
-                log.warning("The batch cannot be written as a whole, looking why: %s", error)
+                log.warning(
+                    "The batch cannot be written as a whole, searching for the event at fault: %s",
+                    error,
+                )
                 return await self._search(opened, chunks, error)
-            # Whatever did not take larger writes may take them again.
+            # The server may accept larger writes again.
             self._cap = min(self._max_events, self._cap + 1 + self._cap // 10)
             return []
         return await self._search(opened, chunks)
@@ -228,19 +227,19 @@ class Flusher(Service):
         if why:
             where = ", ".join(f"{topic}/{partition}" for topic, partition in stuck)
             sentence = (
-                f"{why}. Nothing is given up: this is tried again, and {where} waits for it, other "
-                "partitions do not."
+                f"{why}. Nothing is lost: it is retried, {where} waits for it, and other "
+                "partitions continue."
             )
         if sentence and sentence != self.stuck:
             log.error("An event cannot be stored: %s", sentence)
         if self.stuck and not sentence:
-            log.info("No event is stuck any more.")
+            log.info("Every event can be stored again.")
         if stuck.keys() != self._stuck.keys():
             self._on_stuck(stuck.keys())
         self._stuck, self.stuck = stuck, sentence
 
     async def _write(self, opened: datetime, chunks: list[Chunk], max_attempts: int) -> None:
-        """Write one batch, and tell who listens.
+        """Write one batch, and call the listeners.
 
         Raises:
             TransientError: one of the kinds that are searched for, so many times in a row.
@@ -249,8 +248,8 @@ class Flusher(Service):
         loop = asyncio.get_running_loop()
         seen: list[str] = []
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(partial(_passes, seen, max_attempts)),
-            wait=_BACKOFF,
+            retry=retry_if_exception(partial(is_retried, seen, max_attempts)),
+            wait=BACKOFF,
             before_sleep=self._before_retry,
         ):
             with attempt:
@@ -284,17 +283,4 @@ class Flusher(Service):
         self.last_tick = monotonic()
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Batch not written, trying again in %.1f s: %s", wait, error)
-
-
-def _passes(seen: list[str], max_attempts: int, error: BaseException) -> bool:
-    """Whether the same write is tried again; ``seen`` are the errors in a row that may not pass."""
-    if not isinstance(error, TransientError):
-        return False
-    if error.kind not in SEARCHED:
-        seen.clear()
-        return True
-    if seen and seen[-1] != str(error):
-        seen.clear()
-    seen.append(str(error))
-    return error.kind != TOO_LARGE and len(seen) < max_attempts
+        log.warning("Batch not written, retrying in %.1f s: %s", wait, error)

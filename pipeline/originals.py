@@ -1,8 +1,8 @@
-"""Refused events as they were sent, read again from Kafka for a write that waits in its thread.
+"""Refused events as they were sent: read again from Kafka while a write waits in its thread.
 
-A chunk keeps no values of valid events. Who needs some after all, because the database refuses
-their rows, is a blocking thread with an open transaction. So it asks the event loop for portions,
-each bounded in bytes by who reads and in time here.
+A chunk keeps no values of valid events. If the database refuses their rows, the writer needs those
+values after all: in a blocking thread, with a transaction open. So it asks the event loop for them
+in portions, each bounded in bytes by the reader and in time here.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 #: Seconds that Kafka has for a portion: less than a session may be idle in mid transaction.
 REREAD_TIMEOUT = 10.0
-#: Seconds that the event loop has beyond that: one that answers no more has ended.
+#: Seconds that the event loop has beyond that; if it does not answer by then, it has ended.
 _GRACE = 5.0
 
 
@@ -100,4 +100,6 @@ class Originals:
 
 def _ended() -> TransientError:
     # Dead letters made without what was sent would be wrong: Kafka may well have it.
-    return TransientError("The worker ends while it reads refused events again.", "interrupted")
+    return TransientError(
+        "The worker is stopping, and cannot read refused events again.", "interrupted"
+    )

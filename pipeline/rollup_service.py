@@ -1,4 +1,4 @@
-"""Keeps sums of the stored rows in the background, beside the writing and never in its way.
+"""Keeps the sales sums up to date in the background, without ever delaying a write.
 
 Every worker has the service; a lock in the database lets one of them work at a time, and the
 others find the work done. An error is logged, counted and shown; it never ends the worker, and
@@ -18,7 +18,7 @@ from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-#: Seconds to the first look.
+#: Seconds until the first step.
 FIRST = 1.0
 #: While rows come in, the service rests so many times as long as a portion took, so that events
 #: come first: the database works for it an eighth of one core's time, and half of it once the sums
@@ -49,7 +49,7 @@ class Progress(NamedTuple):
 
 
 class RollupService(Service):
-    """Asks for step after step, and for the next one when there may be something to do.
+    """Does step after step, waiting between them while there is nothing to do.
 
     Args:
         step: does a bounded piece of the work; blocking; raises what ``pipeline.errors`` has.
@@ -66,15 +66,15 @@ class RollupService(Service):
         self.last_error: str | None = None
 
     async def turn(self) -> float:
-        """Do one step; answer after how many seconds to do the next."""
+        """Do one step; return the seconds to wait before the next."""
         begun, before = monotonic(), self.progress
         try:
             result = await self.wait(in_thread(self._step))
         except (TransientError, RowError, FatalError) as error:
             self._failed(str(error), getattr(error, "kind", "other"))
         except Exception as error:
-            # A mistake in here must not cost events.
-            log.exception("The roll-up met an unexpected error.")
+            # A bug in here must not cost events.
+            log.exception("The roll-up failed unexpectedly.")
             self._failed(repr(error), "other")
         else:
             if result.stopped:
@@ -100,7 +100,7 @@ class RollupService(Service):
         }
 
     @Service.task
-    async def _go_on(self) -> None:
+    async def _run_steps(self) -> None:
         if not self._interval:
             return
         await self.sleep(min(FIRST, self._interval))
@@ -117,11 +117,11 @@ class RollupService(Service):
         if found.error:
             self._failed(found.error, "other")
         elif self.last_error:
-            log.info("The roll-up goes on.")
+            log.info("The roll-up continues.")
             self.last_error = None
 
     def _failed(self, error: str, kind: str) -> None:
         metrics.ROLLUP_ERRORS.labels(kind).inc()
         if error != self.last_error:
-            log.warning("The roll-up does not go on: %s", error)
+            log.warning("The roll-up is stalled: %s", error)
         self.last_error = error

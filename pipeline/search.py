@@ -1,7 +1,8 @@
-"""Which chunk a write fails of, again and again: the order in which parts of it are tried.
+"""Finds the event that makes a write fail again and again, by bisection.
 
-Pure state. A part that fails is halved, the first half first, until it is a single event; from then
-on its partition is stuck: nothing of it is tried behind that event, and all others are.
+Pure state. A part that fails is split in two, and the first half is tried first, until the part is
+a single event. Its partition is then stuck: nothing after that event is tried, and other partitions
+continue.
 """
 
 from collections import deque
@@ -41,7 +42,7 @@ class Search:
 
         Returns:
             Its one chunk, where that is a single event and its partition is stuck now; else None:
-            its halves come next.
+            it was split, and its two parts come next.
         """
         if len(part) > 1:
             middle = len(part) // 2

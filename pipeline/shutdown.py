@@ -1,4 +1,4 @@
-"""How the worker ends when nothing can be waited for: one sentence, and exit status 1."""
+"""Ends the worker after a fatal error: with one sentence, and exit status 1."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the machinery is told about the events it carries, which is all that it knows of them."""
+"""A stream: everything that source, pipeline and writer know about the events they carry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ async def in_thread(function: Callable[..., _T], *arguments: object) -> _T:
     """Like ``asyncio.to_thread``, but the thread is a daemon.
 
     Python waits for the threads of its pools before it exits: with a database that hangs, for
-    longer than a platform waits for us. A call given up on may still go on meanwhile.
+    longer than a platform waits for us. A call that was given up may still be running.
     """
     promise: Future[_T] = Future()
     promise.set_running_or_notify_cancel()

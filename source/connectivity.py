@@ -1,6 +1,6 @@
-"""Is Kafka reached: name, port, TLS, login, in this order; what fails is one sentence.
+"""Can Kafka be reached? Name, port, TLS and login are tried in this order; a failure is a sentence.
 
-aiokafka tells only that it could not bootstrap, so each step is taken here once by itself.
+aiokafka says only that it could not bootstrap, so each step is tried here by itself.
 """
 
 import asyncio
@@ -59,6 +59,14 @@ async def reach(settings: Settings, passed: Passed = lambda step, what: None) ->
     raise errors[0]
 
 
+def no_answer(addresses: str, error: Exception) -> FatalError:
+    """The error of brokers that cannot be reached."""
+    return FatalError(
+        f"Kafka at {addresses} does not answer: start it, or change KAFKA_URL "
+        f"({type(error).__name__})."
+    )
+
+
 async def _reach(settings: Settings, address: str, passed: Passed) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -69,10 +77,7 @@ async def _reach(settings: Settings, address: str, passed: Passed) -> None:
             await _shake_hands(settings, host, int(port), passed)
             await _log_in(settings, host, int(port), passed)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise FatalError(
-            f"Kafka at {address} does not answer: start it, or change KAFKA_URL "
-            f"({type(error).__name__})."
-        ) from error
+        raise no_answer(address, error) from error
 
 
 async def _resolve(host: str, port: int, passed: Passed) -> None:

@@ -1,4 +1,4 @@
-"""What others ask of the consumer: hold partitions, go back, read events again, report offsets."""
+"""What other parts need of the consumer: hold partitions, seek back, read again, commit."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,7 +24,7 @@ class ConsumerControl:
 
     def __init__(self, app: faust.App) -> None:
         self._app = app
-        #: Partitions that are not read for now, by who wants it.
+        #: Partitions that are not read for now, by who holds them.
         self._held: dict[str, list[Partition]] = {}
 
     @property
@@ -58,9 +58,9 @@ class ConsumerControl:
             return None
 
     def report(self, offsets: Mapping[Partition, int]) -> None:
-        """Tell Kafka the offsets that are stored, for those who watch the lag there."""
+        """Commit the stored offsets to Kafka, for lag monitors."""
         self.consumer.report(offsets)
 
     def is_positioned(self) -> bool:
-        """Whether it is known where every assigned partition goes on."""
+        """Whether the start offset of every assigned partition is known."""
         return self.consumer.positioned

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchError
@@ -18,15 +18,16 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
-from pipeline.memory import Lease, Memory
+from pipeline.memory import Memory
 from pipeline.originals import Portion as Again
-from pipeline.record import LastRecord, Record
+from pipeline.record import LastRecord
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
+from source.fetch import Fetch
 from source.log_reader import Bounds, LogReader
 from source.patches import PartitionBatches
 from source.record_batches import Portion
-from source.start_offsets import Position, first_available
+from source.start_offsets import RESET_HINT, Position, first_available
 
 log = get_logger(__name__)
 
@@ -37,19 +38,6 @@ ANSWER_BYTES = 8 * 1024 * 1024
 
 #: Bytes that a record's object takes beside its key and value, about.
 _RECORD_BYTES = 150
-
-
-class Fetch(NamedTuple):
-    """Records of one partition, sorted by offset, covering offsets ``[start, end)``.
-
-    ``last`` identifies the last of them; the lease is on their memory.
-    """
-
-    start: int
-    end: int
-    records: list[Record]
-    last: LastRecord | None
-    lease: Lease
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -130,7 +118,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         with consumer._subscription.fetch_context():
             found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
-                await _something_new(fetcher, timeout)
+                await _wait_for_data(fetcher, timeout)
                 found = self._take(consumer, active_partitions, max_records or 1)
             if not found:
                 await self._raise_errors(consumer, active_partitions)
@@ -177,8 +165,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return fetches
 
     def _fetch(self, tp: TP, portion: Portion, end: int) -> Fetch | None:
-        """The position, not the last record, says what is done: compaction, aborted transactions
-        and markers leave offsets without a record."""
+        """The fetch up to ``end``, which is the position and not the last record: compaction,
+        aborted transactions and markers leave offsets without a record."""
         start = self._next[tp]
         if end <= start:
             return None
@@ -218,8 +206,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             if offset > bounds.end:
                 raise FatalError(
                     f"Offset {offset} of {tp.topic}/{tp.partition} is beyond the log's end "
-                    f"{bounds.end}: the topic was recreated or truncated. `faust -A app offsets "
-                    f"reset --to beginning` reads all that the topic holds now."
+                    f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
                 )
             consumer.seek(tp, first_available(tp.topic, tp.partition, offset, bounds).seek)
 
@@ -230,7 +217,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return task.exception() if task and task.done() and not task.cancelled() else None
 
     def retry_join(self) -> None:
-        """Go on joining the group after an error that aiokafka keeps for whoever fetches next.
+        """Continue joining the group after an error that aiokafka raises only at the next fetch.
 
         Nobody fetches before partitions are assigned, so it would wait for ever.
         """
@@ -284,7 +271,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         await commit_reporter.commit(self._ensure_consumer(), offsets)
 
 
-async def _something_new(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC109 - a limit
+async def _wait_for_data(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC109 - a limit
     """Wait until something arrives.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Looks at the ends of the assigned partitions' logs while the worker runs.
+"""Watches the log end offsets of the assigned partitions while the worker runs.
 
-They tell the lag. A log that ends before where it did may be another one under the same name, and
-a topic that is gone is not read any more: the worker stops for either.
+The lag is computed from them. If a log gets shorter, another one may have its name now, and a topic
+may be deleted: the worker stops for either.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,12 +20,12 @@ from source.topics import NoTopicError
 
 log = get_logger(__name__)
 
-#: Seconds between looks.
+#: Seconds between polls.
 INTERVAL = 5.0
 
 
 class Watcher(Protocol):
-    """Who wants to know the ends."""
+    """Whoever needs the log end offsets."""
 
     def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
         """The topic's logs have these bounds now."""
@@ -40,8 +40,8 @@ class LogEnds:
     Args:
         topic: the topic read.
         control: of the consumer.
-        find_topic: asks for the topic anew; raises NoTopicError where it is gone.
-        watcher: is told the ends.
+        find_topic: looks the topic up again; raises NoTopicError if it is gone.
+        watcher: called with the bounds.
         service: ends the worker.
     """
 
@@ -72,6 +72,6 @@ class LogEnds:
         except (NoTopicError, OtherLogError) as error:
             await end_worker(self._service, error)
         except (KafkaError, TransientError, FatalError) as error:
-            log.info("The ends of the logs are not known: %s", error)
+            log.info("The log end offsets are unknown: %s", error)
         else:
             self._watcher.see(self._topic, bounds)

@@ -106,7 +106,7 @@ class PartitionBatches(FetchedBatches):
 
     @property
     def error(self) -> UnreadableBatchError | None:
-        """Why reading cannot go on, if it cannot."""
+        """Why reading cannot continue, if it cannot."""
         topic, partition = self._tp
         return self.unreadable and UnreadableBatchError(topic, partition, self.unreadable)
 

@@ -1,6 +1,6 @@
-"""May this account read the topic and join the group: asked without doing either.
+"""Checks that this account may read the topic and join the group, without doing either.
 
-A worker that may not join would wait for ever, and say nothing.
+A worker that may not join would wait for ever, silently.
 """
 
 import asyncio

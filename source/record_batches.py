@@ -33,7 +33,7 @@ from source.record_formats import (
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _START = struct.Struct(">qi")
 _FORMAT_AT = 16
-#: Bytes behind its length that a message of any format has: CRC, format, attributes, two sizes.
+#: Bytes that follow the length in a message of any format: CRC, format, attributes, two sizes.
 _SHORTEST = 14
 _ATTRIBUTES = struct.Struct(">h")
 _ATTRIBUTES_AT = 21

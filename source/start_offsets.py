@@ -1,4 +1,4 @@
-"""Where reading goes on: offsets stored in the database, checked against the log as it is.
+"""Where reading starts: offsets stored in the database, checked against the log.
 
 Rules:
 - MySQL is the source of truth; Kafka's committed offsets are never read;
@@ -7,7 +7,7 @@ Rules:
   dies before its first write does not begin further on the next time;
 - a partition added to a topic the group reads begins at its beginning;
 - events that retention removed before they were read are lost: logged as an error and counted;
-  reading goes on at the first offset that is there;
+  reading continues at the first available offset;
 - a stored offset beyond the log's end, or another record where the last one read was, means
   another log: the worker stops, nothing is skipped.
 """
@@ -24,6 +24,13 @@ from pipeline.threads import in_thread
 from source.log_reader import Bounds
 
 log = get_logger(__name__)
+
+
+#: What to do when a log is not the one that was read.
+RESET_HINT = (
+    "Look with `faust -A app offsets show`; `faust -A app offsets reset --to beginning` reads all "
+    "that the topic holds now."
+)
 
 
 class LogEndError(FatalError):
@@ -62,7 +69,7 @@ class Store(Protocol):
 
 
 class StartOffsets:
-    """Answers where each partition of a topic goes on.
+    """Finds the start offset of each partition of a topic.
 
     Args:
         store: the group's stored offsets.
@@ -94,9 +101,9 @@ class StartOffsets:
         """Positions of the assigned partitions, whose bounds are given.
 
         Raises:
-            TransientError: the database is away; ask again.
+            TransientError: the database is away; retry.
             LogEndError, OtherLogError: the log is not the one the stored offsets are of.
-            aiokafka.errors.KafkaError: the log could not be looked at; ask again.
+            aiokafka.errors.KafkaError: the log could not be read; retry.
         """
         stored = await in_thread(self._store.read, self._topic)
         added = {
@@ -114,13 +121,13 @@ class StartOffsets:
         return positions
 
     async def check(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> None:
-        """Look at the last record read of each partition again.
+        """Compare the last record read of each partition with the log.
 
-        Where it is gone by retention or compaction, or was not stored, nothing can be told.
+        A record that retention or compaction removed, or that was not stored, is not compared.
 
         Raises:
             OtherLogError: another record is in its place.
-            TransientError, FatalError, aiokafka.errors.KafkaError: they could not be looked at.
+            TransientError, FatalError, aiokafka.errors.KafkaError: they could not be compared.
         """
         known = await in_thread(self._store.last_records, self._topic)
         kept = {
@@ -133,8 +140,7 @@ class StartOffsets:
                 raise OtherLogError(
                     f"{self._topic}/{partition} has another record at offset {found.offset} than "
                     f"the one that was read there: the topic was recreated, or truncated and "
-                    f"written again. Look with `faust -A app offsets show`; `faust -A app offsets "
-                    f"reset --to beginning` reads all that the topic holds now."
+                    f"written again. {RESET_HINT}"
                 )
 
     def _first(self, bounds: Bounds) -> int:
@@ -147,9 +153,7 @@ class StartOffsets:
         if start > bounds.end:
             raise LogEndError(
                 f"The stored offset of {self._topic}/{partition} is {start}, but the log ends at "
-                f"{bounds.end}: the topic was recreated or truncated. Look with `faust -A app "
-                f"offsets show`; `faust -A app offsets reset --to beginning` reads all that the "
-                f"topic holds now."
+                f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
             )
         return first_available(self._topic, partition, start, bounds)
 
@@ -167,7 +171,7 @@ def first_available(topic: str, partition: int, start: int, bounds: Bounds) -> P
         metrics.LOST_TO_RETENTION.inc(seek - start)
         log.error(
             "%d events of %s/%d, from offset %d on, were removed by Kafka's retention before "
-            "they were read: they are lost, reading goes on at %d.",
+            "they were read: they are lost, reading continues at %d.",
             seek - start,
             topic,
             partition,

@@ -1,4 +1,4 @@
-"""Questions about the topic, over a connection of their own; a failure is one sentence."""
+"""Queries about the topic, over a connection of their own; a failure is one sentence."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from mode.utils.logging import get_logger
 from config.settings import Settings
 from pipeline.errors import FatalError
 from source.auth import client_options
-from source.connectivity import reach
+from source.connectivity import no_answer, reach
 from source.log_reader import Bounds, LogReader
 
 log = get_logger(__name__)
@@ -75,10 +75,7 @@ async def _topic(settings: Settings) -> AsyncIterator[tuple[LogReader, list[int]
             f"or change TOPIC."
         ) from error
     except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
-        raise FatalError(
-            f"Kafka at {', '.join(settings.broker_addresses)} does not answer: start it, or change "
-            f"KAFKA_URL ({type(error).__name__})."
-        ) from error
+        raise no_answer(", ".join(settings.broker_addresses), error) from error
     finally:
         await logs.close()
 

@@ -1,4 +1,4 @@
-"""A Faust transport that delivers whole fetches and goes on from where the database says.
+"""A Faust transport that delivers whole fetches and starts at the offsets in the database.
 
 Faust spends 80 to 100 µs of event loop on every message; here one message carries a whole fetch
 of one partition. Only the methods named in ``OVERRIDDEN`` differ from Faust's own; flow control,
@@ -23,7 +23,8 @@ from pipeline.errors import FatalError, TransientError
 from pipeline.memory import Memory
 from pipeline.originals import Portion
 from pipeline.shutdown import end_worker
-from source.fetch_thread import Fetch, FetchThread
+from source.fetch import Fetch
+from source.fetch_thread import FetchThread
 from source.log_reader import Bounds, LogReader
 from source.patches import UnreadableBatchError
 from source.start_offsets import LogEndError, Logs, Position
@@ -75,7 +76,7 @@ class PassThrough(faust.Schema[Any, Any]):
 
 
 class FetchConsumer(driver.Consumer):
-    """Turns fetches into messages and asks the database where to go on."""
+    """Turns fetches into messages, and reads start offsets from the database."""
 
     _thread: FetchThread
     _positioned_generation: int | None = None
@@ -95,7 +96,7 @@ class FetchConsumer(driver.Consumer):
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         fetch: Fetch = record
         # Faust drops what lies below the last offset it saw, and the circuit breaker goes back.
-        # Where reading goes on is known to the thread alone.
+        # Only the thread knows where reading continues.
         self._read_offset.pop(tp, None)
         first = fetch.records[0].timestamp if fetch.records else 0
         return ConsumerMessage(
@@ -124,12 +125,15 @@ class FetchConsumer(driver.Consumer):
         error = self._thread.group_error
         if error and not self.should_stop:
             await end_worker(
-                self, FatalError(f"Out of the consumer group for good, a restart is due: {error!r}")
+                self,
+                FatalError(
+                    f"The worker has left its consumer group for good, restart it: {error!r}"
+                ),
             )
 
     @property
     def positioned(self) -> bool:
-        """Whether it is known where every assigned partition, if any, goes on."""
+        """Whether the start offsets of all assigned partitions are known."""
         return (
             not self.assignment() or self.app.consumer_generation_id == self._positioned_generation
         )
@@ -144,7 +148,7 @@ class FetchConsumer(driver.Consumer):
         except FatalError as error:
             await end_worker(self, error)
         except (TransientError, KafkaError, TimeoutError) as error:
-            log.warning("Where to go on is not known yet, asking again: %s", error)
+            log.warning("The start offsets are not known yet, retrying: %s", error)
             self.add_future(self._position_later(generation))
         return {}
 
@@ -235,9 +239,9 @@ class FetchConsumer(driver.Consumer):
                 await end_worker(self, error)
                 return
             except (TransientError, KafkaError) as error:
-                log.warning("Where to go on is not known yet, asking again: %s", error)
+                log.warning("The start offsets are not known yet, retrying: %s", error)
             else:
-                log.info("Going on from the offsets in the database.")
+                log.info("Reading continues from the offsets in the database.")
                 return
 
 
@@ -252,7 +256,7 @@ class FetchTransport(driver.Transport):
         read_committed: whether records of aborted transactions are left out.
         resolve: answers the positions of partitions of which it is given the bounds.
         check: raises when a partition's log is not the one that was read.
-        positioned: is told the positions of all partitions assigned, when they are sought.
+        positioned: called with the positions of all assigned partitions, after each seek.
     """
 
     Consumer = FetchConsumer

@@ -1,4 +1,4 @@
-"""Is the worker alive, and is it ready: each with its reason, in words."""
+"""Whether the worker is alive and ready, and if not, why."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ REBALANCE_TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Health:
-    """Looks at the worker through a few questions.
+    """Judges the worker by a few probes.
 
     Args:
         quiet_for: seconds since the flusher's last sign of life, None before its first.
@@ -19,7 +19,7 @@ class Health:
         stuck: which event cannot be stored and why, or None.
         held_back: why the circuit breaker is open, or None.
         rebalancing: True while partitions are being handed around.
-        positioned: True once it is known where to go on.
+        positioned: True once the start offsets are known.
     """
 
     quiet_for: Callable[[], float | None]

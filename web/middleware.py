@@ -35,7 +35,7 @@ def require_token(token: str | None) -> Middleware:
         for name, value in SECURITY.items():
             # A page with a policy of its own keeps it.
             answer.headers.setdefault(name, value)
-        # Its value would tell the versions of Python and aiohttp.
+        # The default value would reveal the versions of Python and aiohttp.
         answer.headers["Server"] = "flash-sale-etl"
         return answer
 
@@ -51,7 +51,7 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
         )
     if token and request.path != OPEN and not _knows(request, token):
         return web.json_response(
-            {"status": "error", "reason": "WEB_TOKEN is asked for, as bearer token or password"},
+            {"status": "error", "reason": "send WEB_TOKEN as bearer token or as password"},
             status=401,
             headers={"WWW-Authenticate": 'Basic realm="flash-sale-etl", charset="UTF-8"'},
         )

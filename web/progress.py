@@ -1,4 +1,4 @@
-"""What the worker has done and how far it is: pure state behind the pages and the metrics."""
+"""What the worker has done so far: pure state behind the pages and the metrics."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -90,12 +90,12 @@ class Progress:
         return None if found is None else max(0, found.end - self.stored[partition])
 
     def open_transaction(self, partition: Partition) -> dict[str, int] | None:
-        """Where a transaction that is still open holds reading, and the offsets behind it."""
+        """The offset at which an open transaction stops reading, and how many offsets follow it."""
         found = self.bounds.get(partition)
         if found is None or not self._read_committed or found.readable >= found.end:
             return None
         if self.stored[partition] > found.readable:
-            return None  # it has ended since the log was looked at
+            return None  # it has ended since the bounds were read
         return {"offset": found.readable, "events": found.end - found.readable}
 
     @property
@@ -154,8 +154,8 @@ def _export(batch: Batch) -> None:
         metrics.EVENTS.labels(reason).inc(number)
     for field, number in batch.filled.items():
         metrics.FILLED.labels(field).inc(number)
-    for kind_of_field, number in batch.repaired.items():
-        metrics.REPAIRED.labels(*kind_of_field.split(".")).inc(number)
+    for field_and_kind, number in batch.repaired.items():
+        metrics.REPAIRED.labels(*field_and_kind.split(".")).inc(number)
     REVENUE.inc(batch.total)
     metrics.FLUSH_DURATION.observe(batch.seconds)
     metrics.LAST_BATCH.set(batch.written.timestamp())
@@ -181,7 +181,7 @@ def _last(batch: Batch | None) -> dict[str, Any] | None:
 
 def _nested(repaired: Mapping[str, int]) -> dict[str, dict[str, int]]:
     fields: dict[str, dict[str, int]] = {}
-    for kind_of_field, number in repaired.items():
-        field, kind = kind_of_field.split(".")
+    for field_and_kind, number in repaired.items():
+        field, kind = field_and_kind.split(".")
         fields.setdefault(field, {})[kind] = number
     return fields

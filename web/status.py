@@ -1,4 +1,4 @@
-"""What a worker knows of itself: behind `/batches/`, the dashboard and the charts."""
+"""The worker's state, for `/batches/`, the dashboard and the charts."""
 
 from dataclasses import dataclass
 from time import time
@@ -14,7 +14,7 @@ from web.progress import Progress
 
 @dataclass(frozen=True)
 class Status:
-    """Gathers it from those who know."""
+    """Gathers it from the parts of the worker."""
 
     progress: Progress
     history: History

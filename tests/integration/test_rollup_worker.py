@@ -51,7 +51,7 @@ def test_sums_are_exact_after_kills_with_several_workers_and_groups(
     assert "\netl_rollup_behind_seconds 0.0\n" in metrics
 
 
-def test_trouble_is_shown_and_stops_nothing(worker, produce, migrated_engine, migrated_url):
+def test_an_error_is_shown_and_stops_nothing(worker, produce, migrated_engine, migrated_url):
     running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0.2).wait_ready()
     with migrated_engine.begin() as connection:
         connection.execute(text("RENAME TABLE rollup_minutes TO away"))
@@ -62,12 +62,12 @@ def test_trouble_is_shown_and_stops_nothing(worker, produce, migrated_engine, mi
     assert running.is_ready()
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 200)
-    assert running.log_text().count("The roll-up does not go on") == 1
+    assert running.log_text().count("The roll-up is stalled") == 1
     with migrated_engine.begin() as connection:
         connection.execute(text("RENAME TABLE away TO rollup_minutes"))
     wait_until(lambda: running.get("/batches/")["rollup"]["last_error"] is None, 20)
     wait_until(lambda: behind(running) == 0, 20)
-    assert "The roll-up goes on." in running.log_text()
+    assert "The roll-up continues." in running.log_text()
     assert 'etl_rollup_errors_total{error="other"}' in running.request("/metrics")[1]
     assert_sums_true(migrated_engine)
     assert running.terminate() == 0

@@ -41,12 +41,12 @@ def test_whatever_goes_wrong_is_shown_and_tried_again(error):
 
 def test_trouble_is_logged_once_and_its_end_too(caplog):
     with caplog.at_level(logging.INFO):
-        failed = Progress(9, 3, 0, wait=5, error="ids began anew")
+        failed = Progress(9, 3, 0, wait=5, error="ids started again")
         service, _ = run(failed, failed, TransientError("away"), Progress(9, 9, 0, wait=5))
     assert [record.getMessage() for record in caplog.records] == [
-        "The roll-up does not go on: ids began anew",
-        "The roll-up does not go on: away",
-        "The roll-up goes on.",
+        "The roll-up is stalled: ids started again",
+        "The roll-up is stalled: away",
+        "The roll-up continues.",
     ]
     assert service.as_json()["last_error"] is None
 

@@ -18,6 +18,7 @@ from mode import Service
 from pipeline.memory import Memory
 from source import fetch_thread
 from source import transport as fetches
+from source.fetch import Fetch
 from source.log_reader import Bounds
 from source.record_batches import Portion
 from source.start_offsets import LogEndError, Position
@@ -68,7 +69,7 @@ def test_faust_drops_nothing_that_is_read_again():
     held, other = TP("t", 0), TP("t", 1)
     consumer = positioning(None, {held, other})
     consumer._read_offset = {held: 100, other: 100}
-    fetch = fetch_thread.Fetch(50, 60, [], None, Memory(1, 1).hold(0, 0))
+    fetch = Fetch(50, 60, [], None, Memory(1, 1).hold(0, 0))
     assert consumer._to_message(held, fetch).offset == 59
     assert consumer._read_offset == {other: 100}
 

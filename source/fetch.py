@@ -1,0 +1,19 @@
+"""A fetch: what the agent gets of one partition at a time."""
+
+from typing import NamedTuple
+
+from pipeline.memory import Lease
+from pipeline.record import LastRecord, Record
+
+
+class Fetch(NamedTuple):
+    """Records of one partition, sorted by offset, covering offsets ``[start, end)``.
+
+    ``last`` identifies the last of them; the lease is on their memory.
+    """
+
+    start: int
+    end: int
+    records: list[Record]
+    last: LastRecord | None
+    lease: Lease
