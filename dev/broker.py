@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import uuid
@@ -40,7 +39,6 @@ class Broker(Server):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._process: Process | None = None
 
     @property
     @abstractmethod
@@ -51,33 +49,6 @@ class Broker(Server):
     def url(self) -> str:
         """Its address as ``KAFKA_URL`` has it."""
         return f"kafka://{self.bootstrap}"
-
-    @property
-    def pid(self) -> int | None:
-        """Pid of the running broker."""
-        return self._process.pid if self._process else None
-
-    def stop(self) -> None:
-        """End it in order."""
-        if self._process:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        if self._process:
-            self._process.kill()
-            self._process = None
-
-    def pause(self) -> None:
-        """SIGSTOP it: connections stay open and nothing answers."""
-        if self._process:
-            self._process.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT after ``pause``."""
-        if self._process:
-            self._process.signal(signal.SIGCONT)
 
     @abstractmethod
     def create_topic(self, name: str, partitions: int = DEFAULT_PARTITIONS) -> None:

@@ -6,7 +6,6 @@ import pwd
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -40,6 +39,8 @@ class MariaDB(Server):
         options: further options of mariadbd.
     """
 
+    stop_timeout = 60
+
     def __init__(
         self,
         folder: Path,
@@ -56,12 +57,6 @@ class MariaDB(Server):
             f"--default-time-zone={time_zone}",
             *options,
         )
-        self._process: Process | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """Pid of the running server."""
-        return self._process.pid if self._process else None
 
     @property
     def log(self) -> Path:
@@ -111,28 +106,6 @@ class MariaDB(Server):
             self.kill()
             raise
         return self
-
-    def stop(self) -> None:
-        """End it in order."""
-        if self._process:
-            self._process.stop(timeout=60)
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL it: nothing is flushed or said to its clients."""
-        if self._process:
-            self._process.kill()
-            self._process = None
-
-    def pause(self) -> None:
-        """SIGSTOP it: connections stay open and nothing answers."""
-        if self._process:
-            self._process.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT after ``pause``."""
-        if self._process:
-            self._process.signal(signal.SIGCONT)
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """Run one statement with all rights, without a default database; return its rows."""

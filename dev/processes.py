@@ -143,15 +143,42 @@ class Folder:
 
 
 class Server:
-    """What servers share: start, stop, kill, and both in a ``with`` statement."""
+    """A server in a process of its own, started and stopped by a ``with`` statement."""
+
+    #: Seconds that it has to end in order.
+    stop_timeout: float = 20
+    _process: Process | None = None
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
         raise NotImplementedError
 
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it does not run."""
+        return self._process.pid if self._process else None
+
     def stop(self) -> None:
-        """End it in order; nothing happens when it does not run."""
-        raise NotImplementedError
+        """End it in order; does nothing if it does not run."""
+        if self._process:
+            self._process.stop(self.stop_timeout)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL it: nothing is flushed, and clients are not told."""
+        if self._process:
+            self._process.kill()
+            self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP it: connections stay open and nothing answers."""
+        if self._process:
+            self._process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after ``pause``."""
+        if self._process:
+            self._process.signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()
