@@ -1,15 +1,15 @@
 """Inserting rows of which the database may refuse some, inside one transaction.
 
-A statement that fails because of a row is undone by itself, and the transaction lives on: all codes
-of `RowError` are like that (a savepoint shows afterwards that it did). So a group of rows that is
-refused is cut, around the row the server names or else into halves, until a row is refused that
-stands alone in its statement. Only such a row is left out: what a server says about rows is a hint,
-because within a trigger it counts those of the trigger's own statements.
+A statement that fails because of a row is undone by itself, and the transaction stays open: that
+holds for all codes of `RowError`, and a savepoint verifies it afterwards. So a refused group of rows
+is split, around the row the server names or else in two, until a single row is refused by itself.
+Only such a row is left out: the row a server names is no more than a hint, because within a trigger
+it counts the rows of the trigger's own statements.
 
-Where the server can prove which rows it leaves out, one statement does for most kinds of refusals
+If the server can prove which rows it leaves out, one statement is enough for most kinds of refusals
 (`db.left_out`).
 
-Rows go in their order, so that of two that exclude each other the first one stays. How many go into
+Rows are inserted in order, so of two that exclude each other the first one stays. How many go into
 one statement follows the share that is refused, and is remembered from write to write.
 """
 
@@ -30,8 +30,8 @@ from pipeline.chunk import Chunk
 from pipeline.errors import RowError, TransientError
 from pipeline.stream import Stream
 
-#: Asks which row was refused, in one statement; a proxy that takes it elsewhere cannot have it
-#: answer an old one.
+#: Queries which row was refused, in one statement: sent to another session by a proxy, it cannot
+#: return an old answer.
 _ROW_NUMBER = (
     "BEGIN NOT ATOMIC DECLARE refused INT; "
     "GET DIAGNOSTICS CONDITION 1 refused = ROW_NUMBER; SELECT refused; END"
@@ -45,10 +45,10 @@ _NO_SAVEPOINT = 1305
 #: Rows of a statement at most while hardly any are refused: more than any statement has.
 _MANY = 1 << 20
 
-#: So many times as many rows may be named as refused: a server takes ever longer to name more.
+#: Factor by which a statement that leaves rows out may be larger: naming rows gets ever slower.
 _NAMED = 64
 
-#: Statements for which a server that proved nothing is not asked to: at first, and at most.
+#: Statements to skip after the server proved nothing: at first, and at most.
 _SHORT_PAUSE, _LONG_PAUSE = 4, 1024
 
 
@@ -172,7 +172,7 @@ class _Insertion:
         self.refused: dict[int, str] = {}
 
     def attempt(self, rows: bytes) -> RowError | None:
-        """Insert lines in one statement; an error is of one of the rows, and none is there."""
+        """Insert lines in one statement; if a row is refused, return its error and insert none."""
         try:
             self._cursor.execute(insert_statement(self._stream, rows, self._session))
         except MySQLError as error:
@@ -185,7 +185,7 @@ class _Insertion:
         return None
 
     def leave_out(self, rows: bytes) -> bool:
-        """Insert lines but the refused ones in one statement; False where none is there."""
+        """Insert lines except the refused ones in one statement; False if none was inserted."""
         if not can_name_rows(self._connection):
             return False
         try:
@@ -218,20 +218,20 @@ class _Insertion:
             raise DuplicateError
 
     def isolate(self, lines: Sequence[bytes], error: RowError) -> int:
-        """Insert lines that were refused together, up to and with the first refused one at least.
+        """Insert lines that were refused together, at least up to the first refused one.
 
         Returns:
             How many were dealt with.
         """
         named = self._named_row(error) if len(lines) > 1 else 0
         if 0 < named <= len(lines):
-            self._halve(lines[: named - 1])
-            self._halve(lines[named - 1 : named])
+            self._bisect(lines[: named - 1])
+            self._bisect(lines[named - 1 : named])
             return named
-        self._halve(lines, error)
+        self._bisect(lines, error)
         return len(lines)
 
-    def _halve(self, lines: Sequence[bytes], error: RowError | None = None) -> None:
+    def _bisect(self, lines: Sequence[bytes], error: RowError | None = None) -> None:
         if not lines:
             return
         error = error or self.attempt(b"\n".join(lines))
@@ -242,11 +242,11 @@ class _Insertion:
             self._row += 1
             return
         middle = len(lines) // 2
-        self._halve(lines[:middle])
-        self._halve(lines[middle:])
+        self._bisect(lines[:middle])
+        self._bisect(lines[middle:])
 
     def _named_row(self, error: RowError) -> int:
-        """The number, from 1, of the row that the last statement stumbled over; 0 if unknown."""
+        """The number, from 1, of the row that the last statement failed at; 0 if unknown."""
         if found := _AT_ROW.search(str(error)):
             return int(found[1])
         if not can_name_rows(self._connection):
@@ -261,7 +261,7 @@ class _Insertion:
 
 
 def _see_same_transaction(connection: Connection) -> None:
-    """See that no refused statement has ended the transaction, and the rows before it with it."""
+    """Verify that no refused statement has ended the transaction, which would undo earlier rows."""
     try:
         connection.exec_driver_sql("RELEASE SAVEPOINT before_rows")
     except DBAPIError as error:

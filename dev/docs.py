@@ -55,7 +55,7 @@ print(json.dumps({
 
 
 def rewritten(page: str) -> str:
-    """The page with its parts made anew.
+    """The page with its generated parts up to date.
 
     Raises:
         KeyError: it asks for a part that nothing makes.

@@ -18,7 +18,7 @@ class Traffic:
     Args:
         rate: events a second.
         count: how many; None for no end.
-        sent: where they are remembered; numbers go on after those in it.
+        sent: where they are remembered; numbers continue after those in it.
         bad: share of events that must become dead letters.
         compression: as librdkafka names it; "none" for none.
     """

@@ -56,7 +56,7 @@ def enrich(values: DataFrame) -> DataFrame:
 
 
 def write(batch: DataFrame, number: int) -> None:
-    """Count, count, count and append: each of the four reads the batch anew."""
+    """Count, count, count and append: each of the four reads the batch again."""
     if batch.count() == 0:
         return
     valid = (

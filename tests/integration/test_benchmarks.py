@@ -84,7 +84,7 @@ def test_topics_are_filled_with_lz4_unless_told_otherwise(broker: Broker, codec:
     assert wire.codec_of_the_first_batch(broker, topic.name) == number
 
 
-def test_wrong_rows_are_told(broker: Broker, migrated_url: str, migrated_engine: Engine):
+def test_wrong_rows_are_reported(broker: Broker, migrated_url: str, migrated_engine: Engine):
     topic = fill(broker, f"bench_{uuid4().hex[:8]}", EVENTS)
     transformed = [transform(value) for value, _, _ in islice(numbered(sale), EVENTS)]
     rows = [

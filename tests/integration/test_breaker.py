@@ -15,7 +15,9 @@ WINDOW = 100
 SETTINGS = {"BREAKER_WINDOW": WINDOW, "FLUSH_INTERVAL": 0.3}
 
 
-def test_it_opens_says_why_holds_and_closes_when_told(worker, produce, migrated_url):
+def test_it_opens_with_a_reason_holds_the_partition_and_closes_on_request(
+    worker, produce, migrated_url
+):
     running = worker(**SETTINGS).wait_ready()
     produce([(event(n), 0) for n in range(50)])
     wait_until(lambda: len(rows(migrated_url)) == 50, 20)

@@ -32,7 +32,7 @@ def write(engine, number, *records, end=None):
     return Writer(engine, "g", "w").write(number, NOW, [found])
 
 
-def letters(engine):
+def dead_letter_rows(engine):
     with engine.connect() as connection:
         return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
 
@@ -42,7 +42,7 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
     write(begun, 1, *records)
     with begun.begin() as connection:
         connection.execute(update(dead_letters).values(replayed_at=NOW.replace(tzinfo=None)))
-    before = letters(begun)
+    before = dead_letter_rows(begun)
     assert [(row.value, row.value_bytes) for row in before] == [(b"bad", 3), (None, None), (b"", 0)]
     assert [row.value_sha256 for row in before[:2]] == [
         sha256(b"bad").digest(),
@@ -51,15 +51,15 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
 
     OffsetStore(begun, "g").set("t", {0: 0})
     write(begun, 2, *records, record(3, b"also bad"))
-    assert letters(begun)[:3] == before, "when it was written and replayed stays as it was"
-    assert [row.kafka_offset for row in letters(begun)] == [0, 1, 2, 3]
+    assert dead_letter_rows(begun)[:3] == before, "when it was written and replayed stays as it was"
+    assert [row.kafka_offset for row in dead_letter_rows(begun)] == [0, 1, 2, 3]
 
 
 def test_another_event_at_the_same_position_is_another_letter(begun):
     write(begun, 1, record(0, b"bad"))
     OffsetStore(begun, "g").set("t", {0: 0})
     write(begun, 2, record(0, b"of the topic made again"))
-    assert [row.value for row in letters(begun)] == [b"bad", b"of the topic made again"]
+    assert [row.value for row in dead_letter_rows(begun)] == [b"bad", b"of the topic made again"]
 
 
 def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
@@ -93,7 +93,7 @@ def test_a_value_larger_than_the_server_takes_is_cut(small_packets, value_bytes,
     value, key = b"\xff'" * (value_bytes // 2), b"\\k" * (key_bytes // 2)
     write(small_packets, 1, record(0, event(0)), record(1, value, key), record(2, b"next"))
     assert stored_ids(small_packets) == ["e0"]
-    cut, following = letters(small_packets)
+    cut, following = dead_letter_rows(small_packets)
     assert following.value == b"next"
     assert value.startswith(cut.value)
     assert key.startswith(cut.kafka_key)
@@ -108,7 +108,7 @@ def test_a_value_larger_than_the_server_takes_is_cut(small_packets, value_bytes,
 def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     value = event(1, event_type="x" * 2 * MIB)
     write(small_packets, 1, record(0, value))
-    [letter] = letters(small_packets)
+    [letter] = dead_letter_rows(small_packets)
     shown = _whole(letter)
     digest = sha256(value).hexdigest()
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
@@ -128,7 +128,7 @@ def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
 
 def test_a_whole_letter_says_nothing_of_cutting(begun):
     write(begun, 1, record(0, b"bad"), record(1, None))
-    assert not any("cut" in _whole(letter) for letter in letters(begun))
+    assert not any("cut" in _whole(letter) for letter in dead_letter_rows(begun))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < limit, f"{peak / MIB:.1f} MiB"
-    stored = letters(begun)
+    stored = dead_letter_rows(begun)
     assert [row.value for row in stored] == [value[: 8 * MIB] for value in values]
     assert [row.value_bytes for row in stored] == list(map(len, values))
 
@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
 def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
     write(begun, 1, *(record(n, event(n, event_id=None)) for n in range(6)))
     with begun.begin() as connection:
-        for letter in letters(begun):
+        for letter in dead_letter_rows(begun):
             value = event(letter.kafka_offset)
             connection.execute(
                 update(dead_letters)

@@ -34,8 +34,8 @@ def dropped(migrated_engine, topic):
     Writer(migrated_engine, group, "worker").write(1, datetime.now(UTC), chunks)
 
 
-def mended(migrated_engine, *numbers):
-    """As if the rules had been mended since: the values kept are ones that are now accepted."""
+def corrected(migrated_engine, *numbers):
+    """As if the rules had been corrected: the stored values are ones that are accepted now."""
     with migrated_engine.begin() as connection:
         for number in numbers:
             connection.execute(
@@ -74,7 +74,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
     dropped, faust, migrated_url, migrated_engine
 ):
     before = stored_offsets(migrated_url)
-    mended(migrated_engine, 0, 1, 2)
+    corrected(migrated_engine, 0, 1, 2)
     would = faust("dead-letters", "replay", "--dry-run")
     assert "3 would be stored as rows, 7 would be refused again" in would
     assert not rows(migrated_url)
@@ -92,7 +92,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
 
 
 def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, migrated_engine):
-    mended(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     threads = [threading.Thread(target=faust, args=("dead-letters", "replay")) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -104,7 +104,7 @@ def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, 
 def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     dropped, faust, migrated_url, migrated_engine
 ):
-    mended(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     with migrated_engine.begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_e3 CHECK (event_id <> 'e3')")
@@ -117,7 +117,7 @@ def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
 
 
 def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, migrated_engine):
-    mended(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     first, second, *_ = (d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     assert "1 stored as rows, 0 refused" in faust("dead-letters", "replay", first)
     assert "1 deleted" in faust("dead-letters", "purge", second)

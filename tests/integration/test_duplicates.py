@@ -20,7 +20,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from tests.integration.test_writer import record
-from tests.support import dead_letters as letters_of
+from tests.support import dead_letters as dead_letters_of
 from tests.support import rows, stored_offsets, wait_until
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
@@ -283,13 +283,13 @@ def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
 def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
     writer(indexed).write(1, NOW, [chunk_of([b"1", b"2", b"3", b"4", b"5", value("a")])])
     with indexed.begin() as connection:
-        for offset, mended in enumerate([value("a"), value("b"), value("b"), value("A")]):
+        for offset, corrected in enumerate([value("a"), value("b"), value("b"), value("A")]):
             connection.execute(
                 text(
                     "UPDATE dead_letters SET value = :value, value_bytes = LENGTH(value)"
                     " WHERE kafka_offset = :offset"
                 ),
-                {"value": mended, "offset": offset},
+                {"value": corrected, "offset": offset},
             )
     letters = DeadLetters(indexed, "g", FLASH_SALES, deduplicate=True)
     would = letters.replay(Filter(), dry_run=True)
@@ -344,14 +344,14 @@ def test_each_id_once_over_partitions_restarts_kills_and_resets(
     running = worker(**ours).wait_ready()
     wait_until(lambda: end() == len(values), 20)
     assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(traffic)
-    assert len(letters_of(migrated_url)) == 1
+    assert len(dead_letters_of(migrated_url)) == 1
     assert running.terminate() == 0
 
     faust("offsets", "reset", "--to", "beginning", DEDUPLICATE="true")
     running = worker(**ours).wait_ready()
     wait_until(lambda: end() == len(values), 20)
     assert len(rows(migrated_url)) == len(traffic), "nothing is stored twice"
-    assert len(letters_of(migrated_url)) == 1
+    assert len(dead_letters_of(migrated_url)) == 1
     page = running.get("/batches/")
     assert (page["events"], page["valid"]) == (len(values), 0)
     assert page["duplicate"] == len(sent)
@@ -362,5 +362,5 @@ def test_each_id_once_over_partitions_restarts_kills_and_resets(
     assert running.terminate() == 0
     shown = faust("batches")
     assert "duplicate" in shown
-    letter = letters_of(migrated_url)[0]["id"]
+    letter = dead_letters_of(migrated_url)[0]["id"]
     assert "0 stored as rows" in faust("dead-letters", "replay", letter, DEDUPLICATE="true")

@@ -80,7 +80,7 @@ def test_no_commit_is_sent_while_the_group_is_rebalanced(worker, traffic, migrat
     # It does not hear of the rebalance: the others wait for it until its session ends.
     second.pause()
     third = worker(FLUSH_INTERVAL=0.3)
-    wait_until(lambda: third.is_ready() and first.is_ready(), 60, "both go on")
+    wait_until(lambda: third.is_ready() and first.is_ready(), 60, "both continue")
     flow.finish()
     audit(migrated_url, flow.sent)
     said = first.log_text() + third.log_text()

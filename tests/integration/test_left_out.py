@@ -11,7 +11,7 @@ from db.left_out import can_name_rows, insert_but_refused
 from db.refused_rows import _Insertion
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.integration.test_refused_rows import begun, letters
+from tests.integration.test_refused_rows import begun, dead_letter_rows
 from tests.integration.test_writer import NOW, chunk, event, record, stored_ids, stored_offsets
 
 __all__ = ["begun"]
@@ -79,7 +79,7 @@ def store(engine, records):
 def assert_stored(engine, records, good):
     assert stored_ids(engine) == [f"e{n}" for n in good]
     refused = sorted({record.offset for record in records} - set(good))
-    assert [row.kafka_offset for row in letters(engine)] == refused
+    assert [row.kafka_offset for row in dead_letter_rows(engine)] == refused
     assert stored_offsets(engine)[0] == len(records)
 
 
@@ -100,7 +100,7 @@ def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
         record(2, event(2, user_id="ü")),
     ]
     store(constrained, records)
-    first, second = letters(constrained)
+    first, second = dead_letter_rows(constrained)
     assert "none_bad" in first.detail
     assert "Duplicate entry 'ü' for key 'one_a_user'" in second.detail
 

@@ -1,4 +1,4 @@
-"""Another log under the same name is noticed; the same log, with parts removed, goes on."""
+"""Another log under the same name is noticed; the same log, with parts removed, is read on."""
 
 import time
 

@@ -183,7 +183,7 @@ def metric(running, name):
     return float(running.request("/metrics")[1].partition(f"\n{name} ")[2].split()[0])
 
 
-def test_what_is_in_memory_is_told(worker, send, migrated_url, mariadb):
+def test_what_is_in_memory_is_reported(worker, send, migrated_url, mariadb):
     running = worker(BREAKER_SHARE=0).wait_ready()
     mariadb.pause()
     try:

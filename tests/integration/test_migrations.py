@@ -85,7 +85,7 @@ def is_ours(name, kind, _):
     return kind != "table" or name not in ("sales_by_minute", "sales_by_product")
 
 
-def letters(engine):
+def dead_letter_rows(engine):
     with engine.connect() as connection:
         return connection.execute(
             text("SELECT value, value_bytes, value_sha256 FROM dead_letters ORDER BY id")
@@ -170,7 +170,7 @@ def kill_anywhere(mariadb, database_url, start, values):
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT SUM(orders) FROM sales_per_product")) == 7
         assert differences(engine) == [], number
-        assert letters(engine) == [
+        assert dead_letter_rows(engine) == [
             (value, None if value is None else len(value), sha256(value or b"").digest())
             for value in values
         ], number
@@ -255,8 +255,8 @@ def test_old_letters_are_described_in_portions(empty):
     event.listen(empty, "after_cursor_execute", note)
     migrate(empty)
     assert sum(updates) == 400
-    assert all(size == len(value) for value, size, _ in letters(empty))
-    assert all(digest == sha256(value).digest() for value, _, digest in letters(empty))
+    assert all(size == len(value) for value, size, _ in dead_letter_rows(empty))
+    assert all(digest == sha256(value).digest() for value, _, digest in dead_letter_rows(empty))
 
 
 def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
@@ -265,7 +265,7 @@ def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
         connection.execute(_INSERT, {"at": 1, "value": b"x"})
     with pytest.raises(IntegrityError), empty.begin() as connection:
         connection.execute(_INSERT, {"at": 1, "value": b"x"})
-    assert letters(empty) == [(b"x", None, b"unknown, written by an older app")]
+    assert dead_letter_rows(empty) == [(b"x", None, b"unknown, written by an older app")]
 
 
 def test_letters_are_found_by_position_through_the_key(empty):

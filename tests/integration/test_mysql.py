@@ -56,8 +56,8 @@ from tests.integration.test_migrations import (  # noqa: F401 - run here again
 )
 from tests.integration.test_old_tables import (  # noqa: F401 - run here again
     bare,
-    test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_mends_it,
-    test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_mends_it,
+    test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it,
+    test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it,
     test_a_table_that_takes_all_rows_is_not_spoken_of,
     test_a_view_in_its_place_is_refused,
     test_an_account_is_told_only_what_it_may_see,

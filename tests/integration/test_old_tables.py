@@ -1,4 +1,4 @@
-"""An events table from before this app: what it would do to rows, and the ALTER that mends it."""
+"""An events table from before this app: what it would do to rows, and the ALTER that fixes it."""
 
 import json
 import re
@@ -215,7 +215,7 @@ def store(engine, **fields):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_mends_it(name, bare):
+def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, bare):
     statement, said = REFUSED[name]
     make(bare, statement)
     [found] = [one for one in look(bare) if one.refused]
@@ -227,7 +227,7 @@ def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_mends_it(na
 
 
 @pytest.mark.parametrize("name", WARNED)
-def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_mends_it(
+def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
     name, bare, database_url
 ):
     statement, said, event, becomes = WARNED[name]

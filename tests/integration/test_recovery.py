@@ -229,7 +229,7 @@ def test_offsets_set_back_under_a_running_worker_stop_it(
     wait_until(lambda: offsets_of(migrated_url)[0] == 20, 20)
     assert ids(migrated_url) == sorted(
         [*(f"e{n}" for n in range(20)), *(f"e{n}" for n in range(5, 10))]
-    ), "from 5 on once more, because that was asked for"
+    ), "from 5 on once more, as requested"
 
 
 def test_wrong_offsets_are_refused(faust):

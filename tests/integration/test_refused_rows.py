@@ -68,7 +68,7 @@ def commits(engine):
         return int(connection.execute(text("SHOW GLOBAL STATUS LIKE 'Com_commit'")).one()[1])
 
 
-def letters(engine):
+def dead_letter_rows(engine):
     with engine.connect() as connection:
         return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
 
@@ -128,7 +128,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
         assert batch.valid == sum(batch.rows.values())
         assert batch.valid + batch.total_dropped == batch.events
     assert stored_ids(refusing) == wanted_rows
-    found = letters(refusing)
+    found = dead_letter_rows(refusing)
     assert {(row.kafka_partition, row.kafka_offset): row.value for row in found} == wanted_letters
     assert len(found) == len(wanted_letters)
     assert {row.kafka_key for row in found} <= {b"\x00key"}
@@ -158,7 +158,7 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     assert batch.rows == {("t", 0): 20 - len(bad)}
     assert batch.dropped["unstorable"] == len(bad)
     assert stored_ids(refusing) == [f"e{n}" for n in range(20) if n not in bad]
-    found = letters(refusing)
+    found = dead_letter_rows(refusing)
     assert [row.value for row in found] == [records[n].value for n in bad]
     assert {row.detail for row in found} == {"the database says: not this one"}
     assert {row.reason for row in found} == {"unstorable"}
@@ -200,7 +200,7 @@ def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     assert Writer(begun, "g", "w").write(1, NOW, pieces) is not None
     assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
-    assert [row.kafka_offset for row in letters(begun)] == [9]
+    assert [row.kafka_offset for row in dead_letter_rows(begun)] == [9]
 
 
 def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun, monkeypatch):
@@ -219,7 +219,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     with pytest.raises(TransientError, match="ended a transaction"):
         Writer(begun, "g", "w").write(1, NOW, pieces)
-    assert (stored_ids(begun), letters(begun), stored_offsets(begun)[0]) == ([], [], 0)
+    assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
 def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, mariadb):
@@ -237,7 +237,7 @@ def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun
 
     with pytest.raises(TransientError):
         writer.write(1, NOW, pieces, read_again)
-    assert (stored_ids(begun), letters(begun), stored_offsets(begun)[0]) == ([], [], 0)
+    assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
     batch = writer.write(1, NOW, pieces)
     assert batch is not None
     assert len(batch.refused) == 1
@@ -259,7 +259,7 @@ def test_a_write_repeated_says_which_rows_were_refused(refusing):
 
 def test_a_value_kafka_no_longer_has_is_made_from_its_row(refusing):
     Writer(refusing, "g", "w").write(1, NOW, [chunk(0, 2, category="bad", price=3)])
-    first, second = letters(refusing)
+    first, second = dead_letter_rows(refusing)
     assert "made from its row" in first.detail
     assert json.loads(second.value)["event_id"] == "e1"
 

@@ -21,7 +21,7 @@ def reread(broker, topic):
             await logs.partitions()
             while offsets:
                 portion = await logs.reread(0, offsets)
-                assert portion.end > offsets[0], "it goes on"
+                assert portion.end > offsets[0], "it advances"
                 portions.append(portion)
                 offsets = [offset for offset in offsets if offset >= portion.end]
         finally:

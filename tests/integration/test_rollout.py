@@ -46,7 +46,7 @@ def test_a_release_is_rolled_out_and_back_under_traffic(
     produce([EVENT % n for n in range(100)])
     running = worker()
     running.wait_stored(migrated_url, 100, 40)
-    # Rolled out: the schema goes on while this version still writes.
+    # Rolled out: the schema changes while this version still writes.
     for number, statement in enumerate(ADDED):
         apply(migrated_engine, [statement])
         produce([EVENT % (100 + number)])

@@ -117,7 +117,7 @@ async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
     assert seen[1] is not None
 
 
-async def test_kafka_that_does_not_answer_is_waited_for_once(monkeypatch):
+async def test_kafka_that_does_not_answer_is_asked_only_once(monkeypatch):
     monkeypatch.setattr("pipeline.originals.REREAD_TIMEOUT", 0.05)
     asked: list[int] = []
 
@@ -135,7 +135,7 @@ async def test_kafka_that_does_not_answer_is_waited_for_once(monkeypatch):
     assert asked == [0]
 
 
-def test_a_loop_that_has_ended_is_no_answer():
+def test_an_event_loop_that_has_ended_is_a_transient_error():
     """Else a worker that ends would keep what it made from rows, in place of what was sent."""
 
     async def never(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
@@ -272,5 +272,5 @@ async def test_writes_that_are_too_large_become_smaller_and_stay_so():
     while service.buffer:
         await service.flush()
     assert writer.stored == list(range(80))
-    assert len([size for size in sizes if size > 12]) == 3, "40 and its halves"
+    assert len([size for size in sizes if size > 12]) == 3, "40 and its two parts"
     assert service.stuck is None

@@ -1,4 +1,4 @@
-"""Metrics: names of the version before go on for one version, with the same values."""
+"""Metrics: names of the version before work for one more version, with the same values."""
 
 from prometheus_client import generate_latest
 

@@ -1,4 +1,4 @@
-"""An error that comes back on a batch is narrowed to one event; all that may go on does."""
+"""An error that comes back on a batch is narrowed to one event; everything else continues."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Where reading goes on, for every state a log and the stored offsets can be in."""
+"""Where reading starts, for every state a log and the stored offsets can be in."""
 
 import asyncio
 from collections.abc import Mapping
@@ -114,7 +114,7 @@ def test_another_record_in_its_place_stops_the_worker_and_names_the_way_out(chan
         resolve(store, Logs(p0=KNOWN._replace(**change)), p0=Bounds(0, 10))
 
 
-def test_where_the_last_record_is_gone_nothing_can_be_told():
+def test_a_last_record_that_is_gone_is_not_compared():
     store = Store(p0=5)
     store.last = {0: KNOWN}
     assert resolve(store, Logs(), p0=Bounds(0, 10)) == {0: Position(5, 5)}, "compacted"

@@ -75,7 +75,7 @@ def test_faust_drops_nothing_that_is_read_again():
 
 
 def positioning(resolve, tps):
-    """A consumer that can be asked where to go on, without a broker."""
+    """A consumer that finds its start offsets without a broker."""
     sought: list[set[TP]] = []
     told: list[int] = []
     ended: list[object] = []
