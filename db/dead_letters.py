@@ -137,7 +137,7 @@ class DeadLetters:
         return done
 
     def purge(self, wanted: Filter, *, dry_run: bool = False) -> int:
-        """Delete dead letters for good; answer how many."""
+        """Delete dead letters for good; return how many."""
         gone = 0
         if dry_run:
             return self.count(wanted)
@@ -215,7 +215,7 @@ class DeadLetters:
         return done._replace(stored=done.stored + len(stored))
 
     def _insert(self, connection: Connection, chunk: Chunk, session: int) -> Chunk:
-        """Insert the chunk's rows; answer it without those whose events are stored already."""
+        """Insert the chunk's rows; return it without those whose events are stored already."""
         if self._new_rows is None:
             insert_rows(connection, [chunk], STATEMENT_BYTES, session)
             return chunk

@@ -85,7 +85,7 @@ def is_mariadb(connection: Connection) -> bool:
 
 
 def ping(engine: Engine) -> None:
-    """See that the database answers. Blocking.
+    """Verify that the database answers. Blocking.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

@@ -77,7 +77,7 @@ def exists(connection: Connection) -> bool:
 
 
 def check(engine: Engine, wanted: bool) -> str | None:
-    """See that the index is there if it is wanted; answer what is wrong where it is not wanted.
+    """Verify that the index exists if it is wanted; return a warning if it is not wanted.
 
     Args:
         engine: the database.
@@ -102,7 +102,7 @@ def check(engine: Engine, wanted: bool) -> str | None:
 
 
 def make(connection: Connection) -> bool:
-    """Make the index unless it is there; answer whether that was needed. May be run again.
+    """Make the index if it is missing; return whether it was. May be run again.
 
     Args:
         connection: one that waits for an answer as long as it takes.

@@ -1,4 +1,4 @@
-"""Which server it is, for those who look whether a worker would run."""
+"""Which database server it is, and whether it answers."""
 
 from sqlalchemy import Engine, text
 
@@ -6,7 +6,7 @@ from db.errors import classified
 
 
 def check(engine: Engine) -> str:
-    """See that the server answers; answer its name and version.
+    """Verify that the server answers; return its name and version.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

@@ -1,9 +1,9 @@
 """Fencing: all statements of a write run in one session of the server, and as it was set up.
 
-A proxy between worker and database may send single statements elsewhere, or forget what a session
-was told. Then rows could be stored where offsets are not, or the other way round. So the statement
-that locks the offsets also reads the session, every insert of a write fails in any other one, and
-so does the update that moves the offsets. None of it costs a round trip.
+A proxy between worker and database may send single statements to other sessions, or reset a
+session's variables. Then rows could be stored without their offsets, or offsets without their rows.
+So the statement that locks the offsets also reads the session, and every insert of a write, and the
+update that moves the offsets, fail in any other one. None of this costs a round trip.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ SESSION: tuple[ColumnElement[Any], ...] = tuple(
 
 
 def check_session(row: Row[Any]) -> int:
-    """See that a session is strict, in UTC and in a transaction.
+    """Verify that a session is strict, in UTC and in a transaction.
 
     Args:
         row: one that has the columns ``SESSION``.

@@ -1,4 +1,4 @@
-"""The ledger after the fact: what was stored, batch by batch, by all workers. Blocking."""
+"""Queries of the ledger: the batches that all workers stored. Blocking."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,10 +1,10 @@
 """Inserting rows of which the database may refuse some, inside one transaction.
 
 A statement that fails because of a row is undone by itself, and the transaction stays open: that
-holds for all codes of `RowError`, and a savepoint verifies it afterwards. So a refused group of rows
-is split, around the row the server names or else in two, until a single row is refused by itself.
-Only such a row is left out: the row a server names is no more than a hint, because within a trigger
-it counts the rows of the trigger's own statements.
+holds for all codes of `RowError`, and a savepoint verifies it afterwards. So a refused group
+of rows is split, around the row the server names or else in two, until a single row is refused by
+itself. Only such a row is left out: the row a server names is no more than a hint, because within a
+trigger it counts the rows of the trigger's own statements.
 
 If the server can prove which rows it leaves out, one statement is enough for most kinds of refusals
 (`db.left_out`).

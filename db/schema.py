@@ -26,19 +26,19 @@ alembic_version = table("alembic_version", column("version_num"))
 
 
 class Schema(NamedTuple):
-    """The database's version, and what there is to say of its tables."""
+    """The database's version, and the problems of its tables."""
 
     version: str
     problems: list[TableProblem]
 
     @property
     def is_newer(self) -> bool:
-        """Whether a newer app has brought it here."""
+        """Whether a newer app has migrated it."""
         return self.version > VERSION
 
 
 def check(engine: Engine) -> Schema:
-    """See that the schema is at this app's version, or at a newer one that only adds to it.
+    """Verify that the schema is at this app's version, or at a newer one.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

@@ -24,7 +24,7 @@ _BINARIES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"
 def look_at_tables(connection: Connection) -> list[TableProblem]:
     """Compare our tables with what the app needs of them; those that refuse it first.
 
-    What the account may not see is not spoken of.
+    What the account may not see is not reported.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database cannot be asked.

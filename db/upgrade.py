@@ -36,7 +36,7 @@ _LOCK = "LEFT(CONCAT('flash-sale-etl migrate ', DATABASE()), 64)"
 
 
 class Migrated(NamedTuple):
-    """The version before and after, and what there is to say of the tables now."""
+    """The version before and after, and the problems of the tables now."""
 
     before: str | None
     after: str
@@ -44,9 +44,9 @@ class Migrated(NamedTuple):
 
 
 def migrate(engine: Engine) -> Migrated:
-    """Bring the schema to the newest version. Tables that are there are taken over as they are.
+    """Bring the schema to the newest version. Existing tables are kept as they are.
 
-    A schema that a newer app has brought further stays as it is.
+    A schema that a newer app has migrated stays as it is.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
@@ -56,7 +56,7 @@ def migrate(engine: Engine) -> Migrated:
 
 
 def make_index(engine: Engine) -> bool:
-    """Make the index that DEDUPLICATE needs; answer whether it was missing. May be run again.
+    """Make the index that DEDUPLICATE needs; return whether it was missing. May be run again.
 
     Raises:
         TransientError: the database is away.
@@ -100,8 +100,8 @@ def _bring_up(connection: Connection) -> Migrated:
 def _wait_alone(connection: Connection) -> None:
     """Take the database's lock of migrations, which the connection's session holds until its end.
 
-    Behind a proxy that hands sessions round it may keep nobody out. Then two run at once and may
-    get in each other's way; but every step may be run again.
+    Behind a proxy that shares sessions the lock may not work. Then two migrations run at once and
+    may fail; but every step may be run again.
     """
     deadline = monotonic() + LOCK_TIMEOUT
     ask = text(f"SELECT GET_LOCK({_LOCK}, :seconds)")

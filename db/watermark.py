@@ -1,4 +1,4 @@
-"""The roll-up's watermark: how it is read, locked and moved, and what must end before it moves.
+"""The roll-up's watermark: reading, locking and moving it, and waiting for writes before that.
 
 Each statement must run in the session that read the state first: see `db.fence`.
 """
@@ -131,7 +131,7 @@ def wait_for_writes(connection: Connection, session: int) -> None:
 
 
 def settle(connection: Connection, session: int, last: int, upto: int) -> int:
-    """Wait until each of these rows is committed, and keep it so; answer how many there are."""
+    """Wait until each of these rows is committed, and lock them; return how many there are."""
     try:
         return ask(connection, _COUNT, session, last=last, upto=upto) or 0
     except DBAPIError as error:

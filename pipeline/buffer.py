@@ -21,7 +21,7 @@ class Buffer:
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
         self._in_flight: list[Chunk] = []
-        #: What a write had to leave: the next one begins with it.
+        #: What a write could not store: the next one begins with it.
         self.stuck: list[Chunk] = []
         #: Events waiting, and about how many bytes they take.
         self.waiting = 0
@@ -72,7 +72,7 @@ class Buffer:
         return opened, list(self._in_flight)
 
     def done(self, stuck: Sequence[Chunk] = ()) -> None:
-        """What ``take`` gave, and what was stuck, is written or given up, but for this."""
+        """What ``take`` returned, and what was stuck, is written, except for ``stuck``."""
         # Parts of a chunk share its lease.
         held = {id(chunk.lease) for chunk in stuck}
         _release(chunk for chunk in (*self._in_flight, *self.stuck) if id(chunk.lease) not in held)
@@ -80,7 +80,7 @@ class Buffer:
         self.stuck = list(stuck)
 
     def discard(self) -> int:
-        """Forget what is waiting or stuck and end the epoch; return how many events that was."""
+        """Drop what is waiting or stuck, and begin a new epoch; return how many events that was."""
         forgotten = self.waiting + sum(chunk.events for chunk in self.stuck)
         _release([*self._chunks, *self.stuck])
         self._chunks.clear()

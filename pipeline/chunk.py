@@ -5,8 +5,8 @@ the chunks of a partition follow each other without a gap, also where Kafka itse
 the offsets (compaction, transaction markers), so that storing a chunk means exactly "everything
 below ``end`` is done".
 
-It keeps what is needed to store it, not what came: row text and offset of a valid event, key and
-value of a dead letter only.
+It keeps only what is needed to store it: row text and offset of a valid event, key and value of a
+dead letter.
 """
 
 from array import array
@@ -181,7 +181,7 @@ class Chunk:
         return self._with_rows([row for row in range(self.valid) if row not in rows])
 
     def rebuilt(self, row: int) -> Record:
-        """The event of a row, made from that: for when Kafka no longer has it."""
+        """An event made from a row, for when Kafka no longer has the original."""
         (found,) = _decode_lines(self.rows.split(b"\n")[row])
         return PlainRecord(self.offsets[row], self.stream.restore(found), timestamp=self.oldest)
 

@@ -1,8 +1,8 @@
-"""Looks whether the database answers while nothing is written: an idle worker is not ready without.
+"""Pings the database while nothing is written: without it even an idle worker is not ready.
 
-A write that fails or succeeds tells the same for nothing, so questions are asked only when none has
-succeeded for some seconds. One is asked at a time, as a server that accepts connections and never
-answers holds its thread and its connection until the driver gives up.
+A write shows the same for free, so the database is pinged only when no write has succeeded for some
+seconds. There is one ping at a time: a server that accepts connections and never answers holds the
+ping's thread and connection until the driver gives up.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-#: Seconds without a write after which the database is asked, and between questions.
+#: Seconds without a write after which the database is pinged, and between pings.
 QUIET = 3.0
 #: Seconds that an answer may take. Both together are less than a load balancer's ten.
 PING_TIMEOUT = 4.0
 
 
 class DatabaseWatch(Service):
-    """Asks the database for a sign of life while nothing is written.
+    """Pings the database while nothing is written.
 
     Args:
         ping: asks; blocking; raises TransientError or FatalError.

@@ -1,7 +1,7 @@
-"""What is held in memory between Kafka and the database, counted and bounded.
+"""The memory of events between Kafka and the database, counted and bounded.
 
-Whatever holds events has a lease on their bytes, and gives it back when it is gone: no path, a
-rebalance that drops queues included, can forget to. Reading waits while the limit is reached.
+Whatever holds events has a lease on their bytes, which ends with the object at the latest: no code
+path, such as a rebalance that drops queues, can forget to release it. Reading waits at the limit.
 
 Thread-safe: events are read in the consumer's thread and written from others.
 """
@@ -29,13 +29,13 @@ class Lease:
         self.size = size
 
     def transformed(self, size: int) -> None:
-        """The events are out of the queue, and take so many bytes now."""
+        """The events have left the queue, and now take ``size`` bytes."""
         self._memory._add(0, size - self.size, -self._queued)
         self._queued = 0
         self.size = size
 
     def release(self) -> None:
-        """Give it back; again does nothing."""
+        """Release the memory; a second call does nothing."""
         self._memory._add(-self.events, -self.size, -self._queued)
         self.events = self.size = self._queued = 0
 
@@ -43,11 +43,11 @@ class Lease:
 
 
 class Memory:
-    """Counts what is held.
+    """Counts events and bytes in memory.
 
     Args:
-        max_events: events held at most.
-        max_bytes: bytes they may take, about: what is read at once may exceed it by one portion.
+        max_events: limit of events.
+        max_bytes: limit of their bytes, approximate: it may be exceeded by one portion.
     """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
@@ -62,13 +62,13 @@ class Memory:
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def hold(self, events: int, size: int) -> Lease:
-        """Count events that are held from now on."""
+        """Count events that are in memory from now on."""
         self._add(events, size, 1)
         return Lease(self, events, size)
 
     @property
     def room(self) -> int:
-        """How many more events may be read now; 0 where there is no room."""
+        """How many more events may be read now."""
         if self.bytes >= self.max_bytes:
             return 0
         return max(0, self.max_events - self.events)
@@ -80,7 +80,7 @@ class Memory:
         event = asyncio.Event()
         self._waiter = asyncio.get_running_loop(), event
         try:
-            # What was given back between the first look and now has told nobody.
+            # Memory released before the waiter was set has notified nobody.
             if not self.room:
                 await asyncio.wait_for(event.wait(), timeout)
         except TimeoutError:
@@ -105,8 +105,8 @@ class Memory:
 def return_freed_memory() -> None:
     """Have glibc give large blocks back to the system as soon as they are freed.
 
-    As it is set by default, it learns from large blocks to keep ever larger ones, and each thread
-    has an arena of its own: 7 MB at the usual load, and much more after values of megabytes.
+    By default it keeps ever larger blocks once it has seen large ones, and each thread has its own
+    arena: 7 MB at the usual load, and much more after values of megabytes.
     Elsewhere (musl, macOS) nothing is done.
     """
     with suppress(OSError, AttributeError):
@@ -116,10 +116,10 @@ def return_freed_memory() -> None:
 
 
 def collect_garbage_seldom() -> None:
-    """Have Python look for cycles more rarely, and not among what is there already.
+    """Have Python collect cycles less often, and skip the objects that exist already.
 
-    As it is set by default, the collector looks at every buffered event again and again; that took
-    a third of the processor time.
+    By default the collector visits every buffered event again and again, which took a third of the
+    processor time.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

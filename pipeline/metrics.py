@@ -1,4 +1,4 @@
-"""The catalogue: every metric of any stream, once. `docs/metrics.md` is made from it.
+"""Every metric that any stream has. `docs/metrics.md` is generated from this.
 
 Counted a batch at a time, never an event at a time. Labels are bounded: reasons, fields, kinds,
 partitions. Totals are those of this worker since its start.
@@ -116,7 +116,7 @@ LOST_TO_RETENTION = Counter(
 BUILD = Info("etl_build", "What runs: versions of the schema, of Python and of Faust.")
 SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
 
-#: What can happen is there from the start, so that the first of it is a rise from 0.
+#: Every outcome is exposed from the start, so that the first event of one is a rise from 0.
 for _outcome in ("stored", "duplicate", *REASONS):
     EVENTS.labels(_outcome)
 

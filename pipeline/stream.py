@@ -6,7 +6,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
-#: Why an event is a dead letter: its bytes are no event, a rule drops it, its row is refused.
+#: Why an event is a dead letter: not an event, dropped by a rule, or its row was refused.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
 
 #: The values of a row, in the order of the stream's columns.

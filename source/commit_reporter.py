@@ -1,7 +1,7 @@
 """Kafka's commits: information for lag monitors and autoscalers outside, never read here.
 
-They are sent beside the writing, the newest offsets only, and with a time limit: a group
-coordinator that is away holds up nothing.
+They are sent in the background, only the newest offsets, and with a time limit: a group coordinator
+that is away delays nothing.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class CommitReporter:
             self._waiting.update(offsets)
 
     def forget(self) -> None:
-        """Partitions may belong to another worker now."""
+        """Drop what is waiting: partitions may belong to another worker now."""
         with self._lock:
             self._waiting.clear()
 

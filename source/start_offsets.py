@@ -62,7 +62,7 @@ class Store(Protocol):
         """Next offset of every partition of the topic the group has begun."""
 
     def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Store where partitions begin unless that is stored already; answer what now holds."""
+        """Store where partitions begin, except those stored already; return what is stored now."""
 
     def last_records(self, topic: str) -> dict[int, LastRecord]:
         """What identifies the last record read of each partition, where that is known."""
