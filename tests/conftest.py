@@ -21,6 +21,7 @@ from tests.support import FAUST, Worker, environment
 #: A Kafka value, or a value with its partition, or with partition and key.
 Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]
 Produce = Callable[[Sequence[Value]], None]
+RunFaust = Callable[..., "subprocess.CompletedProcess[str]"]
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
@@ -226,13 +227,15 @@ def worker(
 
 
 @pytest.fixture
-def faust(broker: Broker, migrated_url: str, topic: str) -> Callable[..., str]:
-    """Runs a command of the app on this test's database and topic; returns what it printed.
+def run_faust(broker: Broker, migrated_url: str, topic: str) -> RunFaust:
+    """Runs a command of the app on this test's database and topic.
 
     It must end with ``status``, and without a traceback.
     """
 
-    def run(*arguments: object, status: int = 0, **settings: object) -> str:
+    def run(
+        *arguments: object, status: int = 0, **settings: object
+    ) -> "subprocess.CompletedProcess[str]":
         defaults: dict[str, object] = {
             "KAFKA_URL": broker.url,
             "DATABASE_URL": migrated_url,
@@ -249,6 +252,23 @@ def faust(broker: Broker, migrated_url: str, topic: str) -> Callable[..., str]:
         )
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def faust(run_faust: RunFaust) -> Callable[..., str]:
+    """As ``run_faust``; returns what it printed, errors last."""
+
+    def run(*arguments: object, **settings: Any) -> str:
+        done = run_faust(*arguments, **settings)
         return done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture
+def faust_out(run_faust: RunFaust) -> Callable[..., str]:
+    """As ``run_faust``; returns what programs read of it."""
+    return lambda *arguments, **settings: run_faust(*arguments, **settings).stdout

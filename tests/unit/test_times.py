@@ -46,8 +46,11 @@ def test_now_may_be_in_any_zone():
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "UTC", "yesterday", "2 h", "h", "25:00", "11/27/2026", "2026-13-01", "9" * 12 + "d"]
-    + ["0001-01-01T00:00+14:00", "2026-11-27T08:41:00 CET", "²h"],
+    [
+        *("", " ", "UTC", "yesterday", "2 h", "h", "²h", "9" * 12 + "d"),
+        *("25:00", "11/27/2026", "2026-13-01", "0001-01-01T00:00+14:00"),
+        "2026-11-27T08:41:00 CET",
+    ],
 )
 def test_what_is_no_time_is_answered_with_those_that_are(text):
     with pytest.raises(ValueError, match=r"is not a time: write 2h \(ago\), 08:41, .*UTC"):
