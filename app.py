@@ -33,9 +33,9 @@ from commands.simulate import simulate
 from config.logging import logging_config
 from config.settings import Settings, load
 from db.breakers import BreakerStore
-from db.dead_letters import DeadLetters
 from db.engine import connect, ping
 from db.offsets import OffsetStore
+from db.replay import Replayer
 from db.reports import Reports
 from db.rollup import Rollup
 from db.schema import VERSION
@@ -272,11 +272,11 @@ def _add_commands(
 ) -> None:
     """Register what `faust -A app` offers besides `worker`."""
     group = settings.consumer_group
-    letters = DeadLetters(engine, group, stream, deduplicate=settings.deduplicate)
     migrate(app, settings)
     check(app, settings, engine)
     offsets(app, settings, offset_store)
-    dead_letters(app, letters)
+    replayer = Replayer(engine, group, stream, deduplicate=settings.deduplicate)
+    dead_letters(app, engine, group, replayer)
     batches(app, engine, group)
     breaker(app, settings.topic, breaker_store)
     rollup(app, sums)

@@ -11,7 +11,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from unicodedata import combining, east_asian_width
 
@@ -125,7 +125,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -
     shown = [column for column in columns if column.table]
     texts = {c.name: [c.show(line[c.name]) for line in lines] for c in shown}
     numbers = {c.name for c in shown if _are_numbers(line[c.name] for line in lines)}
-    times = {c.name for c in shown if any(isinstance(line[c.name], datetime) for line in lines)}
+    times = {c.name for c in shown if any(isinstance(line[c.name], date) for line in lines)}
     widths = {c.name: max(map(_width, [c.title, *texts[c.name]])) for c in shown}
     cut = {c.name for c in shown} - numbers - times
     if width is not None:
@@ -150,6 +150,8 @@ def typed(value: Any) -> Any:
     """A value as JSON has it."""
     if isinstance(value, datetime):
         return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, bytes):
         try:
             return value.decode()
