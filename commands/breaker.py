@@ -36,7 +36,7 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
             wanted = [one for one in found if not partitions or one.partition in partitions]
             if action == "show":
                 lines = [line(topic, one) for one in wanted]
-                print_listing(form, COLUMNS, lines, none=NONE_OPEN)
+                print_listing(form, COLUMNS if form else SHOWN, lines, none=NONE_OPEN)
                 return
             store.request_close([one.partition for one in wanted])
             for partition in sorted(set(partitions) - {one.partition for one in found}):
@@ -48,9 +48,9 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
                 self.say(NONE_OPEN)
 
 
-COLUMNS = (
-    Column("topic", table=False),
-    Column("partition"),
+COLUMNS = tuple(map(Column, ["topic", "partition", "opened", "close_requested", "reason"]))
+SHOWN = (
+    Column("place", "partition"),
     Column("opened", "open since (UTC)"),
     Column("close_requested", "asked to close (UTC)"),
     Column("reason"),
@@ -60,6 +60,7 @@ COLUMNS = (
 def line(topic: str, one: OpenBreaker) -> Line:
     """An open breaker, by column."""
     return {
+        "place": f"{topic}/{one.partition}",
         "topic": topic,
         "partition": one.partition,
         "opened": one.opened,

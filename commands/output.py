@@ -124,7 +124,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -
     """
     shown = [column for column in columns if column.table]
     texts = {c.name: [c.show(line[c.name]) for line in lines] for c in shown}
-    numbers = {c.name for c in shown if _are_numbers(line[c.name] for line in lines)}
+    numbers = {c.name for c in shown if _are_numbers(texts[c.name])}
     times = {c.name for c in shown if any(isinstance(line[c.name], date) for line in lines)}
     widths = {c.name: max(map(_width, [c.title, *texts[c.name]])) for c in shown}
     cut = {c.name for c in shown} - numbers - times
@@ -204,9 +204,11 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _are_numbers(values: Iterable[Any]) -> bool:
-    found = [value for value in values if value is not None]
-    return bool(found) and all(type(one) in (int, float) for one in found)
+def _are_numbers(texts: Iterable[str]) -> bool:
+    found = [text for text in texts if text]
+    return bool(found) and all(
+        text.removeprefix("-").replace(".", "", 1).isdigit() for text in found
+    )
 
 
 def _least(shown: Sequence[Column], widths: Mapping[str, int], cut: set[str]) -> int:

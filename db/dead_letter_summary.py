@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Row, func, select
+from sqlalchemy import Engine, func, select
 
 from db.dead_letters import Filter, transaction
 from db.tables import dead_letters
@@ -85,7 +85,7 @@ def summarize(
                 ).where(_columns.id.in_([row[-1] for row in found]))
             )
         }
-    return [_group(tuple(row), examples[row[-1]]) for row in found if row[-1] in examples]
+    return [_group(row, examples[row[-1]]) for row in found if row[-1] in examples]
 
 
 def totals(engine: Engine, group: str, wanted: Filter) -> Sequence[Total]:
@@ -105,6 +105,9 @@ def totals(engine: Engine, group: str, wanted: Filter) -> Sequence[Total]:
         return [Total(*row) for row in connection.execute(statement)]
 
 
-def _group(row: tuple[Any, ...], example: Row[Any]) -> Group:
+def _group(row: Sequence[Any], example: Any) -> Group:
     position = f"{example.kafka_topic}/{example.kafka_partition}/{example.kafka_offset}"
-    return Group(*row, position, example.detail, example.value)
+    reason, field, day, letters, pending, newest = row
+    return Group(
+        reason, field, day, letters, pending, newest, position, example.detail, example.value
+    )
