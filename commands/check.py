@@ -1,6 +1,5 @@
 """`faust -A app check`: would a worker run here, looked at without changing anything."""
 
-import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +9,7 @@ from faust.cli import option
 from sqlalchemy import Engine
 
 from checks.result import CheckResults, State, table
-from commands.outcome import or_exit
+from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, print_json, print_listing
 from config.settings import Settings
 from source.topics import topic_bounds
@@ -38,8 +37,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         from checks.sample import judge, read_newest
         from checks.storing import ask_database
 
-        # What it logs is said here, with how to fix it.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        hush_kafka()
         if sample is not None:
             with or_exit():
                 if form == "csv":

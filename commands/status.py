@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from checks.attention import needs
 from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, look_at_group
 from commands import batches, breaker
-from commands.outcome import or_exit
+from commands.outcome import hush_kafka, or_exit
 from commands.output import (
     FORMS,
     Column,
@@ -52,6 +52,7 @@ def status(app: faust.App, settings: Settings, engine: Engine) -> None:
         `--json` has everything, `--csv` a line for each partition. The exit status is 1 when
         Kafka or the database cannot be asked.
         """
+        hush_kafka()
         with or_exit():
             if watch and form:
                 raise click.UsageError("--watch is for people: without --json and --csv.")
