@@ -24,7 +24,7 @@ def batches(app: faust.App, engine: Engine, group: str) -> None:
         option(
             "--limit",
             type=click.IntRange(1),
-            help=f"At most so many; else {SHOWN} in a table, and all in JSON and CSV.",
+            help=f"At most so many. Without it, a table stops at {SHOWN}; JSON and CSV have all.",
         ),
         *FORMS,
         name="batches",

@@ -57,7 +57,13 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
             help="Only those of this reason.",
         ),
         option("--topic", help="Only those of this topic."),
-        option("--partition", "partitions", multiple=True, type=int, help="Only those of these."),
+        option(
+            "--partition",
+            "partitions",
+            multiple=True,
+            type=int,
+            help="Only those of this one; may be repeated.",
+        ),
         option(
             "--offset",
             "offsets",
@@ -71,8 +77,8 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
         option(
             "--limit",
             type=click.IntRange(1),
-            help="At most so many: the newest to see, the oldest to replay or purge. A table of "
-            f"`list` and `show` have {SHOWN} unless said.",
+            help="At most so many: the newest to look at, the oldest to replay or purge. Without "
+            f"it, `list` and `show` stop at {SHOWN}, except in JSON and CSV.",
         ),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
         option("--yes", is_flag=True, help="Do not ask."),

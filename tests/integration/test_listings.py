@@ -17,7 +17,7 @@ from tests.integration.test_pipeline import event
 
 WHY = "more than half of 200 events were dropped, most often because of: no event_id, such as "
 #: Those that are tables, and those of sentences, which may wrap.
-TABLES = [["batches"], ["breaker", "show"]]
+TABLES = [["batches"], ["breaker", "show"], ["offsets", "show"]]
 SENTENCES = [["check"], ["rollup", "show"]]
 
 
@@ -68,6 +68,14 @@ def test_values_have_their_types(past, faust_out, topic):
     assert held["reason"] == WHY + "x" * 100, "whole"
     assert (held["topic"], held["partition"], held["close_requested"]) == (topic, 1, None)
     assert json.loads(faust_out("rollup", "show", "--json"))["behind"] == 8
+    assert json.loads(faust_out("offsets", "show", "--json"))[0] == {
+        "partition": 0,
+        "stored": 10,
+        "log_begins": 0,
+        "log_ends": 10,
+        "to_read": 0,
+        "remark": "",
+    }
 
 
 def test_what_is_no_listing_refuses_to_be_one(past, faust):
