@@ -74,7 +74,7 @@ def _partitions(status: GroupStatus) -> Iterator[Need]:
         elif one.stored is not None and one.stored < one.beginning:
             gone = one.beginning - one.stored
             yield Need(
-                f"{gone} events of {place} were gone by Kafka's retention before they were read.",
+                f"Kafka's retention removed {gone} events of {place} before they were read.",
                 "keep events for longer there (retention.ms)",
             )
     late = [one for one in status.partitions if (one.behind or 0) > LATE]

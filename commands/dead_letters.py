@@ -10,17 +10,26 @@ from typing import Any
 import click
 import faust
 from faust.cli import argument, option
-from sqlalchemy import Engine, Row
+from sqlalchemy import Engine
 
 from commands.confirm import confirm
+from commands.dead_letter_lines import (
+    LISTED,
+    LISTED_BYTES,
+    REFUSALS,
+    SUMMARY,
+    WHOLE,
+    listed_line,
+    whole,
+    whole_line,
+)
 from commands.outcome import or_exit
-from commands.output import FORMS, Column, Form, Line, print_listing, print_record, remark
+from commands.output import FORMS, Column, Form, print_listing, print_record, remark
 from commands.times import FORMS as TIMES
 from commands.times import MOMENT
 from db.dead_letter_summary import Total, summarize, totals
-from db.dead_letters import DeadLetters, Filter, is_cut
+from db.dead_letters import DeadLetters, Filter
 from db.replay import Outcome, Replayer
-from models.printable import printable
 from models.rules import Reason
 
 #: Dead letters of a table, unless said otherwise.
@@ -144,52 +153,12 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
                     raise SystemExit(1)
 
 
-LISTED = (
-    Column("id"),
-    Column("written", "written (UTC)"),
-    Column("reason"),
-    Column("position"),
-    Column("why"),
-    Column("value"),
-    Column("replayed", "replayed (UTC)", spare=True),
-)
-WHOLE = tuple(
-    map(
-        Column,
-        (
-            *("id", "written", "reason", "topic", "partition", "offset", "why", "key", "value"),
-            *("value_bytes", "sha256", "sent", "replayed"),
-        ),
-    )
-)
-SUMMARY = (
-    Column("day", "day (UTC)"),
-    Column("reason"),
-    Column("field"),
-    Column("letters"),
-    Column("pending"),
-    Column("example", "example id"),
-    Column("position"),
-    Column("detail", "why"),
-    Column("value", table=False),
-)
-REFUSALS = (
-    Column("reason"),
-    Column("letters"),
-    Column("example", "example id"),
-    Column("why"),
-)
-
-#: Bytes of a value that a line of a table needs at most.
-_LISTED_BYTES = 200
-
-
 def _list(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -> None:
     if form:
-        print_listing(form, WHOLE, map(_whole_line, letters.find(wanted, limit)))
+        print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
         return
-    found = letters.find(wanted, limit or SHOWN, most=_LISTED_BYTES)
-    print_listing(form, LISTED, map(_listed_line, found), none="No dead letter.")
+    found = letters.find(wanted, limit or SHOWN, most=LISTED_BYTES)
+    print_listing(form, LISTED, map(listed_line, found), none="No dead letter.")
     count = letters.count(wanted)
     waiting = letters.count(replace(wanted, pending=True))
     remark(form, f"{count} in all, {waiting} of them not replayed.")
@@ -197,7 +166,7 @@ def _list(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -
 
 def _show(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -> None:
     if form:
-        print_listing(form, WHOLE, map(_whole_line, letters.find(wanted, limit)))
+        print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
         return
     nothing = True
     for letter in letters.find(wanted, limit or SHOWN):
@@ -262,59 +231,3 @@ def _progress(count: int, label: str) -> Iterator[Any]:
     hidden = not sys.stderr.isatty() or not count
     with click.progressbar(length=count, label=label, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update
-
-
-def _listed_line(letter: Row[Any]) -> Line:
-    return {
-        "id": letter.id,
-        "written": letter.created_at,
-        "reason": letter.reason,
-        "position": _position(letter),
-        "why": letter.detail,
-        "value": printable(letter.value, _LISTED_BYTES // 4),
-        "replayed": letter.replayed_at,
-    }
-
-
-def _whole_line(letter: Row[Any]) -> Line:
-    return {
-        "id": letter.id,
-        "written": letter.created_at,
-        "reason": letter.reason,
-        "topic": letter.kafka_topic,
-        "partition": letter.kafka_partition,
-        "offset": letter.kafka_offset,
-        "why": letter.detail,
-        "key": letter.kafka_key,
-        "value": letter.value,
-        "value_bytes": letter.value_bytes,
-        "sha256": letter.value_sha256.hex(),
-        "sent": letter.kafka_ts,
-        "replayed": letter.replayed_at,
-    }
-
-
-def whole(letter: Row[Any]) -> str:
-    """All of a dead letter, printable."""
-    return (
-        f"dead letter {letter.id} at {_position(letter)}\n"
-        f"  written   {letter.created_at} UTC"
-        f"{f', replayed {letter.replayed_at} UTC' if letter.replayed_at else ''}\n"
-        f"  sent      {letter.kafka_ts} UTC\n"
-        f"  reason    {letter.reason}: {printable(letter.detail.encode())}\n"
-        f"  key       {printable(letter.kafka_key)}\n"
-        f"  value     {printable(letter.value)}\n{_cut(letter)}"
-    )
-
-
-def _cut(letter: Row[Any]) -> str:
-    if not is_cut(letter):
-        return ""
-    return (
-        f"            value cut at {len(letter.value)} of {letter.value_bytes} bytes, "
-        f"SHA-256 {letter.value_sha256.hex()}\n"
-    )
-
-
-def _position(letter: Row[Any]) -> str:
-    return f"{letter.kafka_topic}/{letter.kafka_partition}/{letter.kafka_offset}"

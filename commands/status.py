@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from textwrap import fill
+from textwrap import TextWrapper
 from typing import Any
 
 import click
@@ -135,8 +135,15 @@ def _show(found: GroupStatus, *, clear: bool) -> None:
 
 def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
     def sentence(text: str, mark: str = "") -> str:
-        room = " " * len(mark)
-        return fill(text, width or 10_000, initial_indent=mark, subsequent_indent=room)
+        lines = TextWrapper(
+            width or 10_000,
+            initial_indent=mark,
+            subsequent_indent=" " * len(mark),
+            # A command in it stays what it is.
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return lines.fill(text)
 
     def listing(columns: Sequence[Column], lines: Sequence[Line]) -> str:
         text = table(columns, lines, width and width - 2)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url, select, update
 
 from agents.flash_sales import FLASH_SALES
-from commands.dead_letters import whole
+from commands.dead_letter_lines import whole
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
