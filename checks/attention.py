@@ -95,7 +95,7 @@ def _dropped(status: GroupStatus) -> Iterator[Need]:
     for breaker in status.breakers:
         yield Need(
             f"The circuit breaker holds {status.topic}/{breaker.partition}: {breaker.reason}",
-            "mend what sends these events, then `faust -A app breaker close`",
+            "correct what sends these events, then `faust -A app breaker close`",
         )
     if pending := sum(one.pending for one in status.dead_letters):
         yield Need(
@@ -108,8 +108,8 @@ def _sums(status: GroupStatus) -> Iterator[Need]:
     sums = status.rollup
     if sums is None:
         return
-    if sums.trouble:
-        yield Need(f"The sales sums stand still: {sums.trouble}", "`faust -A app rollup show`")
+    if sums.error:
+        yield Need(f"The sales sums are stalled: {sums.error}", "`faust -A app rollup show`")
     elif sums.seconds > SUMS_LATE:
         yield Need(
             f"The sales sums are {sums.seconds / 60:.0f} minutes old, {sums.behind} rows behind.",

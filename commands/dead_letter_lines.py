@@ -33,7 +33,7 @@ SUMMARY = (
     Column("day", "day (UTC)"),
     Column("reason"),
     Column("field"),
-    Column("letters"),
+    Column("dead_letters", "dead letters"),
     Column("pending"),
     Column("example", "example id"),
     Column("position"),
@@ -42,7 +42,7 @@ SUMMARY = (
 )
 REFUSALS = (
     Column("reason"),
-    Column("letters"),
+    Column("dead_letters", "dead letters"),
     Column("example", "example id"),
     Column("why"),
 )

@@ -140,7 +140,7 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
                 if form:
                     raise click.UsageError("--json and --csv are not for `purge`.")
                 found_by_reason = totals(engine, group, wanted)
-                count = _at_most(limit, sum(one.letters for one in found_by_reason))
+                count = _at_most(limit, sum(one.dead_letters for one in found_by_reason))
                 if dry_run:
                     self.say(f"{count} would be deleted.")
                     return
@@ -157,7 +157,7 @@ def _list(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -
     if form:
         print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
         return
-    found = letters.find(wanted, limit or SHOWN, most=LISTED_BYTES)
+    found = letters.find(wanted, limit or SHOWN, max_bytes=LISTED_BYTES)
     print_listing(form, LISTED, map(listed_line, found), none="No dead letter.")
     count = letters.count(wanted)
     waiting = letters.count(replace(wanted, pending=True))
@@ -192,8 +192,15 @@ def _see_that_ids_exist(letters: DeadLetters, ids: Sequence[int]) -> None:
 
 def _tell_replay(outcome: Outcome, form: Form, *, would: bool) -> None:
     refused = [
-        {"reason": reason, "letters": one.letters, "example": one.example, "why": one.detail}
-        for (reason, _), one in sorted(outcome.refused.items(), key=lambda item: -item[1].letters)
+        {
+            "reason": reason,
+            "dead_letters": one.dead_letters,
+            "example": one.example,
+            "why": one.detail,
+        }
+        for (reason, _), one in sorted(
+            outcome.refused.items(), key=lambda item: -item[1].dead_letters
+        )
     ]
     if form == "json":
         columns = tuple(map(Column, ["stored", "known", "refused"]))
@@ -212,12 +219,13 @@ def _tell_replay(outcome: Outcome, form: Form, *, would: bool) -> None:
 
 
 def _question(found: Sequence[Total], count: int) -> str:
-    reasons = ", ".join(f"{one.letters} {one.reason}" for one in found)
+    everything = sum(one.dead_letters for one in found)
     waiting = sum(one.pending for one in found)
-    which = f"the oldest {count} of the" if count < sum(one.letters for one in found) else "all"
+    reasons = ", ".join(f"{one.dead_letters} {one.reason}" for one in found)
+    which = f"the oldest {count} of the" if count < everything else "all"
     return (
-        f"Delete {which} {sum(one.letters for one in found)} dead letters of this consumer group "
-        f"for good ({reasons}; {waiting} not replayed yet)?"
+        f"Delete {which} {everything} dead letters of this consumer group for good ({reasons}; "
+        f"{waiting} not replayed yet)?"
     )
 
 

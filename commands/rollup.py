@@ -59,7 +59,7 @@ def rollup(app: faust.App, sums: Rollup) -> None:
 COLUMNS = tuple(
     map(
         Column,
-        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "trouble"],
+        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "error"],
     )
 )
 
@@ -74,7 +74,7 @@ def line(kept: Kept) -> Line:
         "minutes": kept.minutes,
         "oldest": kept.oldest,
         "products": kept.products,
-        "trouble": kept.progress.trouble,
+        "error": kept.progress.error,
     }
 
 

@@ -90,7 +90,7 @@ PARTITIONS = (
 )
 DEAD_LETTERS = (
     Column("reason"),
-    Column("letters"),
+    Column("dead_letters", "dead letters"),
     Column("pending", "not replayed"),
     Column("newest", "newest (UTC)"),
 )

@@ -21,7 +21,7 @@ _PENDING = func.count() - func.count(_columns.replayed_at)
 
 
 class Group(NamedTuple):
-    """Letters of a day (UTC) with the same reason about the same field (None: about none).
+    """Dead letters of a day (UTC) with the same reason about the same field (None: about none).
 
     ``pending`` are not replayed yet; the example is the newest: its id, position, detail and the
     beginning of its value.
@@ -30,7 +30,7 @@ class Group(NamedTuple):
     reason: str
     field: str | None
     day: date
-    letters: int
+    dead_letters: int
     pending: int
     example: int
     position: str
@@ -39,10 +39,10 @@ class Group(NamedTuple):
 
 
 class Total(NamedTuple):
-    """All letters of a reason; ``newest`` is when the last one was written, UTC."""
+    """All dead letters of a reason; ``newest`` is when the last one was written, UTC."""
 
     reason: str
-    letters: int
+    dead_letters: int
     pending: int
     newest: datetime
 
@@ -50,12 +50,12 @@ class Total(NamedTuple):
 def summarize(
     engine: Engine, group: str, wanted: Filter, limit: int | None = None
 ) -> Sequence[Group]:
-    """The letters by day, reason and field; the newest day and the largest group first.
+    """The dead letters by day, reason and field; the newest day and the largest group first.
 
     Args:
         engine: from ``db.engine.connect``.
         group: the consumer group.
-        wanted: which letters.
+        wanted: which dead letters.
         limit: at most so many groups.
 
     Raises:
@@ -89,7 +89,7 @@ def summarize(
 
 
 def totals(engine: Engine, group: str, wanted: Filter) -> Sequence[Total]:
-    """The letters by reason, the most frequent first.
+    """The dead letters by reason, the most frequent first.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

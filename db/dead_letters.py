@@ -10,11 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, select
 from sqlalchemy.dialects.mysql import LONGBLOB
 
-from db.driver import MySQLError
-from db.errors import classify
+from db.errors import classified
 from db.tables import dead_letters
 
-#: Letters that are read, or changed in one transaction, at most.
+#: Dead letters that are read, or changed in one transaction, at most.
 PORTION = 500
 
 #: Bytes of their values, about: they are in memory at once.
@@ -25,10 +24,11 @@ _columns = dead_letters.c
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters; what is None or empty does not narrow.
+    """Which dead letters; what is None or empty does not narrow.
 
-    ``since`` and ``until`` have a zone, and are about the time the letter was written; ``offsets``
-    are the first and the last one, None for no end; ``pending`` letters are not replayed yet.
+    ``since`` and ``until`` have a zone, and compare with the time at which the dead letter was
+    written; ``offsets`` are the first and the last one, None for no end; ``pending`` ones are not
+    replayed yet.
     """
 
     ids: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ class Filter:
     pending: bool = False
 
     def conditions(self, group: str) -> Iterator[ColumnElement[bool]]:
-        """What holds of these letters of a consumer group."""
+        """What holds of these dead letters of a consumer group."""
         yield _columns.consumer_group == group
         if self.ids:
             yield _columns.id.in_(self.ids)
@@ -72,11 +72,8 @@ def is_cut(letter: Row[Any]) -> bool:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction, errors of which are those of ``pipeline.errors``."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except (SQLAlchemyError, MySQLError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.begin() as connection:
+        yield connection
 
 
 class DeadLetters:
@@ -91,12 +88,12 @@ class DeadLetters:
         self._group = group
 
     def find(
-        self, wanted: Filter, limit: int | None = None, most: int | None = None
+        self, wanted: Filter, limit: int | None = None, max_bytes: int | None = None
     ) -> Iterator[Row[Any]]:
-        """The letters, the newest first; ``most`` bytes of value and key, else all."""
+        """The dead letters, the newest first; values and keys cut to ``max_bytes``."""
         shown = [
-            func.substring(column, 1, most).label(column.name)
-            if most is not None and isinstance(column.type, LONGBLOB)
+            func.substring(column, 1, max_bytes).label(column.name)
+            if max_bytes is not None and isinstance(column.type, LONGBLOB)
             else column
             for column in _columns
         ]
@@ -107,13 +104,13 @@ class DeadLetters:
             yield from found
 
     def count(self, wanted: Filter) -> int:
-        """How many letters there are."""
+        """How many dead letters there are."""
         statement = select(func.count()).select_from(dead_letters)
         with transaction(self._engine) as connection:
             return connection.scalar(statement.where(*wanted.conditions(self._group))) or 0
 
     def existing(self, ids: Collection[int]) -> set[int]:
-        """Which of these ids are letters of the group."""
+        """Which of these ids are dead letters of the group."""
         statement = select(_columns.id).where(*Filter(tuple(ids)).conditions(self._group))
         with transaction(self._engine) as connection:
             return set(connection.scalars(statement))
@@ -121,7 +118,7 @@ class DeadLetters:
     def portions(
         self, wanted: Filter, limit: int | None = None, *, newest_first: bool = False
     ) -> Iterator[list[int]]:
-        """Ids of the letters, in their order, as many at a time as fit memory, at least one."""
+        """Ids of the dead letters, in their order, as many at a time as fit memory."""
         size = func.coalesce(func.length(_columns.value), 0)
         order = _columns.id.desc() if newest_first else _columns.id
         statement = select(_columns.id, size).where(*wanted.conditions(self._group)).order_by(order)
@@ -149,7 +146,7 @@ class DeadLetters:
         limit: int | None = None,
         progress: Callable[[int], None] = lambda number: None,
     ) -> int:
-        """Delete letters for good, the oldest first; answer how many.
+        """Delete dead letters for good, the oldest first; answer how many.
 
         Args:
             wanted: which.

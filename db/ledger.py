@@ -24,11 +24,8 @@ def newest_batches(engine: Engine, group: str, limit: int | None) -> Iterator[Ro
     left, page = limit, statement
     while left is None or left > 0:
         size = _PAGE if left is None else min(left, _PAGE)
-        try:
-            with engine.connect() as connection:
-                found = connection.execute(page.limit(size)).all()
-        except (SQLAlchemyError, OSError) as error:
-            raise classify(error) from error
+        with classified(), engine.connect() as connection:
+            found = connection.execute(page.limit(size)).all()
         yield from found
         if len(found) < size:
             return

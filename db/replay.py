@@ -1,7 +1,7 @@
 """Dead letters replayed: put through today's rules, and stored as rows if those accept them.
 
-A replay stores the row and marks the letter in one transaction under the letter's lock, so it
-may be repeated, interrupted, or run twice at once, and each event is stored once. Blocking.
+A replay stores rows and marks their dead letters in one transaction, with the dead letters locked.
+So it may be repeated, interrupted, or run twice at once: each event is stored once. Blocking.
 """
 
 import re
@@ -17,15 +17,14 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from db import watermark
 from db.dead_letters import DeadLetters, Filter, is_cut, transaction
 from db.duplicates import NewRowInserter
-from db.errors import ONE_SESSION
-from db.fence import SESSION, check_session
+from db.fence import SESSION, another_session, check_session
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
 from db.tables import batches, dead_letters
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import FatalError
+from pipeline.record import PlainRecord
 from pipeline.stream import UNSTORABLE, Stream
 
 _id = dead_letters.c.id
@@ -34,19 +33,19 @@ _VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
 
 class Refusals(NamedTuple):
-    """How many letters were refused for the same, and one of them: its id, and why in words."""
+    """How many were refused for the same, and one of them: its id, and why in words."""
 
-    letters: int
+    dead_letters: int
     example: int
     detail: str
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the letters that were replayed.
+    """What became of the dead letters that were replayed.
 
-    ``stored`` became rows; ``known`` are letters whose events are rows already; ``refused`` are the
-    others, by reason and by what their details have in common.
+    ``stored`` became rows; ``known`` have events that are rows already; ``refused`` are the others,
+    by reason and by what their details have in common.
     """
 
     stored: int = 0
@@ -55,20 +54,13 @@ class Outcome:
 
     @property
     def total_refused(self) -> int:
-        return sum(one.letters for one in self.refused.values())
+        return sum(one.dead_letters for one in self.refused.values())
 
     def refuse(self, letter: int, reason: str, detail: str) -> None:
-        """Count a letter that was refused."""
+        """Count a dead letter that was refused."""
         key = reason, _VARYING.sub("…", detail)
         before = self.refused.get(key, Refusals(0, letter, detail))
-        self.refused[key] = before._replace(letters=before.letters + 1)
-
-
-class _Record(NamedTuple):
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int | None = None
+        self.refused[key] = before._replace(dead_letters=before.dead_letters + 1)
 
 
 class Replayer:
@@ -99,15 +91,15 @@ class Replayer:
         dry_run: bool = False,
         progress: Callable[[int], None] = lambda number: None,
     ) -> Outcome:
-        """Store the letters not replayed yet that today's rules accept, the oldest first.
+        """Store the dead letters not replayed yet that today's rules accept, the oldest first.
 
         One whose event is stored already counts as replayed, without a second row.
 
         Args:
-            wanted: which letters.
+            wanted: which dead letters.
             limit: at most so many.
             dry_run: roll back what was stored.
-            progress: called with how many more letters are dealt with.
+            progress: called with how many more are dealt with.
 
         Raises:
             TransientError, FatalError: see ``pipeline.errors``.
@@ -143,7 +135,7 @@ class Replayer:
                 marked = [letter for letter in marked if letter not in refused]
             if marked:
                 self._mark(connection, marked, session)
-                # No event is new and no letter either: only rows are, and the ledger says so.
+                # The ledger counts these events already; only their rows are new.
                 batch = summary(number, datetime.now(UTC), [stored], perf_counter() - started)
                 line = ledger_line(batch, self._group, run)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
@@ -158,9 +150,9 @@ class Replayer:
     def _transform(
         self, letters: "Sequence[Row[*tuple[Any, ...]]]"
     ) -> tuple[Chunk, dict[int, tuple[str, str]]]:
-        """The letters' rows by today's rules, and why the others have none.
+        """The dead letters' rows by today's rules, and why the others have none.
 
-        A letter's id stands where the offset does: it tells afterwards which is which.
+        The id stands in for the offset, and tells the dead letters apart afterwards.
         """
         refused = {
             row.id: (row.reason, "was stored cut: the event must be sent again")
@@ -168,7 +160,9 @@ class Replayer:
             if is_cut(row)
         }
         records = [
-            _Record(row.id, row.value, row.kafka_key) for row in letters if row.id not in refused
+            PlainRecord(row.id, row.value, row.kafka_key)
+            for row in letters
+            if row.id not in refused
         ]
         chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
         refused |= {letter.offset: (letter.reason, letter.detail) for letter in chunk.dead}
@@ -192,7 +186,7 @@ class Replayer:
             .values(replayed_at=datetime.now(UTC))
         )
         if marked.rowcount != len(ids):
-            raise FatalError(
-                f"{len(ids)} letters are replayed, but {marked.rowcount} could be marked so: the "
-                f"statement came to another session. {ONE_SESSION}."
+            raise another_session(
+                f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
+                f"replayed"
             )

@@ -23,16 +23,6 @@ _UUID = b'"3f4e12ab-77e1-4c05-8e11-0123456789ab"'
 FETCHES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a Kafka record has."""
-
-    offset: int
-    value: bytes | None
-    timestamp: int = 1_795_000_000_000
-    key: bytes | None = None
-
-
 def values(mix: Mix) -> list[bytes]:
     """A fetch of values, tombstones left out."""
     return [value or b"" for value, _, _ in islice(numbered(mix), EVENTS)]

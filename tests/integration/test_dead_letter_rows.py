@@ -115,22 +115,22 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
     done = Replayer(small_packets, "g", FLASH_SALES).replay(Filter())
     [refused] = done.refused.values()
-    assert (done.stored, refused.letters, refused.example) == (0, 1, letter.id)
+    assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
     assert refused.detail == "was stored cut: the event must be sent again"
-    [reported] = Reports(small_packets, "g").letters(None)
+    [reported] = Reports(small_packets, "g").dead_letters(None)
     assert reported["bytes"] == len(value)
 
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
-    write(begun, 1, Record(0, b"x" * MIB, b"k" * MIB), Record(1, None))
-    tombstone, letter = DeadLetters(begun, "g").find(Filter(), most=5)
+    write(begun, 1, record(0, b"x" * MIB, b"k" * MIB), record(1, None))
+    tombstone, letter = DeadLetters(begun, "g").find(Filter(), max_bytes=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
     assert tombstone.value is None
     assert len(list(DeadLetters(begun, "g").find(Filter()))[1].value) == MIB
 
 
 def test_a_whole_letter_says_nothing_of_cutting(begun):
-    write(begun, 1, Record(0, b"bad"), Record(1, None))
+    write(begun, 1, record(0, b"bad"), record(1, None))
     assert not any("cut" in whole(letter) for letter in letters(begun))
 
 

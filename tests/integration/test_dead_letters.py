@@ -99,7 +99,7 @@ def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
 
 def test_a_summary_says_what_is_wrong_how_often_and_where(dropped, faust_out, faust, topic):
     found = json.loads(faust_out("dead-letters", "summary", "--json"))
-    assert {(one["reason"], one["field"], one["letters"]) for one in found} == {
+    assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
         ("unstorable", "event_type", 5),
         ("invalid", "event_id", 3),
         ("malformed", None, 2),

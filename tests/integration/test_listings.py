@@ -12,7 +12,7 @@ from db.breakers import BreakerStore
 from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.integration.test_dead_letters import Record
+from pipeline.record import PlainRecord
 from tests.integration.test_pipeline import event
 
 WHY = "more than half of 200 events were dropped, most often because of: no event_id, such as "
@@ -28,10 +28,10 @@ def past(migrated_engine, topic, produce):
     OffsetStore(migrated_engine, group).begin(topic, dict.fromkeys(range(4), 0))
     produce([(event(n), 0) for n in range(10)])
     for number in range(2):
-        records = [
-            Record(5 * number + n, event(n, event_id=None if n == 3 else f"e{n}")) for n in range(5)
-        ]
-        chunk = Chunk.transform(FLASH_SALES, topic, 0, 5 * number, 5 * number + 5, records)
+        first = 5 * number
+        values = [event(n, event_id=None if n == 3 else f"e{n}") for n in range(5)]
+        records = [PlainRecord(first + n, value) for n, value in enumerate(values)]
+        chunk = Chunk.transform(FLASH_SALES, topic, 0, first, first + 5, records)
         name = f"a-host-with-a-rather-long-name-4711-0000000{number}"
         Writer(migrated_engine, group, name).write(1, datetime.now(UTC), [chunk])
     BreakerStore(migrated_engine, group, topic).open(1, WHY + "x" * 100)

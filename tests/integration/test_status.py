@@ -28,7 +28,7 @@ def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_ter
     assert found["partitions"][2]["incoming"] == 28 / 60
     assert sum(batch["rows"] for batch in found["batches"]) <= 100
     [letters] = found["dead_letters"]
-    assert (letters["reason"], letters["letters"], letters["pending"]) == ("malformed", 3, 3)
+    assert (letters["reason"], letters["dead_letters"], letters["pending"]) == ("malformed", 3, 3)
     assert found["breakers"] == []
     assert found["rollup"]["behind"] == 0
     assert found["schema"]["version"] == found["schema"]["needed"]
