@@ -30,12 +30,13 @@ from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.rollup import rollup
 from commands.simulate import simulate
+from commands.status import status
 from config.logging import logging_config
 from config.settings import Settings, load
 from db.breakers import BreakerStore
-from db.dead_letters import DeadLetters
 from db.engine import connect, ping
 from db.offsets import OffsetStore
+from db.replay import Replayer
 from db.reports import Reports
 from db.rollup import Rollup
 from db.schema import VERSION
@@ -177,7 +178,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     for service in (flusher, breakers, watch, rollups):
         # Faust takes a service that is made already as well as its class.
         app.service(service)  # type: ignore[arg-type]
-    status = Status(progress, history, memory, flusher, breakers, rollups)
+    state = Status(progress, history, memory, flusher, breakers, rollups)
     ends = LogEnds(
         topic,
         control,
@@ -189,7 +190,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     @app.timer(log_ends.INTERVAL)  # type: ignore[untyped-decorator]
     async def look_at_log_ends() -> None:
         await ends.look()
-        status.sample()
+        state.sample()
 
     @app.on_partitions_revoked.connect
     async def drain(*_: object, **__: object) -> None:
@@ -213,8 +214,8 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         positioned=control.is_positioned,
     )
     export(flusher.buffer, memory, health, settings, schema=VERSION)
-    pages(app, status.as_json, health)
-    dashboard(app, status.with_history, health, Reports(engine, group))
+    pages(app, state.as_json, health)
+    dashboard(app, state.with_history, health, Reports(engine, group))
 
     _add_commands(app, settings, stream, engine, offset_store, breaker_store, sums)
     return app
@@ -272,15 +273,16 @@ def _add_commands(
 ) -> None:
     """Register what `faust -A app` offers besides `worker`."""
     group = settings.consumer_group
-    letters = DeadLetters(engine, group, stream, deduplicate=settings.deduplicate)
     migrate(app, settings)
     check(app, settings, engine)
     offsets(app, settings, offset_store)
-    dead_letters(app, letters)
+    replayer = Replayer(engine, group, stream, deduplicate=settings.deduplicate)
+    dead_letters(app, engine, group, replayer)
     batches(app, engine, group)
     breaker(app, settings.topic, breaker_store)
     rollup(app, sums)
     simulate(app, settings)
+    status(app, settings, engine)
 
 
 app = create_app(load())

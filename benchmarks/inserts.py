@@ -15,7 +15,6 @@ from statistics import median
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
@@ -24,7 +23,7 @@ from benchmarks.meter import Meter
 from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.topics import numbered, sale
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.rows import STATEMENT_BYTES, insert_statement, statements
 from db.tables import ROW_COLUMNS, flash_sale_events
 from dev.mariadb import MariaDB
 from dev.processes import Folder
@@ -94,22 +93,12 @@ def _executemany(cursor: Any, rows: Sequence[Row]) -> None:
     cursor.executemany(_VALUES, rows)
 
 
-class _Connection:
-    """What ``insert_rows`` needs of SQLAlchemy's connection."""
-
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-
-    def exec_driver_sql(self, statement: str, **_: Any) -> None:
-        """Execute it as it is."""
-        self._cursor.execute(statement)
-
-
 def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
     chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
-    insert_rows(cast(Connection, _Connection(cursor)), [chunk], STATEMENT_BYTES, session)
+    for lines in statements([chunk], STATEMENT_BYTES):
+        cursor.execute(insert_statement(FLASH_SALES, lines, session))
 
 
 def _with_escapes(way: Way, every: int) -> Way:

@@ -18,8 +18,9 @@ from sqlalchemy import Engine, insert, make_url, text
 from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
 from db.engine import connect
+from db.refused_rows import RowInserter
 from db.rollup import Rollup
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.rows import STATEMENT_BYTES
 from db.tables import batches
 from db.upgrade import migrate
 from db.writer import ledger_line, summary
@@ -123,7 +124,7 @@ def _insert(
         batch = list(islice(supply, BATCH))
         with engine.begin() as connection:
             session = connection.scalar(text("SELECT CONNECTION_ID()"))
-            insert_rows(connection, batch, STATEMENT_BYTES, session)
+            RowInserter().insert(connection, batch, STATEMENT_BYTES, session)
             line = summary(number, datetime.now(UTC), batch, 0.1)
             connection.execute(insert(batches), ledger_line(line, "g", "w"))
         done += sum(chunk.valid for chunk in batch)

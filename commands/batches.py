@@ -1,6 +1,6 @@
-"""`faust -A app batches`: the ledger, as a table."""
+"""`faust -A app batches`: the ledger, as a listing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,53 +9,65 @@ from faust.cli import option
 from sqlalchemy import Engine, Row
 
 from commands.outcome import or_exit
-from db.ledger import last_batches
+from commands.output import FORMS, Column, Form, Line, print_listing
+from db.ledger import newest_batches
 from pipeline.batch import empty_drops
+
+#: Lines of a table, unless said otherwise.
+SHOWN = 20
 
 
 def batches(app: faust.App, engine: Engine, group: str) -> None:
     """Register the command."""
 
     @app.command(
-        option("--limit", type=click.IntRange(1), default=20, help="How many are shown."),
+        option(
+            "--limit",
+            type=click.IntRange(1),
+            help=f"At most so many. Without it, a table stops at {SHOWN}; JSON and CSV have all.",
+        ),
+        *FORMS,
         name="batches",
     )
-    async def batches(self: Any, limit: int) -> None:
+    async def batches(self: Any, limit: int | None, form: Form) -> None:
         """Show the last batches of all workers, the newest first."""
         with or_exit():
-            found = last_batches(engine, group, limit)
-            self.say(self.tabulate(_lines(found), headers=_HEADERS))
+            most = limit if limit or form else SHOWN
+            found = newest_batches(engine, group, most)
+            print_listing(form, COLUMNS, map(line, found), none="No batch is stored yet.")
 
 
-_HEADERS = [
-    "written (UTC)",
-    "worker",
-    "batch",
-    "events",
-    "rows",
-    *empty_drops(),
-    "duplicate",
-    "filled",
-    "repaired",
-    "revenue",
-    "s",
-]
+def _sum(counts: Mapping[str, int]) -> str:
+    return str(sum(counts.values()))
 
 
-def _lines(found: Sequence[Row[Any]]) -> list[list[str]]:
-    return [
-        [
-            f"{batch.written:%Y-%m-%d %H:%M:%S}",
-            batch.worker,
-            str(batch.number),
-            str(batch.events),
-            str(batch.valid),
-            *(str(getattr(batch, reason)) for reason in empty_drops()),
-            str(batch.duplicate),
-            str(sum(batch.filled.values())),
-            str(sum(batch.repaired.values())),
-            f"{batch.revenue:.2f}",
-            f"{batch.seconds:.2f}",
-        ]
-        for batch in found
-    ]
+COLUMNS = (
+    Column("written", "written (UTC)"),
+    Column("worker"),
+    Column("batch"),
+    Column("events"),
+    Column("rows"),
+    Column("dropped", show=_sum),
+    Column("duplicate", spare=True),
+    Column("filled", show=_sum, spare=True),
+    Column("repaired", show=_sum, spare=True),
+    Column("revenue", spare=True),
+    Column("seconds", "s"),
+)
+
+
+def line(batch: Row[Any]) -> Line:
+    """A batch of the ledger, by column."""
+    return {
+        "written": batch.written,
+        "worker": batch.worker,
+        "batch": batch.number,
+        "events": batch.events,
+        "rows": batch.valid,
+        "dropped": {reason: getattr(batch, reason) for reason in empty_drops()},
+        "duplicate": batch.duplicate,
+        "filled": batch.filled,
+        "repaired": batch.repaired,
+        "revenue": batch.revenue,
+        "seconds": batch.seconds,
+    }

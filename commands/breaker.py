@@ -7,8 +7,10 @@ import faust
 from faust.cli import argument, option
 
 from commands.outcome import or_exit
+from commands.output import FORMS, Column, Form, Line, print_listing
 from db.breakers import BreakerStore, OpenBreaker
-from models.printable import printable
+
+NONE_OPEN = "No circuit breaker is open."
 
 
 def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
@@ -16,10 +18,11 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
 
     @app.command(
         argument("action", type=click.Choice(["show", "close"])),
-        option("--partition", "partitions", multiple=True, type=int, help="`close`: only these."),
+        option("--partition", "partitions", multiple=True, type=int, help="Only these."),
+        *FORMS,
         name="breaker",
     )
-    async def breaker(self: Any, action: str, partitions: tuple[int, ...]) -> None:
+    async def breaker(self: Any, action: str, partitions: tuple[int, ...], form: Form) -> None:
         """Show the partitions held by the circuit breaker, or ask for them to be read again.
 
         Only the database is asked: the worker that holds a partition sees the request there
@@ -27,31 +30,40 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
         gets the partition.
         """
         with or_exit():
+            if action == "close" and form:
+                raise click.UsageError("--json and --csv are for `show`.")
             found = store.find()
-            if action == "close":
-                wanted = [one for one in found if not partitions or one.partition in partitions]
-                store.request_close([one.partition for one in wanted])
-                for partition in sorted(set(partitions) - {one.partition for one in found}):
-                    self.say(f"{topic}/{partition} is not held.")
-                for one in wanted:
-                    place = f"{topic}/{one.partition}"
-                    self.say(f"{place}: its worker is asked to go on, and does within seconds.")
-            elif found:
-                self.say(self.tabulate(_lines(topic, found), headers=_HEADERS))
-        if not found:
-            self.say("No circuit breaker is open.")
+            wanted = [one for one in found if not partitions or one.partition in partitions]
+            if action == "show":
+                lines = [line(topic, one) for one in wanted]
+                print_listing(form, COLUMNS if form else SHOWN, lines, none=NONE_OPEN)
+                return
+            store.request_close([one.partition for one in wanted])
+            for partition in sorted(set(partitions) - {one.partition for one in found}):
+                self.say(f"{topic}/{partition} is not held.")
+            for one in wanted:
+                place = f"{topic}/{one.partition}"
+                self.say(f"{place}: its worker is asked to go on, and does within seconds.")
+            if not found:
+                self.say(NONE_OPEN)
 
 
-_HEADERS = ["partition", "open since (UTC)", "asked to close (UTC)", "reason"]
+COLUMNS = tuple(map(Column, ["topic", "partition", "opened", "close_requested", "reason"]))
+SHOWN = (
+    Column("place", "partition"),
+    Column("opened", "open since (UTC)"),
+    Column("close_requested", "asked to close (UTC)"),
+    Column("reason"),
+)
 
 
-def _lines(topic: str, found: list[OpenBreaker]) -> list[list[str]]:
-    return [
-        [
-            f"{topic}/{one.partition}",
-            f"{one.opened:%Y-%m-%d %H:%M:%S}",
-            f"{one.close_requested:%Y-%m-%d %H:%M:%S}" if one.close_requested else "",
-            printable(one.reason.encode(), 200),
-        ]
-        for one in found
-    ]
+def line(topic: str, one: OpenBreaker) -> Line:
+    """An open breaker, by column."""
+    return {
+        "place": f"{topic}/{one.partition}",
+        "topic": topic,
+        "partition": one.partition,
+        "opened": one.opened,
+        "close_requested": one.close_requested,
+        "reason": one.reason,
+    }

@@ -1,7 +1,5 @@
 """`faust -A app check`: would a worker run here, looked at without changing anything."""
 
-import json
-import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +9,8 @@ from faust.cli import option
 from sqlalchemy import Engine
 
 from checks.result import CheckResults, State, table
-from commands.outcome import or_exit
+from commands.outcome import hush_kafka, or_exit
+from commands.output import FORMS, Column, Form, print_json, print_listing
 from config.settings import Settings
 from source.topics import topic_bounds
 
@@ -20,15 +19,15 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
     """Register the command."""
 
     @app.command(
-        option("--json", "as_json", is_flag=True, help="Print JSON."),
         option(
             "--sample",
             type=click.IntRange(1, 10_000),
             help="Read so many events and show what would become of them, instead.",
         ),
+        *FORMS,
         name="check",
     )
-    async def check(self: Any, as_json: bool, sample: int | None) -> None:
+    async def check(self: Any, sample: int | None, form: Form) -> None:
         """See whether a worker would run: Kafka, topic, rights, database, schema, offsets.
 
         Nothing is changed, joined or committed. The exit status is 1 when something fails.
@@ -38,27 +37,37 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         from checks.sample import judge, read_newest
         from checks.storing import ask_database
 
-        # What it logs is said here, with how to fix it.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        hush_kafka()
         if sample is not None:
             with or_exit():
+                if form == "csv":
+                    raise click.UsageError("--sample is no listing: use --json.")
                 bounds = await topic_bounds(settings)
                 records = await read_newest(settings, bounds, sample)
                 answer = ask_database(
                     engine, [record for _, record in records], settings.deduplicate
                 )
                 found = judge(records, answer)
-            self.say(_json(asdict(found)) if as_json else found.text())
+            if form:
+                print_json(asdict(found))
+            else:
+                self.say(found.text())
             return
         results = await look_at_everything(settings, engine)
         failed = results.has_failed()
-        if as_json:
-            self.say(_json({"ok": not failed, "results": [asdict(one) for one in results.all]}))
+        lines = [asdict(one) for one in results.all]
+        if form == "json":
+            print_json({"ok": not failed, "results": lines})
+        elif form == "csv":
+            print_listing(form, _COLUMNS, lines)
         else:
             self.say(table(results.all))
             self.say(_verdict(results))
         if failed:
             raise SystemExit(1)
+
+
+_COLUMNS = (Column("subject"), Column("state"), Column("found"), Column("hint"))
 
 
 def _verdict(results: CheckResults) -> str:
@@ -68,7 +77,3 @@ def _verdict(results: CheckResults) -> str:
     if failures:
         return f"A worker would not run: {failures} to fix, {warnings} to look at."
     return f"A worker would run: {warnings} to look at."
-
-
-def _json(found: dict[str, Any]) -> str:
-    return json.dumps(found, indent=2)

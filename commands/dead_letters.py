@@ -1,26 +1,64 @@
 """`faust -A app dead-letters`: look at what was dropped, store it after all, or purge it."""
 
-from datetime import UTC, datetime
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import click
 import faust
 from faust.cli import argument, option
-from sqlalchemy import Row
+from sqlalchemy import Engine
 
+from commands.confirm import confirm
+from commands.dead_letter_lines import (
+    LISTED,
+    LISTED_BYTES,
+    REFUSALS,
+    SUMMARY,
+    WHOLE,
+    listed_line,
+    whole,
+    whole_line,
+)
 from commands.outcome import or_exit
-from db.dead_letters import DeadLetters, Filter, is_cut
-from models.printable import printable
+from commands.output import FORMS, Column, Form, print_listing, print_record, remark
+from commands.times import FORMS as TIMES
+from commands.times import MOMENT
+from db.dead_letter_summary import Total, summarize, totals
+from db.dead_letters import DeadLetters, Filter
+from db.replay import Outcome, Replayer
 from models.rules import Reason
 
-_REASONS = [reason.value for reason in Reason]
+#: Dead letters of a table, unless said otherwise.
+SHOWN = 20
 
 
-def dead_letters(app: faust.App, letters: DeadLetters) -> None:
+class _Offsets(click.ParamType):
+    """An offset, or a range of them."""
+
+    name = "offsets"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, int | None]:
+        if isinstance(value, tuple):
+            return value
+        first, dots, last = value.partition("..")
+        ends = [first, last if dots else first]
+        if not any(ends) or not all(end.isdecimal() or not end for end in ends):
+            self.fail(f"{value!r} is neither an offset, such as 17, nor a range, 17..99.")
+        low, high = (int(end) if end else None for end in ends)
+        return low, high
+
+
+def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer) -> None:
     """Register the command."""
 
     @app.command(
-        argument("action", type=click.Choice(["list", "show", "replay", "purge"])),
+        argument("action", type=click.Choice(["list", "summary", "show", "replay", "purge"])),
         argument("ids", nargs=-1, type=int),
         option(
             "--reason",
@@ -28,10 +66,32 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
             help="Only those of this reason.",
         ),
         option("--topic", help="Only those of this topic."),
-        option("--since", type=click.DateTime(), help="Only those written at or after (UTC)."),
-        option("--until", type=click.DateTime(), help="Only those written before (UTC)."),
-        option("--limit", type=click.IntRange(1), default=20, help="How many `list` shows."),
+        option(
+            "--partition",
+            "partitions",
+            multiple=True,
+            type=int,
+            help="Only those of this one; may be repeated.",
+        ),
+        option(
+            "--offset",
+            "offsets",
+            type=_Offsets(),
+            default=(None, None),
+            help="Only those of this offset, or of a range, `17..99`; either end may be missing.",
+        ),
+        option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
+        option("--until", type=MOMENT, help="Only those written before."),
+        option("--pending", is_flag=True, help="Only those that are not replayed yet."),
+        option(
+            "--limit",
+            type=click.IntRange(1),
+            help="At most so many: the newest to look at, the oldest to replay or purge. Without "
+            f"it, `list` and `show` stop at {SHOWN}, except in JSON and CSV.",
+        ),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
+        option("--yes", is_flag=True, help="Do not ask."),
+        *FORMS,
         name="dead-letters",
     )
     async def dead_letters(
@@ -40,82 +100,142 @@ def dead_letters(app: faust.App, letters: DeadLetters) -> None:
         ids: tuple[int, ...],
         reason: str | None,
         topic: str | None,
+        partitions: tuple[int, ...],
+        offsets: tuple[int | None, int | None],
         since: datetime | None,
         until: datetime | None,
-        limit: int,
+        pending: bool,
+        limit: int | None,
         dry_run: bool,
+        yes: bool,
+        form: Form,
     ) -> None:
-        """List, show, replay or purge dropped events, all or those of the IDS given."""
-        wanted = Filter(ids, reason, topic, _utc(since), _utc(until))
+        """Look at dropped events, replay them or purge them: all, or those of the IDS given.
+
+        `list` has a line for each and `summary` one for each day, reason and field; `show` has
+        values whole. `replay` stores what today's rules accept, and its exit status is 1 when it
+        stored nothing of what was asked. `purge` deletes them for good; without a filter it asks.
+        """
+        wanted = Filter(ids, reason, topic, partitions, offsets, since, until, pending)
+        letters = DeadLetters(engine, group)
         with or_exit():
+            if dry_run and action not in ("replay", "purge"):
+                raise click.UsageError("--dry-run is for `replay` and `purge`.")
+            _see_that_ids_exist(letters, ids)
             if action == "list":
-                found = letters.find(wanted, limit, max_bytes=_LISTED_BYTES)
-                self.say(self.tabulate(_lines(found), headers=_HEADERS))
-                self.say(f"{letters.count(wanted)} in all.")
+                _list(letters, wanted, limit, form)
+            elif action == "summary":
+                found = [one._asdict() for one in summarize(engine, group, wanted, limit)]
+                print_listing(form, SUMMARY, found, none="No dead letter.")
             elif action == "show":
-                for letter in letters.find(wanted, limit):
-                    self.say(_whole(letter))
+                _show(letters, wanted, limit, form)
             elif action == "replay":
-                would = "would be " if dry_run else ""
-                done = letters.replay(wanted, dry_run=dry_run)
-                for number in done.known:
-                    self.say(f"{number}: stored already, {would}left out")
-                for number, why in done.refused.items():
-                    self.say(f"{number}: {would}refused again: {why}")
-                known = f"{len(done.known)} stored already, " if done.known else ""
-                self.say(
-                    f"{done.stored} {would}stored as rows, {known}"
-                    f"{len(done.refused)} {would}refused again."
-                )
+                count = _at_most(limit, letters.count(replace(wanted, pending=True)))
+                with _progress(count, "Replaying") as progress:
+                    outcome = replayer.replay(wanted, limit, dry_run=dry_run, progress=progress)
+                _tell_replay(outcome, form, would=dry_run)
+                if not outcome.stored and not outcome.known and (ids or outcome.refused):
+                    raise SystemExit(1)
             else:
-                gone = letters.purge(wanted, dry_run=dry_run)
-                self.say(f"{gone} {'would be ' if dry_run else ''}deleted.")
+                if form:
+                    raise click.UsageError("--json and --csv are not for `purge`.")
+                found_by_reason = totals(engine, group, wanted)
+                count = _at_most(limit, sum(one.dead_letters for one in found_by_reason))
+                if dry_run:
+                    self.say(f"{count} would be deleted.")
+                    return
+                if wanted == Filter() and count:
+                    confirm(_question(found_by_reason, count), yes)
+                with _progress(count, "Deleting") as progress:
+                    gone = letters.purge(wanted, limit, progress)
+                self.say(f"{gone} deleted.")
+                if ids and not gone:
+                    raise SystemExit(1)
 
 
-#: Bytes of a value that a line of the list needs at most.
-_LISTED_BYTES = 200
-_HEADERS = ["id", "written (UTC)", "reason", "position", "why", "value", "replayed"]
+def _list(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -> None:
+    if form:
+        print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
+        return
+    found = letters.find(wanted, limit or SHOWN, max_bytes=LISTED_BYTES)
+    print_listing(form, LISTED, map(listed_line, found), none="No dead letter.")
+    count = letters.count(wanted)
+    waiting = letters.count(replace(wanted, pending=True))
+    remark(form, f"{count} in all, {waiting} of them not replayed.")
 
 
-def _lines(found: Any) -> list[list[str]]:
-    return [
-        [
-            str(letter.id),
-            f"{letter.created_at:%Y-%m-%d %H:%M:%S}",
-            letter.reason,
-            _position(letter),
-            printable(letter.detail.encode(), 50),
-            printable(letter.value, 40),
-            f"{letter.replayed_at:%Y-%m-%d %H:%M:%S}" if letter.replayed_at else "",
-        ]
-        for letter in found
+def _show(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -> None:
+    if form:
+        print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
+        return
+    nothing = True
+    for letter in letters.find(wanted, limit or SHOWN):
+        click.echo(whole(letter))
+        nothing = False
+    if nothing:
+        click.echo("No dead letter.")
+
+
+def _see_that_ids_exist(letters: DeadLetters, ids: Sequence[int]) -> None:
+    """Say which are no dead letters of the group; refuse where none is."""
+    if not ids:
+        return
+    existing = letters.existing(ids)
+    missing = sorted(set(ids) - existing)
+    if missing:
+        named = ", ".join(map(str, missing))
+        what = f"No dead letter of this consumer group has the id {named}."
+        if not existing:
+            raise click.ClickException(what)
+        click.echo(what, err=True)
+
+
+def _tell_replay(outcome: Outcome, form: Form, *, would: bool) -> None:
+    refused = [
+        {
+            "reason": reason,
+            "dead_letters": one.dead_letters,
+            "example": one.example,
+            "why": one.detail,
+        }
+        for (reason, _), one in sorted(
+            outcome.refused.items(), key=lambda item: -item[1].dead_letters
+        )
     ]
+    if form == "json":
+        columns = tuple(map(Column, ["stored", "known", "refused"]))
+        counts = {"stored": outcome.stored, "known": outcome.known, "refused": refused}
+        print_record(form, columns, counts)
+        return
+    conditional = "would be " if would else ""
+    known = f"{outcome.known} stored already, {conditional}left out, " if outcome.known else ""
+    said = (
+        f"{outcome.stored} {conditional}stored as rows, {known}"
+        f"{outcome.total_refused} {conditional}refused again."
+    )
+    if refused or form:
+        print_listing(form, REFUSALS, refused)
+    remark(form, said)
 
 
-def _whole(letter: Row[Any]) -> str:
+def _question(found: Sequence[Total], count: int) -> str:
+    everything = sum(one.dead_letters for one in found)
+    waiting = sum(one.pending for one in found)
+    reasons = ", ".join(f"{one.dead_letters} {one.reason}" for one in found)
+    which = f"the oldest {count} of the" if count < everything else "all"
     return (
-        f"dead letter {letter.id} at {_position(letter)}\n"
-        f"  written   {letter.created_at} UTC"
-        f"{f', replayed {letter.replayed_at} UTC' if letter.replayed_at else ''}\n"
-        f"  sent      {letter.kafka_ts} UTC\n"
-        f"  reason    {letter.reason}: {printable(letter.detail.encode())}\n"
-        f"  key       {printable(letter.kafka_key)}\n"
-        f"  value     {printable(letter.value)}\n{_cut(letter)}"
+        f"Delete {which} {everything} dead letters of this consumer group for good ({reasons}; "
+        f"{waiting} not replayed yet)?"
     )
 
 
-def _cut(letter: Row[Any]) -> str:
-    if not is_cut(letter):
-        return ""
-    return (
-        f"            value cut at {len(letter.value)} of {letter.value_bytes} bytes, "
-        f"SHA-256 {letter.value_sha256.hex()}\n"
-    )
+def _at_most(limit: int | None, count: int) -> int:
+    return count if limit is None else min(limit, count)
 
 
-def _position(letter: Row[Any]) -> str:
-    return f"{letter.kafka_topic}/{letter.kafka_partition}/{letter.kafka_offset}"
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.replace(tzinfo=UTC)
+@contextmanager
+def _progress(count: int, label: str) -> Iterator[Any]:
+    """A bar on a terminal, and nothing where there is none; a function that moves it on."""
+    hidden = not sys.stderr.isatty() or not count
+    with click.progressbar(length=count, label=label, file=sys.stderr, hidden=hidden) as bar:
+        yield bar.update

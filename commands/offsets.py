@@ -8,6 +8,9 @@ import faust
 from faust.cli import argument, option
 
 from commands.outcome import or_exit
+from commands.output import FORMS, Column, Form, Line, print_listing
+from commands.times import FORMS as TIMES
+from commands.times import parse
 from config.settings import Settings
 from db.offsets import OffsetStore
 from source.log_reader import Bounds
@@ -22,15 +25,16 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         option(
             "--to",
             default="end",
-            help="`reset`: beginning, end, an offset, or a time such as 2026-11-27T10:00:00Z, "
-            "which means the first event at or after it.",
+            help="`reset`: beginning, end, an offset, or a time, which means the first event at or "
+            f"after it: {TIMES}.",
         ),
         option("--partition", "partitions", multiple=True, type=int, help="Only these."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
+        *FORMS,
         name="offsets",
     )
     async def offsets(
-        self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool
+        self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool, form: Form
     ) -> None:
         """Show where the group stands in the topic, or make it continue elsewhere.
 
@@ -38,10 +42,12 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         running worker whose offsets go back stops by itself, and starts from the new ones.
         """
         with or_exit():
+            if form and action != "show":
+                raise click.UsageError("--json and --csv are for `show`.")
             bounds = await topic_bounds(settings)
             stored = store.read(settings.topic)
             if action == "show":
-                self.say(self.tabulate(_lines(stored, bounds), headers=_HEADERS))
+                print_listing(form, COLUMNS, _lines(stored, bounds))
                 return
             wanted = partitions or tuple(bounds)
             if unknown := set(wanted) - bounds.keys():
@@ -61,19 +67,26 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HEADERS = ["partition", "stored", "log begins", "log ends", "to read", "remark"]
+COLUMNS = (
+    Column("partition"),
+    Column("stored", show=lambda at: "none" if at is None else str(at)),
+    Column("log_begins", "log begins"),
+    Column("log_ends", "log ends"),
+    Column("to_read", "to read"),
+    Column("remark"),
+)
 
 
-def _lines(stored: dict[int, int], bounds: dict[int, Bounds]) -> list[list[str]]:
+def _lines(stored: dict[int, int], bounds: dict[int, Bounds]) -> list[Line]:
     return [
-        [
-            str(partition),
-            str(stored.get(partition, "none")),
-            str(found.beginning),
-            str(found.end),
-            str(max(0, found.end - max(found.beginning, stored.get(partition, found.end)))),
-            _remark(stored.get(partition), found),
-        ]
+        {
+            "partition": partition,
+            "stored": stored.get(partition),
+            "log_begins": found.beginning,
+            "log_ends": found.end,
+            "to_read": max(0, found.end - max(found.beginning, stored.get(partition, found.end))),
+            "remark": _remark(stored.get(partition), found),
+        }
         for partition, found in sorted(bounds.items())
     ]
 
@@ -101,7 +114,7 @@ def _target(to: str, bounds: Bounds) -> int:
         return int(to)
     raise click.BadParameter(
         f"--to must be beginning, end or an offset from {bounds.beginning} to {bounds.end}, "
-        f"or a time such as 2026-11-27T10:00:00Z"
+        f"or a time: {TIMES}"
     )
 
 
@@ -110,11 +123,9 @@ def _moment(to: str) -> int | None:
     if to.isdecimal():
         return None
     try:
-        moment = datetime.fromisoformat(to)
+        return -((_EPOCH - parse(to)) // timedelta(milliseconds=1))
     except ValueError:
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return -((_EPOCH - aware) // timedelta(milliseconds=1))
 
 
 def _since(found: int | None, bounds: Bounds) -> tuple[int, str]:

@@ -1,11 +1,17 @@
 """How a command ends when something is wrong: one sentence, and a status that says so."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from pipeline.errors import FatalError, RowError, TransientError
+
+
+def hush_kafka() -> None:
+    """Keep what aiokafka logs off the terminal: a command says it, with how to fix it."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -7,7 +7,11 @@ import click
 import faust
 from faust.cli import argument, option
 
+from commands.confirm import confirm
 from commands.outcome import or_exit
+from commands.output import FORMS, Column, Form, Line, cell, print_record
+from commands.times import FORMS as TIMES
+from commands.times import MOMENT
 from db.rollup import Kept, Rollup
 
 
@@ -16,11 +20,14 @@ def rollup(app: faust.App, sums: Rollup) -> None:
 
     @app.command(
         argument("action", type=click.Choice(["show", "purge", "rebuild"])),
-        option("--before", type=click.DateTime(), help="`purge`: what ended by then (UTC)."),
+        option("--before", type=MOMENT, help=f"`purge`: what ended by then: {TIMES}."),
         option("--yes", is_flag=True, help="Do not ask."),
+        *FORMS,
         name="rollup",
     )
-    async def rollup(self: Any, action: str, before: datetime | None, yes: bool) -> None:
+    async def rollup(
+        self: Any, action: str, before: datetime | None, yes: bool, form: Form
+    ) -> None:
         """Show how far the sales sums are, purge those of old times, or rebuild all of them.
 
         A purge deletes sums only; the rows stay. Events that come late for a purged time make
@@ -28,30 +35,47 @@ def rollup(app: faust.App, sums: Rollup) -> None:
         the views show the sums of before until it is done. It brings back what was purged.
         """
         with or_exit():
+            if form and action != "show":
+                raise click.UsageError("--json and --csv are for `show`.")
             if action == "purge":
                 if before is None:
                     raise click.UsageError("Missing option '--before': what is old?")
                 kept = sums.kept()
                 if kept.progress.behind:
                     self.say(f"{_behind(kept)} Those of an old time will make new sums.")
-                _ask(f"Delete the sums of all that ended by {before} UTC?", yes)
-                minutes, products = sums.purge(before)
+                confirm(f"Delete the sums of all that ended by {cell(before)} UTC?", yes)
+                minutes, products = sums.purge(before.replace(tzinfo=None))
                 self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
             elif action == "rebuild":
-                _ask("Sum all rows anew, and what was purged as well?", yes)
+                confirm("Sum all rows anew, and what was purged as well?", yes)
                 sums.rebuild()
                 self.say("A worker sums all rows anew; `rollup show` tells how far it is.")
+            elif form:
+                print_record(form, COLUMNS, line(sums.kept()))
             else:
                 self.say(_told(sums.kept()))
 
 
-def _ask(question: str, yes: bool) -> None:
-    if yes:
-        return
-    try:
-        click.confirm(question, abort=True)
-    except click.Abort:
-        raise click.ClickException("Nothing was changed: answer yes, or add --yes.") from None
+COLUMNS = tuple(
+    map(
+        Column,
+        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "error"],
+    )
+)
+
+
+def line(kept: Kept) -> Line:
+    """How far the sums are, by column."""
+    return {
+        "summed_to": kept.progress.summed_to,
+        "newest": kept.progress.newest,
+        "behind": kept.progress.behind,
+        "seconds": kept.progress.seconds,
+        "minutes": kept.minutes,
+        "oldest": kept.oldest,
+        "products": kept.products,
+        "error": kept.progress.error,
+    }
 
 
 def _behind(kept: Kept) -> str:

@@ -8,8 +8,11 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.cli import option
 
-from commands.outcome import or_exit
+from commands.confirm import confirm
+from commands.outcome import hush_kafka, or_exit
+from commands.traffic import PREFIX
 from config.settings import Settings
+from db.tables import dead_letters, flash_sale_events
 from pipeline.errors import FatalError
 from source.auth import client_options
 
@@ -22,19 +25,35 @@ def simulate(app: faust.App, settings: Settings) -> None:
         option("--seconds", type=click.FloatRange(0.1), default=60.0, help="How long."),
         option("--bad", type=click.FloatRange(0, 1), default=0.05, help="Share of broken events."),
         option("--seed", type=int, default=1, help="The same seed gives the same events."),
+        option("--yes", is_flag=True, help="Do not ask."),
         name="simulate",
     )
-    async def simulate(self: Any, rate: float, seconds: float, bad: float, seed: int) -> None:
+    async def simulate(
+        self: Any, rate: float, seconds: float, bad: float, seed: int, yes: bool
+    ) -> None:
         """Send simulated shoppers' events to the topic: they view, fill carts and buy.
 
         Some fields are missing or odd, some events late, some broken. In the middle of the first
-        half comes a rush. Only Kafka is needed.
+        half comes a rush. Only Kafka is needed. Where the topic has other events, it asks; at the
+        end it tells how to remove what simulations have sent.
         """
+        hush_kafka()
         # Imported here, as in other commands: a worker has no use for it.
+        from commands.traffic.others import find_others, find_topic
         from commands.traffic.simulator import events, send
 
-        begun = time.monotonic()
+        total = round(rate * seconds)
         with or_exit():
+            bounds = await find_topic(settings)
+            others = None if yes else await find_others(settings, bounds)
+            if others:
+                confirm(
+                    f"The topic {settings.topic} has about {others.events} events, and not all are "
+                    f"simulated ones, such as {others.position}. Send {total} simulated events "
+                    f"there, which its workers store among the others?",
+                    yes,
+                )
+            begun = time.monotonic()
             try:
                 sent = await send(
                     settings.broker_addresses,
@@ -42,7 +61,7 @@ def simulate(app: faust.App, settings: Settings) -> None:
                     events(seed, bad=bad),
                     rate=rate,
                     wave=seconds,
-                    total=round(rate * seconds),
+                    total=total,
                     options=client_options(settings),
                 )
             except (KafkaError, OSError) as error:
@@ -54,3 +73,13 @@ def simulate(app: faust.App, settings: Settings) -> None:
                 ) from error
         took = time.monotonic() - begun
         self.say(f"{sent} events sent to {settings.topic} in {took:.1f} s.")
+        self.say(_REMOVAL)
+
+
+#: The ids of simulated events are their keys, too, and dead letters keep those.
+_REMOVAL = f"""\
+To remove what simulations have sent, once it is stored:
+  rows          DELETE FROM {flash_sale_events.name} WHERE event_id LIKE '{PREFIX}-%';
+  dead letters  DELETE FROM {dead_letters.name} WHERE kafka_key LIKE '{PREFIX}-%';
+  sales sums    faust -A app rollup rebuild
+The events stay in Kafka until its retention removes them."""  # noqa: S608 - shown, never run

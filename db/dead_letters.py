@@ -1,75 +1,67 @@
-"""Dead letters after the fact: found, shown, replayed through today's rules, purged.
+"""Dead letters after the fact: found, counted, purged. Blocking."""
 
-A replay stores rows and marks their dead letters in one transaction, with the dead letters locked.
-So it may be repeated, interrupted, or run twice at once: each event is stored once. Blocking.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate, count
-from secrets import token_hex
-from time import perf_counter
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, select
 from sqlalchemy.dialects.mysql import LONGBLOB
 
-from db import watermark
-from db.duplicates import NewRowInserter
 from db.errors import classified
-from db.fence import SESSION, another_session, check_session
-from db.rows import STATEMENT_BYTES, insert_rows
-from db.tables import batches, dead_letters
-from db.writer import ledger_line, summary
-from pipeline.batch import empty_drops
-from pipeline.chunk import Chunk
-from pipeline.errors import RowError
-from pipeline.record import PlainRecord
-from pipeline.stream import Stream
+from db.tables import dead_letters
 
-#: Dead letters in one transaction of a replay or a purge.
+#: Dead letters that are read, or changed in one transaction, at most.
 PORTION = 500
 
-#: Bytes of values in one transaction of a replay, about: they are in memory at once.
+#: Bytes of their values, about: they are in memory at once.
 PORTION_BYTES = 16_000_000
 
-_id = dead_letters.c.id
+_columns = dead_letters.c
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters; None does not narrow. ``since`` and ``until`` compare, in UTC, with the
-    time at which the dead letter was written."""
+    """Which dead letters; what is None or empty does not narrow.
+
+    ``since`` and ``until`` have a zone, and compare with the time at which the dead letter was
+    written; ``offsets`` are the first and the last one, None for no end; ``pending`` ones are not
+    replayed yet.
+    """
 
     ids: tuple[int, ...] = ()
     reason: str | None = None
     topic: str | None = None
+    partitions: tuple[int, ...] = ()
+    offsets: tuple[int | None, int | None] = (None, None)
     since: datetime | None = None
     until: datetime | None = None
+    pending: bool = False
 
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
-        columns = dead_letters.c
+    def conditions(self, group: str) -> Iterator[ColumnElement[bool]]:
+        """What holds of these dead letters of a consumer group."""
+        yield _columns.consumer_group == group
         if self.ids:
-            yield columns.id.in_(self.ids)
+            yield _columns.id.in_(self.ids)
         if self.reason:
-            yield columns.reason == self.reason
+            yield _columns.reason == self.reason
         if self.topic:
-            yield columns.kafka_topic == self.topic
+            yield _columns.kafka_topic == self.topic
+        if self.partitions:
+            yield _columns.kafka_partition.in_(self.partitions)
+        first, last = self.offsets
+        if first is not None:
+            yield _columns.kafka_offset >= first
+        if last is not None:
+            yield _columns.kafka_offset <= last
         if self.since:
-            yield columns.created_at >= self.since
+            yield _columns.created_at >= self.since.astimezone(UTC)
         if self.until:
-            yield columns.created_at < self.until
-
-
-class Replay(NamedTuple):
-    """The outcome: how many rows were stored, the ids of dead letters whose events were stored
-    already, and by id why each other one was refused."""
-
-    stored: int
-    known: list[int]
-    refused: dict[int, str]
+            yield _columns.created_at < self.until.astimezone(UTC)
+        if self.pending:
+            yield _columns.replayed_at.is_(None)
 
 
 def is_cut(letter: Row[Any]) -> bool:
@@ -77,169 +69,94 @@ def is_cut(letter: Row[Any]) -> bool:
     return len(letter.value or b"") < (letter.value_bytes or 0)
 
 
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction, errors of which are those of ``pipeline.errors``."""
+    with classified(), engine.begin() as connection:
+        yield connection
+
+
 class DeadLetters:
     """The dead letters of one consumer group.
-
-    Args:
-        engine: from ``db.engine.connect``.
-        group: the consumer group.
-        stream: what they are events of.
-        deduplicate: whether a replay leaves events out whose ids are stored already.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
     """
 
-    def __init__(
-        self, engine: Engine, group: str, stream: Stream, *, deduplicate: bool = False
-    ) -> None:
+    def __init__(self, engine: Engine, group: str) -> None:
         self._engine = engine
         self._group = group
-        self._stream = stream
-        self._new_rows = NewRowInserter() if deduplicate else None
 
-    def find(self, wanted: Filter, limit: int, max_bytes: int | None = None) -> Sequence[Row[Any]]:
-        """The newest dead letters, up to ``limit``, values and keys cut to ``max_bytes``."""
-        columns = [
-            column
-            if max_bytes is None or not isinstance(column.type, LONGBLOB)
-            else func.substring(column, 1, max_bytes).label(column.name)
-            for column in dead_letters.c
+    def find(
+        self, wanted: Filter, limit: int | None = None, max_bytes: int | None = None
+    ) -> Iterator[Row[Any]]:
+        """The dead letters, the newest first; values and keys cut to ``max_bytes``."""
+        shown = [
+            func.substring(column, 1, max_bytes).label(column.name)
+            if max_bytes is not None and isinstance(column.type, LONGBLOB)
+            else column
+            for column in _columns
         ]
-        statement = select(*columns).where(*self._of(wanted)).order_by(_id.desc()).limit(limit)
-        with self._begin() as connection:
-            return connection.execute(statement).all()
+        for ids in self.portions(wanted, limit, newest_first=True):
+            statement = select(*shown).where(_columns.id.in_(ids)).order_by(_columns.id.desc())
+            with transaction(self._engine) as connection:
+                found = connection.execute(statement).all()
+            yield from found
 
-    def count(self, wanted: Filter, *, replayed: bool | None = None) -> int:
-        """How many dead letters there are; ``replayed`` counts only those that are, or are not."""
-        statement = select(func.count()).select_from(dead_letters).where(*self._of(wanted))
-        if replayed is not None:
-            done = dead_letters.c.replayed_at.is_not(None)
-            statement = statement.where(done if replayed else ~done)
-        with self._begin() as connection:
-            return connection.scalar(statement) or 0
+    def count(self, wanted: Filter) -> int:
+        """How many dead letters there are."""
+        statement = select(func.count()).select_from(dead_letters)
+        with transaction(self._engine) as connection:
+            return connection.scalar(statement.where(*wanted.conditions(self._group))) or 0
 
-    def replay(self, wanted: Filter, *, dry_run: bool = False) -> Replay:
-        """Store the dead letters not replayed yet that today's rules accept.
+    def existing(self, ids: Collection[int]) -> set[int]:
+        """Which of these ids are dead letters of the group."""
+        statement = select(_columns.id).where(*Filter(tuple(ids)).conditions(self._group))
+        with transaction(self._engine) as connection:
+            return set(connection.scalars(statement))
 
-        One whose event is stored already counts as replayed, without a second row.
-        """
-        run = f"replay-{token_hex(4)}"
-        done, after, number = Replay(0, [], {}), 0, count(1)
-        while ids := self._waiting(wanted, after):
-            after = ids[-1]
-            try:
-                done = self._store(ids, run, next(number), done, dry_run=dry_run)
-            except RowError:
-                # The database refuses a row of the portion: one by one, each for itself.
-                for one in ids:
-                    done = self._store_alone(one, run, next(number), done, dry_run=dry_run)
-        return done
-
-    def purge(self, wanted: Filter, *, dry_run: bool = False) -> int:
-        """Delete dead letters for good; return how many."""
-        gone = 0
-        if dry_run:
-            return self.count(wanted)
-        while ids := self._ids(wanted, limit=PORTION):
-            with self._begin() as connection:
-                gone += connection.execute(delete(dead_letters).where(_id.in_(ids))).rowcount
-        return gone
-
-    def _waiting(self, wanted: Filter, after: int) -> list[int]:
-        """Ids of the next dead letters to replay, as many as fit a transaction, at least one."""
-        size = func.coalesce(func.length(dead_letters.c.value), 0)
-        statement = (
-            select(_id, size)
-            .where(*self._of(wanted), dead_letters.c.replayed_at.is_(None), _id > after)
-            .order_by(_id)
-            .limit(PORTION)
-        )
-        with self._begin() as connection:
-            found = connection.execute(statement).all()
-        sizes = accumulate(size for _, size in found)
-        return [
-            number
-            for place, ((number, _), total) in enumerate(zip(found, sizes, strict=True))
-            if place == 0 or total <= PORTION_BYTES
-        ]
-
-    def _ids(self, wanted: Filter, *conditions: ColumnElement[bool], limit: int) -> list[int]:
-        statement = select(_id).where(*self._of(wanted), *conditions).order_by(_id).limit(limit)
-        with self._begin() as connection:
-            return list(connection.scalars(statement))
-
-    def _store_alone(
-        self, one: int, run: str, number: int, done: Replay, *, dry_run: bool
-    ) -> Replay:
-        try:
-            return self._store([one], run, number, done, dry_run=dry_run)
-        except RowError as error:
-            done.refused[one] = f"the database says: {error}"
-            return done
-
-    def _store(
-        self, ids: list[int], run: str, number: int, done: Replay, *, dry_run: bool
-    ) -> Replay:
-        started = perf_counter()
-        with self._begin() as connection:
-            found = connection.execute(
-                select(dead_letters, *SESSION)
-                .where(_id.in_(ids), dead_letters.c.replayed_at.is_(None))
-                .order_by(_id)
-                .with_for_update()
-            ).all()
-            # The id stands in for the offset, and tells the dead letters apart afterwards.
-            records = [
-                PlainRecord(row.id, row.value, row.kafka_key) for row in found if not is_cut(row)
+    def portions(
+        self, wanted: Filter, limit: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[list[int]]:
+        """Ids of the dead letters, in their order, as many at a time as fit memory."""
+        size = func.coalesce(func.length(_columns.value), 0)
+        order = _columns.id.desc() if newest_first else _columns.id
+        statement = select(_columns.id, size).where(*wanted.conditions(self._group)).order_by(order)
+        left, page = limit, statement
+        while left is None or left > 0:
+            at_once = PORTION if left is None else min(left, PORTION)
+            with transaction(self._engine) as connection:
+                found = connection.execute(page.limit(at_once)).all()
+            if not found:
+                return
+            sizes = accumulate(size for _, size in found)
+            ids = [
+                number
+                for place, ((number, _), total) in enumerate(zip(found, sizes, strict=True))
+                if place == 0 or total <= PORTION_BYTES
             ]
-            chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
-            again = {letter.offset: letter.detail for letter in chunk.dead}
-            again |= {row.id: "was stored cut" for row in found if is_cut(row)}
-            accepted = [row.id for row in found if row.id not in again]
-            if accepted:
-                session = check_session(found[0])
-                watermark.join(connection)
-                chunk = self._insert(connection, chunk, session)
-                self._mark(connection, accepted, session)
-                # The ledger counts these events already; only their rows are new.
-                batch = summary(number, datetime.now(UTC), [chunk], perf_counter() - started)
-                line = ledger_line(batch, self._group, run)
-                nothing = dict.fromkeys(("events", *empty_drops()), 0)
-                connection.execute(insert(batches), line | nothing)
-            if dry_run:
-                connection.rollback()
-            stored = set(chunk.offsets)
-        done.known.extend(one for one in accepted if one not in stored)
-        done.refused.update(again)
-        return done._replace(stored=done.stored + len(stored))
+            yield ids
+            left = None if left is None else left - len(ids)
+            last = ids[-1]
+            page = statement.where(_columns.id < last if newest_first else _columns.id > last)
 
-    def _insert(self, connection: Connection, chunk: Chunk, session: int) -> Chunk:
-        """Insert the chunk's rows; return it without those whose events are stored already."""
-        if self._new_rows is None:
-            insert_rows(connection, [chunk], STATEMENT_BYTES, session)
-            return chunk
-        [new], [refused] = self._new_rows.insert(connection, [chunk], STATEMENT_BYTES, session)
-        for detail in refused.values():
-            raise RowError(detail)
-        return new
+    def purge(
+        self,
+        wanted: Filter,
+        limit: int | None = None,
+        progress: Callable[[int], None] = lambda number: None,
+    ) -> int:
+        """Delete dead letters for good, the oldest first; answer how many.
 
-    def _mark(self, connection: Connection, ids: list[int], session: int) -> None:
-        marked = connection.execute(
-            update(dead_letters)
-            .where(_id.in_(ids), func.connection_id() == session)
-            .values(replayed_at=datetime.now(UTC))
-        )
-        if marked.rowcount != len(ids):
-            raise another_session(
-                f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
-                f"replayed"
-            )
-
-    def _of(self, wanted: Filter) -> list[ColumnElement[bool]]:
-        return [dead_letters.c.consumer_group == self._group, *wanted.conditions()]
-
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        with classified(), self._engine.begin() as connection:
-            yield connection
+        Args:
+            wanted: which.
+            limit: at most so many.
+            progress: called with how many more are dealt with.
+        """
+        gone = 0
+        for ids in self.portions(wanted, limit):
+            with transaction(self._engine) as connection:
+                statement = delete(dead_letters).where(_columns.id.in_(ids))
+                gone += connection.execute(statement).rowcount
+            progress(len(ids))
+        return gone

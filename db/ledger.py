@@ -1,6 +1,6 @@
 """Queries of the ledger: the batches that all workers stored. Blocking."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Engine, Row, select
@@ -8,18 +8,26 @@ from sqlalchemy import Engine, Row, select
 from db.errors import classified
 from db.tables import batches
 
+#: Batches read at once.
+_PAGE = 1_000
 
-def last_batches(engine: Engine, group: str, limit: int) -> Sequence[Row[Any]]:
-    """A consumer group's newest batches, the newest first.
+
+def newest_batches(engine: Engine, group: str, limit: int | None) -> Iterator[Row[Any]]:
+    """A consumer group's batches, the newest first; all of them where there is no limit.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
     statement = (
-        select(batches)
-        .where(batches.c.consumer_group == group)
-        .order_by(batches.c.id.desc())
-        .limit(limit)
+        select(batches).where(batches.c.consumer_group == group).order_by(batches.c.id.desc())
     )
-    with classified(), engine.connect() as connection:
-        return connection.execute(statement).all()
+    left, page = limit, statement
+    while left is None or left > 0:
+        size = _PAGE if left is None else min(left, _PAGE)
+        with classified(), engine.connect() as connection:
+            found = connection.execute(page.limit(size)).all()
+        yield from found
+        if len(found) < size:
+            return
+        left = None if left is None else left - size
+        page = statement.where(batches.c.id < found[-1].id)

@@ -107,6 +107,11 @@ class Rollup:
                 return found
             return found._replace(wait=waiting or self._interval)
 
+    def progress(self) -> Progress:
+        """How far the sums are."""
+        with self._connection() as connection:
+            return self._progress(look(connection))
+
     def kept(self) -> Kept:
         """How far the sums are, and how many are kept."""
         minutes, products = rollup_minutes.c, rollup_products.c

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from db.fence import fenced_sql
 from pipeline.chunk import Chunk
@@ -22,25 +21,6 @@ from pipeline.stream import Stream
 STATEMENT_BYTES = 250_000
 
 _decode = msgspec.json.Decoder().decode
-
-
-def insert_rows(connection: Connection, chunks: Sequence[Chunk], limit: int, session: int) -> None:
-    """Insert the valid rows of the chunks, in order.
-
-    Args:
-        connection: in the transaction of the write.
-        chunks: whose rows; all of one stream.
-        limit: bytes of JSON in one statement.
-        session: of that transaction; in any other one nothing is inserted.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
-    """
-    for rows in statements(chunks, limit):
-        connection.exec_driver_sql(
-            insert_statement(chunks[0].stream, rows, session),
-            execution_options={"no_parameters": True},
-        )
 
 
 def statements(chunks: Sequence[Chunk], limit: int) -> Iterator[bytes]:

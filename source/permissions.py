@@ -30,7 +30,7 @@ async def may_read(settings: Settings, partition: int) -> None:
         FatalError: it may not, or Kafka stopped answering.
     """
     topic = settings.topic
-    async with _client(settings) as client:
+    async with connected(settings) as client:
         await client.set_topics([topic])
         node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         await client.ready(node)
@@ -51,9 +51,9 @@ async def may_join(settings: Settings) -> None:
     """
     group = settings.consumer_group
     refused = GroupAuthorizationFailedError.errno
-    async with _client(settings) as client:
+    async with connected(settings) as client:
         try:
-            node = await _coordinator(client, group)
+            node = await coordinator(client, group)
             await client.ready(node)
             # The heartbeat of a member that does not exist needs the right, and changes nothing.
             code = (await client.send(node, HeartbeatRequest(group, 0, "check"))).error_code
@@ -67,7 +67,8 @@ async def may_join(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+async def connected(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+    """A client of the brokers; an error of theirs is one sentence."""
     client = AIOKafkaClient(bootstrap_servers=settings.broker_addresses, **client_options(settings))
     try:
         await client.bootstrap()
@@ -80,7 +81,8 @@ async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
         await client.close()
 
 
-async def _coordinator(client: AIOKafkaClient, group: str) -> int:
+async def coordinator(client: AIOKafkaClient, group: str) -> int:
+    """The broker that has the group."""
     for _ in range(20):
         try:
             return int(await client.coordinator_lookup(CoordinationType.GROUP, group))

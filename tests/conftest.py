@@ -1,8 +1,12 @@
 """Servers once a session, everything else fresh for each test; all of it ends with pytest."""
 
 import itertools
+import os
+import pty
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +25,7 @@ from tests.support import FAUST, Worker, environment
 #: A Kafka value, or a value with its partition, or with partition and key.
 Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]
 Produce = Callable[[Sequence[Value]], None]
+RunFaust = Callable[..., "subprocess.CompletedProcess[str]"]
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
@@ -226,29 +231,88 @@ def worker(
 
 
 @pytest.fixture
-def faust(broker: Broker, migrated_url: str, topic: str) -> Callable[..., str]:
-    """Runs a command of the app on this test's database and topic; returns what it printed.
+def its_settings(broker: Broker, migrated_url: str, topic: str) -> dict[str, object]:
+    """Of a command on this test's database and topic."""
+    return {
+        "KAFKA_URL": broker.url,
+        "DATABASE_URL": migrated_url,
+        "TOPIC": topic,
+        "CONSUMER_GROUP": f"group-{topic}",
+    }
+
+
+@pytest.fixture
+def run_faust(its_settings: dict[str, object]) -> RunFaust:
+    """Runs a command of the app on this test's database and topic.
 
     It must end with ``status``, and without a traceback.
     """
 
-    def run(*arguments: object, status: int = 0, **settings: object) -> str:
-        defaults: dict[str, object] = {
-            "KAFKA_URL": broker.url,
-            "DATABASE_URL": migrated_url,
-            "TOPIC": topic,
-            "CONSUMER_GROUP": f"group-{topic}",
-        }
+    def run(
+        *arguments: object, status: int = 0, **settings: object
+    ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
             [*FAUST, *map(str, arguments)],
             cwd=ROOT,
-            env=environment(**{**defaults, **settings}),
+            env=environment(**{**its_settings, **settings}),
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def faust(run_faust: RunFaust) -> Callable[..., str]:
+    """As ``run_faust``; returns what it printed, errors last."""
+
+    def run(*arguments: object, **settings: Any) -> str:
+        done = run_faust(*arguments, **settings)
         return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def faust_out(run_faust: RunFaust) -> Callable[..., str]:
+    """As ``run_faust``; returns what programs read of it."""
+    return lambda *arguments, **settings: run_faust(*arguments, **settings).stdout
+
+
+@pytest.fixture
+def on_a_terminal(its_settings: dict[str, object]) -> Callable[..., str]:
+    """Runs a command as ``run_faust`` does, on a terminal; returns what that showed.
+
+    It is ended by Ctrl-C as soon as it has shown ``until``; ``answers`` are typed beforehand.
+    """
+
+    def run(*arguments: object, answers: str = "", until: str = "", **settings: object) -> str:
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen(
+            [*FAUST, *map(str, arguments)],
+            cwd=ROOT,
+            env=environment(**{**its_settings, "TERM": "xterm", **settings}),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        os.write(ours, answers.encode())
+        shown, stopped = b"", False
+        # The terminal answers with an error once nobody is on its other side.
+        with suppress(OSError):
+            while part := os.read(ours, 10_000):
+                shown += part
+                if until and not stopped and until.encode() in shown:
+                    stopped = True
+                    child.send_signal(signal.SIGINT)
+        child.wait(30)
+        os.close(ours)
+        return shown.decode()
 
     return run

@@ -5,15 +5,13 @@ Each stage is given the same 2000 different events, a fetch; divide by 2000 for 
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, cast
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from sqlalchemy import Connection
 
 from agents.flash_sales import FLASH_SALES
 from benchmarks.topics import Mix, bad, mistyped, numbered, sale
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.rows import STATEMENT_BYTES, insert_statement, statements
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
@@ -23,16 +21,6 @@ EVENTS = 2000
 _UUID = b'"3f4e12ab-77e1-4c05-8e11-0123456789ab"'
 #: Fetches in one statement, about.
 FETCHES = 10
-
-
-class Swallow:
-    """Takes statements instead of a connection."""
-
-    def execute(self, *_: Any) -> None:
-        """Do nothing."""
-
-    def exec_driver_sql(self, *_: Any, **__: Any) -> None:
-        """Do nothing."""
 
 
 def values(mix: Mix) -> list[bytes]:
@@ -105,9 +93,14 @@ def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
     assert made.valid + len(made.dead) == EVENTS
 
 
+def sql_text(chunks: list[Chunk]) -> None:
+    for lines in statements(chunks, STATEMENT_BYTES):
+        insert_statement(FLASH_SALES, lines, 1)
+
+
 def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:
     chunks = [chunk(sale)] * FETCHES
-    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)
+    benchmark(sql_text, chunks)
 
 
 @pytest.mark.parametrize("every", [20, 1])
@@ -118,4 +111,4 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
     ]
     records = [PlainRecord(offset, value) for offset, value in enumerate(some)]
     chunks = [Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)] * FETCHES
-    benchmark(insert_rows, cast(Connection, Swallow()), chunks, STATEMENT_BYTES, 1)
+    benchmark(sql_text, chunks)

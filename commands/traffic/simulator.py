@@ -17,6 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.protocol.metadata import MetadataRequest
 
+from commands.traffic import PREFIX
 from commands.traffic.shop import Shop, rush
 
 
@@ -47,7 +48,7 @@ def events(
     *,
     bad: float = 0.02,
     first: int = 0,
-    prefix: str = "sim",
+    prefix: str = PREFIX,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Event]:
     """Events without end; the same arguments give the same events.

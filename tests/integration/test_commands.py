@@ -1,6 +1,8 @@
 """`simulate` and `batches`: traffic from nothing but Kafka, and what all workers made of it."""
 
+import json
 import re
+import time
 from itertools import islice
 
 import pytest
@@ -9,20 +11,16 @@ from sqlalchemy import text
 from commands.traffic.simulator import events
 from dev.audit import Sent
 from dev.processes import free_port
+from tests.integration.test_pipeline import event
 from tests.support import dead_letters, rows, wait_until
 
 
 def ledger(printed):
-    """The table's lines: worker, number, events, rows, dropped."""
-    cells = [re.split(r" *[|│] *", line.strip("|│ "))[1:8] for line in printed.splitlines()]
-    lines = [
-        (name, *map(int, numbers)) for name, *numbers in filter(None, cells) if _is_worker(name)
+    """The lines of `batches --json`: worker, number, events, rows, dropped."""
+    return [
+        (line["worker"], line["batch"], line["events"], line["rows"], sum(line["dropped"].values()))
+        for line in json.loads(printed)
     ]
-    return [(name, *numbers[:3], sum(numbers[3:])) for name, *numbers in lines]
-
-
-def _is_worker(name):
-    return re.fullmatch(r".+-\d+-[0-9a-f]{8}", name)
 
 
 @pytest.mark.slow
@@ -47,7 +45,7 @@ def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
         worker(**small)
     wait_until(lambda: stored() == 1000, 40)
 
-    found = ledger(faust("batches", "--limit", 1000))
+    found = ledger(faust("batches", "--json"))
     assert len({worker for worker, *_ in found}) >= 2
     assert sum(line[2] for line in found) == 1000
     assert sum(line[3] for line in found) == 2 * verdict.rows
@@ -56,8 +54,8 @@ def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
         numbers = [number for worker, number, *_ in found if worker == name]
         assert numbers == sorted(numbers, reverse=True), "the newest first, each once"
         assert len(set(numbers)) == len(numbers)
-    assert ledger(faust("batches", "--limit", 3)) == found[:3]
-    assert ledger(faust("batches", CONSUMER_GROUP="another")) == []
+    assert ledger(faust("batches", "--json", "--limit", 3)) == found[:3]
+    assert ledger(faust("batches", "--json", CONSUMER_GROUP="another")) == []
 
     with migrated_engine.connect() as connection:
         views, carts, purchases = connection.execute(
@@ -70,4 +68,41 @@ def test_simulate_without_a_broker_is_one_sentence(faust):
     port = free_port()
     nowhere = f"kafka://127.0.0.1:{port}"
     printed = faust("simulate", "--seconds", 1, KAFKA_URL=nowhere, DATABASE_URL="", status=1)
-    assert f"Kafka at 127.0.0.1:{port} took not all events" in printed.splitlines()[-1]
+    assert f"Kafka at 127.0.0.1:{port} does not answer" in printed.splitlines()[-1]
+
+
+def test_simulate_into_a_missing_topic_is_one_sentence_at_once(faust, apache):
+    begun = time.monotonic()
+    printed = faust("simulate", "--seconds", 1, TOPIC="nowhere", status=1)
+    assert printed == "Kafka has no topic 'nowhere': create it, or change TOPIC.\n"
+    assert time.monotonic() - begun < 15
+
+
+def test_simulate_asks_where_the_topic_has_other_events(
+    faust, produce, topic, on_a_terminal, broker
+):
+    short = ("simulate", "--seconds", 0.5, "--rate", 20)
+    assert "10 events sent" in faust(*short)
+    assert "10 events sent" in faust(*short), "its own are no others"
+    produce([(event(1), 2)])
+    said = faust(*short, status=1)
+    assert f"The topic {topic} has about 21 events" in said
+    assert "Send 10 simulated events" in said
+    assert "add --yes" in said
+    assert "10 events sent" not in on_a_terminal(*short, answers="n\n")
+    assert "10 events sent" in on_a_terminal(*short, answers="y\n")
+    assert "10 events sent" in faust(*short, "--yes")
+
+
+def test_simulate_tells_how_to_remove_what_it_sent(
+    faust, worker, produce, migrated_url, migrated_engine
+):
+    produce([(event(1), 0), (b"bad", 0)])
+    said = faust("simulate", "--seconds", 1, "--rate", 100, "--bad", 0.2, "--yes")
+    worker(FLUSH_INTERVAL=0.3).wait_ready().wait_stored(migrated_url, 102)
+    statements = re.findall(r"DELETE FROM [^;]*;", said)
+    with migrated_engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    assert [row["event_id"] for row in rows(migrated_url)] == ["e1"]
+    assert [letter["value"] for letter in dead_letters(migrated_url)] == [b"bad"]

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import make_url, select, update
 
 from agents.flash_sales import FLASH_SALES
-from commands.dead_letters import _whole
+from commands.dead_letter_lines import whole
 from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
+from db.replay import Outcome, Replayer
 from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
@@ -109,26 +110,28 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     value = event(1, event_type="x" * 2 * MIB)
     write(small_packets, 1, record(0, value))
     [letter] = dead_letter_rows(small_packets)
-    shown = _whole(letter)
+    shown = whole(letter)
     digest = sha256(value).hexdigest()
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
-    stored, _, refused = DeadLetters(small_packets, "g", FLASH_SALES).replay(Filter())
-    assert (stored, refused) == (0, {letter.id: "was stored cut"})
+    done = Replayer(small_packets, "g", FLASH_SALES).replay(Filter())
+    [refused] = done.refused.values()
+    assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
+    assert refused.detail == "was stored cut: the event must be sent again"
     [reported] = Reports(small_packets, "g").dead_letters(None)
     assert reported["bytes"] == len(value)
 
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
     write(begun, 1, record(0, b"x" * MIB, b"k" * MIB), record(1, None))
-    tombstone, letter = DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20, max_bytes=5)
+    tombstone, letter = DeadLetters(begun, "g").find(Filter(), max_bytes=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
     assert tombstone.value is None
-    assert len(DeadLetters(begun, "g", FLASH_SALES).find(Filter(), 20)[1].value) == MIB
+    assert len(list(DeadLetters(begun, "g").find(Filter()))[1].value) == MIB
 
 
 def test_a_whole_letter_says_nothing_of_cutting(begun):
     write(begun, 1, record(0, b"bad"), record(1, None))
-    assert not any("cut" in _whole(letter) for letter in dead_letter_rows(begun))
+    assert not any("cut" in whole(letter) for letter in dead_letter_rows(begun))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,7 @@ def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
                 .values(value=value, value_bytes=len(value))
             )
     monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
-    assert DeadLetters(begun, "g", FLASH_SALES).replay(Filter()) == (6, [], {})
+    assert Replayer(begun, "g", FLASH_SALES).replay(Filter()) == Outcome(stored=6)
     assert stored_ids(begun) == [f"e{n}" for n in range(6)]
     with begun.connect() as connection:
         assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [

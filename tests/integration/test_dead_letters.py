@@ -1,6 +1,11 @@
 """`faust -A app dead-letters`: found by filter, shown safely, replayed exactly once, purged."""
 
+import csv
+import io
+import json
+import re
 import threading
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
@@ -34,8 +39,11 @@ def dropped(migrated_engine, topic):
     Writer(migrated_engine, group, "worker").write(1, datetime.now(UTC), chunks)
 
 
-def corrected(migrated_engine, *numbers):
-    """As if the rules had been corrected: the stored values are ones that are accepted now."""
+REPLAY = ("dead-letters", "replay", "--reason", "unstorable")
+
+
+def mended(migrated_engine, *numbers):
+    """As if the rules had been mended since: the values kept are ones that are now accepted."""
     with migrated_engine.begin() as connection:
         for number in numbers:
             connection.execute(
@@ -47,15 +55,63 @@ def corrected(migrated_engine, *numbers):
             )
 
 
-def test_they_are_listed_by_reason_topic_and_time(dropped, faust, topic):
+def test_they_are_listed_by_reason_position_and_time(dropped, faust, topic):
     assert "3 in all" in faust("dead-letters", "list", "--reason", "invalid")
     until = ("--topic", topic, "--until", "2999-01-01 00:00:00")
     assert "10 in all" in faust("dead-letters", "list", *until)
     assert "0 in all" in faust("dead-letters", "list", "--topic", "other")
     assert "0 in all" in faust("dead-letters", "list", "--since", "2999-01-01")
+    assert "10 in all" in faust("dead-letters", "list", "--since", "2h")
     assert f"{topic}/2/" in faust("dead-letters", "list", "--reason", "unstorable")
     assert "'often' is not" in faust("dead-letters", "list", "--reason", "often", status=2)
     assert "0 in all" in faust("dead-letters", "list", CONSUMER_GROUP="another")
+
+
+def test_they_are_found_by_where_they_were(dropped, faust_out, faust, topic):
+    def found(*options):
+        listed = json.loads(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
+        return [(one["partition"], one["offset"]) for one in listed]
+
+    assert found("--partition", 2, "--offset", 3) == [(2, 3)]
+    assert found("--partition", 1, "--partition", 2, "--offset", "2..3") == [(2, 3), (2, 2), (1, 2)]
+    assert found("--offset", "3..") == [(2, 4), (2, 3)]
+    assert found("--offset", "..0") == [(2, 0), (1, 0), (0, 0)]
+    said = faust("dead-letters", "list", "--offset", "first", status=2)
+    assert "'first' is neither an offset, such as 17, nor a range, 17..99." in said
+
+
+def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
+    dropped, faust_out, faust, topic
+):
+    found = json.loads(faust_out("dead-letters", "list", "--json"))
+    assert len(found) == 10
+    tombstone, hostile = found[-1:-3:-1][::-1]
+    assert hostile["value"] == {"base64": b64encode(HOSTILE).decode()}
+    assert tombstone["value"] is None
+    assert json.loads(found[0]["value"])["event_type"] == "more than twenty characters" * 2
+    assert found[0]["why"] == "event_type has 54 characters, the column holds 20"
+    lines = csv.DictReader(io.StringIO(faust_out("dead-letters", "list", "--csv", "--limit", 3)))
+    assert [line["offset"] for line in lines] == ["4", "3", "2"]
+    for action in ("list", "summary"):
+        printed = faust("dead-letters", action, COLUMNS=80)
+        assert max(map(len, printed.splitlines())) <= 80, printed
+
+
+def test_a_summary_says_what_is_wrong_how_often_and_where(dropped, faust_out, faust, topic):
+    found = json.loads(faust_out("dead-letters", "summary", "--json"))
+    assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
+        ("unstorable", "event_type", 5),
+        ("invalid", "event_id", 3),
+        ("malformed", None, 2),
+    }
+    first = found[0]
+    assert first["day"] == f"{datetime.now(UTC):%Y-%m-%d}"
+    assert first["position"] == f"{topic}/2/4"
+    assert first["detail"] == "event_type has 54 characters, the column holds 20"
+    assert first["pending"] == 5
+    shown = faust("dead-letters", "summary", "--reason", "invalid")
+    assert "no event_id" in shown
+    assert "unstorable" not in shown
 
 
 def test_values_are_shown_safely(dropped, faust, migrated_url):
@@ -74,17 +130,18 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
     dropped, faust, migrated_url, migrated_engine
 ):
     before = stored_offsets(migrated_url)
-    corrected(migrated_engine, 0, 1, 2)
+    correct(migrated_engine, 0, 1, 2)
     would = faust("dead-letters", "replay", "--dry-run")
     assert "3 would be stored as rows, 7 would be refused again" in would
     assert not rows(migrated_url)
     done = faust("dead-letters", "replay")
     assert "3 stored as rows, 7 refused again" in done
-    assert "refused again: event_type has 54 characters, the column holds 20" in done
-    assert "refused again: no event_id" in done
+    assert re.search(r"unstorable +2 +\d+ +event_type has 54 characters, the column holds", done)
+    assert re.search(r"invalid +3 +\d+ +no event_id", done), "a line a reason, with an example"
     assert sorted(row["event_id"] for row in rows(migrated_url)) == ["e0", "e1", "e2"]
     assert sum(letter["replayed_at"] is not None for letter in dead_letters(migrated_url)) == 3
-    assert "0 stored as rows, 7 refused" in faust("dead-letters", "replay"), "not twice"
+    again = faust("dead-letters", "replay", status=1)
+    assert "0 stored as rows, 7 refused" in again, "not twice"
     assert len(rows(migrated_url)) == 3
     assert stored_offsets(migrated_url) == before
     with migrated_engine.connect() as connection:
@@ -92,8 +149,8 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
 
 
 def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, migrated_engine):
-    corrected(migrated_engine, *range(5))
-    threads = [threading.Thread(target=faust, args=("dead-letters", "replay")) for _ in range(3)]
+    mended(migrated_engine, *range(5))
+    threads = [threading.Thread(target=faust, args=REPLAY) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,24 +161,56 @@ def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, 
 def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     dropped, faust, migrated_url, migrated_engine
 ):
-    corrected(migrated_engine, *range(5))
+    correct(migrated_engine, *range(5))
     with migrated_engine.begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_e3 CHECK (event_id <> 'e3')")
         )
     done = faust("dead-letters", "replay", "--reason", "unstorable")
     assert "4 stored as rows, 1 refused again" in done
-    assert "refused again: the database says:" in done
-    assert "no_e3" in done
+    assert re.search(r"unstorable +1 +\d+ +the database says: .*no_e3", done)
     assert len(rows(migrated_url)) == 4
 
 
 def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, migrated_engine):
-    corrected(migrated_engine, *range(5))
+    correct(migrated_engine, *range(5))
     first, second, *_ = (d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     assert "1 stored as rows, 0 refused" in faust("dead-letters", "replay", first)
     assert "1 deleted" in faust("dead-letters", "purge", second)
     assert len(dead_letters(migrated_url)) == 9
+
+
+def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_engine):
+    mended(migrated_engine, 0)
+    number = next(d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
+    missing = "No dead letter of this consumer group has the id 998, 999."
+    said = faust("dead-letters", "replay", 999, number, 998)
+    assert missing in said
+    assert "1 stored as rows" in said
+    for action in ("show", "list", "replay", "purge", "summary"):
+        assert missing in faust("dead-letters", action, 998, 999, status=1)
+    assert "0 stored as rows" in faust("dead-letters", "replay", number, status=1), "it is replayed"
+    assert "No dead letter" in faust("dead-letters", "show", number, CONSUMER_GROUP="o", status=1)
+
+
+def test_limit_and_pending_hold_for_every_action(
+    dropped, faust, faust_out, migrated_url, migrated_engine
+):
+    mended(migrated_engine, *range(5))
+    assert "2 stored as rows" in faust(
+        "dead-letters", "replay", "--reason", "unstorable", "--limit", 2
+    )
+    assert len(rows(migrated_url)) == 2
+    assert "10 in all, 8 of them not replayed." in faust("dead-letters", "list", "--limit", 1)
+    waiting = json.loads(faust_out("dead-letters", "list", "--pending", "--json"))
+    assert len(waiting) == 8
+    assert not any(one["replayed"] for one in waiting)
+    assert len(json.loads(faust_out("dead-letters", "summary", "--limit", 2, "--json"))) == 2
+    assert faust("dead-letters", "show", "--limit", 2).count("dead letter ") == 2
+    assert "3 deleted" in faust("dead-letters", "purge", "--pending", "--limit", 3)
+    assert len(dead_letters(migrated_url)) == 7
+    said = faust("dead-letters", "list", "--dry-run", status=2)
+    assert "--dry-run is for `replay` and `purge`." in said
 
 
 def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated_url):
@@ -133,6 +222,22 @@ def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated
     left = dead_letters(migrated_url)
     assert len(left) == 7
     assert not any(letter["reason"] == "invalid" for letter in left)
+
+
+def test_a_purge_of_all_asks_with_numbers(dropped, faust, migrated_url):
+    said = faust("dead-letters", "purge", status=1)
+    assert "Delete all 10 dead letters of this consumer group for good (" in said
+    assert "5 unstorable, 3 invalid, 2 malformed; 10 not replayed yet)?" in said
+    assert "add --yes" in said
+    assert "the oldest 4 of the 10" in faust("dead-letters", "purge", "--limit", 4, status=1)
+    assert len(dead_letters(migrated_url)) == 10
+    assert "10 deleted" in faust("dead-letters", "purge", "--yes")
+    assert dead_letters(migrated_url) == []
+
+
+def test_a_replay_shows_its_progress_on_a_terminal_only(dropped, run_faust, on_a_terminal):
+    assert "Replaying" not in run_faust("dead-letters", "replay", status=1).stderr
+    assert "Replaying" in on_a_terminal("dead-letters", "replay")
 
 
 def test_without_a_database_it_says_so(faust):

@@ -10,8 +10,8 @@ from sqlalchemy.dialects import mysql
 from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
 from db.engine import connect
-from db.errors import classified
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
 from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
@@ -209,9 +209,11 @@ def store(engine, **fields):
     chunk = Chunk.transform(
         FLASH_SALES, "t", 0, 0, 1, [record(0, json.dumps(EVENT | fields).encode())]
     )
-    with classified(), engine.begin() as connection:
+    with engine.begin() as connection:
         session = connection.scalar(text("SELECT CONNECTION_ID()"))
-        insert_rows(connection, [chunk], STATEMENT_BYTES, session)
+        [refused] = RowInserter().insert(connection, [chunk], STATEMENT_BYTES, session)
+    for detail in refused.values():
+        raise RowError(detail)
 
 
 @pytest.mark.parametrize("name", REFUSED)

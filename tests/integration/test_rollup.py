@@ -9,9 +9,10 @@ from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
 from db import rollup as module
-from db.dead_letters import DeadLetters, Filter
+from db.dead_letters import Filter
 from db.engine import connect
 from db.offsets import OffsetStore
+from db.replay import Replayer
 from db.rollup import Rollup
 from db.watermark import join
 from db.writer import Writer
@@ -210,7 +211,7 @@ def test_services_writers_and_replays_at_once(database, migrated_url, monkeypatc
         return work
 
     def replay(mine):
-        assert DeadLetters(mine, "d", FLASH_SALES).replay(Filter()).stored == 40
+        assert Replayer(mine, "d", FLASH_SALES).replay(Filter()).stored == 40
 
     services = [threading.Thread(target=own, args=(sum_up,)) for _ in range(2)]
     works = [write_all(0, "g"), write_all(1, "g"), write_all(0, "h"), replay]

@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, func, select, text
 from agents.flash_sales import FLASH_SALES
 from db import engine as sessions
 from db.offsets import OffsetStore
-from db.rows import STATEMENT_BYTES, insert_rows
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES
 from db.schema import VERSION
 from db.tables import batches, dead_letters, flash_sale_events, metadata, stream_offsets
 from db.upgrade import alembic_config
@@ -154,7 +155,7 @@ def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
 def test_statements_are_cut_to_what_the_server_takes(begun):
     pieces = [chunk(0, 50), chunk(50, 51), chunk(51, 400)]
     with begun.begin() as connection:
-        insert_rows(connection, pieces, 1000, session(connection))
+        RowInserter().insert(connection, pieces, 1000, session(connection))
     assert stored_ids(begun) == [f"e{n}" for n in range(400)]
 
 
@@ -178,7 +179,7 @@ def test_any_text_comes_back_as_it_was(begun, texts):
     records = [record(n, value) for n, value in enumerate(values)]
     found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
     with begun.connect() as connection:
-        insert_rows(connection, [found], STATEMENT_BYTES, session(connection))
+        RowInserter().insert(connection, [found], STATEMENT_BYTES, session(connection))
         columns = flash_sale_events.c
         stored = connection.execute(
             select(columns.event_id, columns.user_id).order_by(columns.id)
@@ -194,7 +195,7 @@ def test_hostile_text_stays_text_whatever_mode_a_session_is_in(begun, mode):
         found = chunk(0, 2, category=text_of_it)
         with begun.connect() as connection:
             connection.execute(text(f"SET SESSION sql_mode = 'STRICT_ALL_TABLES,{mode}'"))
-            insert_rows(connection, [found], STATEMENT_BYTES, session(connection))
+            RowInserter().insert(connection, [found], STATEMENT_BYTES, session(connection))
             stored = connection.scalars(select(flash_sale_events.c.category)).all()
             connection.rollback()
         assert stored == [text_of_it] * 2

@@ -41,6 +41,7 @@ CARRIERS = (
     "left_out",
     "offsets",
     "refused_rows",
+    "replay",
     "rows",
     "writer",
 )

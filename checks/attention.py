@@ -1,0 +1,117 @@
+"""What of a group's status needs a person's hand, and what that person can do. Pure."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from checks.group_status import WINDOW, GroupStatus, PartitionStatus
+from db.schema import VERSION
+
+#: Seconds by which stored events or sums may be late without a word.
+LATE = 60.0
+SUMS_LATE = 600.0
+
+
+class Need(NamedTuple):
+    """What is wrong, and what to do."""
+
+    what: str
+    hint: str
+
+
+def needs(status: GroupStatus) -> list[Need]:
+    """All that needs a hand; what stops everything first."""
+    return [*_errors(status), *_schema(status), *_workers(status), *_partitions(status),
+            *_dropped(status), *_sums(status)]  # fmt: skip
+
+
+def _errors(status: GroupStatus) -> Iterator[Need]:
+    for error in dict.fromkeys(status.errors):
+        yield Need(error, "`faust -A app check` looks at each step")
+
+
+def _schema(status: GroupStatus) -> Iterator[Need]:
+    if status.schema_version and status.schema_version > VERSION:
+        yield Need(
+            f"The schema's version {status.schema_version} is newer than this app's {VERSION}.",
+            "run the newer app, unless a release is being rolled out or back",
+        )
+    for problem in status.problems:
+        yield Need(f"{problem.found}.", problem.hint)
+
+
+def _workers(status: GroupStatus) -> Iterator[Need]:
+    kafka, lag = status.kafka, sum(one.lag or 0 for one in status.partitions)
+    if kafka is None:
+        return
+    if not kafka.members:
+        yield Need(
+            f"No worker is in the group, and {lag} events wait.", "start `faust -A app worker`"
+        )
+        return
+    if kafka.state == "Stable":
+        given = {number for member in kafka.members for number in member.partitions}
+        if left := sorted(status.bounds.keys() - given):
+            yield Need(
+                f"No worker reads partition {', '.join(map(str, left))} of {status.topic}.",
+                "see whether another program uses the group's name, CONSUMER_GROUP",
+            )
+    if lag and not status.errors and not status.workers:
+        yield Need(
+            f"{lag} events wait, and no batch was stored for {WINDOW.seconds // 60} minutes.",
+            "look at the workers' log and at /ready/",
+        )
+
+
+def _partitions(status: GroupStatus) -> Iterator[Need]:
+    for one in status.partitions:
+        place = f"{status.topic}/{one.partition}"
+        if one.stored is not None and one.stored > one.end:
+            yield Need(
+                f"{place} is stored up to {one.stored}, but its log ends at {one.end}: the topic "
+                f"was recreated or truncated.",
+                "`faust -A app offsets show`",
+            )
+        elif one.stored is not None and one.stored < one.beginning:
+            gone = one.beginning - one.stored
+            yield Need(
+                f"Kafka's retention removed {gone} events of {place} before they were read.",
+                "keep events for longer there (retention.ms)",
+            )
+    late = [one for one in status.partitions if (one.behind or 0) > LATE]
+    if late:
+        worst = max(late, key=_behind)
+        yield Need(
+            f"{len(late)} partitions are late, {status.topic}/{worst.partition} by "
+            f"{worst.behind:.0f} s ({worst.lag} events).",
+            "if the lag grows, add workers: docs/scaling.md",
+        )
+
+
+def _behind(one: PartitionStatus) -> float:
+    return one.behind or 0.0
+
+
+def _dropped(status: GroupStatus) -> Iterator[Need]:
+    for breaker in status.breakers:
+        yield Need(
+            f"The circuit breaker holds {status.topic}/{breaker.partition}: {breaker.reason}",
+            "correct what sends these events, then `faust -A app breaker close`",
+        )
+    if pending := sum(one.pending for one in status.dead_letters):
+        yield Need(
+            f"{pending} dead letters are not replayed.",
+            "`faust -A app dead-letters summary --pending`, then replay or purge them",
+        )
+
+
+def _sums(status: GroupStatus) -> Iterator[Need]:
+    sums = status.rollup
+    if sums is None:
+        return
+    if sums.error:
+        yield Need(f"The sales sums are stalled: {sums.error}", "`faust -A app rollup show`")
+    elif sums.seconds > SUMS_LATE:
+        yield Need(
+            f"The sales sums are {sums.seconds / 60:.0f} minutes old, {sums.behind} rows behind.",
+            "`faust -A app rollup show`, and docs/runbook.md",
+        )

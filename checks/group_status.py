@@ -1,0 +1,186 @@
+"""The whole group at a glance: what Kafka and the database know of it. Nothing is changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, Row
+
+from config.settings import Settings
+from db import schema
+from db.breakers import BreakerStore, OpenBreaker
+from db.dead_letter_summary import Total, totals
+from db.dead_letters import Filter
+from db.engine import ping
+from db.ledger import newest_batches
+from db.offsets import OffsetStore
+from db.rollup import Rollup
+from db.table_problem import TableProblem
+from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.rollup_service import Progress
+from source.group import GroupState, describe_group
+from source.log_reader import Bounds
+from source.topics import offsets_at, topic_bounds
+
+#: How far the ledger is looked back on, and how many lines at most.
+WINDOW = timedelta(minutes=10)
+_LINES = 5_000
+#: Seconds over which what comes in is counted.
+RATE_SECONDS = 60
+#: Batches that are kept whole.
+BATCHES = 5
+
+
+class WorkerStatus(NamedTuple):
+    """What the ledger says of a worker in the window; rates are events a second."""
+
+    worker: str
+    last_batch: datetime
+    batches: int
+    events: int
+    rate: float
+
+
+class PartitionStatus(NamedTuple):
+    """Where a partition stands.
+
+    ``stored`` is the next offset to store; ``incoming`` and ``storing`` are events a second, the
+    latter None after a single look; ``behind`` is the age in seconds of the last stored event where
+    others wait; None is unknown.
+    """
+
+    partition: int
+    stored: int | None
+    beginning: int
+    end: int
+    lag: int | None
+    incoming: float
+    storing: float | None
+    behind: float | None
+
+
+@dataclass
+class GroupStatus:
+    """What was found; what could not be asked is None or empty, and ``errors`` says why."""
+
+    group: str
+    topic: str
+    at: datetime
+    kafka: GroupState | None = None
+    bounds: dict[int, Bounds] = field(default_factory=dict)
+    stored: dict[int, int] = field(default_factory=dict)
+    partitions: list[PartitionStatus] = field(default_factory=list)
+    workers: list[WorkerStatus] = field(default_factory=list)
+    batches: Sequence[Row[Any]] = ()
+    dead_letters: Sequence[Total] = ()
+    breakers: Sequence[OpenBreaker] = ()
+    rollup: Progress | None = None
+    schema_version: str | None = None
+    problems: Sequence[TableProblem] = ()
+    errors: list[str] = field(default_factory=list)
+
+    def read(self, name: str, question: Callable[[], Any]) -> None:
+        """Keep the answer, or why there is none."""
+        try:
+            setattr(self, name, question())
+        except (TransientError, RowError, FatalError) as error:
+            self.errors.append(str(error))
+
+
+async def look_at_group(
+    settings: Settings, engine: Engine, before: GroupStatus | None = None
+) -> GroupStatus:
+    """Look once; ``before`` is the look before, from which rates are told."""
+    status = GroupStatus(settings.consumer_group, settings.topic, datetime.now(UTC))
+    since: dict[int, int | None] = {}
+    try:
+        status.bounds = await topic_bounds(settings)
+        moment = int((status.at.timestamp() - RATE_SECONDS) * 1000)
+        since = await offsets_at(settings, moment)
+        status.kafka = await describe_group(settings)
+    except FatalError as error:
+        status.errors.append(str(error))
+    written = await asyncio.to_thread(_read_database, status, settings, engine)
+    status.partitions = [
+        _partition(status, number, since.get(number), written.get(number), before)
+        for number in sorted(status.bounds)
+    ]
+    return status
+
+
+def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
+    """Ask the database; answer the time (ms) of each partition's last stored event, if known."""
+    try:
+        ping(engine)
+        found = schema.check(engine)
+    except (TransientError, RowError, FatalError) as error:
+        status.errors.append(str(error))
+        return {}
+    status.schema_version, status.problems = found
+    offsets = OffsetStore(engine, status.group)
+    status.read("stored", lambda: offsets.read(status.topic))
+    status.read("batches", lambda: _recent(engine, status))
+    status.workers = _workers(status)
+    status.batches = status.batches[:BATCHES]
+    status.read("dead_letters", lambda: totals(engine, status.group, Filter()))
+    status.read("breakers", BreakerStore(engine, status.group, status.topic).find)
+    if settings.rollup_interval:
+        status.read("rollup", Rollup(engine, settings.rollup_interval).progress)
+    try:
+        last = offsets.last_records(status.topic)
+    except (TransientError, FatalError):
+        return {}
+    return {number: record.timestamp for number, record in last.items() if record.timestamp > 0}
+
+
+def _recent(engine: Engine, status: GroupStatus) -> list[Row[Any]]:
+    """Batches of the window, and the last few whenever they were."""
+    since = (status.at - WINDOW).replace(tzinfo=None)
+    last = list(newest_batches(engine, status.group, BATCHES))
+    if len(last) < BATCHES or last[-1].written < since:
+        return last
+    found = newest_batches(engine, status.group, _LINES)
+    return list(takewhile(lambda batch: batch.written >= since, found))
+
+
+def _workers(status: GroupStatus) -> list[WorkerStatus]:
+    now = status.at.replace(tzinfo=None)
+    found: dict[str, WorkerStatus] = {}
+    for batch in status.batches:
+        # A replay has a line without events.
+        if not batch.events or batch.written < now - WINDOW:
+            continue
+        new = WorkerStatus(batch.worker, batch.written.replace(tzinfo=UTC), 0, 0, 0.0)
+        one = found.get(batch.worker, new)
+        recent = batch.written >= now - timedelta(seconds=RATE_SECONDS)
+        found[batch.worker] = one._replace(
+            batches=one.batches + 1,
+            events=one.events + batch.events,
+            rate=one.rate + (batch.events / RATE_SECONDS if recent else 0.0),
+        )
+    return sorted(found.values())
+
+
+def _partition(
+    status: GroupStatus,
+    number: int,
+    since: int | None,
+    written: int | None,
+    before: GroupStatus | None,
+) -> PartitionStatus:
+    bounds, stored = status.bounds[number], status.stored.get(number)
+    lag = None if stored is None else max(0, bounds.end - max(stored, bounds.beginning))
+    storing = None
+    if before is not None and stored is not None and number in before.stored:
+        seconds = max(0.001, (status.at - before.at).total_seconds())
+        storing = max(0, stored - before.stored[number]) / seconds
+    behind = None
+    if lag and written is not None:
+        behind = max(0.0, status.at.timestamp() - written / 1000)
+    incoming = 0.0 if since is None else (bounds.end - since) / RATE_SECONDS
+    return PartitionStatus(
+        number, stored, bounds.beginning, bounds.end, lag, incoming, storing, behind
+    )

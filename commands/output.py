@@ -1,0 +1,259 @@
+"""How listings are printed: a table that fits the terminal, or JSON, or CSV.
+
+In JSON every value has its type and is whole, times are ISO 8601 in UTC, and nothing comes after
+it. What is said besides goes to stderr then.
+"""
+
+import csv
+import io
+import json
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+from unicodedata import combining, east_asian_width
+
+import click
+from faust.cli import option
+
+from models.printable import printable
+
+Form = Literal["json", "csv"] | None
+#: A line of a listing: typed values by the column's name.
+Line = Mapping[str, Any]
+
+#: Options of a command that lists something; its function gets ``form``, None for a table.
+FORMS = (
+    option("--json", "form", flag_value="json", default=None, help="Print JSON."),
+    option("--csv", "form", flag_value="csv", help="Print CSV."),
+)
+
+#: To this many characters texts are cut in a table that is too wide.
+_NARROW = 10
+_GAP = "  "
+#: Characters that a text needs in a table at most.
+_LONG = 300
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table: printable, and in one line."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{_utc(value):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {cell(one)}" for name, one in value.items())
+    return printable(value if isinstance(value, bytes) else str(value).encode(), _LONG)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a listing.
+
+    Args:
+        name: in JSON and CSV; names a value of the line.
+        heading: in the table; the name unless given.
+        show: makes the value the table's text.
+        spare: whether the table does without it where the terminal is too narrow.
+        table: whether the table has it at all.
+    """
+
+    name: str
+    heading: str | None = None
+    show: Callable[[Any], str] = cell
+    spare: bool = False
+    table: bool = True
+
+    @property
+    def title(self) -> str:
+        """What stands above it in the table."""
+        return self.name if self.heading is None else self.heading
+
+
+def print_listing(
+    form: Form, columns: Sequence[Column], lines: Iterable[Line], *, none: str = "Nothing."
+) -> None:
+    """Print lines as they come, or all of them as a table; ``none`` where that would be empty."""
+    if form == "json":
+        _print_array(columns, lines)
+    elif form == "csv":
+        _print_csv(columns, lines)
+    else:
+        found = list(lines)
+        click.echo(table(columns, found, terminal_width()) if found else none)
+
+
+def print_record(form: Form, columns: Sequence[Column], line: Line) -> None:
+    """Print a listing of one line: in JSON an object, as text a line for each value."""
+    if form == "json":
+        print_json(_typed_line(columns, line))
+    elif form == "csv":
+        _print_csv(columns, [line])
+    else:
+        shown = [column for column in columns if column.table]
+        wide = max(len(column.title) for column in shown)
+        for column in shown:
+            click.echo(f"{column.title:<{wide}}{_GAP}{column.show(line[column.name])}")
+
+
+def print_json(value: Any) -> None:
+    """Print a value of any depth as JSON."""
+    click.echo(json.dumps(typed(value), indent=2))
+
+
+def remark(form: Form, text: str) -> None:
+    """Say something about a listing: below a table, and apart from what programs read."""
+    click.echo(text, err=form is not None)
+
+
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal (or ``COLUMNS``); None where nothing limits it."""
+    return shutil.get_terminal_size((0, 0)).columns or None
+
+
+def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -> str:
+    """The lines as a table with headings, no wider than ``width`` if that can be.
+
+    Spare columns go first, then the widest texts are cut. Numbers and times are never cut.
+    """
+    shown = [column for column in columns if column.table]
+    texts = {c.name: [c.show(line[c.name]) for line in lines] for c in shown}
+    numbers = {c.name for c in shown if _are_numbers(texts[c.name])}
+    times = {c.name for c in shown if any(isinstance(line[c.name], date) for line in lines)}
+    widths = {c.name: max(map(_width, [c.title, *texts[c.name]])) for c in shown}
+    cut = {c.name for c in shown} - numbers - times
+    if width is not None:
+        while _least(shown, widths, cut) > width and any(c.spare for c in shown):
+            shown.remove(next(c for c in reversed(shown) if c.spare))
+        widths = {c.name: widths[c.name] for c in shown}
+        _shrink(widths, cut, width)
+
+    def line_of(cells: Sequence[str]) -> str:
+        padded = [
+            _padded(_cut(text, widths[c.name]), widths[c.name], right=c.name in numbers)
+            for c, text in zip(shown, cells, strict=True)
+        ]
+        return _GAP.join(padded).rstrip()
+
+    heading = [line_of([c.title for c in shown]), _GAP.join("─" * widths[c.name] for c in shown)]
+    rows = zip(*(texts[c.name] for c in shown), strict=True)
+    return "\n".join([*heading, *map(line_of, rows)])
+
+
+def typed(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, datetime):
+        return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return {str(name): typed(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [typed(one) for one in value]
+    return value
+
+
+def _print_array(columns: Sequence[Column], lines: Iterable[Line]) -> None:
+    begun = False
+    for line in lines:
+        text = json.dumps(_typed_line(columns, line))
+        click.echo(f"{',' if begun else '['}\n  {text}", nl=False)
+        begun = True
+    click.echo("\n]" if begun else "[]")
+
+
+def _print_csv(columns: Sequence[Column], lines: Iterable[Line]) -> None:
+    _print_csv_line(column.name for column in columns)
+    for line in lines:
+        _print_csv_line(_in_csv(line[column.name]) for column in columns)
+
+
+def _print_csv_line(cells: Iterable[str]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    click.echo(text.getvalue(), nl=False)
+
+
+def _in_csv(value: Any) -> str:
+    """A value of CSV, where what no terminal prints is escaped: a line is a line."""
+    if value is None:
+        return ""
+    found = value if isinstance(value, bytes) else typed(value)
+    if isinstance(found, bool | dict | list):
+        return json.dumps(found)
+    return printable(found if isinstance(found, bytes) else str(found).encode())
+
+
+def _typed_line(columns: Sequence[Column], line: Line) -> dict[str, Any]:
+    return {column.name: typed(line[column.name]) for column in columns}
+
+
+def _utc(moment: datetime) -> datetime:
+    """A time of the database's is in UTC, and without a zone."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _are_numbers(texts: Iterable[str]) -> bool:
+    found = [text for text in texts if text]
+    return bool(found) and all(
+        text.removeprefix("-").replace(".", "", 1).isdigit() for text in found
+    )
+
+
+def _least(shown: Sequence[Column], widths: Mapping[str, int], cut: set[str]) -> int:
+    """How narrow the table can be."""
+    least = (min(widths[c.name], _NARROW) if c.name in cut else widths[c.name] for c in shown)
+    return sum(least) + len(_GAP) * (len(shown) - 1)
+
+
+def _shrink(widths: dict[str, int], cut: set[str], width: int) -> None:
+    room = width - len(_GAP) * (len(widths) - 1)
+    for least in (_NARROW, 1):
+        while (over := sum(widths.values()) - room) > 0:
+            wide = sorted((n for n in widths if n in cut), key=widths.__getitem__, reverse=True)
+            if not wide or widths[wide[0]] <= least:
+                break
+            next_one = widths[wide[1]] if len(wide) > 1 else least
+            step = max(1, min(over, widths[wide[0]] - max(next_one, least)))
+            widths[wide[0]] -= step
+
+
+def _cut(text: str, width: int) -> str:
+    """The text in so many columns: a sentence loses its end, a name its middle."""
+    if _width(text) <= width:
+        return text
+    if " " in text or width < _NARROW:
+        return f"{_head(text, width - 1)}…"
+    tail = width // 2
+    return f"{_head(text, width - 1 - tail)}…{_head(text[::-1], tail)[::-1]}"
+
+
+def _head(text: str, width: int) -> str:
+    for place, character in enumerate(text):
+        width -= _width(character)
+        if width < 0:
+            return text[:place]
+    return text
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal needs for it."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "FW") for c in text)
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    room = " " * (width - _width(text))
+    return f"{room}{text}" if right else f"{text}{room}"

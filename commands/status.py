@@ -1,0 +1,217 @@
+"""`faust -A app status`: the whole group at a glance, once or again and again."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from textwrap import TextWrapper
+from typing import Any
+
+import click
+import faust
+from faust.cli import option
+from sqlalchemy import Engine
+
+from checks.attention import needs
+from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, look_at_group
+from commands import batches, breaker
+from commands.outcome import hush_kafka, or_exit
+from commands.output import (
+    FORMS,
+    Column,
+    Form,
+    Line,
+    cell,
+    print_json,
+    print_listing,
+    table,
+    terminal_width,
+)
+from config.settings import Settings
+from db.schema import VERSION
+
+#: Seconds between looks of `--watch`.
+PAUSE = 2.0
+#: Moves the cursor home, and clears from there on.
+_HOME, _CLEAR = "\x1b[H", "\x1b[J"
+
+
+def status(app: faust.App, settings: Settings, engine: Engine) -> None:
+    """Register the command."""
+
+    @app.command(
+        option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C."),
+        *FORMS,
+        name="status",
+    )
+    async def status(self: Any, watch: bool, form: Form) -> None:
+        """Show the whole group: workers, lag, batches, dead letters, and what needs a hand.
+
+        Kafka and the database are asked, no worker is; nothing is changed. Rates are events a
+        second: what comes in over the last minute, and with `--watch` what is stored as well.
+        `--json` has everything, `--csv` a line for each partition. The exit status is 1 when
+        Kafka or the database cannot be asked.
+        """
+        hush_kafka()
+        with or_exit():
+            if watch and form:
+                raise click.UsageError("--watch is for people: without --json and --csv.")
+        found = await look_at_group(settings, engine)
+        if form == "json":
+            print_json(as_json(found))
+        elif form == "csv":
+            print_listing(form, PARTITIONS, _partitions(found))
+        else:
+            _show(found, clear=watch)
+        while watch:
+            await asyncio.sleep(PAUSE)
+            found = await look_at_group(settings, engine, found)
+            _show(found, clear=True)
+        if found.errors:
+            raise SystemExit(1)
+
+
+WORKERS = (
+    Column("worker"),
+    Column("last_batch", "last batch (UTC)"),
+    Column("batches"),
+    Column("events"),
+    Column("rate", "events/s"),
+)
+MEMBERS = (Column("member"), Column("host"), Column("partitions"))
+PARTITIONS = (
+    Column("partition"),
+    Column("stored"),
+    Column("end", "log ends"),
+    Column("lag"),
+    Column("incoming", "in/s"),
+    Column("storing", "stored/s"),
+    Column("behind", "s behind"),
+)
+DEAD_LETTERS = (
+    Column("reason"),
+    Column("dead_letters", "dead letters"),
+    Column("pending", "not replayed"),
+    Column("newest", "newest (UTC)"),
+)
+
+
+def as_json(found: GroupStatus) -> dict[str, Any]:
+    """All that was found, by its names."""
+    kafka, rollup = found.kafka, found.rollup
+    return {
+        "group": found.group,
+        "topic": found.topic,
+        "at": found.at,
+        "needs": [need._asdict() for need in needs(found)],
+        "errors": found.errors,
+        "state": kafka and kafka.state,
+        "members": [member._asdict() for member in kafka.members] if kafka else None,
+        "workers": [worker._asdict() for worker in found.workers],
+        "partitions": [one._asdict() for one in found.partitions],
+        "batches": list(map(batches.line, found.batches)),
+        "dead_letters": [one._asdict() for one in found.dead_letters],
+        "breakers": [breaker.line(found.topic, one) for one in found.breakers],
+        "rollup": rollup and {**rollup._asdict(), "behind": rollup.behind},
+        "schema": {
+            "version": found.schema_version,
+            "needed": VERSION,
+            "problems": [asdict(one) for one in found.problems],
+        },
+    }
+
+
+def as_text(found: GroupStatus, width: int | None) -> str:
+    """All that was found, for people."""
+    return "\n".join(_text(found, width))
+
+
+def _show(found: GroupStatus, *, clear: bool) -> None:
+    text = as_text(found, terminal_width())
+    if clear and sys.stdout.isatty():
+        text = f"{_HOME}{_CLEAR}{text}"
+    click.echo(f"{text}\n" if clear else text)
+
+
+def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
+    def sentence(text: str, mark: str = "") -> str:
+        lines = TextWrapper(
+            width or 10_000,
+            initial_indent=mark,
+            subsequent_indent=" " * len(mark),
+            # A command in it stays what it is.
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return lines.fill(text)
+
+    def listing(columns: Sequence[Column], lines: Sequence[Line]) -> str:
+        text = table(columns, lines, width and width - 2)
+        return "\n".join(f"  {line}" for line in text.splitlines())
+
+    yield f"{found.group} reads {found.topic}, {cell(found.at)} UTC"
+    wanted = needs(found)
+    yield "\nNeeds a hand" if wanted else "\nNothing needs a hand."
+    for need in wanted:
+        yield sentence(cell(need.what), "  ! ")
+        yield sentence(need.hint, "    → ")
+    minutes = WINDOW.seconds // 60
+    kafka = found.kafka
+    members = f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "unknown"
+    yield ""
+    yield sentence(
+        f"Workers: {members}; {len(found.workers)} stored something in the last {minutes} min"
+    )
+    if kafka and kafka.members:
+        yield listing(MEMBERS, [_member(one) for one in kafka.members])
+    if found.workers:
+        yield listing(WORKERS, [one._asdict() for one in found.workers])
+    if found.partitions:
+        waiting = sum(one.lag or 0 for one in found.partitions)
+        incoming = sum(one.incoming for one in found.partitions)
+        stored = sum(one.rate for one in found.workers)
+        yield ""
+        yield sentence(
+            f"Partitions: {waiting} events wait; in the last {RATE_SECONDS} s {incoming:.1f} "
+            f"events/s came in and {stored:.1f} events/s were stored"
+        )
+        shown = [
+            c for c in PARTITIONS if any(one[c.name] is not None for one in _partitions(found))
+        ]
+        yield listing(shown, _partitions(found))
+    if found.schema_version is None:
+        return
+    if found.batches:
+        yield "\nLast batches"
+        yield listing(batches.COLUMNS, list(map(batches.line, found.batches)))
+    else:
+        yield "\nLast batches: none yet"
+    if found.dead_letters:
+        yield "\nDead letters"
+        yield listing(DEAD_LETTERS, [one._asdict() for one in found.dead_letters])
+    else:
+        yield "\nDead letters: none"
+    if found.breakers:
+        yield "\nCircuit breaker: open"
+        yield listing(breaker.SHOWN, [breaker.line(found.topic, one) for one in found.breakers])
+    else:
+        yield "\nCircuit breaker: closed"
+    yield f"Sales sums: {_sums(found)}"
+    yield f"Schema: version {found.schema_version}"
+
+
+def _sums(found: GroupStatus) -> str:
+    if found.rollup is None:
+        return "not kept by these workers (ROLLUP_INTERVAL is 0)"
+    if not found.rollup.behind:
+        return "complete"
+    return f"{found.rollup.behind} rows behind, {found.rollup.seconds:.0f} s old"
+
+
+def _member(member: Any) -> Line:
+    numbers = ", ".join(map(str, member.partitions))
+    return {"member": member.member_id, "host": member.host, "partitions": numbers or "none"}
+
+
+def _partitions(found: GroupStatus) -> list[dict[str, Any]]:
+    return [one._asdict() for one in found.partitions]

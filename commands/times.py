@@ -1,0 +1,75 @@
+"""Times as people write them. One without a zone is in UTC."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import click
+
+#: For the help of an option that takes a time.
+FORMS = "2h (ago), 08:41, 2026-11-27 or 2026-11-27T08:41:00+01:00; UTC without a zone"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"(\d+[smhdw])+")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}.*")
+
+
+def parse(text: str, now: datetime | None = None) -> datetime:
+    """The moment that is meant, in UTC.
+
+    Args:
+        text: how long ago (``2h``, ``1h30m``; s, m, h, d, w), a time of day, which is the last one
+            that has passed (``08:41``, ``08:41+01:00``), a day, which is its beginning, or an ISO
+            8601 time. ``Z``, ``UTC`` and ``+01:00`` are zones; without one it is UTC.
+        now: with a zone; the present one unless given.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    now = (now or datetime.now(UTC)).astimezone(UTC)
+    words = text.strip().removesuffix("UTC").strip() or text
+    try:
+        if _AGO.fullmatch(words.lower()):
+            return now - _duration(words.lower())
+        if _CLOCK.fullmatch(words):
+            hours, _, rest = words.partition(":")
+            return _passed(time.fromisoformat(f"{hours:0>2}:{rest}"), now)
+        return _in_utc(datetime.fromisoformat(words))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is not a time: write {FORMS}") from None
+
+
+class Moment(click.ParamType):
+    """A time on the command line; the command gets it in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Parse it."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+MOMENT = Moment()
+
+
+def _duration(text: str) -> timedelta:
+    found = re.findall(r"(\d+)([smhdw])", text)
+    return sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in found), timedelta())
+
+
+def _passed(clock: time, now: datetime) -> datetime:
+    zone = clock.tzinfo or UTC
+    today: date = now.astimezone(zone).date()
+    found = datetime.combine(today, clock.replace(tzinfo=zone))
+    return (found if found <= now else found - timedelta(days=1)).astimezone(UTC)
+
+
+def _in_utc(found: datetime) -> datetime:
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

@@ -1,0 +1,58 @@
+"""Whether a topic has events that no simulation sent: a look before more are sent into it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiokafka.protocol.metadata import MetadataRequest
+
+from checks.sample import read_newest
+from commands.traffic import PREFIX
+from config.settings import Settings
+from source.connectivity import reach
+from source.log_reader import Bounds
+from source.permissions import connected
+from source.topics import topic_bounds
+
+#: Events looked at at each end of a partition's log.
+_LOOK_AT = 20
+_KEY = f"{PREFIX}-".encode()
+
+
+class Others(NamedTuple):
+    """About how many events the topic has, and where one is that no simulation sent."""
+
+    events: int
+    position: str
+
+
+async def find_topic(settings: Settings) -> dict[int, Bounds]:
+    """The topic's bounds; a broker that makes topics on first use makes it now.
+
+    Raises:
+        FatalError: Kafka does not answer.
+        NoTopicError: there is no such topic.
+    """
+    await reach(settings)
+    async with connected(settings) as client:
+        request = MetadataRequest([settings.topic], allow_auto_topic_creation=True)
+        await client.send(client.get_random_node(), request)
+    return await topic_bounds(settings)
+
+
+async def find_others(settings: Settings, bounds: Mapping[int, Bounds]) -> Others | None:
+    """Look at the oldest and the newest events; None where a simulation sent all of them.
+
+    Raises:
+        FatalError: Kafka does not hand them over.
+    """
+    events = sum(found.end - found.beginning for found in bounds.values())
+    oldest = {
+        number: Bounds(found.beginning, min(found.readable, found.beginning + _LOOK_AT))
+        for number, found in bounds.items()
+    }
+    for looked_at in (oldest, bounds):
+        records = await read_newest(settings, looked_at, _LOOK_AT * len(bounds)) if events else []
+        for tp, record in records:
+            if not (record.key or b"").startswith(_KEY):
+                return Others(events, f"{tp.topic}/{tp.partition}/{record.offset}")
+    return None

@@ -1,0 +1,92 @@
+"""`faust -A app status`: the whole group at a glance."""
+
+import csv
+import io
+import json
+
+from db.breakers import BreakerStore
+from dev.processes import free_port
+from tests.integration.test_pipeline import event
+from tests.support import wait_until
+
+
+def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_terminal, topic):
+    running = worker(FLUSH_INTERVAL=0.3, ROLLUP_INTERVAL=0.5).wait_ready()
+    produce([(event(n), n % 4) for n in range(100)] + [(b"bad", 2)] * 3)
+    wait_until(lambda: running.get("/batches/")["events"] == 103, 20)
+    wait_until(lambda: (running.get("/batches/")["rollup"] or {}).get("behind") == 0, 20)
+
+    found = json.loads(faust_out("status", "--json"))
+    assert (found["group"], found["topic"], found["errors"]) == (f"group-{topic}", topic, [])
+    assert found["state"] == "Stable"
+    [member] = found["members"]
+    assert member["partitions"] == [0, 1, 2, 3]
+    [stored] = found["workers"]
+    assert stored["events"] == 103
+    assert [one["stored"] for one in found["partitions"]] == [25, 25, 28, 25]
+    assert {one["lag"] for one in found["partitions"]} == {0}
+    assert found["partitions"][2]["incoming"] == 28 / 60
+    assert sum(batch["rows"] for batch in found["batches"]) <= 100
+    [letters] = found["dead_letters"]
+    assert (letters["reason"], letters["dead_letters"], letters["pending"]) == ("malformed", 3, 3)
+    assert found["breakers"] == []
+    assert found["rollup"]["behind"] == 0
+    assert found["schema"]["version"] == found["schema"]["needed"]
+    [need] = found["needs"]
+    assert need["what"] == "3 dead letters are not replayed."
+    assert "dead-letters summary --pending" in need["hint"]
+
+    lines = csv.DictReader(io.StringIO(faust_out("status", "--csv")))
+    assert [line["stored"] for line in lines] == ["25", "25", "28", "25"]
+
+    printed = faust("status", COLUMNS=80)
+    assert max(map(len, printed.splitlines())) <= 80, printed
+    for part in (
+        "! 3 dead letters are not replayed.",
+        "Workers: 1 in Kafka's group (Stable); 1 stored something in the last 10 min",
+        "Partitions: 0 events wait",
+        "Last batches",
+        "Circuit breaker: closed",
+        "Sales sums: complete",
+    ):
+        assert part in printed
+
+    watched = on_a_terminal("status", "--watch", until="stored/s")
+    assert "Workers: 1 in Kafka's group" in watched
+    assert "Traceback" not in watched
+    assert "\x1b" not in printed
+
+
+def test_what_needs_a_hand_is_said_with_what_to_do(
+    worker, produce, faust_out, faust, migrated_engine, topic
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce([(event(n), 0) for n in range(10)])
+    wait_until(lambda: running.get("/batches/")["events"] == 10, 20)
+    assert running.terminate() == 0
+    produce([(event(n), 0) for n in range(7)])
+    BreakerStore(migrated_engine, f"group-{topic}", topic).open(3, "too much was dropped")
+
+    found = json.loads(faust_out("status", "--json"))
+    said = {need["what"]: need["hint"] for need in found["needs"]}
+    assert "faust -A app worker" in said["No worker is in the group, and 7 events wait."]
+    held = said[f"The circuit breaker holds {topic}/3: too much was dropped"]
+    assert "faust -A app breaker close" in held
+    assert found["members"] == []
+    assert found["partitions"][0]["behind"] > 0
+    assert "--watch is for people" in faust("status", "--watch", "--json", status=2)
+
+
+def test_what_cannot_be_asked_is_said_and_the_rest_is_shown(produce, faust, run_faust, topic):
+    produce([(event(n), 0) for n in range(5)])
+    nowhere = free_port()
+    without_kafka = faust("status", KAFKA_URL=f"kafka://127.0.0.1:{nowhere}", status=1)
+    assert f"! Kafka at 127.0.0.1:{nowhere} does not answer" in without_kafka
+    assert "Dead letters: none" in without_kafka
+    url = f"mysql://u:secret@127.0.0.1:{nowhere}/db"
+    done = run_faust("status", "--json", DATABASE_URL=url, status=1)
+    found = json.loads(done.stdout)
+    assert "Can't connect" in found["errors"][0]
+    assert "secret" not in done.stdout
+    assert found["partitions"][0]["end"] == 5
+    assert found["partitions"][0]["lag"] is None

@@ -1,0 +1,77 @@
+"""What of a group's status needs a hand."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from checks.attention import needs
+from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
+from db.breakers import OpenBreaker
+from db.dead_letter_summary import Total
+from db.schema import VERSION
+from pipeline.rollup_service import Progress
+from source.group import GroupState, Member
+from source.log_reader import Bounds
+
+NOW = datetime(2026, 11, 27, 8, 41, tzinfo=UTC)
+
+
+def status(**found):
+    """A group of which all is well, but for what is given."""
+    well = {
+        "kafka": GroupState("Stable", [Member("m", "c", "h", [0, 1])]),
+        "bounds": {0: Bounds(0, 10), 1: Bounds(0, 10)},
+        "partitions": [partition(0), partition(1)],
+        "workers": [WorkerStatus("w", NOW, 1, 20, 0.3)],
+        "rollup": Progress(20, 20, 0.0),
+        "schema_version": VERSION,
+    }
+    return GroupStatus("g", "t", NOW, **{**well, **found})
+
+
+def partition(number, stored=10, beginning=0, end=10, behind=None):
+    lag = max(0, end - stored)
+    return PartitionStatus(number, stored, beginning, end, lag, 0.0, None, behind)
+
+
+def test_nothing_needs_a_hand_where_all_is_well():
+    assert needs(status()) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "what", "hint"),
+    [
+        ({"kafka": GroupState("Empty", [])}, "No worker is in the group, and 0 events", "worker"),
+        ({"kafka": GroupState("Stable", [Member("m", "c", "h", [0])])}, "partition 1 of t", "CONS"),
+        (
+            {"workers": [], "partitions": [partition(0, end=15)]},
+            "5 events wait, and no batch",
+            "log",
+        ),
+        ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
+        ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
+        ({"partitions": [partition(0, 5, behind=61)]}, "t/0 by 61 s (5 events)", "add workers"),
+        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "holds t/1: garbage", "close"),
+        ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
+        ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
+        (
+            {"rollup": Progress(9, 5, 0.0, error="ids began anew")},
+            "ids began anew",
+            "rollup show",
+        ),
+        ({"schema_version": "9999"}, "9999 is newer than this app's", "newer app"),
+        ({"errors": ["Kafka does not answer."]}, "Kafka does not answer.", "check"),
+    ],
+)
+def test_what_does_is_said_with_what_to_do(found, what, hint):
+    [need] = needs(status(**found))
+    assert what in need.what
+    assert hint in need.hint
+
+
+def test_what_was_dropped_before_and_replayed_needs_none():
+    assert needs(status(dead_letters=[Total("invalid", 9, 0, NOW)])) == []
+
+
+def test_an_error_is_said_once():
+    assert len(needs(status(errors=["away", "away"]))) == 1
