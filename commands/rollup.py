@@ -7,6 +7,7 @@ import click
 import faust
 from faust.cli import argument, option
 
+from commands.confirm import confirm
 from commands.outcome import or_exit
 from db.rollup import Kept, Rollup
 
@@ -34,24 +35,15 @@ def rollup(app: faust.App, sums: Rollup) -> None:
                 kept = sums.kept()
                 if kept.progress.behind:
                     self.say(f"{_behind(kept)} Those of an old time will make new sums.")
-                _ask(f"Delete the sums of all that ended by {before} UTC?", yes)
+                confirm(f"Delete the sums of all that ended by {before} UTC?", yes)
                 minutes, products = sums.purge(before)
                 self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
             elif action == "rebuild":
-                _ask("Sum all rows anew, and what was purged as well?", yes)
+                confirm("Sum all rows anew, and what was purged as well?", yes)
                 sums.rebuild()
                 self.say("A worker sums all rows anew; `rollup show` tells how far it is.")
             else:
                 self.say(_told(sums.kept()))
-
-
-def _ask(question: str, yes: bool) -> None:
-    if yes:
-        return
-    try:
-        click.confirm(question, abort=True)
-    except click.Abort:
-        raise click.ClickException("Nothing was changed: answer yes, or add --yes.") from None
 
 
 def _behind(kept: Kept) -> str:

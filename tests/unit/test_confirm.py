@@ -1,0 +1,54 @@
+"""A question is answered on a terminal, or by `--yes`; anything else changes nothing."""
+
+import sys
+
+import click
+import pytest
+
+from commands.confirm import confirm
+from commands.outcome import or_exit
+
+
+def refused(capsys, question="Delete 5 dead letters?", yes=False):
+    with pytest.raises(SystemExit) as exit_, or_exit():
+        confirm(question, yes)
+    assert exit_.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """What a person types on a terminal; None for Ctrl-C."""
+
+    def prompt(given):
+        def typed(_question):
+            if given is None:
+                raise click.Abort
+            return given
+
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr(click, "confirm", typed)
+
+    return prompt
+
+
+def test_yes_asks_nothing():
+    confirm("Delete 5 dead letters?", yes=True)
+
+
+def test_without_a_terminal_one_sentence_tells_the_numbers_and_the_option(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    [sentence] = refused(capsys).splitlines()
+    assert sentence.startswith("Delete 5 dead letters? ")
+    assert "Nothing was changed: answer on a terminal, or add --yes." in sentence
+
+
+@pytest.mark.parametrize("given", [False, None], ids=["no", "interrupted"])
+def test_any_other_answer_changes_nothing(answer, capsys, given):
+    answer(given)
+    assert "Nothing was changed." in refused(capsys)
+
+
+def test_yes_on_the_terminal_goes_on(answer):
+    answer(True)
+    confirm("Delete 5 dead letters?", yes=False)
