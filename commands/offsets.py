@@ -1,5 +1,6 @@
-"""`faust -A app offsets`: what is stored, what the log has, and the way out when they differ."""
+"""`faust -A app offsets`: what is stored, what the log has, and how to continue elsewhere."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,82 +8,131 @@ import click
 import faust
 from faust.cli import argument, option
 
+from commands import adopt
+from commands.moves import Move, carry_out, effect
 from commands.outcome import or_exit
 from config.settings import Settings
 from db.offsets import OffsetStore
 from source.log_reader import Bounds
-from source.topics import offsets_at, topic_bounds
+from source.spark_checkpoint import read_checkpoint
+from source.topics import offsets_at, replaced_logs, topic_bounds
 
 
 def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
     """Register the command."""
 
     @app.command(
-        argument("action", type=click.Choice(["show", "reset"])),
+        argument("action", type=click.Choice(["show", "reset", "adopt"])),
         option(
             "--to",
-            default="end",
             help="`reset`: beginning, end, an offset, or a time such as 2026-11-27T10:00:00Z, "
             "which means the first event at or after it.",
         ),
-        option("--partition", "partitions", multiple=True, type=int, help="Only these."),
+        option(
+            "--partition",
+            "partitions",
+            multiple=True,
+            type=int,
+            help="`show`, `reset`: only these.",
+        ),
+        option(
+            "--spark-checkpoint",
+            "checkpoint",
+            metavar="DIR",
+            help="`adopt`: the checkpointLocation of the job that is replaced.",
+        ),
+        option("--yes", is_flag=True, help="Do not ask."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
         name="offsets",
     )
     async def offsets(
-        self: Any, action: str, to: str, partitions: tuple[int, ...], dry_run: bool
+        self: Any,
+        action: str,
+        to: str | None,
+        partitions: tuple[int, ...],
+        checkpoint: str | None,
+        yes: bool,
+        dry_run: bool,
     ) -> None:
         """Show where the group stands in the topic, or make it continue elsewhere.
 
-        Going back stores events again, unless DEDUPLICATE=true; going forward skips events. A
-        running worker whose offsets go back stops by itself, and starts from the new ones.
+        `reset` continues at another place: going back stores events again, unless
+        DEDUPLICATE=true, going forward leaves events out. It says how many, and asks. `adopt`
+        continues where a Structured Streaming job stopped, and asks where the group has offsets
+        already. A running worker notices within 10 s that its offsets were changed, and ends with
+        exit status 1; started again, it continues from the new ones.
         """
         with or_exit():
-            bounds = await topic_bounds(settings)
-            stored = store.read(settings.topic)
-            if action == "show":
-                self.say(self.tabulate(_lines(stored, bounds), headers=_HEADERS))
-                return
-            wanted = partitions or tuple(bounds)
-            if unknown := set(wanted) - bounds.keys():
-                raise click.BadParameter(f"the topic has no partition {min(unknown)}")
-            moment = _moment(to)
-            since = {} if moment is None else await offsets_at(settings, moment)
-            new: dict[int, int] = {}
-            for partition in sorted(set(wanted)):
-                if moment is None:
-                    new[partition], remark = _target(to, bounds[partition]), ""
-                else:
-                    new[partition], remark = _since(since.get(partition), bounds[partition])
-                change = f"{stored.get(partition)} → {new[partition]}{remark}"
-                self.say(f"{settings.topic}/{partition}: {change}")
-            if not dry_run:
-                store.set(settings.topic, new)
+            if action == "adopt":
+                if checkpoint is None or partitions:
+                    raise click.UsageError(
+                        "`offsets adopt` needs --spark-checkpoint DIR, and takes all partitions."
+                    )
+                found = read_checkpoint(checkpoint, settings.topic)
+                bounds, stored = await topic_bounds(settings), store.read(settings.topic)
+                moves = adopt.of_checkpoint(settings, found, stored, bounds)
+                adopt.tell_checkpoint(settings, found, moves, self.say)
+                ask = bool(stored)
+                told = effect(moves, settings.deduplicate) if stored else _NEW
+            else:
+                bounds = await topic_bounds(settings)
+                if unknown := set(partitions) - bounds.keys():
+                    raise click.BadParameter(f"the topic has no partition {min(unknown)}")
+                wanted = {one: bounds[one] for one in sorted(partitions or bounds)}
+                stored = store.read(settings.topic)
+                replaced = await replaced_logs(
+                    settings, stored, store.last_records(settings.topic), wanted
+                )
+                if action == "show":
+                    lines = _lines(stored, wanted, replaced, settings.starting_offsets)
+                    self.say(self.tabulate(lines, headers=_HEADERS))
+                    return
+                moves = await _reset(settings, to, stored, wanted, replaced)
+                ask, told = True, effect(moves, settings.deduplicate)
+            carry_out(
+                settings, store, moves, self.say, told=told, ask=ask, yes=yes, dry_run=dry_run
+            )
 
 
+_NEW = "The group has no offsets yet: its first worker begins here."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADERS = ["partition", "stored", "log begins", "log ends", "to read", "remark"]
 
 
-def _lines(stored: dict[int, int], bounds: dict[int, Bounds]) -> list[list[str]]:
-    return [
-        [
-            str(partition),
-            str(stored.get(partition, "none")),
-            str(found.beginning),
-            str(found.end),
-            str(max(0, found.end - max(found.beginning, stored.get(partition, found.end)))),
-            _remark(stored.get(partition), found),
-        ]
-        for partition, found in sorted(bounds.items())
-    ]
+def _lines(
+    stored: Mapping[int, int],
+    bounds: Mapping[int, Bounds],
+    replaced: Collection[int],
+    starting_offsets: str,
+) -> list[list[str]]:
+    # A partition without an offset is read from its beginning, but of a group new to the topic.
+    all_of_new = bool(stored) or starting_offsets == "earliest"
+    lines = []
+    for partition, found in bounds.items():
+        at = stored.get(partition)
+        first = found.beginning if all_of_new else found.end
+        if at is not None and partition not in replaced:
+            first = max(at, found.beginning)
+        lines.append(
+            [
+                str(partition),
+                "none" if at is None else str(at),
+                str(found.beginning),
+                str(found.end),
+                str(found.end - first),
+                _remark(at, found, partition in replaced),
+            ]
+        )
+    return lines
 
 
-def _remark(stored: int | None, bounds: Bounds) -> str:
+def _remark(stored: int | None, bounds: Bounds, replaced: bool) -> str:
     if stored is None:
         return "not begun"
-    if stored > bounds.end:
-        return "beyond the log's end: topic recreated or truncated; reset it"
+    if replaced and stored > bounds.end:
+        return "beyond the log's end: topic recreated or truncated; reset it to beginning"
+    if replaced:
+        return "another log: topic recreated or truncated; reset it to beginning"
     if stored < bounds.beginning:
         return f"{bounds.beginning - stored} events gone by retention"
     if bounds.readable < bounds.end:
@@ -90,6 +140,27 @@ def _remark(stored: int | None, bounds: Bounds) -> str:
             f"open transaction from offset {bounds.readable} on: read_committed waits there for it"
         )
     return ""
+
+
+async def _reset(
+    settings: Settings,
+    to: str | None,
+    stored: Mapping[int, int],
+    bounds: Mapping[int, Bounds],
+    replaced: Collection[int],
+) -> dict[int, Move]:
+    """The moves of the partitions in ``bounds`` to the place that ``--to`` names."""
+    if to is None:
+        raise click.UsageError("Missing option '--to': beginning, end, an offset or a time?")
+    moment = _moment(to)
+    since = {} if moment is None else await offsets_at(settings, moment)
+    moves = {}
+    for partition, found in bounds.items():
+        new, remark = (
+            (_target(to, found), "") if moment is None else _since(since.get(partition), found)
+        )
+        moves[partition] = Move(stored.get(partition), new, found, partition in replaced, remark)
+    return moves
 
 
 def _target(to: str, bounds: Bounds) -> int:
@@ -118,4 +189,4 @@ def _moment(to: str) -> int | None:
 
 
 def _since(found: int | None, bounds: Bounds) -> tuple[int, str]:
-    return (bounds.end, " (no event since then)") if found is None else (found, "")
+    return (bounds.end, "no event since then") if found is None else (found, "")

@@ -73,10 +73,10 @@ def _read(directory: Path, topic: str) -> SparkCheckpoint:
         )
     offsets = _numbered(directory / "offsets")
     commits = _numbered(directory / "commits") if (directory / "commits").is_dir() else {}
-    if not offsets:
+    if not offsets and not commits:
         raise FatalError(f"The checkpoint {directory} has no batch: the job never read an event.")
     newest = max(commits, default=None)
-    needed = range(0 if newest is None else newest, max(*offsets, newest or 0) + 1)
+    needed = range(0 if newest is None else newest, max([*offsets, newest or 0]) + 1)
     missing = next((number for number in needed if number not in offsets), None)
     if missing is not None:
         raise _damaged(directory / "offsets" / str(missing), "it is missing")

@@ -140,6 +140,9 @@ def test_a_gap_is_damage(path):
     (path / "offsets" / "5").unlink()
     (path / "offsets" / "3").unlink()
     assert "offsets/3: it is missing" in refusal(path)
+    shutil.rmtree(path / "offsets")
+    (path / "offsets").mkdir()
+    assert "offsets/3: it is missing" in refusal(path)
 
 
 def test_a_planned_batch_that_goes_back_is_damage(path):
