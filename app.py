@@ -34,7 +34,7 @@ from config.logging import logging_config
 from config.settings import Settings, load
 from db.breakers import BreakerStore
 from db.dead_letters import DeadLetters
-from db.engine import connect, ping
+from db.engine import connect
 from db.offsets import OffsetStore
 from db.reports import Reports
 from db.rollup import Rollup
@@ -171,7 +171,16 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), stream, breakers, flusher)
 
     # Background services.
-    watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
+    def stored_offsets(locked: bool) -> dict[tuple[str, int], int]:
+        return {(topic, at): to for at, to in offset_store.read(topic, locked=locked).items()}
+
+    def known_offsets() -> dict[tuple[str, int], int] | None:
+        """Those from which the worker continues; None while they may be about to change."""
+        if flusher.is_writing or app.rebalancing or not control.is_positioned():
+            return None
+        return dict(progress.stored)
+
+    watch = DatabaseWatch(stored_offsets, known_offsets, lambda: flusher.last_write)
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)
     for service in (flusher, breakers, watch, rollups):

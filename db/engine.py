@@ -3,10 +3,9 @@
 import ssl
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from db.errors import classified
 from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
@@ -14,7 +13,7 @@ CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
 #: Connections of a process at most. At once need one each: the write, the roll-up, the page reports
-#: (one query at a time), start offsets, the ping, and brief queries besides. Nothing that has one
+#: (one query at a time), start offsets, the watch, and brief queries besides. Nothing that has one
 #: waits for a second, so there is no deadlock.
 POOL_SIZE = 6
 #: Seconds to wait for a connection while all are in use.
@@ -82,13 +81,3 @@ def _prepare_session(connection: Any, _record: Any) -> None:
 def is_mariadb(connection: Connection) -> bool:
     """Whether the server is MariaDB, and not MySQL."""
     return bool(getattr(connection.dialect, "is_mariadb", False))
-
-
-def ping(engine: Engine) -> None:
-    """See that the database answers. Blocking.
-
-    Raises:
-        TransientError, FatalError: see ``pipeline.errors``.
-    """
-    with classified(), engine.connect() as connection:
-        connection.execute(text("SELECT 1"))

@@ -1,0 +1,73 @@
+"""The real PySpark 3.5 job, killed under traffic, and a worker that goes on: each event once."""
+
+import random
+import time
+
+import pytest
+from sqlalchemy import make_url
+
+from benchmarks.programs import PROGRAMS, Job
+from dev.audit import count_stored, engine
+from tests.integration.test_old_tables import ddl
+from tests.support import wait_until
+from tests.traffic import Traffic, audit
+
+SPARK = next(one for one in PROGRAMS if one.name == "PySpark (the job replaced)")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def migrated_url(database_url):
+    """URL of a database with the job's own table, which nobody has migrated."""
+    with engine(database_url).begin() as connection:
+        connection.exec_driver_sql(ddl())
+    return database_url
+
+
+@pytest.fixture
+def job(apache, topic, migrated_url, tmp_path):
+    """The job, which has a checkpoint and reads a topic that is filled meanwhile."""
+    if why := SPARK.missing():
+        pytest.skip(f"{SPARK.name} cannot run: {why}; `make bench` sets it up")
+    [process] = SPARK.start(Job(apache.bootstrap, topic, "", migrated_url, 2_000, tmp_path))
+    yield process
+    process.kill()
+    print(process.log_text()[-3000:])
+
+
+def rows(url):
+    with engine(url).connect() as connection:
+        return connection.exec_driver_sql("SELECT COUNT(*) FROM flash_sale_events").scalar()
+
+
+def kill(job, url, mariadb):
+    """Kill the job at a random moment behind its first rows."""
+    wait_until(lambda: rows(url) > 0 or job.exit_code is not None, 180, "the job's first rows")
+    wait = random.uniform(0, 8)
+    print(f"killed {wait:.2f} s after the first rows")
+    time.sleep(wait)
+    job.kill()
+    database = make_url(url).database
+    left = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
+    wait_until(lambda: mariadb.execute(left) == [(0,)], 30, "the job's connections gone")
+
+
+def test_a_worker_goes_on_from_the_checkpoint_of_a_job_killed_at_a_random_moment(
+    job, apache, topic, migrated_url, mariadb, faust, worker, tmp_path
+):
+    flow = Traffic(apache, topic, rate=300, bad=0)
+    kill(job, migrated_url, mariadb)
+    faust("migrate", DEDUPLICATE="true")
+    adopt = "offsets", "adopt", "--spark-checkpoint", tmp_path / "checkpoint"
+    assert f"{topic}/0: none → " in faust(*adopt, "--dry-run", DEDUPLICATE="true")
+    said = faust(*adopt, DEDUPLICATE="true")
+    print(said)
+    if "planned and not committed" in said:
+        assert "nothing needs doing" in said
+    running = worker(DEDUPLICATE="true", STARTING_OFFSETS="latest").wait_ready()
+    time.sleep(3)  # of traffic for the worker
+    flow.stop()
+    audit(migrated_url, flow.sent)
+    assert count_stored(migrated_url) == len(flow.sent)
+    assert running.terminate() == 0
