@@ -284,7 +284,7 @@ def _add_commands(
     letters = DeadLetters(engine, group, stream, deduplicate=settings.deduplicate)
     migrate(app, settings)
     check(app, settings, engine)
-    offsets(app, settings, offset_store)
+    offsets(app, settings, offset_store, engine, stream)
     dead_letters(app, letters)
     batches(app, engine, group)
     breaker(app, settings.topic, breaker_store)

@@ -7,18 +7,23 @@ from typing import Any
 import click
 import faust
 from faust.cli import argument, option
+from sqlalchemy import Engine
 
 from commands import adopt
 from commands.moves import Move, carry_out, effect
 from commands.outcome import or_exit
 from config.settings import Settings
+from db.newest_ids import newest_ids
 from db.offsets import OffsetStore
+from pipeline.stream import Stream
 from source.log_reader import Bounds
 from source.spark_checkpoint import read_checkpoint
-from source.topics import offsets_at, replaced_logs, topic_bounds
+from source.topics import last_stored, offsets_at, replaced_logs, topic_bounds
 
 
-def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
+def offsets(
+    app: faust.App, settings: Settings, store: OffsetStore, engine: Engine, stream: Stream
+) -> None:
     """Register the command."""
 
     @app.command(
@@ -41,6 +46,11 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
             metavar="DIR",
             help="`adopt`: the checkpointLocation of the job that is replaced.",
         ),
+        option(
+            "--from-table",
+            is_flag=True,
+            help="`adopt`: without a checkpoint, by the newest event ids in the table.",
+        ),
         option("--yes", is_flag=True, help="Do not ask."),
         option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
         name="offsets",
@@ -51,6 +61,7 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         to: str | None,
         partitions: tuple[int, ...],
         checkpoint: str | None,
+        from_table: bool,
         yes: bool,
         dry_run: bool,
     ) -> None:
@@ -64,15 +75,24 @@ def offsets(app: faust.App, settings: Settings, store: OffsetStore) -> None:
         """
         with or_exit():
             if action == "adopt":
-                if checkpoint is None or partitions:
+                if from_table is bool(checkpoint) or partitions:
                     raise click.UsageError(
-                        "`offsets adopt` needs --spark-checkpoint DIR, and takes all partitions."
+                        "`offsets adopt` needs --spark-checkpoint DIR or --from-table, and takes "
+                        "all partitions."
                     )
-                found = read_checkpoint(checkpoint, settings.topic)
-                bounds, stored = await topic_bounds(settings), store.read(settings.topic)
-                moves = adopt.of_checkpoint(settings, found, stored, bounds)
-                adopt.tell_checkpoint(settings, found, moves, self.say)
-                ask = bool(stored)
+                stored = store.read(settings.topic)
+                if checkpoint:
+                    job = read_checkpoint(checkpoint, settings.topic)
+                    bounds = await topic_bounds(settings)
+                    moves = adopt.of_checkpoint(settings, job, stored, bounds)
+                    adopt.tell_checkpoint(settings, job, moves, self.say)
+                else:
+                    ids = newest_ids(engine, adopt.NEWEST)
+                    adopt.tell_table(settings, len(ids), self.say)
+                    bounds = await topic_bounds(settings)
+                    tails = await last_stored(settings, bounds, adopt.is_stored(stream, ids))
+                    moves = adopt.of_table(settings, tails, stored, bounds)
+                ask = bool(stored) or from_table
                 told = effect(moves, settings.deduplicate) if stored else _NEW
             else:
                 bounds = await topic_bounds(settings)

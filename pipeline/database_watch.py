@@ -40,8 +40,8 @@ class DatabaseWatch(Service):
     Args:
         read: answers the group's stored offsets, under a lock where it is given True; blocking;
             raises TransientError or FatalError.
-        known: the offsets from which the worker continues; None while a write is under way, or while
-            it is not known which partitions it has.
+        known: the offsets from which the worker continues; None while a write is under way or
+            its partitions are not known.
         last_write: when the last write succeeded (``time.monotonic``), or None.
     """
 
@@ -67,7 +67,7 @@ class DatabaseWatch(Service):
         self.last_error: str | None = None
 
     async def look(self) -> None:
-        """Ask once; ``last_error`` is what is wrong then. Ends the worker if its offsets changed."""
+        """Ask once, and note what is wrong; end the worker if its offsets were changed."""
         if self._asking is None:
             self._asked = monotonic()
             self._before = self._known()

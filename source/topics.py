@@ -12,9 +12,11 @@ from mode.utils.logging import get_logger
 from config.settings import Settings
 from pipeline.errors import FatalError
 from pipeline.record import LastRecord
+from source import log_tail
 from source.auth import client_options
 from source.connectivity import no_answer, reach
 from source.log_reader import Bounds, LogReader
+from source.log_tail import Tail, Verdict
 from source.start_offsets import others
 
 log = get_logger(__name__)
@@ -80,6 +82,27 @@ async def replaced_logs(
     beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
     async with _topic(settings) as (logs, _):
         return beyond | await _in_time(others(known, bounds, logs))
+
+
+async def last_stored(
+    settings: Settings, bounds: Mapping[int, Bounds], verdict: Verdict
+) -> dict[int, Tail]:
+    """For each of the topic's partitions the last event that is stored, looked for backwards.
+
+    Args:
+        settings: which brokers and topic.
+        bounds: of the partitions.
+        verdict: whether a record's event is stored.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    async with _topic(settings) as (logs, _):
+        return {
+            number: await log_tail.last_stored(logs, number, found, verdict)
+            for number, found in sorted(bounds.items())
+        }
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import pytest
 
+from db.tables import flash_sale_events
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import delete_before, ids, offsets_of
@@ -94,3 +95,48 @@ def test_what_retention_removed_meanwhile_is_told(checkpoint, produce, faust, ap
     produce([(event(n), n % 2) for n in range(20)])
     delete_before(apache, topic, 0, 8)
     wait_until(lambda: "3 events were removed" in faust(*adopt(checkpoint, "--dry-run")), 20)
+
+
+# --- without a checkpoint
+
+
+FROM_TABLE = "offsets", "adopt", "--from-table"
+
+
+def store(engine, numbers):
+    """Rows as the job stores them."""
+    with engine.begin() as connection:
+        rows = [{"event_id": f"e{n}"} for n in numbers]
+        connection.execute(flash_sale_events.insert(), rows)
+
+
+def test_the_table_tells_where_the_job_stopped(
+    produce, faust, worker, migrated_url, migrated_engine, topic
+):
+    produce([(event(n), n % 3) for n in range(60)] + [(b"bad", 0)])
+    store(migrated_engine, [n for n in range(36) if n != 30])
+    asked = faust(*FROM_TABLE, status=1)
+    assert "Looked for the newest 35 event ids" in asked
+    assert f"{topic}/0: none → 12 (not sure: event 11 is the last one stored, but 1 of" in asked
+    assert f"{topic}/1: none → 12 (sure: event 11 is the last one stored, and so are 11" in asked
+    assert f"{topic}/3: none → 0 (sure: its log is empty)" in asked
+    assert "Nothing was changed: answer on a terminal, or add --yes." in asked
+    assert offsets_of(migrated_url) == {}
+    faust(*FROM_TABLE, "--yes")
+    assert offsets_of(migrated_url) == {0: 12, 1: 12, 2: 12, 3: 0}
+    worker(STARTING_OFFSETS="latest").wait_ready().wait_stored(migrated_url, 60)
+    assert ids(migrated_url) == names([n for n in range(60) if n != 30])
+
+
+def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url, migrated_engine):
+    produce([(event(n), n % 2) for n in range(4)])
+    [sentence] = faust(*FROM_TABLE, "--yes", status=1).splitlines()
+    assert "The table has no event ids" in sentence
+    store(migrated_engine, [77])
+    assert "not sure: none of its 2 events" in faust(*FROM_TABLE, "--dry-run")
+    assert offsets_of(migrated_url) == {}
+
+
+def test_which_way_must_be_said(faust, checkpoint):
+    assert "--spark-checkpoint DIR or --from-table" in faust("offsets", "adopt", status=2)
+    assert "--spark-checkpoint DIR or" in faust(*adopt(checkpoint, "--from-table"), status=2)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url
 
 from benchmarks.programs import PROGRAMS, Job
-from dev.audit import count_stored, engine
+from dev.audit import engine
 from tests.integration.test_old_tables import ddl
 from tests.support import wait_until
 from tests.traffic import Traffic, audit
@@ -53,21 +53,27 @@ def kill(job, url, mariadb):
     wait_until(lambda: mariadb.execute(left) == [(0,)], 30, "the job's connections gone")
 
 
-def test_a_worker_goes_on_from_the_checkpoint_of_a_job_killed_at_a_random_moment(
-    job, apache, topic, migrated_url, mariadb, faust, worker, tmp_path
+@pytest.mark.parametrize("how", ["checkpoint", "table"])
+def test_a_worker_goes_on_where_a_job_killed_at_a_random_moment_stopped(
+    job, apache, topic, migrated_url, mariadb, faust, worker, tmp_path, how
 ):
     flow = Traffic(apache, topic, rate=300, bad=0)
     kill(job, migrated_url, mariadb)
     faust("migrate", DEDUPLICATE="true")
-    adopt = "offsets", "adopt", "--spark-checkpoint", tmp_path / "checkpoint"
+    options = {
+        "checkpoint": ("--spark-checkpoint", tmp_path / "checkpoint"),
+        "table": ("--from-table", "--yes"),
+    }
+    adopt = "offsets", "adopt", *options[how]
     assert f"{topic}/0: none → " in faust(*adopt, "--dry-run", DEDUPLICATE="true")
     said = faust(*adopt, DEDUPLICATE="true")
     print(said)
     if "planned and not committed" in said:
         assert "nothing needs doing" in said
+    before = rows(migrated_url)
     running = worker(DEDUPLICATE="true", STARTING_OFFSETS="latest").wait_ready()
-    time.sleep(3)  # of traffic for the worker
+    wait_until(lambda: rows(migrated_url) > before, 30, "the worker's first rows")
     flow.stop()
-    audit(migrated_url, flow.sent)
-    assert count_stored(migrated_url) == len(flow.sent)
+    verdict = audit(migrated_url, flow.sent)
+    assert verdict.rows == len(flow.sent)
     assert running.terminate() == 0
