@@ -1,8 +1,12 @@
 """`offsets adopt` goes on where a Structured Streaming job stopped, or changes nothing."""
 
+import json
+import re
+
 import pytest
 
 from db.tables import flash_sale_events
+from dev import ROOT
 from tests.integration.test_codecs import names
 from tests.integration.test_pipeline import event
 from tests.integration.test_recovery import delete_before, ids, offsets_of
@@ -140,3 +144,13 @@ def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url
 def test_which_way_must_be_said(faust, checkpoint):
     assert "--spark-checkpoint DIR or --from-table" in faust("offsets", "adopt", status=2)
     assert "--spark-checkpoint DIR or" in faust(*adopt(checkpoint, "--from-table"), status=2)
+
+
+def test_the_way_back_begins_where_the_workers_stopped(produce, faust, migrated_engine, topic):
+    produce([(event(n), n % 2) for n in range(20)])
+    faust("offsets", "reset", "--to", "end", "--yes", CONSUMER_GROUP="flash-sale-etl")
+    page = (ROOT / "docs" / "switch-over.md").read_text()
+    [statement] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    with migrated_engine.connect() as connection:
+        [(text,)] = connection.exec_driver_sql(statement.replace("%", "%%")).all()
+    assert json.loads(text) == {topic: {"0": 10, "1": 10, "2": 0, "3": 0}}

@@ -41,16 +41,28 @@ def rows(url):
         return connection.exec_driver_sql("SELECT COUNT(*) FROM flash_sale_events").scalar()
 
 
-def kill(job, url, mariadb):
+def kill_at_random(job, url):
     """Kill the job at a random moment behind its first rows."""
     wait_until(lambda: rows(url) > 0 or job.exit_code is not None, 180, "the job's first rows")
     wait = random.uniform(0, 8)
     print(f"killed {wait:.2f} s after the first rows")
     time.sleep(wait)
     job.kill()
-    database = make_url(url).database
-    left = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
-    wait_until(lambda: mariadb.execute(left) == [(0,)], 30, "the job's connections gone")
+
+
+def test_a_worker_that_starts_before_the_job_stops_stores_each_event_once(
+    job, apache, topic, migrated_url, faust, worker, tmp_path
+):
+    flow = Traffic(apache, topic, rate=300, bad=0)
+    wait_until(lambda: rows(migrated_url) > 0, 180, "the job's first rows")
+    faust("migrate", DEDUPLICATE="true")
+    checkpoint = tmp_path / "checkpoint"
+    faust("offsets", "adopt", "--spark-checkpoint", checkpoint, DEDUPLICATE="true")
+    running = worker(DEDUPLICATE="true").wait_ready()
+    kill_at_random(job, migrated_url)
+    flow.stop()
+    audit(migrated_url, flow.sent)
+    assert running.terminate() == 0
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "table"])
@@ -58,7 +70,10 @@ def test_a_worker_goes_on_where_a_job_killed_at_a_random_moment_stopped(
     job, apache, topic, migrated_url, mariadb, faust, worker, tmp_path, how
 ):
     flow = Traffic(apache, topic, rate=300, bad=0)
-    kill(job, migrated_url, mariadb)
+    kill_at_random(job, migrated_url)
+    database = make_url(migrated_url).database
+    left = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
+    wait_until(lambda: mariadb.execute(left) == [(0,)], 30, "the job's connections gone")
     faust("migrate", DEDUPLICATE="true")
     options = {
         "checkpoint": ("--spark-checkpoint", tmp_path / "checkpoint"),
