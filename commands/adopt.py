@@ -64,10 +64,7 @@ def tell_checkpoint(
         if checkpoint.committed is None
         else f"batch {checkpoint.committed} is the last one committed"
     )
-    say(
-        f"Checkpoint: {last}; last written {written:%Y-%m-%dT%H:%M:%SZ}. The job must be stopped: "
-        "what it writes from now on is stored twice."
-    )
+    say(f"Checkpoint: {last}; last written {written:%Y-%m-%dT%H:%M:%SZ}. {_later_writes(settings)}")
     if not checkpoint.planned:
         return
     where = ", ".join(
@@ -86,6 +83,12 @@ def tell_checkpoint(
         f"Batch {number} was planned and not committed: all, some or none of its events are stored "
         f"({where or 'it has none'}). They are read again. {todo}"
     )
+
+
+def _later_writes(settings: Settings) -> str:
+    if settings.deduplicate:
+        return "What the job writes from now on is left out, as DEDUPLICATE is true."
+    return "The job must be stopped: what it writes from now on is stored twice."
 
 
 #: Rows of the table whose ids are looked for in the topic.
@@ -162,7 +165,7 @@ def tell_table(settings: Settings, ids: int, say: Say) -> None:
         else "With DEDUPLICATE=true (and `faust -A app migrate`) an earlier place would be safe."
     )
     say(
-        f"Looked for the newest {ids} event ids of the table in the topic. The job must be "
-        f'stopped: what it writes from now on is stored twice. Where it says "not sure", the job '
-        f"has lost events or a producer has sent some twice. {unsure}"
+        f"Looking for the newest {ids} event ids of the table in the topic. "
+        f'{_later_writes(settings)} Where it says "not sure", the job has lost events or a '
+        f"producer has sent some twice. {unsure}"
     )

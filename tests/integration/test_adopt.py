@@ -120,7 +120,7 @@ def test_the_table_tells_where_the_job_stopped(
     produce([(event(n), n % 3) for n in range(60)] + [(b"bad", 0)])
     store(migrated_engine, [n for n in range(36) if n != 30])
     asked = faust(*FROM_TABLE, status=1)
-    assert "Looked for the newest 35 event ids" in asked
+    assert "Looking for the newest 35 event ids" in asked
     assert f"{topic}/0: none → 12 (not sure: event 11 is the last one stored, but 1 of" in asked
     assert f"{topic}/1: none → 12 (sure: event 11 is the last one stored, and so are 11" in asked
     assert f"{topic}/3: none → 0 (sure: its log is empty)" in asked
