@@ -14,7 +14,7 @@ from tests.traffic import Traffic, audit
 
 SPARK = next(one for one in PROGRAMS if one.name == "PySpark (the job replaced)")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
