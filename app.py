@@ -34,7 +34,7 @@ from commands.status import status
 from config.logging import logging_config
 from config.settings import Settings, load
 from db.breakers import BreakerStore
-from db.engine import connect, ping
+from db.engine import connect
 from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.reports import Reports
@@ -172,7 +172,16 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), stream, breakers, flusher)
 
     # Background services.
-    watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
+    def stored_offsets(locked: bool) -> dict[tuple[str, int], int]:
+        return {(topic, at): to for at, to in offset_store.read(topic, locked=locked).items()}
+
+    def known_offsets() -> dict[tuple[str, int], int] | None:
+        """Those from which the worker continues; None while they may be about to change."""
+        if flusher.is_writing or app.rebalancing or not control.is_positioned():
+            return None
+        return dict(progress.stored)
+
+    watch = DatabaseWatch(stored_offsets, known_offsets, lambda: flusher.last_write)
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)
     for service in (flusher, breakers, watch, rollups):
@@ -275,7 +284,7 @@ def _add_commands(
     group = settings.consumer_group
     migrate(app, settings)
     check(app, settings, engine)
-    offsets(app, settings, offset_store)
+    offsets(app, settings, offset_store, engine, stream)
     replayer = Replayer(engine, group, stream, deduplicate=settings.deduplicate)
     dead_letters(app, engine, group, replayer)
     batches(app, engine, group)

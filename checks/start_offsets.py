@@ -6,6 +6,7 @@ from checks.result import CheckResults
 from config.settings import Settings
 from db.offsets import OffsetStore
 from source.log_reader import Bounds
+from source.start_offsets import RESET_HINT
 
 
 def look_at_offsets(
@@ -26,7 +27,7 @@ def look_at_offsets(
                 subject,
                 f"{settings.topic}/{number} is stored up to {stored[number]}, but its log ends at "
                 f"{_end(bounds, number)}, so the topic was recreated or truncated",
-                "`faust -A app offsets show`, then `faust -A app offsets reset`",
+                RESET_HINT,
             )
             return
         known = {number: at for number, at in stored.items() if number in bounds}

@@ -14,7 +14,7 @@ CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
 #: Connections of a process at most. At once need one each: the write, the roll-up, the page reports
-#: (one query at a time), start offsets, the ping, and brief queries besides. Nothing that has one
+#: (one query at a time), start offsets, the watch, and brief queries besides. Nothing that has one
 #: waits for a second, so there is no deadlock.
 POOL_SIZE = 6
 #: Seconds to wait for a connection while all are in use.

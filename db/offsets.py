@@ -40,10 +40,17 @@ class OffsetStore:
         self._engine = engine
         self._group = group
 
-    def read(self, topic: str) -> dict[int, int]:
-        """Next offset of every partition of the topic that the group has started."""
+    def read(self, topic: str, *, locked: bool = False) -> dict[int, int]:
+        """Next offset of every partition of the topic that the group has started.
+
+        Args:
+            topic: whose offsets.
+            locked: whether to wait for writes under way and ask for a lock, which only a primary
+                gives; a replica that a proxy chose may answer what was.
+        """
+        statement = self._of(topic).with_for_update() if locked else self._of(topic)
         with classified(), self._engine.connect() as connection:
-            rows = connection.execute(self._of(topic)).all()
+            rows = connection.execute(statement).all()
         return {row.kafka_partition: row.next_offset for row in rows}
 
     def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:

@@ -13,6 +13,7 @@ Blocking: call it off the event loop.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
@@ -70,7 +71,7 @@ class Writer:
         chunks: Sequence[Chunk],
         read_again: ReadAgain = _nothing,
         alive: Callable[[], None] = lambda: None,
-    ) -> Batch | None:
+    ) -> Batch:
         """Store what is new of the chunks; each partition's chunks in the order of offsets.
 
         Args:
@@ -81,7 +82,8 @@ class Writer:
             alive: called now and then, as a sign of life.
 
         Returns:
-            The batch as it stands in the ledger, or None where nothing of it was new.
+            The batch as it stands in the ledger; one without events where nothing was new. Its
+            offsets are those stored now.
 
         Raises:
             TransientError: nothing is known to be stored; repeat the write.
@@ -93,7 +95,10 @@ class Writer:
                 locked, session, packet = self._lock(connection, chunks)
                 new = _skip_stored(chunks, locked)
                 if not new:
-                    return self._stored_before(connection, number)
+                    return self._stored_before(connection, number) or replace(
+                        summary(number, opened, [chunk.since(chunk.end) for chunk in chunks], 0.0),
+                        offsets=locked,
+                    )
                 limit = min(STATEMENT_BYTES, packet // 3)
                 if self._new_rows:
                     new, refused = self._new_rows.insert(connection, new, limit, session, alive)

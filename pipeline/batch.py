@@ -73,8 +73,8 @@ class Sink(Protocol):
         chunks: Sequence[Chunk],
         read_again: ReadAgain,
         alive: Callable[[], None],
-    ) -> Batch | None:
-        """Store what is new of the chunks in one transaction; None where nothing was.
+    ) -> Batch:
+        """Store what is new of the chunks in one transaction, perhaps nothing.
 
         Raises:
             TransientError: nothing is known to be stored; repeat the write.

@@ -1,70 +1,90 @@
-"""Pings the database while nothing is written: without it even an idle worker is not ready.
+"""Asks the database every few seconds for the stored offsets, whether anything is written or not.
 
-A write shows the same for free, so the database is pinged only when no write has succeeded for some
-seconds. There is one ping at a time: a server that accepts connections and never answers holds the
-ping's thread and connection until the driver gives up.
+One question tells two things: whether the database answers, without which an idle worker is not
+ready, and whether the offsets are still those from which the worker continues. Another program may
+have changed them (`offsets reset`); a write would notice, but an idle worker writes nothing.
+
+- One question is asked at a time, as a server that accepts connections and never answers holds its
+  thread and its connection until the driver gives up.
+- An answer counts only where the worker's own offsets were the same before and after it, and no
+  write was under way: then none of its own writes is the difference.
+- What seems to have changed is asked for once more under a lock, which only a primary gives: a
+  proxy may have sent the first question to a replica, whose answer is old.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
+from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-#: Seconds without a write after which the database is pinged, and between pings.
+Offsets: TypeAlias = Mapping[tuple[str, int], int]
+
+#: Seconds between questions, and for which a write that succeeded tells that the database answers.
 QUIET = 3.0
 #: Seconds that an answer may take. Both together are less than a load balancer's ten.
 PING_TIMEOUT = 4.0
 
 
 class DatabaseWatch(Service):
-    """Pings the database while nothing is written.
+    """Asks the database now and then.
 
     Args:
-        ping: asks; blocking; raises TransientError or FatalError.
+        read: answers the group's stored offsets, under a lock where it is given True; blocking;
+            raises TransientError or FatalError.
+        known: the offsets from which the worker continues; None while a write is under way or
+            its partitions are not known.
         last_write: when the last write succeeded (``time.monotonic``), or None.
     """
 
     logger = log
 
     def __init__(
-        self, ping: Callable[[], None], last_write: Callable[[], float | None], **kwargs: Any
+        self,
+        read: Callable[[bool], Offsets],
+        known: Callable[[], Offsets | None],
+        last_write: Callable[[], float | None],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._ping = ping
+        self._read = read
+        self._known = known
         self._last_write = last_write
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[Offsets] | None = None
         self._asked = 0.0
+        #: What was known when the question was asked.
+        self._before: Offsets | None = None
+        #: What another program seems to have changed, since the last answer.
+        self._changed: dict[tuple[str, int], int | None] = {}
         self.last_error: str | None = None
 
     async def look(self) -> None:
-        """Ask, unless a write has succeeded just now; ``last_error`` is what is wrong then."""
-        wrote = self._last_write()
-        if wrote is not None and monotonic() - wrote < QUIET:
-            self._set_last_error(None)
-            return
+        """Ask once, and note what is wrong; end the worker if its offsets were changed."""
         if self._asking is None:
             self._asked = monotonic()
-            self._asking = asyncio.create_task(in_thread(self._ping))
+            self._before = self._known()
+            self._asking = asyncio.create_task(in_thread(self._read, bool(self._changed)))
         done, _ = await asyncio.wait({self._asking}, timeout=PING_TIMEOUT)
         if not done:
             self._set_last_error(f"no answer for {monotonic() - self._asked:.0f} s")
             return
         task, self._asking = self._asking, None
         try:
-            task.result()
+            found = task.result()
         except (TransientError, FatalError) as error:
             # What is fatal to a write ends the worker at the next one; until then it is not ready.
             self._set_last_error(str(error))
         else:
             self._set_last_error(None)
+            await self._compare(found)
 
     @Service.task
     async def _look_now_and_then(self) -> None:
@@ -72,7 +92,36 @@ class DatabaseWatch(Service):
             await self.sleep(QUIET)
             await self.look()
 
+    async def _compare(self, found: Offsets) -> None:
+        changed = self._differences(found)
+        if changed and changed == self._changed:
+            await end_worker(self, self._sentence(changed))
+        self._changed = changed
+
+    def _differences(self, found: Offsets) -> dict[tuple[str, int], int | None]:
+        """Offsets that are stored and not known, None for one that is gone."""
+        before, now = self._before, self._known()
+        if before is None or now is None:
+            return {}
+        return {
+            partition: found.get(partition)
+            for partition, offset in now.items()
+            if before.get(partition) == offset != found.get(partition)
+        }
+
+    def _sentence(self, changed: Mapping[tuple[str, int], int | None]) -> FatalError:
+        (topic, partition), stored = min(changed.items())
+        known = (self._before or {})[topic, partition]
+        return FatalError(
+            f"The stored offset of {topic}/{partition} is {'gone' if stored is None else stored}, "
+            f"but the worker continues from {known}: it was changed behind the worker, which must "
+            f"start again from what is stored."
+        )
+
     def _set_last_error(self, error: str | None) -> None:
+        wrote = self._last_write()
+        if wrote is not None and monotonic() - wrote < QUIET:
+            error = None
         if error and not self.last_error:
             log.warning("The database does not answer: %s", error)
         elif self.last_error and not error:

@@ -111,6 +111,11 @@ class Flusher(Service):
             return False  # each write retries what is stuck first: not more often than needed
         return waiting >= self._max_events or size >= self._max_bytes
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write is under way."""
+        return self._lock.locked()
+
     async def drain(self) -> None:
         """Write what is buffered while time allows; drop the rest, which will be read again."""
         try:
@@ -266,8 +271,6 @@ class Flusher(Service):
         if self.last_error:
             log.info("The database is back.")
         self.last_error = None
-        if batch is None:
-            return
         if batch.events:
             log.info("%s", batch.line())
         for listener in self._listeners:

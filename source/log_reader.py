@@ -6,7 +6,7 @@ holds open until something comes in.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -153,6 +153,28 @@ class LogReader:
         # Nothing can be read at the first of them: what cannot be read is passed over, and where
         # nothing comes the log ends.
         return Portion((), batches.unreadable.after if batches.unreadable else offsets[-1] + 1)
+
+    async def scan(self, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+        """The records with offsets in ``[start, end)``, also those of aborted transactions.
+
+        What cannot be read is passed over.
+        """
+        position = start
+        while position < end:
+            try:
+                batches = await self._batches(partition, position, _PORTION_BYTES)
+            except OffsetOutOfRangeError:
+                return
+            while records := batches.take(_LOOK_AT, _PORTION_BYTES).records:
+                for record in records:
+                    if record.offset < end:
+                        yield record
+            if batches.unreadable:
+                position = batches.unreadable.after
+            elif batches.position > position:
+                position = batches.position
+            else:
+                return
 
     async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
         """What the log has at the offsets of these records, by partition; None for nothing."""

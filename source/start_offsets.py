@@ -25,11 +25,10 @@ from source.log_reader import Bounds
 
 log = get_logger(__name__)
 
-
 #: What to do when a log is not the one that was read.
 RESET_HINT = (
-    "Look with `faust -A app offsets show`; `faust -A app offsets reset --to beginning` reads all "
-    "that the topic holds now."
+    "`faust -A app offsets reset --to beginning` loses nothing: it reads all that the topic holds "
+    "now. `faust -A app offsets show` shows how much that is."
 )
 
 
@@ -130,18 +129,12 @@ class StartOffsets:
             TransientError, FatalError, aiokafka.errors.KafkaError: they could not be compared.
         """
         known = await in_thread(self._store.last_records, self._topic)
-        kept = {
-            partition: last
-            for partition, last in known.items()
-            if partition in log_bounds and last.offset >= log_bounds[partition].beginning
-        }
-        for partition, found in (await logs.identify(kept)).items():
-            if found is not None and not _is_same(found, kept[partition]):
-                raise OtherLogError(
-                    f"{self._topic}/{partition} has another record at offset {found.offset} than "
-                    f"the one that was read there: the topic was recreated, or truncated and "
-                    f"written again. {RESET_HINT}"
-                )
+        for partition in sorted(await others(known, log_bounds, logs)):
+            raise OtherLogError(
+                f"{self._topic}/{partition} has another record at offset "
+                f"{known[partition].offset} than the one that was read there: the topic was "
+                f"recreated, or truncated and written again. {RESET_HINT}"
+            )
 
     def _first(self, bounds: Bounds) -> int:
         if self._from_beginning:
@@ -156,6 +149,27 @@ class StartOffsets:
                 f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
             )
         return first_available(self._topic, partition, start, bounds)
+
+
+async def others(
+    known: Mapping[int, LastRecord], log_bounds: Mapping[int, Bounds], logs: Logs
+) -> set[int]:
+    """Partitions whose log has another record where the last one was read.
+
+    Raises:
+        aiokafka.errors.KafkaError: the log could not be looked at.
+    """
+    kept = {
+        partition: last
+        for partition, last in known.items()
+        if partition in log_bounds and last.offset >= log_bounds[partition].beginning
+    }
+    answers = await logs.identify(kept)
+    return {
+        partition
+        for partition, found in answers.items()
+        if found is not None and not _is_same(found, kept[partition])
+    }
 
 
 def _is_same(found: LastRecord, known: LastRecord) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -11,9 +11,13 @@ from mode.utils.logging import get_logger
 
 from config.settings import Settings
 from pipeline.errors import FatalError
+from pipeline.record import LastRecord
+from source import log_tail
 from source.auth import client_options
 from source.connectivity import no_answer, reach
 from source.log_reader import Bounds, LogReader
+from source.log_tail import Tail, Verdict
+from source.start_offsets import others
 
 log = get_logger(__name__)
 _T = TypeVar("_T")
@@ -55,6 +59,50 @@ async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
     asked = max(0, moment)
     async with _topic(settings) as (logs, partitions):
         return await _in_time(logs.offsets_at(partitions, asked))
+
+
+async def replaced_logs(
+    settings: Settings,
+    stored: Mapping[int, int],
+    known: Mapping[int, LastRecord],
+    bounds: Mapping[int, Bounds],
+) -> set[int]:
+    """Those of the partitions with these bounds whose log is not the one that was read.
+
+    Args:
+        settings: which brokers and topic.
+        stored: next offsets, by partition.
+        known: what identifies the last record read, where that is known.
+        bounds: of the logs as they are now.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
+    async with _topic(settings) as (logs, _):
+        return beyond | await _in_time(others(known, bounds, logs))
+
+
+async def last_stored(
+    settings: Settings, bounds: Mapping[int, Bounds], verdict: Verdict
+) -> dict[int, Tail]:
+    """For each of the topic's partitions the last event that is stored, looked for backwards.
+
+    Args:
+        settings: which brokers and topic.
+        bounds: of the partitions.
+        verdict: whether a record's event is stored.
+
+    Raises:
+        FatalError: the broker is not there.
+        NoTopicError: the topic is not there.
+    """
+    async with _topic(settings) as (logs, _):
+        return {
+            number: await log_tail.last_stored(logs, number, found, verdict)
+            for number, found in sorted(bounds.items())
+        }
 
 
 @asynccontextmanager

@@ -42,8 +42,8 @@ def dropped(migrated_engine, topic):
 REPLAY = ("dead-letters", "replay", "--reason", "unstorable")
 
 
-def mended(migrated_engine, *numbers):
-    """As if the rules had been mended since: the values kept are ones that are now accepted."""
+def corrected(migrated_engine, *numbers):
+    """As if the rules had been corrected: the stored values are ones that are accepted now."""
     with migrated_engine.begin() as connection:
         for number in numbers:
             connection.execute(
@@ -130,7 +130,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
     dropped, faust, migrated_url, migrated_engine
 ):
     before = stored_offsets(migrated_url)
-    correct(migrated_engine, 0, 1, 2)
+    corrected(migrated_engine, 0, 1, 2)
     would = faust("dead-letters", "replay", "--dry-run")
     assert "3 would be stored as rows, 7 would be refused again" in would
     assert not rows(migrated_url)
@@ -149,7 +149,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
 
 
 def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, migrated_engine):
-    mended(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     threads = [threading.Thread(target=faust, args=REPLAY) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -161,7 +161,7 @@ def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, 
 def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     dropped, faust, migrated_url, migrated_engine
 ):
-    correct(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     with migrated_engine.begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_e3 CHECK (event_id <> 'e3')")
@@ -173,7 +173,7 @@ def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
 
 
 def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, migrated_engine):
-    correct(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     first, second, *_ = (d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     assert "1 stored as rows, 0 refused" in faust("dead-letters", "replay", first)
     assert "1 deleted" in faust("dead-letters", "purge", second)
@@ -181,7 +181,7 @@ def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, 
 
 
 def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_engine):
-    mended(migrated_engine, 0)
+    corrected(migrated_engine, 0)
     number = next(d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     missing = "No dead letter of this consumer group has the id 998, 999."
     said = faust("dead-letters", "replay", 999, number, 998)
@@ -196,7 +196,7 @@ def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_e
 def test_limit_and_pending_hold_for_every_action(
     dropped, faust, faust_out, migrated_url, migrated_engine
 ):
-    mended(migrated_engine, *range(5))
+    corrected(migrated_engine, *range(5))
     assert "2 stored as rows" in faust(
         "dead-letters", "replay", "--reason", "unstorable", "--limit", 2
     )

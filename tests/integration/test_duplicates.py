@@ -353,7 +353,7 @@ def test_each_id_once_over_partitions_restarts_kills_and_resets(
     assert len(dead_letters_of(migrated_url)) == 1
     assert running.terminate() == 0
 
-    faust("offsets", "reset", "--to", "beginning", DEDUPLICATE="true")
+    faust("offsets", "reset", "--to", "beginning", "--yes", DEDUPLICATE="true")
     running = worker(**ours).wait_ready()
     wait_until(lambda: end() == len(values), 20)
     assert len(rows(migrated_url)) == len(traffic), "nothing is stored twice"

@@ -111,7 +111,7 @@ def stops_at(worker, broker, topic, migrated_url, faust):
             assert set(ids(migrated_url)) <= set(names(range(10), range(30, 60)))
         assert len(commands) == 2
         assert commands[0] == commands[1]
-        faust(*commands[0].split())
+        faust(*commands[0].split(), "--yes")
         running = worker(DECOMPRESSED_MAX_BYTES=LIMIT).wait_ready()
         running.wait_stored(migrated_url, 50)
         assert ids(migrated_url) == names(range(10), range(20, 60))
@@ -155,7 +155,7 @@ def test_a_broken_batch_at_the_logs_end_is_gone_past_as_well(
     assert ids(migrated_url) == names(range(10))
     found = re.search(r"faust -A app (offsets reset --partition 0 --to 20)", stopped.log_text())
     assert found
-    faust(*found[1].split())
+    faust(*found[1].split(), "--yes")
     running = worker().wait_ready()
     wire.send(apache, topic, {0: wire.batch(events(20))})
     running.wait_stored(migrated_url, 20)

@@ -1,14 +1,18 @@
 """With nothing coming in, a database that is gone shows all the same; connections are limited."""
 
 import threading
+import time
 from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import make_url, text
 
 from db import engine as sessions
-from db.engine import POOL_SIZE, connect, ping
+from db.engine import POOL_SIZE, connect
+from db.offsets import OffsetStore
 from pipeline.errors import TransientError
+from tests.integration.test_pipeline import event
+from tests.integration.test_recovery import offsets_of
 from tests.support import wait_until
 
 
@@ -29,6 +33,36 @@ def test_an_idle_worker_without_its_database_is_not_ready(worker, mariadb, take,
     assert running.exit_code is None
 
 
+@pytest.mark.parametrize("to", ["3", pytest.param("gone", marks=pytest.mark.slow)])
+def test_an_idle_worker_whose_offsets_were_changed_ends_within_10_s(
+    worker, produce, migrated_url, migrated_engine, faust, topic, to
+):
+    produce([(event(n), 0) for n in range(10)])
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    running.wait_stored(migrated_url, 10)
+    wait_until(lambda: offsets_of(migrated_url)[0] == 10, 10)
+    if to == "gone":
+        with migrated_engine.begin() as connection:
+            connection.execute(text("DELETE FROM stream_offsets"))
+    else:
+        faust("offsets", "reset", "--to", to, "--partition", 0, "--yes")
+    assert running.wait(10) == 1
+    sentence = f"The stored offset of {topic}/0 is {to}, but the worker continues from 10"
+    assert sentence in running.log_text()
+    assert "Traceback" not in running.log_text()
+
+
+@pytest.mark.slow
+def test_a_worker_under_load_is_not_ended_by_its_own_writes(worker, produce, migrated_url):
+    running = worker(FLUSH_INTERVAL=0.05).wait_ready()
+    begun, sent = time.monotonic(), 0
+    while time.monotonic() - begun < 20:
+        produce([event(sent + n) for n in range(50)])
+        sent += 50
+    running.wait_stored(migrated_url, sent)
+    assert running.terminate() == 0
+
+
 def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
     migrated_url, mariadb, monkeypatch
 ):
@@ -38,11 +72,14 @@ def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
         for _ in range(POOL_SIZE):
             held.enter_context(engine.connect()).execute(text("SELECT 1"))
         with pytest.raises(TransientError, match=r"all connections .* are in use: .* timeout 2"):
-            ping(engine)
+            OffsetStore(engine, "g").read("t")
         database = engine.url.database
         count = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
         assert mariadb.execute(count) == [(POOL_SIZE,)]
-    waiting = [threading.Thread(target=ping, args=(engine,)) for _ in range(3 * POOL_SIZE)]
+    waiting = [
+        threading.Thread(target=OffsetStore(engine, "g").read, args=("t",))
+        for _ in range(3 * POOL_SIZE)
+    ]
     for one in waiting:
         one.start()
     for one in waiting:

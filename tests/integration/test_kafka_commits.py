@@ -73,7 +73,7 @@ def test_offsets_that_were_reset_are_reported_although_nothing_comes_in(
     wait_until(lambda: committed() == {0: 10, 1: 0, 2: 0, 3: 0}, SOON)
     assert first.terminate() == 0
     produce([(event(n), 1) for n in range(10)])
-    faust("offsets", "reset", "--to", "end")
+    faust("offsets", "reset", "--to", "end", "--yes")
     worker().wait_ready()
     wait_until(lambda: committed() == {0: 10, 1: 10, 2: 0, 3: 0}, SOON)
 

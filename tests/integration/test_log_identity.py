@@ -54,7 +54,7 @@ def test_a_log_that_grew_beyond_the_stored_offset_anew_is_noticed(
         assert "faust -A app offsets reset" in stopped.log_text()
         assert "Traceback" not in stopped.log_text()
         assert ids(migrated_url) == names(range(10)), "nothing of it before someone decides"
-    faust("offsets", "reset", "--to", "beginning")
+    faust("offsets", "reset", "--to", "beginning", "--yes")
     worker().wait_ready().wait_stored(migrated_url, 10 + count)
     assert ids(migrated_url) == names(range(10), new)
 

@@ -34,7 +34,7 @@ def test_events_read_again_are_no_second_letters(
     produce(mixed(range(10)))
     wait_until(lambda: stored(migrated_url) == 10, 20)
     before = dead_letters(migrated_url)
-    said = faust("offsets", "reset", "--to", to, "--partition", 0)
+    said = faust("offsets", "reset", "--to", to, "--partition", 0, "--yes")
     assert f"{topic}/0: 10 → {begins}" in said
     produce(mixed(range(10, 20)))
     assert running.wait(30) == 1, "its offsets were changed"
@@ -54,7 +54,9 @@ def test_to_the_end_leaves_out_letters_and_rows_alike(worker, produce, migrated_
     wait_until(lambda: stored(migrated_url) == 10, 20)
     running.terminate()
     produce(mixed(range(10, 20)))
-    assert f"{topic}/0: 10 → 20" in faust("offsets", "reset", "--to", "end", "--partition", 0)
+    assert f"{topic}/0: 10 → 20" in faust(
+        "offsets", "reset", "--to", "end", "--partition", 0, "--yes"
+    )
     produce(mixed(range(20, 30)))
     worker().wait_ready()
     wait_until(lambda: offsets_of(migrated_url)[0] == 30, 20)
@@ -79,7 +81,7 @@ def test_letters_of_a_topic_made_again_are_letters_of_their_own(
     # The third is the value that stood there before: nothing tells the two apart.
     produce([(b"other 0", 0), (event(11), 0), (bad(2), 0), (None, 0), (b"other 4", 0)])
     assert worker().wait(30) == 1
-    faust("offsets", "reset", "--to", "beginning", "--partition", 0)
+    faust("offsets", "reset", "--to", "beginning", "--partition", 0, "--yes")
     produce([(b"other 5", 0)])
     running = worker().wait_ready()
     wait_until(lambda: offsets_of(migrated_url)[0] == 6, 20)
@@ -97,6 +99,72 @@ def made_again(broker, topic):
     broker.delete_topic(topic)
     wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 20)
     broker.create_topic(topic)
+
+
+# --- it says what it would do, and asks
+
+
+def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
+    worker, produce, migrated_url, faust
+):
+    produce([(event(n), 0) for n in range(10)])
+    running = worker().wait_ready()
+    running.wait_stored(migrated_url, 10)
+    wait_until(lambda: offsets_of(migrated_url)[0] == 10, 10)
+    assert running.terminate() == 0
+    produce([(event(n), 0) for n in range(10, 14)])
+
+    back = "offsets", "reset", "--to", "3", "--partition", 0
+    asked = faust(*back, status=1)
+    assert "7 events are read again (their rows are stored twice, as DEDUPLICATE is fa" in asked
+    assert "Nothing was changed: answer on a terminal, or add --yes." in asked
+    assert "DEDUPLICATE leaves out those" in faust(*back, status=1, DEDUPLICATE="true")
+    assert "7 events are read again" in faust(*back, "--dry-run")
+    forward = "offsets", "reset", "--to", "end"
+    assert "4 events are left out, never read by this group; counted" in faust(*forward, status=1)
+    assert "Missing option '--to'" in faust("offsets", "reset", status=2)
+    assert offsets_of(migrated_url)[0] == 10
+
+    assert "A worker that runs notices within 10 s" in faust(*forward, "--yes")
+    assert offsets_of(migrated_url)[0] == 14
+    assert "there is nothing to change" in faust(*forward)
+
+
+def test_on_a_topic_made_again_all_that_it_holds_is_unread(
+    worker, produce, migrated_url, faust, apache, topic
+):
+    produce([(event(n), n % 2) for n in range(20)])
+    running = worker().wait_ready()
+    running.wait_stored(migrated_url, 20)
+    wait_until(lambda: offsets_of(migrated_url) == {0: 10, 1: 10, 2: 0, 3: 0}, 10)
+    assert running.terminate() == 0
+    made_again(apache, topic)
+    # Shorter than the old log in one partition, longer in the other.
+    produce([(event(n), 0) for n in range(100, 104)] + [(event(n), 1) for n in range(200, 230)])
+
+    def shown(*options):
+        lines = faust("offsets", "show", *options).splitlines()
+        cells = [[cell.strip() for cell in line.strip("|│ ").split("|")] for line in lines]
+        return {one[0]: one[4:] for one in cells if one[0].isdecimal()}
+
+    found = shown()
+    assert found["0"][0] == "4"
+    assert "beyond the log's end" in found["0"][1]
+    assert found["1"][0] == "30"
+    assert "another log" in found["1"][1]
+    assert shown("--partition", 1) == {"1": found["1"]}
+    assert "no partition 9" in faust("offsets", "show", "--partition", 9, status=2)
+
+    stopped = worker()
+    assert stopped.wait(30) == 1
+    assert "`faust -A app offsets reset --to beginning` loses nothing" in stopped.log_text()
+    reset = "offsets", "reset", "--to", "beginning"
+    assert "No event is read again, and none is left out." in faust(*reset, status=1)
+    assert "34 events are left out" in faust("offsets", "reset", "--to", "end", status=1)
+    faust(*reset, "--yes")
+    worker().wait_ready().wait_stored(migrated_url, 54)
+    new = [*range(20), *range(100, 104), *range(200, 230)]
+    assert ids(migrated_url) == sorted(f"e{n}" for n in new)
 
 
 # --- to a time
@@ -118,7 +186,7 @@ def timed(apache, topic):
 
 def test_reading_goes_on_at_a_time(timed, faust, worker, migrated_url, topic):
     def reset(moment, *options):
-        said = faust("offsets", "reset", "--to", moment, *options)
+        said = faust("offsets", "reset", "--to", moment, "--yes", *options)
         return [line.rpartition("→ ")[2] for line in said.splitlines() if "→" in line]
 
     utc = "%Y-%m-%dT%H:%M:%S"

@@ -125,7 +125,7 @@ def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
     assert "beyond the log's end" in faust("offsets", "show")
     faust("offsets", "reset", "--to", "beginning", "--dry-run")
     assert offsets_of(migrated_url)[0] == 100
-    assert f"{topic}/0: 100 → 0" in faust("offsets", "reset", "--to", "beginning")
+    assert f"{topic}/0: 100 → 0" in faust("offsets", "reset", "--to", "beginning", "--yes")
     worker().wait_ready()
     wait_until(lambda: len(rows(migrated_url)) == 110, 20)
     assert ids(migrated_url) == sorted(f"e{n}" for n in range(110))
@@ -221,7 +221,7 @@ def test_offsets_set_back_under_a_running_worker_stop_it(
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([(event(n), 0) for n in range(10)])
     wait_until(lambda: len(rows(migrated_url)) == 10, 20)
-    faust("offsets", "reset", "--to", "5", "--partition", "0")
+    faust("offsets", "reset", "--to", "5", "--partition", "0", "--yes")
     produce([(event(n), 0) for n in range(10, 20)])
     assert running.wait(30) == 1
     assert f"stored offset of {topic}/0 is 5" in running.log_text()

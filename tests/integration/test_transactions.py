@@ -120,8 +120,8 @@ def test_reading_may_begin_within_an_aborted_transaction(
     worker, apache, topic, migrated_url, faust
 ):
     # Events 20 to 29 have offsets 21 to 30: ten plain ones, ten and their marker before them.
-    faust("offsets", "reset", "--to", "25", "--partition", "0")
-    faust("offsets", "reset", "--to", "4", "--partition", "1")
+    faust("offsets", "reset", "--to", "25", "--partition", "0", "--yes")
+    faust("offsets", "reset", "--to", "4", "--partition", "1", "--yes")
     running = worker().wait_ready()
     running.wait_stored(migrated_url, 10)
     wait_read(running, apache, topic, migrated_url)

@@ -110,7 +110,8 @@ def test_whoever_comes_second_adds_only_what_is_new(begun):
     assert stored_ids(begun) == [f"e{n}" for n in range(15)]
     assert late is not None
     assert (late.events, late.valid) == (5, 5)
-    assert Writer(begun, "g", "three").write(1, NOW, [chunk(2, 15)]) is None
+    nothing = Writer(begun, "g", "three").write(1, NOW, [chunk(2, 12)])
+    assert (nothing.events, nothing.offsets) == (0, {("t", 0): 15})
 
 
 def test_a_gap_is_never_written_over(begun):

@@ -1,4 +1,4 @@
-"""The database is asked for a sign of life only when no write gives one, and once at a time."""
+"""The database is asked now and then, once at a time, and offsets that others changed are seen."""
 
 import threading
 import time
@@ -7,7 +7,10 @@ import pytest
 
 import pipeline.database_watch
 from pipeline.database_watch import DatabaseWatch
-from pipeline.errors import TransientError
+from pipeline.errors import FatalError, TransientError
+
+AT = {("t", 0): 10, ("t", 1): 20}
+BACK = AT | {("t", 0): 5}
 
 
 @pytest.fixture(autouse=True)
@@ -15,29 +18,58 @@ def short_times(monkeypatch):
     monkeypatch.setattr(pipeline.database_watch, "PING_TIMEOUT", 0.1)
 
 
-async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return():
-    answers = [TransientError("gone"), None]
+@pytest.fixture
+def ended(monkeypatch):
+    """The sentences with which the worker ended."""
+    sentences: list[str] = []
 
-    def ping() -> None:
-        if error := answers.pop(0):
-            raise error
+    async def end(_service: object, error: FatalError) -> None:
+        sentences.append(str(error))
 
-    watch = DatabaseWatch(ping, lambda: None)
+    monkeypatch.setattr(pipeline.database_watch, "end_worker", end)
+    return sentences
+
+
+class Database:
+    """Answers what it is told, and after an answer does what is wanted."""
+
+    def __init__(self, *answers, after=lambda: None):
+        self.answers = list(answers)
+        self.locked = []
+        self.after = after
+
+    def read(self, locked):
+        self.locked.append(locked)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        self.after()
+        return answer
+
+
+def never():
+    return None
+
+
+async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
+    watch = DatabaseWatch(Database(TransientError("gone"), AT).read, lambda: AT, never)
     await watch.look()
     assert watch.last_error == "gone"
     await watch.look()
     assert watch.last_error is None
+    assert ended == []
 
 
 async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefly():
     answer = threading.Event()
     asked = []
 
-    def ping() -> None:
+    def read(_locked: bool) -> dict[tuple[str, int], int]:
         asked.append(1)
         answer.wait(30)
+        return AT
 
-    watch = DatabaseWatch(ping, lambda: None)
+    watch = DatabaseWatch(read, lambda: AT, never)
     begun = time.monotonic()
     for _ in range(3):
         await watch.look()
@@ -49,11 +81,75 @@ async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefl
     assert watch.last_error is None
 
 
-async def test_a_write_that_succeeds_spares_the_question():
-    def ping() -> None:
-        raise AssertionError
-
-    watch = DatabaseWatch(ping, time.monotonic)
+async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
+    watch = DatabaseWatch(Database(TransientError("busy")).read, lambda: AT, time.monotonic)
     watch.last_error = "gone"
     await watch.look()
     assert watch.last_error is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [(BACK, "is 5"), (AT | {("t", 0): 15}, "is 15"), ({("t", 1): 20}, "is gone")],
+    ids=["back", "forward", "gone"],
+)
+async def test_offsets_that_others_changed_end_the_worker(ended, stored, told):
+    database = Database(stored)
+    watch = DatabaseWatch(database.read, lambda: AT, never)
+    await watch.look()
+    assert ended == []
+    await watch.look()
+    [sentence] = ended
+    assert f"The stored offset of t/0 {told}, but the worker continues from 10" in sentence
+    assert database.locked == [False, True]
+
+
+async def test_offsets_of_other_workers_partitions_are_theirs(ended):
+    watch = DatabaseWatch(Database(AT | {("t", 2): 7, ("u", 0): 1}).read, lambda: AT, never)
+    for _ in range(3):
+        await watch.look()
+    assert ended == []
+
+
+async def test_the_workers_own_writes_are_no_change(ended):
+    """Its offsets move while it is asked, so that the answer is of before; or a write goes on."""
+    known = dict(AT)
+
+    def write():
+        known["t", 0] += 1
+
+    moving = DatabaseWatch(Database(BACK, after=write).read, lambda: dict(known), never)
+    busy = DatabaseWatch(Database(BACK).read, lambda: None, never)
+    for _ in range(4):
+        await moving.look()
+        await busy.look()
+    assert ended == []
+
+
+async def test_a_write_under_way_at_the_answer_alone_makes_it_worthless(ended):
+    answers = iter([AT, None] * 10)
+    watch = DatabaseWatch(Database(BACK).read, lambda: next(answers), never)
+    for _ in range(4):
+        await watch.look()
+    assert ended == []
+
+
+async def test_a_replica_that_is_behind_ends_nobody(ended):
+    def read(locked: bool) -> dict[tuple[str, int], int]:
+        return AT if locked else BACK
+
+    watch = DatabaseWatch(read, lambda: AT, never)
+    for _ in range(6):
+        await watch.look()
+    assert ended == []
+
+
+async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
+    database = Database(BACK, TransientError("a lock"), BACK)
+    watch = DatabaseWatch(database.read, lambda: AT, never)
+    for _ in range(2):
+        await watch.look()
+    assert ended == []
+    await watch.look()
+    assert len(ended) == 1
+    assert database.locked == [False, True, True]

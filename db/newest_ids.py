@@ -1,0 +1,22 @@
+"""The ids of the events that were stored last, by whatever program."""
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+from db.tables import flash_sale_events
+
+
+def newest_ids(engine: Engine, most: int) -> set[str]:
+    """Event ids of the newest rows, of so many at most. Blocking.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    columns = flash_sale_events.c
+    statement = select(columns.event_id).order_by(columns.id.desc()).limit(most)
+    try:
+        with engine.connect() as connection:
+            return {one for one in connection.scalars(statement) if one is not None}
+    except (SQLAlchemyError, OSError) as error:
+        raise classify(error) from error
