@@ -127,7 +127,7 @@ class Flusher(Service):
                 self._stop_timeout,
             )
         except FatalError as error:
-            await end_worker(self, error)
+            end_worker(self, error)
         self._note_stuck({}, None)
         forgotten = self.buffer.discard()
         if forgotten:
@@ -171,7 +171,7 @@ class Flusher(Service):
                 fatal = error
             if self._is_due:
                 self._wake.set()
-        await end_worker(self, fatal)
+        end_worker(self, fatal)
 
     async def on_stop(self) -> None:
         await self.drain()
