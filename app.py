@@ -165,7 +165,9 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), stream, breakers, flusher)
 
     # Background services.
-    watch = DatabaseWatch(partial(ping, engine), lambda: flusher.last_write)
+    watch = DatabaseWatch(
+        partial(ping, engine), lambda: flusher.last_write, lambda: flusher.unanswered_since
+    )
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)
     for service in (flusher, breakers, watch, rollups):

@@ -1,8 +1,10 @@
-"""Looks whether the database answers while nothing is written: an idle worker is not ready without.
+"""Looks whether the database answers, so that a worker is not ready for longer than ten seconds
+without: while it is idle, and while a write waits for an answer.
 
 A write that fails or succeeds tells the same for nothing, so questions are asked only when none has
 succeeded for some seconds. One is asked at a time, as a server that accepts connections and never
-answers holds its thread and its connection until the driver gives up.
+answers holds its thread and its connection until the driver gives up. A server may answer questions
+and no writes: its disk is full, a table is locked.
 """
 
 import asyncio
@@ -19,9 +21,11 @@ from pipeline.threads import in_thread
 log = get_logger(__name__)
 
 #: Seconds without a write after which the database is asked, and between questions.
-QUIET = 3.0
-#: Seconds that an answer may take. Both together are less than a load balancer's ten.
+QUIET = 2.0
+#: Seconds that an answer may take. With twice the other it is less than a load balancer's ten.
 PING_TIMEOUT = 4.0
+#: Seconds that a write may wait for an answer.
+WRITE_TIMEOUT = 7.0
 
 
 class DatabaseWatch(Service):
@@ -30,22 +34,32 @@ class DatabaseWatch(Service):
     Args:
         ping: asks; blocking; raises TransientError or FatalError.
         last_write: when the last write succeeded (``time.monotonic``), or None.
+        unanswered_since: since when a write waits for an answer, or None.
     """
 
     logger = log
 
     def __init__(
-        self, ping: Callable[[], None], last_write: Callable[[], float | None], **kwargs: Any
+        self,
+        ping: Callable[[], None],
+        last_write: Callable[[], float | None],
+        unanswered_since: Callable[[], float | None],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._ping = ping
         self._last_write = last_write
+        self._unanswered_since = unanswered_since
         self._asking: asyncio.Task[None] | None = None
         self._asked = 0.0
         self.last_error: str | None = None
 
     async def look(self) -> None:
         """Ask, unless a write has succeeded just now; ``last_error`` is what is wrong then."""
+        since = self._unanswered_since()
+        if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
+            self._set_last_error(f"no answer to a write for {waited:.0f} s")
+            return
         wrote = self._last_write()
         if wrote is not None and monotonic() - wrote < QUIET:
             self._set_last_error(None)
