@@ -7,8 +7,9 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -25,14 +26,18 @@ from checks.startup import prepare
 from commands.batches import batches
 from commands.breaker import breaker
 from commands.check import check
+from commands.completion import completion
 from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.rollup import rollup
+from commands.servers import asked_servers
 from commands.simulate import simulate
 from commands.status import status
+from commands.worker import BeforeStart, Worker, running, worker_command
+from config.load import load
 from config.logging import logging_config
-from config.settings import Settings, load
+from config.settings import Settings
 from db.breakers import BreakerStore
 from db.engine import connect
 from db.offsets import OffsetStore
@@ -43,12 +48,11 @@ from db.schema import VERSION
 from db.writer import Writer
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
-from pipeline.errors import FatalError
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory, collect_garbage_seldom, return_freed_memory
 from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
-from source import codecs, log_ends, patches
+from source import log_ends, patches
 from source.auth import client_options, credentials
 from source.control import ConsumerControl
 from source.log_ends import LogEnds
@@ -69,23 +73,13 @@ log = get_logger(__name__)
 
 
 class App(faust.App):
-    """The Faust app, which sees that all it needs is there before it starts."""
+    """The Faust app, and what must hold before its worker starts."""
 
-    before_start: Callable[[], Awaitable[None]]
+    before_start: BeforeStart
 
     async def on_first_start(self) -> None:
         return_freed_memory()
         await super().on_first_start()
-        try:
-            await self.before_start()
-        except FatalError as error:
-            log.critical("%s", error)
-            raise SystemExit(1) from None
-        if missing := codecs.unavailable():
-            log.warning(
-                "Batches compressed with %s cannot be read: run `pip install cramjam`.",
-                ", ".join(missing),
-            )
         collect_garbage_seldom()
 
 
@@ -96,7 +90,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         settings: read from the environment by ``config.settings.load``.
         stream: what the topic's events are and where they go.
     """
-    patches.install(settings.decompressed_max_bytes, settings.log_format)
+    patches.install(settings.decompressed_max_bytes)
     topic, group = settings.topic, settings.consumer_group
     read_committed = settings.isolation_level == "read_committed"
     app = _faust_app(settings)
@@ -181,7 +175,12 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
             return None
         return dict(progress.stored)
 
-    watch = DatabaseWatch(stored_offsets, known_offsets, lambda: flusher.last_write)
+    watch = DatabaseWatch(
+        stored_offsets,
+        known_offsets,
+        lambda: flusher.last_write,
+        lambda: flusher.unanswered_since,
+    )
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)
     for service in (flusher, breakers, watch, rollups):
@@ -208,6 +207,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
 
     async def before_start() -> None:
         await prepare(settings, engine, start_offsets)
+        log.info("%s", running(settings))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breakers.close_all)
 
     app.before_start = before_start
@@ -237,6 +237,7 @@ def _faust_app(settings: Settings) -> App:
         settings.consumer_group,
         broker=settings.brokers,
         broker_credentials=credentials(settings),
+        Worker=Worker,
         logging_config=logging_config(settings.log_format),
         store="memory://",
         datadir=Path(tempfile.gettempdir()) / f"flash-sale-etl-{os.getuid()}",
@@ -292,6 +293,8 @@ def _add_commands(
     rollup(app, sums)
     simulate(app, settings)
     status(app, settings, engine)
+    completion(app)
+    worker_command()
 
 
-app = create_app(load())
+app = create_app(load(asked_servers(sys.argv), is_worker="worker" in sys.argv))

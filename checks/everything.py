@@ -8,7 +8,8 @@ from checks.database import look_at_database
 from checks.kafka import look_at_kafka
 from checks.result import CheckResults
 from checks.start_offsets import look_at_offsets
-from config.settings import Settings, deprecations
+from config.load import env_files, variables, warnings
+from config.settings import Settings
 from db.offsets import OffsetStore
 
 
@@ -16,7 +17,7 @@ async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults
     """Check settings, Kafka, database and stored offsets, as far as each can be reached."""
     results = CheckResults()
     results.ok("Settings", "complete and well formed")
-    for sentence in deprecations():
+    for sentence in warnings(variables(env_files())):
         found, _, hint = sentence.rstrip(".").partition(": ")
         results.warn("Settings", found, hint)
     bounds = await look_at_kafka(settings, results)

@@ -3,7 +3,7 @@
 from mode.utils.logging import get_logger
 from sqlalchemy import Engine
 
-from config.settings import Settings, deprecations
+from config.settings import Settings
 from db import event_index, features, schema
 from pipeline.errors import FatalError, TransientError, UntrustedError
 from pipeline.threads import in_thread
@@ -20,8 +20,6 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
     Raises:
         FatalError: something is not, and the text says what to change.
     """
-    for sentence in deprecations():
-        log.warning("%s", sentence)
     try:
         await in_thread(features.check, engine)
         found = await in_thread(schema.check, engine)

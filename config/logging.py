@@ -1,51 +1,62 @@
-"""How log lines look: for people as Faust writes them, for machines one JSON object each."""
+"""How log lines look: coloured on a terminal, plain in a file, or one JSON object each."""
 
 import json
+import logging
+import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from faust.cli.worker import worker
+from pythonjsonlogger.json import JsonFormatter
 
-#: What a line tells beside what the one who logs it adds.
-_FORMAT = "%(levelname)s %(name)s %(process)d %(message)s"
-_NAMES = {"levelname": "level", "name": "logger"}
+LogFormat = Literal["text", "json"]
 
-#: Merged into Faust's own, which keeps the level given on the command line.
 _JSON: Mapping[str, Any] = {
-    "merge": True,
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "format": _FORMAT,
-            "rename_fields": _NAMES,
-            "timestamp": True,
-            "json_ensure_ascii": False,
-        }
-    },
-    "handlers": {
-        "default": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "formatter": "json",
-        }
-    },
+    "format": "%(levelname)s %(name)s %(process)d %(message)s",
+    "rename_fields": {"levelname": "level", "name": "logger"},
+    "timestamp": True,
+    "json_ensure_ascii": False,
 }
+_TEXT = "[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s"
 
 
-def logging_config(log_format: Literal["text", "json"]) -> Mapping[str, Any] | None:
-    """What Faust's setting of that name is to be."""
-    return _JSON if log_format == "json" else None
+def logging_config(log_format: LogFormat) -> dict[str, Any]:
+    """What Faust's setting of that name is to be.
 
-
-def json_banner(command: worker, started: Any) -> str:
-    """The first lines of a worker, printed before logging begins, as one object."""
-    return json.dumps(
-        {
-            "timestamp": datetime.now(UTC).isoformat(),
-            "level": "INFO",
-            "logger": "faust",
-            "message": "Starting.",
-            **{name.strip(): str(value) for name, value in command._banner_data(started) if name},
+    It is merged into Faust's own, which keeps the level and the file given on the command line.
+    """
+    if log_format == "json":
+        return {
+            "merge": True,
+            "formatters": {"json": {"()": JsonFormatter, **_JSON}},
+            "handlers": {
+                "default": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stdout",
+                    "formatter": "json",
+                }
+            },
         }
-    )
+    return {
+        "merge": True,
+        "formatters": {
+            "default": {"format": _TEXT},
+            "colored": {
+                "()": "colorlog.TTYColoredFormatter",
+                "format": _TEXT.replace("%(message)s", "%(log_color)s%(message)s"),
+                "log_colors": {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold_red"},
+                # Where the lines go: Faust looks at stdout, and colours what is a file.
+                "stream": "ext://sys.stderr",
+            },
+        },
+    }
+
+
+def say(sentence: str, level: int, log_format: LogFormat) -> None:
+    """Say something before logging has begun: on stderr, or as an object where the others go."""
+    if log_format == "text":
+        print(sentence, file=sys.stderr)
+        return
+    formatter = JsonFormatter(_JSON["format"], **{k: v for k, v in _JSON.items() if k != "format"})
+    record = logging.LogRecord(__name__, level, __file__, 0, sentence, None, None)
+    # Read and written again, because the formatter is not typed.
+    print(json.dumps(json.loads(formatter.format(record)), ensure_ascii=False), flush=True)

@@ -1,20 +1,15 @@
-"""Settings: read from the environment, checked once, said in one sentence when wrong."""
+"""Every setting, declared once. `config/load.py` reads them and says what is wrong."""
 
-import os
 import ssl
-import sys
 from functools import cached_property
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic import model_validator as validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
 from config import tls, urls
-
-EXIT_WRONG_SETTING = 2
-_NO_DATABASE = "mysql://nobody@localhost/none"
 
 #: Characters of `WEB_TOKEN`: nobody guesses it.
 SHORTEST_TOKEN = 16
@@ -43,6 +38,10 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    env_file: str = Field(
+        "",
+        description="A file of settings to read instead of `.env`; `/dev/null` reads none.",
+    )
     kafka_url: str = Field(
         description="Brokers: `kafka://host:9092,host2:9092`, or `kafka+ssl://…` for TLS."
     )
@@ -147,7 +146,8 @@ class Settings(BaseSettings):
     breaker_pause: float = Field(
         0.0,
         ge=0,
-        description="Seconds after which a held partition is read again by itself; 0 for never.",
+        description="Seconds after which a held partition is read again by itself; with 0 it stays "
+        "held until `breaker close`.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text` for people, `json` for machines, an object a line."
@@ -286,48 +286,3 @@ class Settings(BaseSettings):
 
     def _with_prefix(self, name: str) -> str:
         return name if name.startswith(self.kafka_prefix) else f"{self.kafka_prefix}{name}"
-
-
-def load() -> Settings:
-    """Read the settings; on a wrong one print a sentence and exit with status 2."""
-    if "simulate" in sys.argv and not os.environ.get("DATABASE_URL"):
-        # It sends events to Kafka, from wherever that is reached: no database is asked.
-        os.environ["DATABASE_URL"] = _NO_DATABASE
-    try:
-        return Settings()
-    except ValidationError as error:
-        for problem in error.errors():
-            print(_sentence(problem["loc"], problem["msg"]), file=sys.stderr)
-        raise SystemExit(EXIT_WRONG_SETTING) from None
-
-
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    reason = message.removeprefix("Value error, ")
-    if not location:
-        return f"{reason}."
-    variable = str(location[0]).upper()
-    if reason == "Field required":
-        return f"{variable} is not set: set it in the environment ({_description(variable)})"
-    variable = next(filter(os.environ.get, _names(variable)), variable)
-    return f"{variable} is wrong: {reason[:1].lower()}{reason[1:]}."
-
-
-def deprecations() -> list[str]:
-    """A sentence for each variable in the environment whose name is that of the version before."""
-    return [
-        f"{old} is deprecated: use {new} instead"
-        + (f"; it has no effect, as {new} is set as well." if os.environ.get(new) else ".")
-        for old, new in DEPRECATED_VARIABLES.items()
-        if os.environ.get(old)
-    ]
-
-
-def _names(variable: str) -> list[str]:
-    """The names that a variable may have, the one that counts first."""
-    alias = Settings.model_fields[variable.lower()].validation_alias
-    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [variable]
-
-
-def _description(variable: str) -> str:
-    description = Settings.model_fields[variable.lower()].description or ""
-    return description.rstrip(".")

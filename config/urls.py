@@ -1,9 +1,11 @@
 """`KAFKA_URL` and `DATABASE_URL`, taken apart."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, quote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,6 +18,12 @@ _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _SWITCHES = ("ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname")
 #: Meant for other drivers (ClearDB's URLs have the first); sessions here need neither.
 _MEANINGLESS = ("reconnect", "charset")
+
+_JDBC = re.compile(
+    r"jdbc:(?:\w+:)?(?:mysql|mariadb)(?::\w+)*://(?:(?P<user>[^:@/?]*)(?::[^/?]*)?@)?"
+    r"(?P<host>[^:/?,@]*)(?::(?P<port>\d+))?[^/?@]*(?:/(?P<database>[^?@]*))?(?:\?(?P<options>.*))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,25 @@ def database(value: str) -> URL:
         url = make_url(value)
     except (ArgumentError, ValueError):
         url = URL.create("none")
+    if translated := from_jdbc(value):
+        raise ValueError(f"is a JDBC URL: write {translated}")
     if url.drivername not in {"mysql", "mysql+pymysql"} or not url.host or not url.database:
         raise ValueError("must be mysql://user:password@host:3306/database")
     known = ("ssl_mode", *_FILES, *_SWITCHES, *_MEANINGLESS)
     if unknown := sorted({_name(option) for option in url.query} - {*known}):
         raise ValueError(f"has an unknown option {unknown[0]!r}; known are {', '.join(known)}")
     return url.set(drivername="mysql+pymysql")
+
+
+def from_jdbc(value: str) -> str | None:
+    """A JDBC URL of MySQL or MariaDB as it is written here, without its password; else None."""
+    found = _JDBC.fullmatch(value.strip())
+    if not found:
+        return None
+    options = parse_qs(found["options"] or "")
+    user = found["user"] or options.get("user", ["USER"])[0]
+    address = f"{found['host'] or 'HOST'}:{found['port'] or 3306}"
+    return f"mysql://{quote(user, safe='')}:PASSWORD@{address}/{found['database'] or 'DATABASE'}"
 
 
 def without_options(url: URL) -> URL:

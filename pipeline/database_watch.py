@@ -1,11 +1,13 @@
 """Asks the database every few seconds for the stored offsets, whether anything is written or not.
 
-One question tells two things: whether the database answers, without which an idle worker is not
-ready, and whether the offsets are still those from which the worker continues. Another program may
-have changed them (`offsets reset`); a write would notice, but an idle worker writes nothing.
+One question tells two things: whether the database answers, without which a worker is not ready,
+and whether the offsets are still those from which the worker continues. Another program may have
+changed them (`offsets reset`); a write would notice, but an idle worker writes nothing.
 
 - One question is asked at a time, as a server that accepts connections and never answers holds its
   thread and its connection until the driver gives up.
+- A write that waits for an answer tells the same: a server may answer questions and no writes, as
+  its disk is full, or a table is locked.
 - An answer counts only where the worker's own offsets were the same before and after it, and no
   write was under way: then none of its own writes is the difference.
 - What seems to have changed is asked for once more under a lock, which only a primary gives: a
@@ -29,9 +31,11 @@ log = get_logger(__name__)
 Offsets: TypeAlias = Mapping[tuple[str, int], int]
 
 #: Seconds between questions, and for which a write that succeeded tells that the database answers.
-QUIET = 3.0
-#: Seconds that an answer may take. Both together are less than a load balancer's ten.
+QUIET = 2.0
+#: Seconds that an answer may take. With twice the other it is less than a load balancer's ten.
 PING_TIMEOUT = 4.0
+#: Seconds that a write may wait for an answer.
+WRITE_TIMEOUT = 7.0
 
 
 class DatabaseWatch(Service):
@@ -43,6 +47,7 @@ class DatabaseWatch(Service):
         known: the offsets from which the worker continues; None while a write is under way or
             its partitions are not known.
         last_write: when the last write succeeded (``time.monotonic``), or None.
+        unanswered_since: since when a write waits for an answer, or None.
     """
 
     logger = log
@@ -52,12 +57,14 @@ class DatabaseWatch(Service):
         read: Callable[[bool], Offsets],
         known: Callable[[], Offsets | None],
         last_write: Callable[[], float | None],
+        unanswered_since: Callable[[], float | None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._read = read
         self._known = known
         self._last_write = last_write
+        self._unanswered_since = unanswered_since
         self._asking: asyncio.Task[Offsets] | None = None
         self._asked = 0.0
         #: What was known when the question was asked.
@@ -68,6 +75,10 @@ class DatabaseWatch(Service):
 
     async def look(self) -> None:
         """Ask once, and note what is wrong; end the worker if its offsets were changed."""
+        since = self._unanswered_since()
+        if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
+            self._set_last_error(f"no answer to a write for {waited:.0f} s")
+            return
         if self._asking is None:
             self._asked = monotonic()
             self._before = self._known()
@@ -84,7 +95,7 @@ class DatabaseWatch(Service):
             self._set_last_error(str(error))
         else:
             self._set_last_error(None)
-            await self._compare(found)
+            self._compare(found)
 
     @Service.task
     async def _look_now_and_then(self) -> None:
@@ -92,10 +103,10 @@ class DatabaseWatch(Service):
             await self.sleep(QUIET)
             await self.look()
 
-    async def _compare(self, found: Offsets) -> None:
+    def _compare(self, found: Offsets) -> None:
         changed = self._differences(found)
         if changed and changed == self._changed:
-            await end_worker(self, self._sentence(changed))
+            end_worker(self, self._sentence(changed))
         self._changed = changed
 
     def _differences(self, found: Offsets) -> dict[tuple[str, int], int | None]:

@@ -93,6 +93,8 @@ class Flusher(Service):
         self.empty_flushes = 0
         self.last_tick: float | None = None
         self.last_write: float | None = None
+        #: Since when the database owes an answer to a write, or None.
+        self.unanswered_since: float | None = None
         self.last_error: str | None = None
         #: Which events cannot be written and why, in words.
         self.stuck: str | None = None
@@ -132,7 +134,7 @@ class Flusher(Service):
                 self._stop_timeout,
             )
         except FatalError as error:
-            await end_worker(self, error)
+            end_worker(self, error)
         self._note_stuck({}, None)
         forgotten = self.buffer.discard()
         if forgotten:
@@ -176,7 +178,7 @@ class Flusher(Service):
                 fatal = error
             if self._is_due:
                 self._wake.set()
-        await end_worker(self, fatal)
+        end_worker(self, fatal)
 
     async def on_stop(self) -> None:
         await self.drain()
@@ -258,14 +260,18 @@ class Flusher(Service):
             before_sleep=self._before_retry,
         ):
             with attempt:
-                batch = await in_thread(
-                    self._writer.write,
-                    number,
-                    opened,
-                    chunks,
-                    Originals(self._reread, loop).read,
-                    self._tick,
-                )
+                self.unanswered_since = monotonic()
+                try:
+                    batch = await in_thread(
+                        self._writer.write,
+                        number,
+                        opened,
+                        chunks,
+                        Originals(self._reread, loop).read,
+                        self._answered,
+                    )
+                finally:
+                    self.unanswered_since = None
         self._tick()
         self.last_write = self.last_tick
         if self.last_error:
@@ -275,6 +281,12 @@ class Flusher(Service):
             log.info("%s", batch.line())
         for listener in self._listeners:
             listener(batch)
+
+    def _answered(self) -> None:
+        """Note that the write in flight goes on. From its thread."""
+        if self.unanswered_since is not None:
+            self.unanswered_since = monotonic()
+        self._tick()
 
     def _tick(self) -> None:
         """Note a sign of life. From any thread: finding many refused rows takes long."""

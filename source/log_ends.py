@@ -70,7 +70,7 @@ class LogEnds:
             if self._watcher.ends_went_back(self._topic, bounds):
                 await consumer.check_logs(bounds)
         except (NoTopicError, OtherLogError) as error:
-            await end_worker(self._service, error)
+            end_worker(self._service, error)
         except (KafkaError, TransientError, FatalError) as error:
             log.info("The log end offsets are unknown: %s", error)
         else:

@@ -1,6 +1,6 @@
-"""What this app changes inside aiokafka and Faust, all of it.
+"""What this app changes inside aiokafka, all of it.
 
-Neither has a setting for these. Written against aiokafka 0.14.0 and faust-streaming 0.15.3;
+It has no setting for these. Written against aiokafka 0.14.0;
 `tests/unit/test_patches.py` has a test of each, and fails when a name in ``REPLACED`` is gone. What
 is changed by inheritance is in `source/transport.py`, as ``OVERRIDDEN``.
 
@@ -9,17 +9,14 @@ is changed by inheritance is in `source/transport.py`, as ``OVERRIDDEN``.
 | `fetcher.MemoryRecords` | hands on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
 | `client.MetadataRequest` | does not make the topic it asks for: a mistyped `TOPIC` must not become one |
-| `worker.banner` | is an object with `LOG_FORMAT=json`: Faust prints it before logging begins |
 """  # noqa: E501 - a table
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from aiokafka import client
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.metadata import MetadataRequest
-from faust.cli.worker import worker
 
-from config.logging import json_banner
 from pipeline.errors import FatalError
 from pipeline.record import Record
 from source.record_batches import FetchedBatches, Unreadable
@@ -28,7 +25,6 @@ from source.record_batches import FetchedBatches, Unreadable
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest",),
-    worker: ("banner",),
 }
 
 #: Bytes a batch may decompress to unless told otherwise: far more than brokers take by default.
@@ -124,19 +120,13 @@ class PartitionBatches(FetchedBatches):
         raise StopIteration
 
 
-def install(
-    decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES,
-    log_format: Literal["text", "json"] = "text",
-) -> None:
-    """Change aiokafka and Faust, for all of this process.
+def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
+    """Change aiokafka, for all of this process.
 
     Args:
         decompressed_max_bytes: what a batch may decompress to at most.
-        log_format: of the lines that a worker prints.
     """
     PartitionBatches.limit = decompressed_max_bytes
     fetcher.MemoryRecords = RawRecords
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
-    if log_format == "json":
-        worker.banner = json_banner  # type: ignore[assignment]

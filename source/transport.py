@@ -124,7 +124,7 @@ class FetchConsumer(driver.Consumer):
         self._thread.retry_join()
         error = self._thread.group_error
         if error and not self.should_stop:
-            await end_worker(
+            end_worker(
                 self,
                 FatalError(
                     f"The worker has left its consumer group for good, restart it: {error!r}"
@@ -146,7 +146,7 @@ class FetchConsumer(driver.Consumer):
         try:
             return await asyncio.wait_for(self._position(), RESOLVE_TIMEOUT)
         except FatalError as error:
-            await end_worker(self, error)
+            end_worker(self, error)
         except (TransientError, KafkaError, TimeoutError) as error:
             log.warning("The start offsets are not known yet, retrying: %s", error)
             self.add_future(self._position_later(generation))
@@ -163,9 +163,9 @@ class FetchConsumer(driver.Consumer):
             # Its sentence says that what came before is stored: the worker's end writes what is
             # buffered, so wait until all that was read is.
             await self._handed_over()
-            await end_worker(self, error)
+            end_worker(self, error)
         except FatalError as error:
-            await end_worker(self, error)
+            end_worker(self, error)
         return {}
 
     def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -236,7 +236,7 @@ class FetchConsumer(driver.Consumer):
             try:
                 self._read_offset.update(await self._position())
             except FatalError as error:
-                await end_worker(self, error)
+                end_worker(self, error)
                 return
             except (TransientError, KafkaError) as error:
                 log.warning("The start offsets are not known yet, retrying: %s", error)

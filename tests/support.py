@@ -36,7 +36,9 @@ MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
 def environment(**settings: object) -> dict[str, str]:
     """Our environment, of the app's settings only those given, as ``DATABASE_URL="…"``."""
     ours = {name: value for name, value in os.environ.items() if name not in SETTINGS | MAKE}
-    return {**ours, "PYTHONUNBUFFERED": "1", **{name: str(v) for name, v in settings.items()}}
+    # What a `.env` here says is for another worker.
+    own = {"PYTHONUNBUFFERED": "1", "ENV_FILE": "/dev/null"}
+    return {**ours, **own, **{name: str(v) for name, v in settings.items()}}
 
 
 class Worker(Process):

@@ -1,4 +1,4 @@
-"""With nothing coming in, a database that is gone shows all the same; connections are limited."""
+"""A database that is gone or frozen shows soon, idle or not; connections are limited."""
 
 import threading
 import time
@@ -61,6 +61,36 @@ def test_a_worker_under_load_is_not_ended_by_its_own_writes(worker, produce, mig
         sent += 50
     running.wait_stored(migrated_url, sent)
     assert running.terminate() == 0
+
+
+@pytest.fixture
+def frozen(mariadb):
+    mariadb.pause()
+    yield
+    mariadb.resume()
+
+
+@pytest.fixture
+def locked(migrated_engine):
+    """It answers questions, and no write."""
+    with migrated_engine.connect() as connection:
+        connection.exec_driver_sql("SET SESSION wait_timeout = 600")
+        connection.exec_driver_sql("LOCK TABLES dead_letters WRITE")
+        yield
+
+
+@pytest.mark.parametrize("state", ["frozen", "locked"])
+def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_seconds(
+    worker, produce, request, state
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce([b"bad"])
+    wait_until(lambda: "Batch 1:" in running.log_text(), 20)
+    request.getfixturevalue(state)
+    produce([b"bad"])
+    wait_until(lambda: not running.is_ready(), 10, "not ready")
+    assert "no answer" in running.get("/ready/")["reason"]
+    assert "[WARNING] The database does not answer: no answer" in running.log_text()
 
 
 def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(

@@ -1,6 +1,8 @@
-"""LOG_FORMAT=json: from the first line to the last, an object a line."""
+"""What a worker says of its life: an object a line where that is asked for, and why it ended."""
 
 import json
+
+import pytest
 
 from tests.support import wait_until
 
@@ -20,9 +22,31 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     assert secret not in running.log_text()
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_ends_a_worker_is_said_last_and_in_json_before_any_other_error(
+    worker, produce, migrated_url, mariadb, log_format
+):
+    running = worker(LOG_FORMAT=log_format, FLUSH_INTERVAL=0.3).wait_ready()
+    mariadb.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
+    produce([b"bad"])
+    assert running.wait(40) == 1
+    log = running.log_text()
+    sentence = "MySQL error 1146: a table is missing: run `faust -A app migrate`."
+    for noise in ("Crashed", "crash!", "NoneType", "SystemExit", "Traceback", "\x1b"):
+        assert noise not in log
+    if log_format == "text":
+        assert log.splitlines()[-1] == sentence
+        assert log.count(sentence) == 2
+        assert f"[CRITICAL] {sentence}\n" in log
+    else:
+        lines = [json.loads(line) for line in log.splitlines()]
+        wrong = [line for line in lines if line["level"] in ("ERROR", "CRITICAL")]
+        assert [(line["level"], line["message"]) for line in wrong] == [("CRITICAL", sentence)]
+
+
 def test_an_error_is_an_object_too(worker):
     running = worker(LOG_FORMAT="json", DATABASE_URL="mysql://u:secretword@127.0.0.1:1/d")
     assert running.wait(30) == 1
-    lines = [json.loads(line) for line in running.log_text().splitlines()]
-    assert any("does not answer" in line["message"] for line in lines)
+    (line,) = [json.loads(line) for line in running.log_text().splitlines()]
+    assert "does not answer" in line["message"]
     assert "secretword" not in running.log_text()

@@ -23,7 +23,7 @@ def ended(monkeypatch):
     """The sentences with which the worker ended."""
     sentences: list[str] = []
 
-    async def end(_service: object, error: FatalError) -> None:
+    def end(_service: object, error: FatalError) -> None:
         sentences.append(str(error))
 
     monkeypatch.setattr(pipeline.database_watch, "end_worker", end)
@@ -153,3 +153,14 @@ async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
     await watch.look()
     assert len(ended) == 1
     assert database.locked == [False, True, True]
+
+
+async def test_a_write_that_gets_no_answer_is_noticed_though_questions_do():
+    since: list[float | None] = [None, time.monotonic() - 8, time.monotonic() - 6, None]
+    watch = DatabaseWatch(Database(AT).read, lambda: AT, never, lambda: since[0])
+    told = []
+    while since:
+        await watch.look()
+        told.append(watch.last_error)
+        since.pop(0)
+    assert told == [None, "no answer to a write for 8 s", None, None]

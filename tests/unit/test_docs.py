@@ -28,6 +28,8 @@ OTHER_VARIABLES = {
     "BROKER", "MARIADBD", "PYTHON",
     # Of Faust, and of other programs that the pages start.
     "FAUST_LOOP", "GRAFANA_PASSWORD", "MYSQL_PASSWORD",
+    # Not settings, which is why they are warned of.
+    "FLUSH_INTERVALL", "KAFKA_TOPIC",
     # Of the server and its clients.
     "VERIFY_CA", "VERIFY_IDENTITY",
     "AUTO_INCREMENT", "CONNECTION_ID", "CURRENT_TIMESTAMP", "GET_LOCK", "GROUP_CONCAT",

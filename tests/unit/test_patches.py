@@ -1,7 +1,5 @@
-"""What `source.patches` changes inside aiokafka and Faust is there, and each change is needed."""
+"""What `source.patches` changes inside aiokafka is there, and each change is needed."""
 
-import json
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +7,6 @@ from aiokafka import client
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record import MemoryRecords
-from faust.cli.worker import worker
 from faust.types import TP
 
 from source import patches
@@ -30,7 +27,7 @@ def install(monkeypatch):
 @pytest.mark.parametrize(("owner", "name"), PATCHES)
 def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
     before = getattr(owner, name)
-    install(LIMIT, "json")
+    install(LIMIT)
     assert getattr(owner, name) is not before
 
 
@@ -66,17 +63,3 @@ def test_asking_for_a_topic_does_not_make_it(install):
     assert MetadataRequest(["t"])._allow_auto_topic_creation is not False
     install()
     assert cast(Any, client).MetadataRequest(["t"])._allow_auto_topic_creation is False
-
-
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_what_a_worker_prints_first_is_as_its_log(install, log_format):
-    install(LIMIT, log_format)
-    command: Any = SimpleNamespace(
-        _banner_data=lambda _: [("id", "flash-sale-etl"), ("", "more")],
-        _format_banner_table=lambda data: "a table",
-    )
-    printed = worker.banner(command, cast(Any, None))
-    if log_format == "text":
-        assert printed == "a table"
-    else:
-        assert json.loads(printed)["id"] == "flash-sale-etl"

@@ -4,13 +4,8 @@ import ssl
 
 import pytest
 
-from config.settings import (
-    DATABASE_VARIABLES,
-    DEPRECATED_VARIABLES,
-    Settings,
-    deprecations,
-    load,
-)
+from config.load import load
+from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
 from tests.certificates import Authority
 
 AUTHORITY = Authority("a broker's")
@@ -67,7 +62,6 @@ def test_defaults_are_those_of_the_replaced_job(environment):
         ({"FLUSH_INTERVAL": "five"}, "FLUSH_INTERVAL is wrong: input should be a valid number"),
         ({"FLUSH_INTERVAL": "0"}, "FLUSH_INTERVAL is wrong: input should be greater than 0"),
         ({"FLUSH_MAX_EVENTS": "-1"}, "FLUSH_MAX_EVENTS is wrong"),
-        ({"FLUSH_MAX_ROWS": "-1"}, "FLUSH_MAX_ROWS is wrong"),
         ({"PORT": "70000"}, "PORT is wrong"),
         ({"WEB_TOKEN": "s3cret"}, "WEB_TOKEN is wrong: must have 16 characters or more"),
         ({"JAWSDB_URL": "mysql://shop:s3cret@db", "DATABASE_URL": ""}, "JAWSDB_URL is wrong: must"),
@@ -175,14 +169,18 @@ def test_every_setting_says_what_it_is():
         assert field.description, name
 
 
-def test_names_of_the_version_before_work_and_say_the_new_ones(environment):
+def test_names_of_the_version_before_work_and_say_the_new_ones(environment, capsys):
     environment(FLUSH_MAX_ROWS="70", BUFFER_MAX_ROWS="80")
     settings = load()
     assert (settings.flush_max_events, settings.buffer_max_events) == (70, 80)
-    assert deprecations() == [
+    assert capsys.readouterr().err.splitlines() == [
         "FLUSH_MAX_ROWS is deprecated: use FLUSH_MAX_EVENTS instead.",
         "BUFFER_MAX_ROWS is deprecated: use BUFFER_MAX_EVENTS instead.",
     ]
-    environment(FLUSH_MAX_EVENTS="60")
+    environment(FLUSH_MAX_ROWS="-1")
+    with pytest.raises(SystemExit):
+        load()
+    assert capsys.readouterr().err.splitlines()[-1].startswith("FLUSH_MAX_ROWS is wrong")
+    environment(FLUSH_MAX_EVENTS="60", FLUSH_MAX_ROWS="70")
     assert load().flush_max_events == 60
-    assert "no effect, as FLUSH_MAX_EVENTS is set" in deprecations()[0]
+    assert "no effect, as FLUSH_MAX_EVENTS is set" in capsys.readouterr().err

@@ -78,16 +78,12 @@ def positioning(resolve, tps):
     """A consumer that finds its start offsets without a broker."""
     sought: list[set[TP]] = []
     told: list[int] = []
-    ended: list[object] = []
 
     async def seek_to(positions):
         sought.append(set(positions))
 
     async def bounds(numbers):
         return {number: Bounds(0, 9) for number in numbers}
-
-    async def crash(reason):
-        ended.append(reason.code)
 
     def add_future(work):
         consumer.later = asyncio.ensure_future(work)
@@ -100,8 +96,8 @@ def positioning(resolve, tps):
     consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds, commits=commits)
     consumer._read_offset = {}
     consumer.assignment = lambda: tps
-    consumer.crash, consumer.add_future = crash, add_future
-    consumer.sought, consumer.told, consumer.ended = sought, told, ended
+    consumer.add_future = add_future
+    consumer.sought, consumer.told = sought, told
     return consumer
 
 
@@ -154,7 +150,7 @@ async def test_a_log_that_goes_on_ending_early_ends_the_worker(monkeypatch):
 
     consumer = positioning(resolve, {TP("t", 0)})
     await consumer.seek_to_committed()
-    assert consumer.ended == [1]
+    assert consumer.crash_reason.code == 1
 
 
 async def test_a_worker_that_is_out_of_its_group_for_good_ends():
@@ -171,7 +167,7 @@ async def test_a_worker_that_is_out_of_its_group_for_good_ends():
     thread._consumer = SimpleNamespace(_coordinator=coordinator)
     consumer._thread = thread
     await consumer.check_group()
-    assert consumer.ended == [1]
+    assert consumer.crash_reason.code == 1
 
 
 async def test_a_join_that_failed_is_tried_again(caplog):
@@ -190,7 +186,7 @@ async def test_a_join_that_failed_is_tried_again(caplog):
     await consumer.check_group()
     await asyncio.wait_for(waiting, 5)
     assert "not just now" in caplog.text
-    assert consumer.ended == []
+    assert not consumer.crashed
 
 
 async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():

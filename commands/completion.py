@@ -1,0 +1,35 @@
+"""`faust -A app completion`: what a shell needs to complete this app's commands."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import faust
+from click.shell_completion import get_completion_class
+from faust.cli.faust import cli
+
+from commands.outcome import or_exit
+from pipeline.errors import FatalError
+
+
+def completion(app: faust.App) -> None:
+    """Register the command, in place of Faust's."""
+
+    @app.command(name="completion")
+    async def completion(self: Any) -> None:
+        """Print a script that completes these commands: eval "$(faust -A app completion)"."""
+        shell = Path(os.environ.get("SHELL", "")).name
+        with or_exit():
+            self.say(_script(shell))
+
+
+def _script(shell: str) -> str:
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise FatalError(
+            f"There is no completion for {shell!r}: run this in bash, zsh or fish, or set SHELL."
+        )
+    script = kind(cli, {}, "faust", "_FAUST_COMPLETE").source()
+    # What is asked for completions must know the app, whose commands these are.
+    return re.sub(r"(_complete\b.*) (\$1|faust)\)", r"\1 \2 -A app)", script)

@@ -1,0 +1,125 @@
+"""`faust -A app worker`: Faust's, with a start that is asked for first and an end that says why."""
+
+import asyncio
+import errno
+import platform
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+import faust
+from faust.cli.worker import worker
+from mode.utils.logging import get_logger
+
+from config.load import env_files
+from config.settings import Settings
+from config.version import VERSION
+from pipeline.errors import FatalError
+from pipeline.shutdown import FatalExit
+from source import codecs
+
+log = get_logger(__name__)
+
+BeforeStart = Callable[[], Awaitable[None]]
+
+#: What runs, in a line.
+RUNS = f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__})"
+
+
+class Worker(faust.Worker):
+    """Starts nothing before all that it needs is there; says last what it ended of."""
+
+    app: Any  # with `before_start`
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # It writes to terminals and to files alike.
+        self.spinner = None
+
+    def execute_from_commandline(self) -> None:  # type: ignore[override]
+        """Run until a signal or an end that is fatal; raises SystemExit."""
+        self._setup_logging()
+        self.override_logging = False
+        self._before_start()
+        super().execute_from_commandline()
+
+    def _before_start(self) -> None:
+        looking = asyncio.ensure_future(self._look(), loop=self.loop)
+        # There is nothing to write and nothing to leave yet.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.loop.add_signal_handler(number, looking.cancel)
+        try:
+            self.loop.run_until_complete(looking)
+        except asyncio.CancelledError:
+            raise SystemExit(0) from None
+        except FatalError as error:
+            log.critical("%s", error)
+            if self.logfile:
+                print(error, file=sys.__stderr__)
+            raise SystemExit(1) from None
+
+    async def _look(self) -> None:
+        conf = self.app.conf
+        if conf.web_enabled:
+            see_that_port_is_free(conf.web_bind, conf.web_port)
+        if missing := codecs.unavailable():
+            log.warning(
+                "Batches compressed with %s cannot be read: run `pip install cramjam`.",
+                ", ".join(missing),
+            )
+        await self.app.before_start()
+
+    def _shutdown_loop(self) -> None:
+        fatal = self.crash_reason
+        if isinstance(fatal, FatalExit):
+            # It has been said; mode would say that it raises it.
+            self.crash_reason = None
+        super()._shutdown_loop()
+        if isinstance(fatal, FatalExit):
+            if not self.app.conf.logging_config.get("handlers"):
+                print(fatal.sentence, file=sys.__stderr__)
+            raise fatal
+
+
+def see_that_port_is_free(host: str, port: int) -> None:
+    """See that the pages can be served.
+
+    Raises:
+        FatalError: they cannot, and the text says what to change.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the web server does: connections that have just ended are no hindrance.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        setting = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "WEB_BIND"
+        raise FatalError(
+            f"Port {port} on {host} cannot be used: {error.strerror}. Set {setting} to another "
+            f"one, or run the worker with --without-web."
+        ) from error
+
+
+def running(settings: Settings) -> str:
+    """What runs, from where to where: a worker's first line."""
+    database = settings.database
+    files = "".join(f" and {file}" for file in env_files())
+    return (
+        f"{RUNS}: topic {settings.topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
+        f"group {settings.consumer_group}, into {database.database} at {database.host}. Settings "
+        f"are those of the environment{files}."
+    )
+
+
+def worker_command() -> None:
+    """Change Faust's command: `--version`, and a first line in the form of the others."""
+    # Instead of a table of Faust's drivers the worker's first line is `running`.
+    worker.on_worker_created = lambda *_: None  # type: ignore[method-assign]
+    click.version_option(VERSION, message=RUNS)(worker._click)

@@ -1,0 +1,180 @@
+"""Settings, read from the environment and from `.env`; what is wrong is one sentence each."""
+
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from config import urls
+from config.logging import LogFormat, say
+from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
+
+EXIT_WRONG_SETTING = 2
+
+_ROOT = Path(__file__).parent.parent
+
+#: Servers that a command does not ask need no address. Nothing is at these, and TLS goes with all
+#: other settings.
+_NOWHERE: dict[str, Any] = {
+    "kafka_url": "kafka+ssl://nowhere.invalid:9093",
+    "DATABASE_URL": "mysql://nobody@nowhere.invalid/none",
+}
+
+#: How like a setting's name (0 to 1) another one must be to be taken for a mistyped one.
+_LIKENESS = 0.9
+#: What other programs call our settings. Where ours is set, these are no mistake.
+_OTHER_NAMES = {
+    "BOOTSTRAP_SERVERS": "KAFKA_URL",
+    "KAFKA_BOOTSTRAP_SERVERS": "KAFKA_URL",
+    "KAFKA_BROKER": "KAFKA_URL",
+    "KAFKA_BROKERS": "KAFKA_URL",
+    "KAFKA_TOPIC": "TOPIC",
+    "KAFKA_CONSUMER_GROUP": "CONSUMER_GROUP",
+    "KAFKA_GROUP": "CONSUMER_GROUP",
+    "KAFKA_GROUP_ID": "CONSUMER_GROUP",
+    "GROUP_ID": "CONSUMER_GROUP",
+    "KAFKA_USER": "KAFKA_USERNAME",
+    "AUTO_OFFSET_RESET": "STARTING_OFFSETS",
+    "KAFKA_AUTO_OFFSET_RESET": "STARTING_OFFSETS",
+    "DATABASE": "DATABASE_URL",
+    "DATABASE_URI": "DATABASE_URL",
+    "DB_URI": "DATABASE_URL",
+    "DB_URL": "DATABASE_URL",
+    "JDBC_URL": "DATABASE_URL",
+    "MARIADB_URL": "DATABASE_URL",
+    "MYSQL_URL": "DATABASE_URL",
+    "SPRING_DATASOURCE_URL": "DATABASE_URL",
+    "WEB_PORT": "PORT",
+}
+
+
+class _Defaults(Settings):
+    """The settings as they are where nothing is set."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -> Settings:
+    """Read the settings; on a wrong one say a sentence and exit with status 2.
+
+    Args:
+        needed: which of ``kafka_url`` and ``DATABASE_URL`` must be set. With none of them nothing
+            is asked of a server, and no setting matters.
+        is_worker: whether what is wrong is said as a log line, where these are objects.
+    """
+    if not needed:
+        return _Defaults(**_NOWHERE)
+    log_format: LogFormat = "text"
+    try:
+        files = env_files()
+        values = variables(files)
+        if is_worker and values.get("LOG_FORMAT") == "json":
+            log_format = "json"
+        for warning in warnings(values):
+            say(warning, logging.WARNING, log_format)
+        return _settings(files, needed)
+    except ValidationError as error:
+        sentences = [_sentence(one["loc"], one["msg"], values) for one in error.errors()]
+    except ValueError as error:
+        sentences = [str(error)]
+    for sentence in sentences:
+        say(sentence, logging.CRITICAL, log_format)
+    raise SystemExit(EXIT_WRONG_SETTING)
+
+
+def env_files() -> list[Path]:
+    """The files that settings are read from, later ones before earlier ones: those that are there.
+
+    Raises:
+        ValueError: the one that ENV_FILE names is not.
+    """
+    if named := os.environ.get("ENV_FILE"):
+        if not Path(named).exists():
+            raise ValueError(f"ENV_FILE is wrong: there is no file {named}.")
+        return [Path(named)]
+    found = {path.resolve(): path for path in (_ROOT / ".env", Path.cwd() / ".env")}
+    return [path for path in found.values() if path.is_file()]
+
+
+def variables(files: list[Path]) -> dict[str, str]:
+    """All variables that are set, of the files and of the environment.
+
+    Raises:
+        ValueError: a file cannot be read.
+    """
+    values: dict[str, str | None] = {}
+    for file in files:
+        try:
+            values.update(dotenv_values(file))
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ValueError(f"The settings in {file} cannot be read: {why}.") from None
+    return {name.upper(): value for name, value in {**values, **os.environ}.items() if value}
+
+
+def warnings(values: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each variable that is named as in the version before, or nearly as a setting.
+
+    Args:
+        values: all variables that are set.
+    """
+    for old, new in DEPRECATED_VARIABLES.items():
+        if old in values:
+            effect = f"; it has no effect, as {new} is set as well" if new in values else ""
+            yield f"{old} is deprecated: use {new} instead{effect}."
+    known = _known_names()
+    for name in sorted(values.keys() - known):
+        meant = next(iter(get_close_matches(name, known, 1, _LIKENESS)), None)
+        if meant is None:
+            meant = _OTHER_NAMES.get(name)
+            if meant is None or not values.keys().isdisjoint(_names_of(meant)):
+                continue
+        hint = ""
+        if meant in DATABASE_VARIABLES and (translated := urls.from_jdbc(values[name])):
+            hint = f" Write {meant}={translated}"
+        yield f"{name} is not a setting of this app, and is ignored: is {meant} meant?{hint}"
+
+
+def _settings(files: list[Path], needed: Collection[str]) -> Settings:
+    try:
+        return Settings(_env_file=files)
+    except ValidationError as error:
+        missing = {str(one["loc"][0]) for one in error.errors() if one["type"] == "missing"}
+    nowhere = {name: url for name, url in _NOWHERE.items() if name in missing - {*needed}}
+    return Settings(_env_file=files, **nowhere)
+
+
+def _known_names() -> set[str]:
+    return {name for field in Settings.model_fields for name in _names_of(field.upper())}
+
+
+def _names_of(setting: str) -> list[str]:
+    """The variables that a setting may be given in, the one that counts first."""
+    alias = Settings.model_fields[setting.lower()].validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [setting]
+
+
+def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str, str]) -> str:
+    reason = message.removeprefix("Value error, ")
+    if not location:
+        return f"{reason}."
+    variable = str(location[0]).upper()
+    if reason == "Field required":
+        description = (Settings.model_fields[variable.lower()].description or "").rstrip(".")
+        return f"{variable} is not set: set it in the environment or in .env ({description})."
+    variable = next(filter(values.get, _names_of(variable)), variable)
+    return f"{variable} is wrong: {reason[:1].lower()}{reason[1:]}."
