@@ -1,9 +1,11 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test-unit test-integration test test-all test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
+.PHONY: help setup demo test-unit test-integration test test-all coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
 
 python := .venv/bin/python
-pytest := $(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+coverage := $(python) -m coverage
+parallel := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+pytest := $(python) -m pytest $(parallel)
 # The temporary files of everything below.
 export TMPDIR := $(CURDIR)/.local/tmp
 
@@ -33,6 +35,12 @@ test-all: setup ## All of `make test`, and the long tests and variants that it l
 	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)
+
+coverage: setup ## Branch coverage of the tests of `make test`, in workers and commands too; fails below 95 % (BROKER, ARGS)
+	@$(python) -m dev
+	@$(coverage) erase
+	@$(coverage) run -m pytest $(parallel) -m "not slow" $(ARGS); tests=$$?; \
+	$(coverage) combine --quiet && $(coverage) report && exit $$tests
 
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
 	@dev/fresh.sh

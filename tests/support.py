@@ -1,5 +1,6 @@
 """What tests share: a worker of one's own, looks into the tables, waiting."""
 
+import asyncio
 import json
 import os
 import signal
@@ -93,6 +94,15 @@ class Worker(Process):
             raise StartError(f"{error}\n{self.log_text()[-3000:]}") from None
         return self
 
+    def wait_first_flush(self) -> "Worker":
+        """Wait until its early first write is over; the next comes after ``FLUSH_INTERVAL``.
+
+        Raises:
+            StartError: it ended, or has not tried to write in time.
+        """
+        self.wait_for(lambda: self.get("/batches/")["empty_flushes"] > 0, 20, "the worker")
+        return self
+
     def memory(self) -> float:
         """Resident memory in MB."""
         return self._status("VmRSS")
@@ -179,6 +189,17 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str = "") 
         assert waited < timeout, f"after {waited:.1f} s not yet: {what or condition}"
         time.sleep(0.05)
     return time.monotonic() - begun
+
+
+async def until(condition: Callable[[], object], timeout: float = 5) -> None:  # noqa: ASYNC109
+    """Wait until ``condition()`` is true, and let tasks of this loop run meanwhile.
+
+    Raises:
+        TimeoutError: it is not after ``timeout`` seconds.
+    """
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.005)
 
 
 def is_alive(pid: int) -> bool:

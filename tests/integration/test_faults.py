@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from commands.traffic.simulator import Outcome
-from tests.support import wait_until
+from tests.support import rows, wait_until
 from tests.traffic import Traffic, audit
 
 
@@ -43,13 +43,13 @@ def test_killed_at_random_moments(worker, traffic, migrated_url):
 def test_the_database_stops_under_traffic_and_comes_back(worker, traffic, migrated_url, mariadb):
     flow = traffic(rate=1000, count=15_000)
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
-    time.sleep(1)
+    wait_until(lambda: rows(migrated_url), 20)
     mariadb.kill()
     try:
         wait_until(lambda: running.request("/ready/")[0] == 503, 15, "not ready")
         assert "database" in running.get("/ready/")["reason"]
         assert running.request("/health/")[0] == 200
-        time.sleep(3)
+        time.sleep(3)  # it fails again and again
     finally:
         mariadb.start()
     wait_until(running.is_ready, 30, "ready again")

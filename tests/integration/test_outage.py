@@ -24,10 +24,10 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
     running = worker(FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1).wait_ready()
     # More than the worker buffers, and less than the embedded broker keeps (5 MB a partition).
     flow = Traffic(broker, topic, rate=4500, count=90_000)
-    time.sleep(1)
+    wait_until(lambda: rows(migrated_url), 20)
     mariadb.kill()
     try:
-        time.sleep(15)
+        time.sleep(15)  # Kafka's idle limit many times over
         health, ready = running.request("/health/"), running.get("/ready/")
         assert health[0] == 200
         assert "the database is away" in ready["reason"]
@@ -55,7 +55,7 @@ def test_an_idle_worker_stays_in_its_group(worker, produce, migrated_url):
 def test_the_broker_is_gone_for_a_while(worker, restartable, topic, migrated_url):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     flow = Traffic(restartable, topic, rate=500, count=10_000)
-    time.sleep(2)
+    wait_until(lambda: rows(migrated_url), 20)
     restartable.kill()
     try:
         time.sleep(12)  # past its session
@@ -72,7 +72,7 @@ def test_a_worker_woken_after_its_partitions_were_taken_over_adds_nothing_twice(
     worker, produce, broker, topic, migrated_url
 ):
     zombie = worker(FLUSH_INTERVAL=3600).wait_ready()
-    time.sleep(1.5)
+    zombie.wait_first_flush()
     produce([event(n) for n in range(2000)])
     wait_until(lambda: zombie.get("/batches/")["buffered"] == 2000, 20, "a full buffer")
     zombie.pause()
@@ -81,7 +81,7 @@ def test_a_worker_woken_after_its_partitions_were_taken_over_adds_nothing_twice(
     produce([event(n) for n in range(2000, 2500)])
     zombie.resume()
     wait_until(lambda: len(rows(migrated_url)) >= 2500 or not heir.is_ready(), 30)
-    time.sleep(2)
+    wait_until(lambda: zombie.get("/batches/")["buffered"] == 0, 30, "it hears of the takeover")
     assert zombie.terminate() == 0, "its last write too"
     wait_until(lambda: sum(stored_offsets(migrated_url).values()) == 2500, 30)
     assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(

@@ -147,7 +147,7 @@ def test_a_group_that_starts_at_the_end_misses_nothing_after_its_start(
 ):
     produce([event(0)])
     first = worker(STARTING_OFFSETS="latest", FLUSH_INTERVAL=3600).wait_ready()
-    time.sleep(2)  # the quick first write is over
+    first.wait_first_flush()
     produce([event(1)])
     first.kill()
     produce([event(2)])
@@ -158,9 +158,9 @@ def test_a_group_that_starts_at_the_end_misses_nothing_after_its_start(
 
 def test_the_last_batch_is_written_at_sigterm(worker, produce, migrated_url, topic):
     running = worker(FLUSH_INTERVAL=3600).wait_ready()
-    time.sleep(2)
+    running.wait_first_flush()
     produce([event(n) for n in range(100)])
-    time.sleep(2)
+    wait_until(lambda: running.get("/batches/")["buffered"] == 100, 20)
     assert rows(migrated_url) == []
     started = time.monotonic()
     assert running.terminate() == 0

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import create_engine, text
 
 from dev.audit import Sent
@@ -84,7 +84,7 @@ def test_no_trouble_of_the_server_makes_a_dead_letter(
 ):
     running = worker(FLUSH_INTERVAL=0.3, DATABASE_URL=plain_user).wait_ready()
     flow = Traffic(broker, topic, rate=500, count=9000)
-    time.sleep(1)
+    wait_until(lambda: rows(migrated_url), 20)
     read_only(on=True)
     wait_until(lambda: not running.is_ready(), 20)
     assert "read-only" in running.get("/ready/")["reason"]
@@ -111,7 +111,6 @@ def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
     wait_until(lambda: len(rows(migrated_url)) == 100, 20)
     first.terminate()
     apache.delete_topic(topic)
-    time.sleep(2)
     apache.create_topic(topic)
     produce([(event(n), 0) for n in range(100, 110)])
 
@@ -181,10 +180,7 @@ def test_retention_that_overtakes_a_running_worker_is_noticed(
     try:
         for start in range(0, 20_000, 2000):
             produce([(event(n), 0) for n in range(start, start + 2000)])
-        admin = AdminClient({"bootstrap.servers": apache.bootstrap})
-        resource = ConfigResource("topic", topic)
-        assert admin.describe_configs([resource])
-        time.sleep(3)
+        wait_until(lambda: running.get("/batches/")["buffered"] >= 10, 20, "a full buffer")
         delete_before(apache, topic, 0, 19_990)
     finally:
         mariadb.resume()

@@ -16,7 +16,7 @@ DEADLINE = 10
 def fill(worker, produce, count, **settings):
     """A worker that has read events and not written them: its interval is an hour."""
     running = worker(FLUSH_INTERVAL=3600, **settings).wait_ready()
-    time.sleep(1.5)  # the first write comes after a second
+    running.wait_first_flush()
     produce([event(n) for n in range(count)])
     buffered = min(count, int(settings.get("FLUSH_MAX_EVENTS", 20_000)))
     wait_until(lambda: running.get("/batches/")["buffered"] >= buffered, 30, "a full buffer")
@@ -62,13 +62,12 @@ def test_with_the_database_frozen_in_mid_write_it_exits_in_time(
     try:
         produce([event(n) for n in range(500)])
         wait_until(lambda: running.get("/batches/")["buffered"] == 500, 20)
-        time.sleep(1)
+        time.sleep(1)  # five intervals: the write has begun
         assert running.terminate(DEADLINE) == 0
     finally:
         mariadb.resume()
     worker().wait_ready()
-    wait_until(lambda: stored(migrated_url) >= 500, 20)
-    time.sleep(1)
+    wait_until(lambda: sum(stored_offsets(migrated_url).values()) == 500, 20)
     assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(
         f"e{n}" for n in range(500)
     )
@@ -81,7 +80,7 @@ def test_impatience_does_not_hang_it(worker, produce, migrated_url, mariadb):
     try:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
             running.signal(number)
-            time.sleep(0.3)
+            time.sleep(0.3)  # as somebody presses keys
         running.wait(DEADLINE)
     finally:
         mariadb.resume()

@@ -207,7 +207,7 @@ def test_a_compacted_log_is_read_to_its_end(
         commit(producer, topic, range(start, start + 20))
         time.sleep(0.15)  # the next begins a segment
     abort(producer, topic, range(100, 120))
-    time.sleep(0.15)
+    time.sleep(0.15)  # here too
     abort(producer, topic, range(120, 140))
 
     wait_until(lambda: not is_on_disk(apache, topic, 94), 40, "compacted")

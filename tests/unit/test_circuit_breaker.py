@@ -1,6 +1,5 @@
 """The circuit breaker's decisions, against any order of what may happen to a partition."""
 
-import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from pipeline.memory import Memory
 from pipeline.record import PlainRecord
+from tests.support import until
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 GOOD = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
@@ -255,12 +255,6 @@ async def running(monkeypatch):
     yield start
     for service in started:
         await service.stop()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.005)
 
 
 async def test_dropped_events_give_their_memory_back(running):

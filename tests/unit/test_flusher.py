@@ -17,6 +17,7 @@ from pipeline.flusher import Flusher
 from pipeline.originals import Originals, Portion
 from pipeline.record import PlainRecord
 from pipeline.threads import in_thread
+from tests.support import until
 
 Fault = Callable[[int, list[Chunk]], object]
 
@@ -187,10 +188,7 @@ async def test_a_fatal_error_ends_the_service_with_status_1():
     service = flusher(FakeWriter(gap), interval=0.01)
     service.put(chunk(0, 1))
     await service.start()
-    for _ in range(200):
-        if service.crashed:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: service.crashed)
     await service.stop()
     assert isinstance(service.crash_reason, SystemExit)
     assert service.crash_reason.code == 1
@@ -201,16 +199,14 @@ async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_ful
     service = flusher(writer, interval=0.1)
     await service.start()
     service.put(chunk(0, 1))
-    await asyncio.sleep(0.5)
-    assert writer.stored == [0]
+    await until(lambda: writer.stored == [0])
     await service.stop()
 
     writer = FakeWriter()
     service = flusher(writer, interval=60)
     await service.start()
     service.put(chunk(0, 10))
-    await asyncio.sleep(0.2)
-    assert writer.stored == list(range(10))
+    await until(lambda: writer.stored == list(range(10)))
     await service.stop()
 
 
