@@ -112,7 +112,7 @@ async def look_at_group(
 
 
 def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
-    """Ask the database; answer the time (ms) of each partition's last stored event, if known."""
+    """Ask the database; return the time (ms) of each partition's last stored event, if known."""
     try:
         ping(engine)
         found = schema.check(engine)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from commands import adopt
 from commands.moves import Move, carry_out, effect
-from commands.outcome import or_exit
+from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.times import FORMS as TIMES
 from commands.times import parse
@@ -78,6 +78,7 @@ def offsets(
         already. A running worker notices within 10 s that its offsets were changed, and ends with
         exit status 1; started again, it continues from the new ones.
         """
+        hush_kafka()
         with or_exit():
             if form and action != "show":
                 raise click.UsageError("--json and --csv are for `show`.")

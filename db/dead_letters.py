@@ -146,7 +146,7 @@ class DeadLetters:
         limit: int | None = None,
         progress: Callable[[int], None] = lambda number: None,
     ) -> int:
-        """Delete dead letters for good, the oldest first; answer how many.
+        """Delete dead letters for good, the oldest first; return how many.
 
         Args:
             wanted: which.

@@ -171,7 +171,7 @@ class Replayer:
     def _insert(
         self, connection: Connection, chunk: Chunk, session: int
     ) -> tuple[Chunk, dict[int, str]]:
-        """Insert the chunk's rows; answer it without those whose events are stored already, and
+        """Insert the chunk's rows; return it without those whose events are stored already, and
         what the database says of its refused rows, by their index."""
         if self._new_rows is None:
             [refused] = self._rows.insert(connection, [chunk], STATEMENT_BYTES, session)
