@@ -101,7 +101,9 @@ def stops_at(worker, broker, topic, migrated_url, faust):
             assert stopped.wait(60) == 1, stopped.log_text()[-2000:]
             log = stopped.log_text()
             assert "Traceback" not in log
-            (sentence,) = [line for line in log.splitlines() if "offsets reset" in line]
+            # It is logged, and the last line.
+            logged, sentence = [line for line in log.splitlines() if "offsets reset" in line]
+            assert logged.endswith(sentence)
             assert f"{topic}/0" in sentence
             assert re.search(r"\b10\b", sentence), sentence
             commands += re.findall(r"faust -A app (offsets reset --partition 0 --to \d+)", sentence)

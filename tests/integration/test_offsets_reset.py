@@ -1,5 +1,6 @@
 """`offsets reset` is a way out: also where dead letters are, on another log, and to a time."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -131,7 +132,7 @@ def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
 
 
 def test_on_a_topic_made_again_all_that_it_holds_is_unread(
-    worker, produce, migrated_url, faust, apache, topic
+    worker, produce, migrated_url, faust, faust_out, apache, topic
 ):
     produce([(event(n), n % 2) for n in range(20)])
     running = worker().wait_ready()
@@ -143,16 +144,15 @@ def test_on_a_topic_made_again_all_that_it_holds_is_unread(
     produce([(event(n), 0) for n in range(100, 104)] + [(event(n), 1) for n in range(200, 230)])
 
     def shown(*options):
-        lines = faust("offsets", "show", *options).splitlines()
-        cells = [[cell.strip() for cell in line.strip("|│ ").split("|")] for line in lines]
-        return {one[0]: one[4:] for one in cells if one[0].isdecimal()}
+        lines = json.loads(faust_out("offsets", "show", *options, "--json"))
+        return {one["partition"]: (one["to_read"], one["remark"]) for one in lines}
 
     found = shown()
-    assert found["0"][0] == "4"
-    assert "beyond the log's end" in found["0"][1]
-    assert found["1"][0] == "30"
-    assert "another log" in found["1"][1]
-    assert shown("--partition", 1) == {"1": found["1"]}
+    assert found[0][0] == 4
+    assert "beyond the log's end" in found[0][1]
+    assert found[1][0] == 30
+    assert "another log" in found[1][1]
+    assert shown("--partition", 1) == {1: found[1]}
     assert "no partition 9" in faust("offsets", "show", "--partition", 9, status=2)
 
     stopped = worker()
