@@ -32,11 +32,14 @@ FAUST = (sys.executable, "-m", "faust", "-A", "app")
 SETTINGS = frozenset((*map(str.upper, Settings.model_fields), *DEPRECATED_VARIABLES))
 #: What `make test` leaves in the environment, and a `make` under test must not find there.
 MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
+#: The terminal of whoever runs the tests, by which tables would be cut.
+TERMINAL = frozenset({"COLUMNS", "LINES"})
 
 
 def environment(**settings: object) -> dict[str, str]:
     """Our environment, of the app's settings only those given, as ``DATABASE_URL="…"``."""
-    ours = {name: value for name, value in os.environ.items() if name not in SETTINGS | MAKE}
+    not_ours = SETTINGS | MAKE | TERMINAL
+    ours = {name: value for name, value in os.environ.items() if name not in not_ours}
     # What a `.env` here says is for another worker.
     own = {"PYTHONUNBUFFERED": "1", "ENV_FILE": "/dev/null"}
     return {**ours, **own, **{name: str(v) for name, v in settings.items()}}

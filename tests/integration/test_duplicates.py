@@ -369,4 +369,5 @@ def test_each_id_once_over_partitions_restarts_kills_and_resets(
     shown = faust("batches")
     assert "duplicate" in shown
     letter = dead_letters_of(migrated_url)[0]["id"]
-    assert "0 stored as rows" in faust("dead-letters", "replay", letter, DEDUPLICATE="true")
+    again = faust("dead-letters", "replay", letter, status=1, DEDUPLICATE="true")
+    assert "0 stored as rows" in again

@@ -26,9 +26,8 @@ def install(monkeypatch):
 
 @pytest.mark.parametrize(("owner", "name"), PATCHES)
 def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
-    before = getattr(owner, name)
     install(LIMIT)
-    assert getattr(owner, name) is not before
+    assert getattr(owner, name).__module__ == patches.__name__
 
 
 def fetched(data: bytes) -> Any:
