@@ -79,7 +79,7 @@ def locked(migrated_engine):
         yield
 
 
-@pytest.mark.parametrize("state", ["frozen", "locked"])
+@pytest.mark.parametrize("state", [pytest.param("frozen", marks=pytest.mark.slow), "locked"])
 def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_seconds(
     worker, produce, request, state
 ):

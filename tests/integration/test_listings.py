@@ -51,6 +51,7 @@ def test_json_is_whole_and_csv_has_the_same(call, past, faust_out):
     assert {*lines[0]} == {*found[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", TABLES, ids="-".join)
 def test_a_table_fits_the_terminal(call, past, faust):
     printed = faust(*call, COLUMNS=80)
