@@ -14,7 +14,6 @@ from db import schema
 from db.breakers import BreakerStore, OpenBreaker
 from db.dead_letter_summary import Total, totals
 from db.dead_letters import Filter
-from db.engine import ping
 from db.ledger import newest_batches
 from db.offsets import OffsetStore
 from db.rollup import Rollup
@@ -114,7 +113,6 @@ async def look_at_group(
 def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
     """Ask the database; return the time (ms) of each partition's last stored event, if known."""
     try:
-        ping(engine)
         found = schema.check(engine)
     except (TransientError, RowError, FatalError) as error:
         status.errors.append(str(error))

@@ -1,4 +1,4 @@
-"""`faust -A app rollup`: how far the sales sums are; delete old ones, or make all of them anew."""
+"""`faust -A app rollup`: how far the sales sums are; delete old ones, or sum all rows again."""
 
 from datetime import datetime
 from typing import Any

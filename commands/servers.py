@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from faust.cli.faust import cli
 
-KAFKA, DATABASE = "kafka_url", "DATABASE_URL"
+from config.load import DATABASE, KAFKA
 
 #: Of each command of the app; all others are Faust's.
 SERVERS: dict[str, Collection[str]] = {

@@ -21,9 +21,10 @@ _ROOT = Path(__file__).parent.parent
 
 #: Servers that a command does not ask need no address. Nothing is at these, and TLS goes with all
 #: other settings.
+KAFKA, DATABASE = "kafka_url", "DATABASE_URL"
 _NOWHERE: dict[str, Any] = {
-    "kafka_url": "kafka+ssl://nowhere.invalid:9093",
-    "DATABASE_URL": "mysql://nobody@nowhere.invalid/none",
+    KAFKA: "kafka+ssl://nowhere.invalid:9093",
+    DATABASE: "mysql://nobody@nowhere.invalid/none",
 }
 
 #: How like a setting's name (0 to 1) another one must be to be taken for a mistyped one.
@@ -72,7 +73,7 @@ def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -
     """Read the settings; on a wrong one say a sentence and exit with status 2.
 
     Args:
-        needed: which of ``kafka_url`` and ``DATABASE_URL`` must be set. With none of them nothing
+        needed: which of ``KAFKA`` and ``DATABASE`` must be set. With none of them nothing
             is asked of a server, and no setting matters.
         is_worker: whether what is wrong is said as a log line, where these are objects.
     """

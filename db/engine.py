@@ -3,10 +3,9 @@
 import ssl
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from db.errors import classified
 from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
@@ -82,13 +81,3 @@ def _prepare_session(connection: Any, _record: Any) -> None:
 def is_mariadb(connection: Connection) -> bool:
     """Whether the server is MariaDB, and not MySQL."""
     return bool(getattr(connection.dialect, "is_mariadb", False))
-
-
-def ping(engine: Engine) -> None:
-    """Verify that the database answers. Blocking.
-
-    Raises:
-        TransientError, FatalError: see ``pipeline.errors``.
-    """
-    with classified(), engine.connect() as connection:
-        connection.execute(text("SELECT 1"))

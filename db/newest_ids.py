@@ -1,9 +1,8 @@
 """The ids of the events that were stored last, by whatever program."""
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import classified
 from db.tables import flash_sale_events
 
 
@@ -15,8 +14,5 @@ def newest_ids(engine: Engine, most: int) -> set[str]:
     """
     columns = flash_sale_events.c
     statement = select(columns.event_id).order_by(columns.id.desc()).limit(most)
-    try:
-        with engine.connect() as connection:
-            return {one for one in connection.scalars(statement) if one is not None}
-    except (SQLAlchemyError, OSError) as error:
-        raise classify(error) from error
+    with classified(), engine.connect() as connection:
+        return {one for one in connection.scalars(statement) if one is not None}

@@ -103,10 +103,11 @@ class RowInserter:
 
     def _insert(self, found: "_Insertion", rows: bytes) -> None:
         error = None
-        if rows.count(b"\n") < self._size:
+        count = rows.count(b"\n") + 1
+        if count <= self._size:
             error = found.attempt(rows)
             if error is None:
-                self._size = min(_MANY, 2 * self._size)
+                self._adapt(count, 0)
                 return
         lines = rows.split(b"\n")
         done = 0
@@ -120,14 +121,17 @@ class RowInserter:
             error = error or found.attempt(b"\n".join(group))
             if error is None:
                 done += len(group)
-                self._size = min(_MANY, 2 * self._size)
+                self._adapt(len(group), 0)
             else:
                 before = len(found.refused)
                 done += found.isolate(group, error)
                 # None where the server named a row that is not at fault.
-                refused = max(1, len(found.refused) - before)
-                self._size = max(1, len(group) // 3 // refused)
+                self._adapt(len(group), max(1, len(found.refused) - before))
                 error = None
+
+    def _adapt(self, rows: int, refused: int) -> None:
+        """Let the size of statements follow how many of so many rows were refused."""
+        self._size = max(1, rows // 3 // refused) if refused else min(_MANY, 2 * self._size)
 
     def _leave_out(self, found: "_Insertion", lines: Sequence[bytes]) -> bool:
         """Insert lines but the refused ones, where the server can prove which ones those are."""
@@ -139,10 +143,7 @@ class RowInserter:
             self._paused, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
             return False
         self._pause = _SHORT_PAUSE
-        if refused := len(found.refused) - before:
-            self._size = max(1, len(lines) // 3 // refused)
-        else:
-            self._size = min(_MANY, 2 * self._size)
+        self._adapt(len(lines), len(found.refused) - before)
         return True
 
 

@@ -1,9 +1,9 @@
 """Stands before librdkafka's mock cluster, and puts right how it forms consumer groups.
 
 A group's leader sends everyone's assignment in its SyncGroup request. The mock cluster takes
-that for everyone's request: whoever asks for its assignment after the leader has sent them is
-refused (INVALID_REQUEST), where Kafka answers with the assignment. So the relay keeps what the
-leader sends, and gives it to whoever is refused.
+that for everyone's request: a member that asks for its assignment after the leader has sent them
+is refused (INVALID_REQUEST), where Kafka answers with the assignment. So the relay keeps what the
+leader sends, and gives it to each member that is refused.
 """
 
 import asyncio

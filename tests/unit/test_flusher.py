@@ -78,7 +78,7 @@ async def test_a_write_is_retried_through_an_outage_and_loses_nothing():
 
 
 async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
-    """In portions; what an answer passes over, and all after a failure, is not to be had."""
+    """In portions; what an answer skips, and everything after a failure, is not available."""
     portions = [
         Portion([PlainRecord(1, b"sent 1")], 3),
         Portion([PlainRecord(7, b"sent 7")], 8),

@@ -1,4 +1,4 @@
-"""What is held is counted, whoever drops it and from whichever thread."""
+"""What is held in memory is counted, no matter which code or thread releases it."""
 
 import asyncio
 import threading

@@ -1,6 +1,7 @@
 """Each command says which servers it asks."""
 
-from commands.servers import DATABASE, KAFKA, SERVERS, asked_servers
+from commands.servers import SERVERS, asked_servers
+from config.load import DATABASE, KAFKA
 from dev.docs import list_commands
 
 
