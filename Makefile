@@ -4,7 +4,7 @@
 
 python := .venv/bin/python
 coverage := $(python) -m coverage
-parallel := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+parallel := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 pytest := $(python) -m pytest $(parallel)
 # The temporary files of everything below.
 export TMPDIR := $(CURDIR)/.local/tmp
