@@ -41,14 +41,12 @@ def _schema(status: GroupStatus) -> Iterator[Need]:
 
 def _workers(status: GroupStatus) -> Iterator[Need]:
     kafka, lag = status.kafka, sum(one.lag or 0 for one in status.partitions)
-    if kafka is None:
-        return
-    if not kafka.members:
+    if kafka and not kafka.members:
         yield Need(
             f"No worker is in the group, and {lag} events wait.", "start `faust -A app worker`"
         )
         return
-    if kafka.state == "Stable":
+    if kafka and kafka.state == "Stable":
         given = {number for member in kafka.members for number in member.partitions}
         if left := sorted(status.bounds.keys() - given):
             yield Need(

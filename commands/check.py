@@ -74,6 +74,11 @@ def _verdict(results: CheckResults) -> str:
     failures, warnings = (
         sum(one.state is state for one in results.all) for state in (State.FAIL, State.WARN)
     )
+    noted = _counted(warnings, "warning")
     if failures:
-        return f"A worker would not run: {failures} to fix, {warnings} to look at."
-    return f"A worker would run: {warnings} to look at."
+        return f"A worker would not run: {_counted(failures, 'problem')} to fix, {noted}."
+    return f"A worker would run, with {noted}."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

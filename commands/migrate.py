@@ -35,7 +35,10 @@ def migrate(app: faust.App, settings: Settings) -> None:
         elif done.before == done.after:
             self.say(f"The schema is at version {done.after} already.")
         else:
-            self.say(f"The schema went from version {done.before or 'none'} to {done.after}.")
+            before = f"from version {done.before}" if done.before else "from nothing"
+            self.say(f"The schema was brought {before} to version {done.after}:")
+            for change in done.changes:
+                self.say(f"  {change}")
         for one in done.problems:
             self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
             self.say(f"  → {one.hint}")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from db import event_index
 from db.errors import classified
 from db.schema import VERSION, Schema, alembic_version, see_that_rows_fit, stored_version
+from db.schema_changes import changes, relations
 from db.table_checks import look_at_tables
 from db.table_problem import TableProblem
 from pipeline.errors import FatalError
@@ -36,10 +37,11 @@ _LOCK = "LEFT(CONCAT('flash-sale-etl migrate ', DATABASE()), 64)"
 
 
 class Migrated(NamedTuple):
-    """The version before and after, and the problems of the tables now."""
+    """The version before and after, what was changed, and the problems of the tables now."""
 
     before: str | None
     after: str
+    changes: list[str]
     problems: list[TableProblem]
 
 
@@ -85,16 +87,19 @@ def _bring_up(connection: Connection) -> Migrated:
     if before is not None and before > VERSION:
         newer = Schema(before, look_at_tables(connection))
         see_that_rows_fit(newer)
-        return Migrated(before, before, newer.problems)
+        return Migrated(before, before, [], newer.problems)
     if before is not None:
         column = alembic_version.c.version_num
         connection.execute(alembic_version.delete().where(column < before))
         connection.commit()
+    if before == VERSION:
+        return Migrated(before, before, [], look_at_tables(connection))
+    found = relations(connection)
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, VERSION)
     connection.commit()
-    return Migrated(before, VERSION, look_at_tables(connection))
+    return Migrated(before, VERSION, changes(connection, found), look_at_tables(connection))
 
 
 def _wait_alone(connection: Connection) -> None:

@@ -36,6 +36,8 @@ class Broker(Server):
     can_restart: ClassVar[bool]
     #: Whether topics have to be created, and can be deleted and given more partitions.
     has_admin: ClassVar[bool]
+    #: Whether it tells who is in a consumer group, and which offset a moment has.
+    answers_all: ClassVar[bool]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -89,6 +91,7 @@ class EmbeddedBroker(Broker):
     kind = "embedded"
     can_restart = False
     has_admin = False
+    answers_all = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -133,6 +136,7 @@ class ApacheKafka(Broker):
     kind = "apache"
     can_restart = True
     has_admin = True
+    answers_all = True
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         super().__init__(folder)

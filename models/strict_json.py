@@ -14,6 +14,7 @@ from io import StringIO
 from typing import Any, Never
 
 from models import iterative_json
+from models.json_errors import explain_encoding, explain_kind, explain_start, explain_syntax
 from models.nesting_depth import MAX_NESTING, too_deep
 
 #: Jackson, and so Spark, reads no longer number (StreamReadConstraints).
@@ -38,11 +39,12 @@ def parse(value: bytes) -> Members:
     Raises:
         MalformedError: it is not.
     """
-    _refuse_wire_format(value)
+    if said := explain_start(value):
+        raise MalformedError(said)
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise MalformedError(f"not UTF-8 at byte {error.start}") from None
+        raise MalformedError(explain_encoding(error)) from None
     if too_deep(value):
         raise MalformedError(f"nested more than {MAX_NESTING} deep")
     try:
@@ -50,22 +52,12 @@ def parse(value: bytes) -> Members:
     except MalformedError:
         raise
     except json.JSONDecodeError as error:
-        raise MalformedError(f"{error.msg} at character {error.pos}") from None
+        raise MalformedError(explain_syntax(text, error.msg, error.pos)) from None
     if not isinstance(found, Members):
-        raise MalformedError("JSON, but not an object")
+        raise MalformedError(explain_kind(found))
     if "\\u" in text and any(map(_has_surrogate, _texts(found))):
         raise MalformedError("half of a surrogate pair")
     return found
-
-
-def _refuse_wire_format(value: bytes) -> None:
-    """Say what it is when a producer sends through Schema Registry: JSON never begins with 0."""
-    if len(value) >= 5 and value[0] == 0:
-        schema = int.from_bytes(value[1:5])
-        raise MalformedError(
-            "looks like Schema Registry's wire format "
-            f"(magic byte 0, schema id {schema}): send plain JSON"
-        )
 
 
 def _decode(text: str) -> Any:

@@ -34,8 +34,8 @@ Offsets: TypeAlias = Mapping[tuple[str, int], int]
 QUIET = 2.0
 #: Seconds that an answer may take. With twice the other it is less than a load balancer's ten.
 PING_TIMEOUT = 4.0
-#: Seconds that a write may wait for an answer.
-WRITE_TIMEOUT = 7.0
+#: Seconds that a write may wait for an answer: with a question under way less than the ten, too.
+WRITE_TIMEOUT = 5.0
 
 
 class DatabaseWatch(Service):

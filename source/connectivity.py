@@ -87,7 +87,8 @@ async def _resolve(host: str, port: int, passed: Passed) -> None:
         raise FatalError(
             f"Kafka's host {host} is not known to the DNS: change KAFKA_URL."
         ) from error
-    passed(DNS, f"{host} is {found[0][4][0]}")
+    address = found[0][4][0]
+    passed(DNS, f"{host} is an address" if host == address else f"{host} has the address {address}")
 
 
 async def _connect(host: str, port: int, passed: Passed) -> None:

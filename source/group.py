@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import for_code
+from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from config.settings import Settings
@@ -26,8 +26,8 @@ class GroupState(NamedTuple):
     members: list[Member]
 
 
-async def describe_group(settings: Settings) -> GroupState:
-    """Ask the group's coordinator.
+async def describe_group(settings: Settings) -> GroupState | None:
+    """Ask the group's coordinator; None where the broker has no answer to such questions.
 
     Raises:
         FatalError: Kafka does not answer, or not this account.
@@ -35,7 +35,10 @@ async def describe_group(settings: Settings) -> GroupState:
     group = settings.consumer_group
     async with connected(settings) as client:
         node = await coordinator(client, group)
-        answer = await client.send(node, DescribeGroupsRequest([group], False))
+        try:
+            answer = await client.send(node, DescribeGroupsRequest([group], False))
+        except IncompatibleBrokerVersion:
+            return None
         [(code, _, state, _, _, members, *_)] = answer.groups
         if code:
             raise for_code(code)(group)

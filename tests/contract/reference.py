@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 import models.decode
-from models import strict_json
+from models import json_errors, strict_json
 from models.decode import _WORDS, Event, _Known
 from models.fields import EVENT_FIELDS
 from models.quality import BITS, Kind
@@ -89,12 +89,12 @@ def _is_number(found: Any) -> bool:
 
 def parse(value: bytes) -> Members:
     """One strict JSON object; ValueError, with its detail, for anything else."""
-    if len(value) >= 5 and value.startswith(b"\0"):
-        raise ValueError("looks like Schema Registry's wire format")
+    if said := json_errors.explain_start(value):
+        raise ValueError(said)
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+        raise ValueError(json_errors.explain_encoding(error)) from None
     if nesting(text) > 1000:
         raise ValueError("nested more than 1000 deep")
     try:
@@ -105,9 +105,9 @@ def parse(value: bytes) -> Members:
             parse_constant=_no_constant,
         ).decode(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at character {error.pos}") from None
+        raise ValueError(json_errors.explain_syntax(text, error.msg, error.pos)) from None
     if not isinstance(found, Members):
-        raise ValueError("JSON, but not an object")  # noqa: TRY004
+        raise ValueError(json_errors.explain_kind(found))  # noqa: TRY004
     if re.search("[\ud800-\udfff]", compact(found, str)):
         raise ValueError("half of a surrogate pair")
     return found

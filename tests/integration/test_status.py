@@ -4,13 +4,17 @@ import csv
 import io
 import json
 
+import pytest
+
 from db.breakers import BreakerStore
 from dev.processes import free_port
 from tests.integration.test_pipeline import event
 from tests.support import wait_until
 
 
-def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_terminal, topic):
+def test_a_working_group_at_a_glance(
+    worker, produce, faust, faust_out, on_a_terminal, broker, topic
+):
     running = worker(FLUSH_INTERVAL=0.3, ROLLUP_INTERVAL=0.5).wait_ready()
     produce([(event(n), n % 4) for n in range(100)] + [(b"bad", 2)] * 3)
     wait_until(lambda: running.get("/batches/")["events"] == 103, 20)
@@ -18,14 +22,14 @@ def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_ter
 
     found = json.loads(faust_out("status", "--json"))
     assert (found["group"], found["topic"], found["errors"]) == (f"group-{topic}", topic, [])
-    assert found["state"] == "Stable"
-    [member] = found["members"]
-    assert member["partitions"] == [0, 1, 2, 3]
+    assert found["state"] == ("Stable" if broker.answers_all else None)
+    members = [one["partitions"] for one in found["members"] or ()]
+    assert members == ([[0, 1, 2, 3]] if broker.answers_all else [])
     [stored] = found["workers"]
     assert stored["events"] == 103
     assert [one["stored"] for one in found["partitions"]] == [25, 25, 28, 25]
     assert {one["lag"] for one in found["partitions"]} == {0}
-    assert found["partitions"][2]["incoming"] == 28 / 60
+    assert found["partitions"][2]["incoming"] == (28 / 60 if broker.answers_all else 0)
     assert sum(batch["rows"] for batch in found["batches"]) <= 100
     [letters] = found["dead_letters"]
     assert (letters["reason"], letters["dead_letters"], letters["pending"]) == ("malformed", 3, 3)
@@ -39,11 +43,12 @@ def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_ter
     lines = csv.DictReader(io.StringIO(faust_out("status", "--csv")))
     assert [line["stored"] for line in lines] == ["25", "25", "28", "25"]
 
+    members = "1 in Kafka's group (Stable)" if broker.answers_all else "Kafka does not tell"
     printed = faust("status", COLUMNS=80)
     assert max(map(len, printed.splitlines())) <= 80, printed
     for part in (
         "! 3 dead letters are not replayed.",
-        "Workers: 1 in Kafka's group (Stable); 1 stored something in the last 10 min",
+        f"Workers: {members}; 1 stored something in the last 10 min",
         "Partitions: 0 events wait",
         "Last batches",
         "Circuit breaker: closed",
@@ -52,14 +57,16 @@ def test_a_working_group_at_a_glance(worker, produce, faust, faust_out, on_a_ter
         assert part in printed
 
     watched = on_a_terminal("status", "--watch", until="stored/s")
-    assert "Workers: 1 in Kafka's group" in watched
+    assert "Workers: " in watched
     assert "Traceback" not in watched
     assert "\x1b" not in printed
 
 
 def test_what_needs_a_hand_is_said_with_what_to_do(
-    worker, produce, faust_out, faust, migrated_engine, topic
+    worker, produce, faust_out, faust, migrated_engine, broker, topic
 ):
+    if not broker.answers_all:
+        pytest.skip(f"the {broker.kind} broker does not tell who is in a group")
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([(event(n), 0) for n in range(10)])
     wait_until(lambda: running.get("/batches/")["events"] == 10, 20)

@@ -48,6 +48,11 @@ def test_nothing_needs_a_hand_where_all_is_well():
             "5 events wait, and no batch",
             "log",
         ),
+        (
+            {"kafka": None, "workers": [], "partitions": [partition(0, end=15)]},
+            "5 events wait, and no batch",
+            "log",
+        ),
         ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
         ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
         ({"partitions": [partition(0, 5, behind=61)]}, "t/0 by 61 s (5 events)", "add workers"),

@@ -156,7 +156,7 @@ async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
 
 
 async def test_a_write_that_gets_no_answer_is_noticed_though_questions_do():
-    since: list[float | None] = [None, time.monotonic() - 8, time.monotonic() - 6, None]
+    since: list[float | None] = [None, time.monotonic() - 8, time.monotonic() - 4, None]
     watch = DatabaseWatch(Database(AT).read, lambda: AT, never, lambda: since[0])
     told = []
     while since:

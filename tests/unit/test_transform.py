@@ -225,8 +225,8 @@ def test_every_flag_has_a_bit_of_its_own():
     ("value", "detail"),
     [
         (None, "no value (a tombstone)"),
-        (b"", "Expecting value at character 0"),
-        (b"[]", "JSON, but not an object"),
+        (b"", "empty: a value of 0 bytes"),
+        (b"[]", "a JSON array, not an object"),
         (b'{"a":NaN}', "NaN is no JSON"),
         (b'{"a":1e400}', "a number beyond float64 (1e400…)"),
         (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
