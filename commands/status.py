@@ -157,7 +157,9 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         yield sentence(need.hint, "    → ")
     minutes = WINDOW.seconds // 60
     kafka = found.kafka
-    members = f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "Kafka does not tell"
+    members = (
+        f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "Kafka does not tell"
+    )
     yield ""
     yield sentence(
         f"Workers: {members}; {len(found.workers)} stored something in the last {minutes} min"

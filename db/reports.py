@@ -15,7 +15,7 @@ from db.engine import is_mariadb
 from db.errors import classified
 from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
 from models.printable import printable
-from models.rules import Reason
+from models.rules import Reason, Rejection, transform
 from pipeline.errors import TransientError
 
 #: Minutes and hours that are shown.
@@ -23,6 +23,8 @@ MINUTES = 60
 HOURS = 24
 PRODUCTS = 10
 DEAD_LETTERS = 20
+#: Longer values are not looked at again.
+_JUDGED_BYTES = 65_536
 #: Newest dead letters among which those of a reason are looked for, and bytes shown of a value.
 RECENT_DEAD_LETTERS = 10_000
 SHOWN_BYTES = 1_000
@@ -62,7 +64,11 @@ class Reports:
             }
 
     def dead_letters(self, reason: Reason | None) -> list[dict[str, Any]]:
-        """The newest dead letters, of this reason if one is given."""
+        """The newest dead letters, of this reason if one is given.
+
+        ``replay`` is ``done``, ``possible`` where today's rules accept the event (the table may
+        still refuse it), or ``refused``; None where the value is cut, or too long to be looked at.
+        """
         columns = dead_letters.c
         with self._begin() as connection:
             newest = connection.scalar(select(func.max(columns.id))) or 0
@@ -75,7 +81,8 @@ class Reports:
                     columns.kafka_topic,
                     columns.kafka_partition,
                     columns.kafka_offset,
-                    func.substring(columns.value, 1, SHOWN_BYTES).label("value"),
+                    columns.replayed_at,
+                    func.substring(columns.value, 1, _JUDGED_BYTES).label("value"),
                     func.coalesce(columns.value_bytes, func.length(columns.value)).label("bytes"),
                 )
                 .where(columns.id > newest - RECENT_DEAD_LETTERS)
@@ -92,8 +99,9 @@ class Reports:
                     "detail": printable(letter.detail.encode()),
                     "position": f"{letter.kafka_topic}/{letter.kafka_partition}"
                     f"/{letter.kafka_offset}",
-                    "value": printable(letter.value),
+                    "value": printable(letter.value and letter.value[:SHOWN_BYTES]),
                     "bytes": letter.bytes,
+                    "replay": _replay(letter),
                 }
                 for letter in connection.execute(statement)
             ]
@@ -167,6 +175,14 @@ def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
         }
         for row in connection.execute(statement)
     ]
+
+
+def _replay(letter: Any) -> str | None:
+    if letter.replayed_at:
+        return "done"
+    if len(letter.value or b"") < (letter.bytes or 0):
+        return None
+    return "refused" if isinstance(transform(letter.value), Rejection) else "possible"
 
 
 def _iso(moment: datetime) -> str:

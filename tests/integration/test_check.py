@@ -20,10 +20,10 @@ EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c
 def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker):
     produce([EVENT % 1, b"bad"])
     text = faust("check", CONSUMER_GROUP="new", STARTING_OFFSETS="earliest")
-    assert "A worker would run: " in text
+    assert "A worker would run, with " in text
     assert not re.search("^fail", text, re.MULTILINE)
     for line in (
-        r"ok    Kafka DNS +127.0.0.1 is 127.0.0.1",
+        r"ok    Kafka DNS +127.0.0.1 is an address",
         r"ok    Kafka TLS +not used, as KAFKA_URL says",
         r"ok    Topic +\S+ has 4 partitions, 2 offsets in the log",
         r"ok    Group rights +new may be joined",

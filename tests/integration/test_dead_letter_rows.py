@@ -4,7 +4,7 @@ import tracemalloc
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import make_url, select, update
+from sqlalchemy import make_url, select, text, update
 
 from agents.flash_sales import FLASH_SALES
 from commands.dead_letter_lines import whole
@@ -118,7 +118,23 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
     assert refused.detail == "was stored cut: the event must be sent again"
     [reported] = Reports(small_packets, "g").dead_letters(None)
-    assert reported["bytes"] == len(value)
+    assert (reported["bytes"], reported["replay"]) == (len(value), None)
+
+
+def test_what_a_replay_would_store_is_told_with_its_id(begun):
+    with begun.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE flash_sale_events ADD CONSTRAINT few CHECK (quantity < 5)")
+        )
+    many = [event(n, quantity=9) for n in range(2)]
+    write(begun, 1, *(record(n, value) for n, value in enumerate([*many, b"bad", None])))
+    letters = dead_letter_rows(begun)
+    with begun.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events DROP CONSTRAINT few"))
+    Replayer(begun, "g", FLASH_SALES).replay(Filter(ids=(letters[0].id,)))
+    told = {one["id"]: one["replay"] for one in Reports(begun, "g").dead_letters(None)}
+    states = ("done", "possible", "refused", "refused")
+    assert told == {letter.id: state for letter, state in zip(letters, states, strict=True)}
 
 
 def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):

@@ -23,8 +23,8 @@ def test_a_working_group_at_a_glance(
     found = json.loads(faust_out("status", "--json"))
     assert (found["group"], found["topic"], found["errors"]) == (f"group-{topic}", topic, [])
     assert found["state"] == ("Stable" if broker.answers_all else None)
-    members = [one["partitions"] for one in found["members"] or ()]
-    assert members == ([[0, 1, 2, 3]] if broker.answers_all else [])
+    assigned = [one["partitions"] for one in found["members"] or ()]
+    assert assigned == ([[0, 1, 2, 3]] if broker.answers_all else [])
     [stored] = found["workers"]
     assert stored["events"] == 103
     assert [one["stored"] for one in found["partitions"]] == [25, 25, 28, 25]
