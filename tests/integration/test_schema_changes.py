@@ -1,0 +1,73 @@
+"""What `migrate` says that it did, and what the views show after it."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import make_url, text
+
+from db.engine import connect
+from db.offsets import OffsetStore
+from db.schema import VERSION
+from db.upgrade import migrate
+from db.writer import Writer
+from tests.integration import test_sales as sales
+from tests.integration.test_migrations import _INSERT, bring_to, empty
+from tests.sums import settle
+
+__all__ = ["empty"]
+
+
+def test_it_says_what_it_did_to_which_table(mariadb, database_url, migrate_cli):
+    assert "  flash_sale_events: table made\n" in migrate_cli(database_url).stdout
+    name = make_url(database_url).database
+    mariadb.execute(f"DROP DATABASE {name}")
+    mariadb.create_database(name)
+    with connect(make_url(database_url).set(drivername="mysql+pymysql")).begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE flash_sale_events (id BIGINT AUTO_INCREMENT PRIMARY KEY,"
+                " event_id VARCHAR(50), user_id VARCHAR(50), product_id VARCHAR(50),"
+                " category VARCHAR(50), event_type VARCHAR(20), price FLOAT, quantity INT,"
+                " revenue FLOAT, ts TIMESTAMP NULL)"
+            )
+        )
+        connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('a'), ('b')"))
+    said = migrate_cli(database_url).stdout.splitlines()
+    assert said[:2] == [
+        f"The schema was brought from nothing to version {VERSION}:",
+        "  flash_sale_events: as it was, 2 rows kept",
+    ]
+    assert "  dead_letters: table made" in said
+    assert "  sales_per_minute: view made" in said
+
+
+def test_it_says_which_columns_came_to_how_many_rows(empty):
+    bring_to(empty, "0002")
+    with empty.begin() as connection:
+        connection.execute(_INSERT, [{"at": n, "value": b"x"} for n in range(3)])
+    done = migrate(empty)
+    assert (
+        "dead_letters: column value_bytes, value_sha256 added, index uq_dead_letters made, 3 rows"
+        " kept" in done.changes
+    )
+    assert "batches: column duplicate added, 0 rows kept" in done.changes
+    assert "circuit_breakers: table made" in done.changes
+    assert "sales_per_minute: view made again" in done.changes
+    assert migrate(empty).changes == []
+
+
+def test_views_have_whole_cents(empty):
+    migrate(empty)
+    OffsetStore(empty, "g").begin("t", {0: 0})
+    values = [sales.event(n, price=0.1, quantity=1) for n in range(30)]
+    Writer(empty, "g", "w").write(1, datetime.now(UTC), [sales.chunk(values)])
+    settle(empty)
+    with empty.connect() as connection:
+        for view in (
+            "sales_per_minute",
+            "sales_per_product",
+            "sales_per_product_hour",
+            "sales_per_category",
+        ):
+            stored = connection.scalars(text(f"SELECT revenue FROM {view}")).all()
+            assert stored
+            assert all(repr(one) == repr(round(one, 2)) for one in stored), stored
