@@ -6,9 +6,11 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException
 
 from config.settings import Settings
 from dev import ROOT
@@ -41,7 +43,9 @@ def topic(broker: Broker) -> Iterator[str]:
     name: str = Settings.model_fields["topic"].default
     yield name
     if broker.has_admin:
-        broker.delete_topic(name)
+        # It is missing where the test was skipped before.
+        with suppress(KafkaException):
+            broker.delete_topic(name)
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def test_five_commands_in_a_fresh_clone_end_in_a_worker_that_stores(
     lines = typed(SERVERS)
     settings = section(SERVERS).partition("```sh\n")[2].partition("```")[0]
     assert len(lines) == 5
-    script = "\n".join(["set -e", *lines])
+    script = "\n".join(["set -e", *lines[:-1], f"exec {lines[-1]}"])
     # What is another's on every machine; the longer address first.
     for shown, ours in {
         "mysql://user:password@host:3306/shop": database_url,
