@@ -24,6 +24,7 @@ SERVERS = "Run it on your own servers"
 
 
 def section(heading: str) -> str:
+    """What stands under a heading."""
     return README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
