@@ -38,13 +38,14 @@ from commands.worker import BeforeStart, Worker, running, worker_command
 from config.load import load
 from config.logging import logging_config
 from config.settings import Settings
+from config.version import VERSION
+from db import schema
 from db.breakers import BreakerStore
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.reports import Reports
 from db.rollup import Rollup
-from db.schema import VERSION
 from db.writer import Writer
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
@@ -207,7 +208,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
 
     async def before_start() -> None:
         await prepare(settings, engine, start_offsets)
-        log.info("%s", running(settings))
+        log.info("%s", running(settings), extra={"version": VERSION})
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breakers.close_all)
 
     app.before_start = before_start
@@ -222,7 +223,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         rebalancing=lambda: app.rebalancing,
         positioned=control.is_positioned,
     )
-    export(flusher.buffer, memory, health, settings, schema=VERSION)
+    export(flusher.buffer, memory, health, settings, schema=schema.VERSION)
     pages(app, state.as_json, health)
     dashboard(app, state.with_history, health, Reports(engine, group))
 

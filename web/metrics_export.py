@@ -6,6 +6,7 @@ from time import time
 import faust
 
 from config.settings import Settings
+from config.version import VERSION
 from pipeline import metrics
 from pipeline.buffer import Buffer
 from pipeline.memory import Memory
@@ -54,6 +55,11 @@ def export(
     metrics.BUFFERED_AGE.set_function(age)
     metrics.READY.set_function(lambda: health.ready() is None)
     metrics.BUILD.info(
-        {"schema": schema, "python": python_version(), "faust": str(faust.__version__)}
+        {
+            "version": VERSION,
+            "schema": schema,
+            "python": python_version(),
+            "faust": str(faust.__version__),
+        }
     )
     metrics.SETTINGS.info({name: str(getattr(settings, name)) for name in SHOWN})

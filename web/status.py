@@ -5,6 +5,7 @@ from time import time
 from typing import Any
 
 from agents.breaker_service import BreakerService
+from config.version import VERSION
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory
 from pipeline.rollup_service import RollupService
@@ -33,6 +34,7 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """What `/batches/` shows."""
         return {
+            "version": VERSION,
             **self.progress.as_json(),
             "empty_flushes": self.flusher.empty_flushes,
             "buffered": self.flusher.buffer.events,

@@ -94,7 +94,7 @@ def test_a_missing_table_is_found(faust, migrated_url, mariadb):
     text = faust("check", status=1)
     assert "the table dead_letters is missing\n" in text
     assert "→ restore it, or run `faust -A app migrate` on an empty database" in text
-    assert "A worker would not run: 1 to fix" in text
+    assert "A worker would not run: 1 problem to fix" in text
     found = json.loads(faust("check", "--json", status=1))
     assert found["ok"] is False
     [wrong] = [one for one in found["results"] if one["state"] == "fail"]

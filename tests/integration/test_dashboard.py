@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from config.version import VERSION
 from tests.support import Worker, wait_until
 
 #: What would run if a value were taken for HTML.
@@ -71,6 +72,7 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
     assert "unsafe" not in policy
     expect(page.locator("#rows")).to_have_text("0")
     expect(page.locator("#ready")).to_have_text("ready")
+    expect(page.locator("footer")).to_have_text(f"flash-sale ETL {VERSION}")
 
     produce([event(n) for n in range(100)])
     expect(page.locator("#rows")).to_have_text("100")

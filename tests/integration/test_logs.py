@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from config.version import VERSION
 from tests.support import wait_until
 
 
@@ -14,6 +15,8 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     assert running.terminate() == 0
     lines = [json.loads(line) for line in running.log_text().splitlines()]
     assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert lines[0]["version"] == VERSION
+    assert lines[0]["message"].startswith(f"flash-sale ETL {VERSION} (")
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
     assert batch["logger"] == "pipeline.flusher"

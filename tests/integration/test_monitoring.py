@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.version import VERSION
 from dev import LOCAL, ROOT
 from dev.catalogue import catalogue, deprecated_names, exposed_name
 from tests.support import rows, wait_until
@@ -70,6 +71,7 @@ def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, 
     assert float(value["etl_database_connections_opened_total"]) >= 1
     assert value["etl_buffered_bytes"] == value["etl_oldest_buffered_event_age_seconds"] == "0.0"
     assert "etl_settings_info{" in text
+    assert re.search(rf'^etl_build_info{{.*\bversion="{re.escape(VERSION)}"', text, re.MULTILINE)
     secret = migrated_url.split(":")[2].split("@")[0]
     assert secret not in text
     assert "mysql" not in text

@@ -343,7 +343,7 @@ def test_a_worker_does_not_start_on_a_table_without_transactions(
     assert "Traceback" not in last
     checked = faust("check", status=1)
     assert "→ ALTER TABLE flash_sale_events ENGINE=InnoDB\n" in checked
-    assert "A worker would not run: 1 to fix" in checked
+    assert "A worker would not run: 1 problem to fix" in checked
     # A rehearsal cannot be rolled back there.
     assert rows(migrated_url) == []
     assert "ALTER TABLE flash_sale_events ENGINE=InnoDB" in faust("migrate")

@@ -5,6 +5,7 @@ import time
 
 from sqlalchemy import text
 
+from config.version import VERSION
 from db.tables import ROW_COLUMNS
 from dev.processes import free_port
 from tests.chaos.proxy import Proxy
@@ -108,6 +109,7 @@ def test_what_the_pages_say(worker, produce, migrated_url, topic):
     wait_until(lambda: running.get("/batches/")["events"] == 4, 5)
     wait_until(lambda: all(p["lag"] == 0 for p in running.get("/batches/")["partitions"]), 10)
     page = running.get("/batches/")
+    assert page["version"] == VERSION
     assert page["valid"] == 2
     assert page["dropped"] == {"malformed": 1, "invalid": 1, "unstorable": 0}
     assert page["filled"] == {"user_id": 1, "price": 1}
