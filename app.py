@@ -146,6 +146,8 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         breakers.stored(batch.rows, batch.refused)
         if batch.events:
             progress.add(batch)
+            lag = progress.total_lag
+            log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}")
             history.add(batch)
 
     flusher = Flusher(

@@ -9,20 +9,24 @@ it when it is killed.
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.audit import Sent, count_stored
 from dev.broker import Broker, EmbeddedBroker, choose
+from dev.live_line import LiveLine
 from dev.mariadb import MariaDB
 from dev.parent_death_signal import die_with_parent
 from dev.processes import Folder, Process, StartError, free_port, listens
@@ -96,25 +100,33 @@ class Demo:
                 on_sent=self.sent.add,
             )
         )
-        while not traffic.done():
-            self._show()
-            await asyncio.sleep(0.2)
-        traffic.result()
-        deadline = time.monotonic() + PATIENCE
-        while not self._all_stored() and time.monotonic() < deadline:
-            self._show()
-            await asyncio.sleep(0.2)
-        self._show()
+        with LiveLine(self._batches) as shown:
+            while not traffic.done():
+                await self._show(shown)
+            traffic.result()
+            deadline = time.monotonic() + PATIENCE
+            while not self._all_stored() and time.monotonic() < deadline:
+                await self._show(shown)
+            await self._show(shown)
+
+    def _batches(self) -> Any:
+        try:
+            with urllib.request.urlopen(self.page("batches/"), timeout=1) as answer:  # noqa: S310
+                return json.load(answer)
+        except (OSError, ValueError):
+            return None
 
     def _all_stored(self) -> bool:
         return count_stored(self.url) >= len(self.sent)
 
-    def _show(self) -> None:
+    async def _show(self, shown: LiveLine) -> None:
         for line in self._lines:
             if not line:
                 break
             if _WORTH_SHOWING.search(line):
-                print(line, end="", flush=True)
+                shown.print(line.rstrip("\n"))
+        await asyncio.to_thread(shown.refresh, time.monotonic())
+        await asyncio.sleep(0.4)
         if self.worker.exit_code is not None:
             raise StartError(f"The worker ended:\n{self.worker.log_text()[-2000:]}")
 

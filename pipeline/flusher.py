@@ -277,8 +277,6 @@ class Flusher(Service):
         if self.last_error:
             log.info("The database is back.")
         self.last_error = None
-        if batch.events:
-            log.info("%s", batch.line())
         for listener in self._listeners:
             listener(batch)
 

@@ -1,6 +1,8 @@
 """What a platform runs: the Procfile's own lines."""
 
 import os
+import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from dev import ROOT
 from dev.audit import count_stored
 from dev.broker import Broker
 from dev.processes import Process, free_port
-from tests.support import environment, wait_until
+from tests.support import children, environment, is_alive, wait_until
 
 PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -39,7 +41,27 @@ def test_release_migrates_web_and_worker_store(
         finally:
             process.kill()
 
-    stores("web", 2)
+    with_honcho(env, tmp_path / "honcho")
+    assert count_stored(database_url) == 2
+    produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
+    stores("web", 4)
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
     with socket.create_server(("127.0.0.1", int(env["PORT"]))):
-        stores("worker", 4)  # without pages, so that the port may be taken
+        stores("worker", 6)  # without pages, so that the port may be taken
+
+
+def with_honcho(env: dict[str, str], log: Path) -> None:
+    """Run the web process as `honcho start web` does, until it has stored a batch."""
+    honcho = Process([sys.executable, "-m", "honcho", "start", "web"], log, env=env, cwd=ROOT)
+    try:
+        # The first line may come before the log's end is known.
+        line = r"web\.1 +\| .*\[INFO\] Batch 1: 1 valid rows written, 1 dropped \(1 malformed\), "
+        wait_until(lambda: re.search(line, honcho.log_text()), 30, "a batch")
+        assert "\x1b" not in honcho.log_text()
+        started = children(honcho.pid)
+        assert started
+        honcho.signal(signal.SIGTERM)
+        honcho.wait(30)
+        wait_until(lambda: not any(map(is_alive, started)), 30, "the worker's end")
+    finally:
+        honcho.kill()
