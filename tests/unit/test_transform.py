@@ -232,7 +232,10 @@ def test_every_flag_has_a_bit_of_its_own():
         (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
         (b'{"a":"\\ud83d"}', "half of a surrogate pair"),
         (changed(category="y" * 51), "category has 51 characters, the column holds 50"),
-        (changed(product_id="y" * 45, user_id=None), "user_id has 51 characters"),
+        (
+            changed(product_id="y" * 45, user_id=None),
+            "user_id has 51 characters, the column holds 50",
+        ),
         (changed(price=1e39), "price 1e+39 is beyond a FLOAT"),
         (changed(timestamp="2039-01-01"), "timestamp is outside 1970 to 2038-01-19"),
         (changed(event_id=None), "no event_id"),
@@ -242,7 +245,7 @@ def test_every_flag_has_a_bit_of_its_own():
 def test_a_rejection_says_what_is_wrong(value, detail):
     transformed = transform(value)
     assert isinstance(transformed, Rejection)
-    assert transformed.detail.startswith(detail)
+    assert transformed.detail == detail
 
 
 def nested(depth, field):
@@ -286,6 +289,12 @@ def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
         )
         assert (float32(stored_price), float32(stored_revenue)) == spark
         assert max(abs(stored_price), abs(stored_revenue)) <= MAX_FLOAT, "a FLOAT takes it"
+
+
+def test_numbers_keep_the_digits_they_came_with():
+    """Those of the FLOAT that they become would be longer, and cost the server more time."""
+    stored, _ = row(changed(price=19.99, quantity=3))
+    assert (stored["price"], stored["revenue"]) == (19.99, 19.99 * 3)
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x, max_size=3)))
