@@ -237,6 +237,8 @@ def test_every_flag_has_a_bit_of_its_own():
             "user_id has 51 characters, the column holds 50",
         ),
         (changed(price=1e39), "price 1e+39 is beyond a FLOAT"),
+        (changed(price="-Infinity"), "price -inf is beyond a FLOAT"),
+        (changed(price="-INF"), "price -inf is beyond a FLOAT"),
         (changed(timestamp="2039-01-01"), "timestamp is outside 1970 to 2038-01-19"),
         (changed(event_id=None), "no event_id"),
         (changed(product_id=None, user_id=None), "no user_id, and no product_id to fill from"),
