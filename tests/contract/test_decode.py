@@ -59,8 +59,9 @@ HOSTILE: list[bytes] = [
 AGAIN: list[bytes] = [
     *(b'"price":2', b'"price":"x"', b'"price":"NaN"', b'"price":1e999', b'"price":-0'),
     *(b'"price":' + b"1" * 1001, b'"price":0.' + b"3" * 990, b'"price":123456789.123456789e-300'),
+    *(b'"price":true', b'"quantity":-2147483648', b'"quantity":-9223372036854775809'),
     *(b'"price":1e22', b'"quantity":3', b'"quantity":2147483648', b'"quantity":2.0' ),
-    *(b'"quantity":' + b"9" * 4400, b'"quantity":-0', b'"quantity":null'),
+    *(b'"quantity":' + b"9" * 4400, b'"quantity":-0', b'"quantity":null', b'"quantity":false'),
     b'"quantity":2147483648,"quantity":3',
     *(b'"event_id":5', b'"event_id":[1,{"a":"\\u001f"}]', b'"event_id":"\xff"', b'"user_id":null'),
     *(b'"event_id":"' + b"y" * 1200 + b'"', b'"\\u0065vent_id":"z"', b'"timestamp":{"a":[]}'),

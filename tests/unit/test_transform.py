@@ -184,7 +184,12 @@ def test_a_value_that_its_column_cannot_hold_is_named(field):
         ({"quantity": None}, {"quantity.filled"}),
         ({"price": "1.5"}, {"price.mistyped", "price.filled"}),
         ({"quantity": 2.0}, {"quantity.mistyped", "quantity.filled"}),
+        ({"quantity": False}, {"quantity.mistyped", "quantity.filled"}),
+        ({"price": False}, {"price.mistyped", "price.filled"}),
         ({"quantity": 2**31}, {"quantity.out_of_range", "quantity.filled"}),
+        ({"quantity": -(2**31) - 1}, {"quantity.out_of_range", "quantity.filled"}),
+        ({"quantity": -(2**63) - 1}, {"quantity.out_of_range", "quantity.filled"}),
+        ({"quantity": -(2**31)}, set()),
         ({"event_id": 5}, {"event_id.stringified"}),
         ({"user_id": True}, {"user_id.stringified"}),
         ({"product_id": []}, {"product_id.stringified"}),
@@ -291,6 +296,12 @@ def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
         )
         assert (float32(stored_price), float32(stored_revenue)) == spark
         assert max(abs(stored_price), abs(stored_revenue)) <= MAX_FLOAT, "a FLOAT takes it"
+
+
+def test_false_is_no_number():
+    """Though Python takes it for 0."""
+    stored, _ = row(changed(price=False, quantity=False))
+    assert (stored["price"], stored["quantity"]) == (0.0, 1)
 
 
 def test_numbers_keep_the_digits_they_came_with():
