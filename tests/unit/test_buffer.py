@@ -95,11 +95,12 @@ def test_a_flush_is_bounded_in_bytes_too_but_takes_one_chunk_at_least():
 def test_a_batch_is_opened_by_the_first_chunk_that_is_in_it():
     buffer = Buffer()
     before = datetime.now(UTC)
-    for start in (0, 10, 20):
-        buffer.put(chunk(start, 10))
+    buffer.put(chunk(0, 10))
     opened = buffer.opened
     assert opened
     assert before <= opened <= datetime.now(UTC)
+    for start in (10, 20):
+        buffer.put(chunk(start, 10))
     after = datetime.now(UTC)
     assert buffer.take(20, 1 << 20) == (opened, ANY)
     assert buffer.opened

@@ -135,3 +135,10 @@ def test_size_counts_everything_that_is_kept(found, more):
     letter = PlainRecord(chunk.end, b"{", b"k" * more)
     longer = Chunk.transform(FLASH_SALES, "t", 1, 5, chunk.end + 1, [*records, letter])
     assert longer.size >= chunk.size + more
+
+
+def test_where_nothing_is_summed_the_total_of_a_part_is_nothing():
+    stream = replace(FLASH_SALES, summed=None)
+    records = [record(offset, value("e", price=2.5)) for offset in range(3)]
+    chunk = Chunk.transform(stream, "t", 1, 0, 3, records)
+    assert (chunk.total, chunk.since(1).total, chunk.without({0}).total) == (0.0, 0.0, 0.0)
