@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
-from db.writer import _skip_stored, ledger_line, summary
+from db.writer import _dead_letters, _named, _skip_stored, ledger_line, summary
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError
@@ -108,3 +108,34 @@ def test_a_ledger_line_accounts_for_every_event():
     assert batch.oldest_timestamp == 500
     assert batch.refused == refused
     assert summary(6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
+
+
+def test_a_refused_row_is_a_dead_letter_as_it_came_or_made_from_its_row():
+    chunks = [chunk(0, 3), Chunk.transform(FLASH_SALES, "t", 0, 3, 4, [PlainRecord(3, b"{")])]
+    refused = [{0: "too dear", 2: "too cheap"}, {}]
+    asked = []
+
+    def read_again(topic, partition, offsets):
+        asked.append((topic, partition, offsets))
+        yield 0, PlainRecord(0, b"as it came", b"key", 7)
+        yield 2, None
+
+    malformed, came, made = [
+        letter
+        for topic, partition, letter in _dead_letters(chunks, refused, read_again)
+        if (topic, partition) == ("t", 0)
+    ]
+    assert asked == [("t", 0, [0, 2])]
+    assert (malformed.offset, malformed.reason) == (3, "malformed")
+    assert (came.offset, came.value, came.reason) == (0, b"as it came", "unstorable")
+    assert came.detail == "the database says: too dear"
+    assert json.loads(made.value or b"")["event_id"] == "e2"
+    assert made.offset == 2
+    assert made.detail == (
+        "the database says: too cheap"
+        " (Kafka no longer has the event: the value is made from its row)"
+    )
+    assert _named(chunks, refused) == [
+        Refused("t", 0, 0, "the database says: too dear"),
+        Refused("t", 0, 2, "the database says: too cheap"),
+    ]
