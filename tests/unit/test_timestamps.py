@@ -13,7 +13,7 @@ TODAY = [
     pytest.param("-18:00", timezone(timedelta(hours=-18)), id="-18:00"),
     pytest.param(" Pacific/Kiritimati", ZoneInfo("Pacific/Kiritimati"), id="Kiritimati"),
     pytest.param(" Pacific/Pago_Pago", ZoneInfo("Pacific/Pago_Pago"), id="Pago_Pago"),
-    pytest.param("\nUTC", UTC, id="UTC"),
+    pytest.param("\n\nUTC", UTC, id="UTC"),
     pytest.param("", UTC, id="none"),
 ]
 
@@ -38,7 +38,9 @@ def test_a_time_without_a_date_may_be_short(text, time):
     assert to_utc(text) in {at(day, *time) for day in (before, datetime.now(UTC).date())}
 
 
-@pytest.mark.parametrize("text", ["10", "T", "TT10", "XT10", "10:", ":10", "-10:15", "10:15:30 X"])
+@pytest.mark.parametrize(
+    "text", ["10", "T", "TT10", "XT10", "10:", ":10", "-10:15", "１０:15", "10:15:30 X"]
+)
 def test_what_is_no_time_without_a_date_is_null(text):
     assert to_utc(text) is None
 
