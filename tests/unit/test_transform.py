@@ -317,5 +317,7 @@ def test_compact_text_says_the_same(value):
 
 
 @given(numbers)
+@example(5e-324)
+@example(-5e-324)
 def test_java_spelling_is_the_same_number(number):
     assert float(document.java_double(number)) == number
