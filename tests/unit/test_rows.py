@@ -23,7 +23,8 @@ TOY = Stream(
 SESSION = 7
 
 TEXTS = st.text() | st.text("\n\\\"'],[é🔥a%:", max_size=6)
-PRICES = st.integers(-(2**31), 2**31 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+#: Quarters, because SQLite reads some longer fractions as their neighbour.
+PRICES = st.integers(-(2**31), 2**31 - 1) | st.integers(-999, 999).map(lambda n: n / 4)
 ROWS = st.tuples(TEXTS, st.none() | TEXTS, PRICES)
 CHUNKS = st.lists(st.lists(ROWS, max_size=5), max_size=5)
 
