@@ -3,12 +3,12 @@
 The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeUtils,
 parseTimestampString): parts may have one digit or two, everything after the year may be left
 out from the right, the fraction may have any length, and a zone may follow the seconds. Text
-that does not parse is null. A time without a date is read as of today, as Spark does.
+that does not parse is null. A time without a date is today's where its zone is, as with Spark.
 Zones come from the pinned package `tzdata`, see `time_zones`.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -47,6 +47,8 @@ _TRIMMED = "".join(map(chr, (*range(0x21), 0x7F)))
 #: java.lang.String.trim, which Spark uses for the zone.
 _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
+_EPOCH = datetime(1970, 1, 1)
+
 #: Spark keeps microseconds in 64 bits; what lies beyond is null.
 _MAX_MICROSECONDS = 2**63 - 1
 
@@ -83,7 +85,7 @@ def _hour(text: str, zone: str | None) -> str | None:
 def _minute(text: str, zone: str | None) -> str | None:
     """The minute in UTC, alike for all its seconds; None where ``_any`` must look."""
     found = _any(f"{text}:00{zone or ''}")
-    if not isinstance(found, str) or not found.endswith(":00") or found[:16] == LAST[:16]:
+    if not isinstance(found, str) or found[:16] == LAST[:16]:
         return None
     return found[:16]
 
@@ -96,7 +98,7 @@ def _any(text: str) -> str | OutOfRange | None:
         day_number = _day_number(number, int(month or 1), int(day or 1))
     elif (match := _TIME_ALONE.fullmatch(trimmed)) and (":" in trimmed or trimmed[:1] == "T"):
         time = list(match.groups())
-        day_number = (datetime.now(UTC).date() - date(1970, 1, 1)).days
+        day_number = _today(time[4])
     else:
         return None
     if day_number is None:
@@ -125,33 +127,45 @@ def _day_number(year: int, month: int, day: int) -> int | None:
         found = date(2000 + within, month, day)
     except ValueError:
         return None
-    return (found - date(1970, 1, 1)).days + cycles * 146_097
+    return (found - _EPOCH.date()).days + cycles * 146_097
+
+
+def _today(zone: str | None) -> int | None:
+    """The day's number where a zone is; None for no zone Java knows."""
+    found = _zone(zone)
+    return (datetime.now(found).date() - _EPOCH.date()).days if found else None
 
 
 def _offset(zone: str | None, local: int) -> int | None:
     """Seconds east of UTC of a zone at a local time; None for no zone Java knows."""
+    found = _zone(zone)
+    if found is None:
+        return None
+    try:
+        offset = found.utcoffset(_EPOCH + timedelta(seconds=local))
+    except OverflowError:
+        offset = found.utcoffset(None)
+    # None where a year beyond Python's is in a zone with rules: no column holds it anyway.
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _zone(zone: str | None) -> tzinfo | None:
+    """A zone as Spark reads it, UTC where there is none; None for no zone Java knows."""
     if zone is None:
-        return 0
+        return UTC
     name = zone.strip(_JAVA_TRIMMED)
     # Spark completes one-digit hours and minutes before it asks Java's ZoneId.
     name = re.sub(r"([+-])(\d):", r"\g<1>0\2:", name, count=1, flags=re.ASCII)
     name = re.sub(r"([+-]\d\d):(\d)$", r"\1:0\2", name, count=1, flags=re.ASCII)
     name = _JAVA_SHORT_IDS.get(name, name)
     if name == "Z" or name in _UTC_NAMES:
-        return 0
+        return UTC
     for prefix in _UTC_NAMES:
         if name.startswith((f"{prefix}+", f"{prefix}-")):
             return _fixed(name[len(prefix) :])
     if name.startswith(("+", "-")):
         return _fixed(name)
-    if name not in time_zones.names():
-        return None
-    try:
-        moment = datetime(1970, 1, 1) + timedelta(seconds=local)
-    except OverflowError:
-        return 0
-    found = moment.replace(tzinfo=time_zones.zone(name)).utcoffset()
-    return int(found.total_seconds()) if found is not None else 0
+    return time_zones.zone(name) if name in time_zones.names() else None
 
 
 _FIXED = re.compile(
@@ -160,17 +174,17 @@ _FIXED = re.compile(
 )
 
 
-def _fixed(text: str) -> int | None:
+def _fixed(text: str) -> timezone | None:
     """Java's ZoneOffset.of: +h, +hh, +hhmm, +hh:mm, +hhmmss, +hh:mm:ss, up to 18 hours."""
     match = _FIXED.fullmatch(text)
     if not match:
         return None
     parts = [int(part) for part in match.groups()[1:] if part is not None]
     hours, minutes, seconds = (*parts, 0, 0)[:3]
-    total = hours * 3600 + minutes * 60 + seconds
-    if minutes > 59 or seconds > 59 or total > 18 * 3600:
+    offset = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if minutes > 59 or seconds > 59 or offset > timedelta(hours=18):
         return None
-    return -total if match[1] == "-" else total
+    return timezone(-offset if match[1] == "-" else offset)
 
 
 _UTC_NAMES = ("UTC", "GMT", "UT")

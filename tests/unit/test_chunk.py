@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
+from models.quality import BITS, Kind
 from pipeline.chunk import Chunk
 from pipeline.record import LastRecord, PlainRecord
 
@@ -100,3 +101,44 @@ def test_size_is_that_of_what_is_kept_not_of_what_came():
         FLASH_SALES, "t", 1, 0, 10, [record(n, b"x" * 20_000) for n in range(10)]
     )
     assert dead.size > 200_000
+
+
+def test_a_chunk_says_what_became_of_its_events():
+    records = [
+        PlainRecord(5, value("a", price=2.5, quantity=2), b"key", 7),
+        PlainRecord(6, b"{", b"key", 8),
+        PlainRecord(8, value("b", price="x"), None, 9),
+        PlainRecord(9, None, None, None),
+    ]
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 12, records)
+    repaired = BITS["price", Kind.MISTYPED] | sum(
+        BITS[name, Kind.FILLED] for name in ("price", "quantity")
+    )
+    assert (chunk.valid, chunk.events, list(chunk.offsets)) == (2, 4, [5, 8])
+    assert chunk.flags == {1: repaired}
+    assert chunk.quality() == {repaired: 1}
+    assert chunk.total == 5.0
+    assert chunk.oldest == 7, "the first one's"
+    assert [(dead.offset, dead.timestamp, dead.key, dead.value) for dead in chunk.dead] == [
+        (6, 8, b"key", b"{"),
+        (9, None, None, None),
+    ]
+    assert replace(chunk, duplicate=3).events == 7
+
+
+@given(RECORDS, st.integers(0, 2000))
+def test_size_counts_everything_that_is_kept(found, more):
+    records, chunk = made(found)
+    kept = len(chunk.rows) + 8 * chunk.valid
+    kept += sum(len(letter.key or b"") + len(letter.value or b"") for letter in chunk.dead)
+    assert kept < chunk.size <= kept + 1_000 * (1 + len(chunk.dead))
+    letter = PlainRecord(chunk.end, b"{", b"k" * more)
+    longer = Chunk.transform(FLASH_SALES, "t", 1, 5, chunk.end + 1, [*records, letter])
+    assert longer.size >= chunk.size + more
+
+
+def test_where_nothing_is_summed_the_total_of_a_part_is_nothing():
+    stream = replace(FLASH_SALES, summed=None)
+    records = [record(offset, value("e", price=2.5)) for offset in range(3)]
+    chunk = Chunk.transform(stream, "t", 1, 0, 3, records)
+    assert (chunk.total, chunk.since(1).total, chunk.without({0}).total) == (0.0, 0.0, 0.0)
