@@ -231,7 +231,7 @@ def test_every_flag_has_a_bit_of_its_own():
     [
         (None, "no value (a tombstone)"),
         (b"", "empty: a value of 0 bytes"),
-        (b"[]", "a JSON array, not an object"),
+        (b"[]", "a JSON array, not an object: send one object a message"),
         (b'{"a":NaN}', "NaN is no JSON"),
         (b'{"a":1e400}', "a number beyond float64 (1e400…)"),
         (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
