@@ -1,20 +1,14 @@
-"""What only this app is asked: workers, bad values, codecs, a backlog, how soon a row is there."""
+"""What only this app is asked: workers, kinds of traffic, bad values, codecs, a backlog."""
 
-import math
 import sys
-import time
-from array import array
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
-from itertools import islice, pairwise
 from statistics import median
 from typing import Any
 
-from confluent_kafka import Producer
 from sqlalchemy import make_url
 
-from benchmarks import report, runs
+from benchmarks import report, steady
 from benchmarks.compare import line
 from benchmarks.programs import OURS, Job, workers
 from benchmarks.runs import Run, run
@@ -22,29 +16,26 @@ from benchmarks.stage import Stage
 from benchmarks.topics import (
     CHECKED,
     CODEC,
-    PRODUCER,
     all_different,
     bad,
+    escapes,
     few_products,
+    long_events,
     many_products,
     mistyped,
     no_purchases,
-    numbered,
     one_percent,
     refused,
+    repaired,
     sale,
+    unknown_fields,
 )
 from db.engine import connect
 from db.upgrade import make_index
-from dev.broker import DEFAULT_PARTITIONS
-from dev.processes import Process, StartError
+from dev.processes import Process
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]
-
-#: Events a second, and seconds, of the measurement of latency.
-STEADY_RATE = 10_000
-STEADY_SECONDS = 60
 
 
 def more_workers(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -58,6 +49,32 @@ def more_workers(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         rounds, [lambda program=program: run(stage, program, topic) for program in programs]
     )
     return _table(done), _json(done)
+
+
+def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """Events as others send them, beside the usual ones; the sizes are those before compression."""
+    mixes = {
+        "usual events": sale,
+        "20 unknown fields": unknown_fields,
+        "events of 1 KB": long_events,
+        "1 % with escapes": escapes,
+        "5 % repaired": repaired,
+    }
+    topics = {name: stage.topic(int(500_000 * scale), mix) for name, mix in mixes.items()}
+    done = _rounds(
+        rounds,
+        [lambda name=name: run(stage, replace(OURS, name=name), topics[name]) for name in mixes],
+    )
+    rows = [
+        [
+            name,
+            f"{topics[name].size:,.0f}",
+            report.spread([one[place].rate * topics[name].size / 1e6 for one in done], ",.0f"),
+        ]
+        for place, name in enumerate(mixes)
+    ]
+    sizes = report.table(["", "bytes an event", "MB/s"], rows)
+    return f"{_table(done)}\n\n{sizes}", _json(done)
 
 
 def bad_values(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -193,35 +210,11 @@ def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     return f"{line(one)}\n\n{text}", {**report.as_json(one), **course}
 
 
-def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
-    """Seconds from an event's being sent to its row's being there, at a steady rate."""
-    topic = f"steady_{time.time_ns()}"
-    stage.broker.create_topic(topic)
-    scratch = stage.folder / topic
-    scratch.mkdir()
-    total = int(STEADY_RATE * STEADY_SECONDS * scale)
-    with stage.database() as url:
-        [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, OURS.batch, scratch))
-        try:
-            sent, seen = _trickle(stage, topic, url, total)
-            waits = _waits(url, sent, seen)
-        finally:
-            process.kill()
-    if len(waits) != total:
-        raise StartError(f"WRONG: {len(waits)} rows instead of {total}: see {process.log}")
-    found = {
-        "median": waits[len(waits) // 2],
-        "p99": waits[math.ceil(len(waits) * 0.99) - 1],
-        "longest": waits[-1],
-    }
-    cells = [[f"{STEADY_RATE:,}", f"{total:,}", *(f"{seconds:.2f}" for seconds in found.values())]]
-    head = ["events/s", "events", *(f"{name} (s)" for name in found)]
-    return report.table(head, cells), found
-
-
 SCENARIOS: dict[str, Scenario] = {
-    "latency": latency,
+    "latency": steady.latency,
+    "ordinary": steady.ordinary_day,
     "workers": more_workers,
+    "traffic": traffic,
     "bad": bad_values,
     "refused": refused_rows,
     "catalogue": catalogue,
@@ -272,43 +265,3 @@ def _json(rounds: list[list[Run]]) -> list[list[dict[str, Any]]]:
 def _when(one: Run, rows: int) -> float:
     """Seconds after the start at which so many rows were stored."""
     return next((at for at, stored in one.growth if stored >= rows), one.last_row)
-
-
-def _trickle(
-    stage: Stage, topic: str, url: str, total: int
-) -> "tuple[array[float], list[tuple[float, int]]]":
-    """Send events at a steady rate; returns when each was sent, and when which ids were seen."""
-    producer = Producer({**PRODUCER, "linger.ms": 5, "bootstrap.servers": stage.broker.bootstrap})
-    sent = array("d")
-    seen = [(0.0, 0)]
-    source = islice(numbered(sale), total)
-    with closing(runs.connect(url)) as database, database.cursor() as table:
-        begun = looked = time.monotonic()
-        while len(sent) < total or looked - sent[-1] < runs.STALL_TIMEOUT:
-            now = time.monotonic()
-            due = min(total, int((now - begun) * STEADY_RATE)) - len(sent)
-            for value, _, _ in islice(source, due):
-                producer.produce(topic, value, partition=len(sent) % DEFAULT_PARTITIONS)
-                sent.append(time.monotonic())
-            producer.poll(0)
-            newest = runs.newest(table)
-            if newest != seen[-1][1]:
-                seen.append((time.monotonic(), newest))
-            if len(sent) == total and now - looked > 1:
-                looked = now
-                if runs.count(table) >= total:
-                    break
-            time.sleep(0.01)
-    return sent, seen
-
-
-def _waits(url: str, sent: "array[float]", seen: list[tuple[float, int]]) -> list[float]:
-    """Seconds each event waited for its row, the shortest first."""
-    waits = []
-    with closing(runs.connect(url)) as database, database.cursor() as table:
-        for (_, after), (at, newest) in pairwise(seen):
-            table.execute(
-                "SELECT event_id FROM flash_sale_events WHERE id > %s AND id <= %s", (after, newest)
-            )
-            waits += [at - sent[int(event_id[4:])] for (event_id,) in table.fetchall()]
-    return sorted(waits)

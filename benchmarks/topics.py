@@ -79,6 +79,8 @@ class Topic:
     name: str
     events: int
     expected: Expected
+    #: Bytes of a value, on average.
+    size: float = 0.0
 
 
 def sale(share: Random) -> Iterator[Template]:
@@ -103,6 +105,36 @@ def mistyped(share: Random) -> Iterator[Template]:
     """Every event has its price as a string, so that none can be decoded strictly."""
     for fields in _whole():
         yield _template({**fields, "price": str(fields["price"])})
+
+
+def repaired(share: Random) -> Iterator[Template]:
+    """Of 20 events, one has a value that is not what the schema says, and is repaired."""
+    for number, fields in enumerate(_whole()):
+        if number % _EVERY == 0:
+            fields["user_id"] = number
+        yield _template(fields)
+
+
+def escapes(share: Random) -> Iterator[Template]:
+    """Of 100 events, one has a text with characters that JSON and SQL escape."""
+    for number, fields in enumerate(_whole()):
+        if number % 100 == 0:
+            fields["category"] = f'Caf\u00e9 "{number}" \\ it\'s \n'
+        yield _template(fields)
+
+
+def unknown_fields(share: Random) -> Iterator[Template]:
+    """Every event has 20 fields that the schema does not know."""
+    for number, fields in enumerate(_whole()):
+        more: _Fields = {f"field_{place:02}": place * number for place in range(10)}
+        more |= {f"label_{place:02}": f"value {number}" for place in range(10)}
+        yield _template({**fields, **more})
+
+
+def long_events(share: Random) -> Iterator[Template]:
+    """Every event has about 1,000 bytes, most of them in one unknown field."""
+    for fields in _whole():
+        yield _template({**fields, "note": "lorem ipsum " * 67})
 
 
 def one_percent(share: Random) -> Iterator[Template]:
@@ -214,6 +246,7 @@ def fill(
         }
     )
     expected = Expected()
+    total = 0
     source = repeating(mix, repeat) if repeat else numbered(mix)
     for number, (value, template, event_id) in enumerate(islice(source, size)):
         while True:
@@ -222,6 +255,7 @@ def fill(
                 break
             except BufferError:
                 producer.poll(0.1)
+        total += len(value or b"")
         if template is None:
             continue
         if template.row is None:
@@ -233,7 +267,7 @@ def fill(
             expected.revenue += _value(template.row, "revenue")
     if producer.flush(120) or failures:
         raise RuntimeError(f"The broker did not take all of {name}: {failures[:1]}")
-    return Topic(name, size, expected)
+    return Topic(name, size, expected, total / size if size else 0.0)
 
 
 #: The same over the table; price and revenue are sums of their own, because a program that
