@@ -126,6 +126,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         resolve=start_offsets.resolve,
         check=start_offsets.check,
         positioned=positioned,
+        next_flush=lambda: flusher.due,
     )
 
     # The agent, and its circuit breaker.

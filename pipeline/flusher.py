@@ -91,6 +91,8 @@ class Flusher(Service):
         self._wake = asyncio.Event()
         self.buffer = Buffer()
         self.empty_flushes = 0
+        #: When the next flush is due (``time.monotonic``).
+        self.due = 0.0
         self.last_tick: float | None = None
         self.last_write: float | None = None
         #: Since when the database owes an answer to a write, or None.
@@ -163,15 +165,15 @@ class Flusher(Service):
     @Service.task
     async def _flush_at_intervals(self) -> None:
         fatal: FatalError | None = None
-        due = monotonic() + min(self._interval, FIRST_INTERVAL)
+        self.due = monotonic() + min(self._interval, FIRST_INTERVAL)
         while not fatal:
             self.last_tick = monotonic()
-            await self.wait_first(self._wake.wait(), timeout=max(0.0, due - monotonic()))
+            await self.wait_first(self._wake.wait(), timeout=max(0.0, self.due - monotonic()))
             if self.should_stop:
                 return
             self._wake.clear()
-            if monotonic() >= due:
-                due = monotonic() + self._interval
+            if monotonic() >= self.due:
+                self.due = monotonic() + self._interval
             try:
                 await self.flush()
             except FatalError as error:

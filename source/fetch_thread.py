@@ -24,6 +24,7 @@ from pipeline.record import LastRecord
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
 from source.fetch import Fetch
+from source.gathering import Gathering
 from source.log_reader import Bounds, LogReader
 from source.patches import PartitionBatches
 from source.record_batches import Portion
@@ -48,15 +49,24 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         memory: what may be held.
         logs: reads the topic's logs.
         read_committed: whether records of aborted transactions are left out.
+        gathering: when to fetch.
     """
 
     def __init__(
-        self, consumer: Any, *, memory: Memory, logs: LogReader, read_committed: bool, **kwargs: Any
+        self,
+        consumer: Any,
+        *,
+        memory: Memory,
+        logs: LogReader,
+        read_committed: bool,
+        gathering: Gathering,
+        **kwargs: Any,
     ) -> None:
         super().__init__(consumer, **kwargs)
         self._memory = memory
         self._logs = logs
         self._read_committed = read_committed
+        self._gathering = gathering
         self._next: dict[TP, int] = {}
         self.commits = CommitReporter(self._commit_offsets)
         #: Partitions not read for now; replaced as a whole, by the main thread.
@@ -110,6 +120,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if not self._readable(consumer, active_partitions):
             await asyncio.sleep(min(timeout, 0.1))
             return {}
+        if not await self._gathering.is_over(consumer, timeout):
+            return {}
         if not await self._memory.wait_for_room(timeout):
             return {}
         fetcher = consumer._fetcher
@@ -120,6 +132,9 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             if not found:
                 await _wait_for_data(fetcher, timeout)
                 found = self._take(consumer, active_partitions, max_records or 1)
+            if found and not fetcher._records:
+                ends = {tp: fetch.end for tp, (fetch,) in found.items()}
+                self._gathering.reached(consumer, ends)
             if not found:
                 await self._raise_errors(consumer, active_partitions)
         return found

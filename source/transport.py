@@ -25,6 +25,7 @@ from pipeline.originals import Portion
 from pipeline.shutdown import end_worker
 from source.fetch import Fetch
 from source.fetch_thread import FetchThread
+from source.gathering import Gathering
 from source.log_reader import Bounds, LogReader
 from source.patches import UnreadableBatchError
 from source.start_offsets import LogEndError, Logs, Position
@@ -89,6 +90,7 @@ class FetchConsumer(driver.Consumer):
             memory=transport.memory,
             logs=transport.logs,
             read_committed=transport.read_committed,
+            gathering=Gathering(transport.next_flush),
             loop=self.loop,
             beacon=self.beacon,
         )
@@ -257,6 +259,7 @@ class FetchTransport(driver.Transport):
         resolve: answers the positions of partitions of which it is given the bounds.
         check: raises when a partition's log is not the one that was read.
         positioned: called with the positions of all assigned partitions, after each seek.
+        next_flush: when the next flush is due (``time.monotonic``).
     """
 
     Consumer = FetchConsumer
@@ -272,6 +275,7 @@ class FetchTransport(driver.Transport):
         resolve: Resolver,
         check: Check,
         positioned: Listener,
+        next_flush: Callable[[], float],
     ) -> None:
         super().__init__(url, app)
         self.logs = logs
@@ -280,3 +284,4 @@ class FetchTransport(driver.Transport):
         self.resolve = resolve
         self.check = check
         self.positioned = positioned
+        self.next_flush = next_flush

@@ -19,6 +19,7 @@ from pipeline.memory import Memory
 from source import fetch_thread
 from source import transport as fetches
 from source.fetch import Fetch
+from source.gathering import Gathering
 from source.log_reader import Bounds
 from source.record_batches import Portion
 from source.start_offsets import LogEndError, Position
@@ -223,6 +224,7 @@ async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():
     thread._ensure_consumer = lambda: thread._consumer
     thread.consumer = SimpleNamespace(flow_active=True)
     thread._memory, thread.held = Memory(10, 1000), frozenset()
+    thread._gathering = Gathering(lambda: 0.0)
     thread._next = {partition: 0}
     assert await thread._fetch_records(thread._consumer, {partition}, 5) == {}
     assert taken == []

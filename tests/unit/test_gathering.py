@@ -1,0 +1,93 @@
+"""When the consumer rests, and until when."""
+
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
+from source import gathering
+from source.gathering import LEAD, REST, Gathering
+
+PARTITIONS = {TP("t", 0): 10, TP("t", 1): 20}
+
+
+class Consumer:
+    """aiokafka's, as far as it is asked."""
+
+    def __init__(self):
+        self.held = set()
+
+    def highwater(self, tp):
+        return PARTITIONS[tp]
+
+    def assignment(self):
+        return frozenset(PARTITIONS)
+
+    def pause(self, *partitions):
+        self.held |= set(partitions)
+
+    def paused(self):
+        return frozenset(self.held)
+
+    def resume(self, *partitions):
+        self.held -= set(partitions)
+
+
+class Clock:
+    """Time that passes only where something sleeps."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(gathering, "monotonic", clock)
+    monkeypatch.setattr(gathering, "asyncio", SimpleNamespace(sleep=clock.sleep))
+    return clock
+
+
+async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
+    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    one.reached(consumer, {TP("t", 0): 10, TP("t", 1): 19})
+    assert not consumer.held
+    assert await one.is_over(consumer, 1.0)
+    assert clock.now == 100.0
+
+
+async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(clock):
+    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    one.reached(consumer, {TP("t", 0): 10})
+    assert consumer.held == set(PARTITIONS)
+    assert not await one.is_over(consumer, REST / 4)
+    assert clock.now == pytest.approx(100.0 + REST / 4)
+    assert consumer.held
+    assert await one.is_over(consumer, 1.0)
+    assert clock.now == pytest.approx(100.0 + REST)
+    assert not consumer.held
+
+
+@pytest.mark.parametrize(
+    ("due", "rest"),
+    [(LEAD + 0.05, 0.05), (LEAD + REST + 1, REST), (LEAD / 2, REST), (-1.0, REST)],
+    ids=["soon", "later", "too soon to fetch before it", "under way"],
+)
+async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
+    consumer, one = Consumer(), Gathering(lambda: 100.0 + due)
+    one.reached(consumer, PARTITIONS)
+    assert await one.is_over(consumer, 5.0)
+    assert clock.now == pytest.approx(100.0 + rest)
+
+
+async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
+    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    one.reached(consumer, PARTITIONS)
+    consumer.held.clear()
+    assert await one.is_over(consumer, 1.0)
+    assert not consumer.held
