@@ -14,8 +14,9 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
-#: Seconds of a rest.
+#: Seconds that a rest lasts at most, and events for which it need not be longer.
 REST = 0.4
+WORTH = 1000
 #: Seconds before a flush at which a rest ends: what gathered must be fetched and transformed.
 LEAD = 0.1
 
@@ -31,17 +32,27 @@ class Gathering:
         self._next_flush = next_flush
         #: When the rest ends; 0 while there is none.
         self._until = 0.0
+        #: When the fetch before came.
+        self._before = 0.0
 
-    def reached(self, consumer: AIOKafkaConsumer, ends: Mapping[TP, int]) -> None:
+    def reached(self, consumer: AIOKafkaConsumer, ends: Mapping[TP, int], events: int) -> None:
         """Rest, if a fetch that reached these offsets reached the ends of the logs.
 
         To be called before anything is awaited: aiokafka would send the next request.
+
+        Args:
+            consumer: the consumer.
+            ends: the offsets.
+            events: that the fetch brought.
         """
+        now = monotonic()
+        since, self._before = now - self._before, now
         if any(end < (consumer.highwater(tp) or 0) for tp, end in ends.items()):
             return
-        now = monotonic()
+        self._until = now + min(REST, WORTH * since / max(1, events))
         in_time = self._next_flush() - LEAD
-        self._until = min(now + REST, in_time) if in_time > now else now + REST
+        if in_time > now:
+            self._until = min(self._until, in_time)
         consumer.pause(*consumer.assignment())
 
     async def is_over(self, consumer: AIOKafkaConsumer, timeout: float) -> bool:  # noqa: ASYNC109

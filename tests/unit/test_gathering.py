@@ -6,7 +6,7 @@ import pytest
 from faust.types import TP
 
 from source import gathering
-from source.gathering import LEAD, REST, Gathering
+from source.gathering import LEAD, REST, WORTH, Gathering
 
 PARTITIONS = {TP("t", 0): 10, TP("t", 1): 20}
 
@@ -55,7 +55,7 @@ def clock(monkeypatch):
 
 async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, {TP("t", 0): 10, TP("t", 1): 19})
+    one.reached(consumer, {TP("t", 0): 10, TP("t", 1): 19}, 5)
     assert not consumer.held
     assert await one.is_over(consumer, 1.0)
     assert clock.now == 100.0
@@ -63,7 +63,7 @@ async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
 
 async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, {TP("t", 0): 10})
+    one.reached(consumer, {TP("t", 0): 10}, 5)
     assert consumer.held == set(PARTITIONS)
     assert not await one.is_over(consumer, REST / 4)
     assert clock.now == pytest.approx(100.0 + REST / 4)
@@ -80,14 +80,25 @@ async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(cloc
 )
 async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
     consumer, one = Consumer(), Gathering(lambda: 100.0 + due)
-    one.reached(consumer, PARTITIONS)
+    one.reached(consumer, PARTITIONS, 5)
     assert await one.is_over(consumer, 5.0)
     assert clock.now == pytest.approx(100.0 + rest)
 
 
+@pytest.mark.parametrize(("rate", "rest"), [(100, REST), (10_000, WORTH / 10_000)])
+async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock, rate, rest):
+    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    one.reached(consumer, {TP("t", 0): 9}, 1)
+    clock.now += 0.02
+    one.reached(consumer, PARTITIONS, rate * 0.02)
+    begun = clock.now
+    assert await one.is_over(consumer, 5.0)
+    assert clock.now - begun == pytest.approx(rest)
+
+
 async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, PARTITIONS)
+    one.reached(consumer, PARTITIONS, 5)
     consumer.held.clear()
     assert await one.is_over(consumer, 1.0)
     assert not consumer.held
