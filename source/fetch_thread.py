@@ -133,10 +133,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                 await _wait_for_data(fetcher, timeout)
                 found = self._take(consumer, active_partitions, max_records or 1)
             if found and not fetcher._records:
-                fetches = {tp: fetch for tp, (fetch,) in found.items()}
-                ends = {tp: fetch.end for tp, fetch in fetches.items()}
-                events = sum(len(fetch.records) for fetch in fetches.values())
-                self._gathering.reached(consumer, ends, events)
+                self._gathering.took(consumer, {tp: fetch for tp, (fetch,) in found.items()})
             if not found:
                 await self._raise_errors(consumer, active_partitions)
         return found

@@ -14,6 +14,8 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
+from source.fetch import Fetch
+
 #: Seconds that a rest lasts at most, and events for which it need not be longer.
 REST = 0.4
 WORTH = 1000
@@ -35,20 +37,16 @@ class Gathering:
         #: When the fetch before came.
         self._before = 0.0
 
-    def reached(self, consumer: AIOKafkaConsumer, ends: Mapping[TP, int], events: int) -> None:
-        """Rest, if a fetch that reached these offsets reached the ends of the logs.
+    def took(self, consumer: AIOKafkaConsumer, fetches: Mapping[TP, Fetch]) -> None:
+        """Rest, if these fetches reached the ends of the logs, and nothing else has arrived.
 
         To be called before anything is awaited: aiokafka would send the next request.
-
-        Args:
-            consumer: the consumer.
-            ends: the offsets.
-            events: that the fetch brought.
         """
         now = monotonic()
         since, self._before = now - self._before, now
-        if any(end < (consumer.highwater(tp) or 0) for tp, end in ends.items()):
+        if any(fetch.end < (consumer.highwater(tp) or 0) for tp, fetch in fetches.items()):
             return
+        events = sum(len(fetch.records) for fetch in fetches.values())
         self._until = now + min(REST, WORTH * since / max(1, events))
         in_time = self._next_flush() - LEAD
         if in_time > now:

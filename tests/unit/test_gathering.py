@@ -5,10 +5,21 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
+from pipeline.memory import Memory
+from pipeline.record import PlainRecord
 from source import gathering
+from source.fetch import Fetch
 from source.gathering import LEAD, REST, WORTH, Gathering
 
 PARTITIONS = {TP("t", 0): 10, TP("t", 1): 20}
+
+
+def fetches(ends, events):
+    """Fetches up to these offsets, with so many events in the last of them."""
+    lease = Memory(1000, 1000).hold(0, 0)
+    found = {tp: Fetch(0, end, [], None, lease) for tp, end in ends.items()}
+    last, fetch = found.popitem()
+    return {**found, last: fetch._replace(records=[PlainRecord(0, b"")] * int(events))}
 
 
 class Consumer:
@@ -55,7 +66,7 @@ def clock(monkeypatch):
 
 async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, {TP("t", 0): 10, TP("t", 1): 19}, 5)
+    one.took(consumer, fetches({TP("t", 0): 10, TP("t", 1): 19}, 5))
     assert not consumer.held
     assert await one.is_over(consumer, 1.0)
     assert clock.now == 100.0
@@ -63,7 +74,7 @@ async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
 
 async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, {TP("t", 0): 10}, 5)
+    one.took(consumer, fetches({TP("t", 0): 10}, 5))
     assert consumer.held == set(PARTITIONS)
     assert not await one.is_over(consumer, REST / 4)
     assert clock.now == pytest.approx(100.0 + REST / 4)
@@ -80,7 +91,7 @@ async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(cloc
 )
 async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
     consumer, one = Consumer(), Gathering(lambda: 100.0 + due)
-    one.reached(consumer, PARTITIONS, 5)
+    one.took(consumer, fetches(PARTITIONS, 5))
     assert await one.is_over(consumer, 5.0)
     assert clock.now == pytest.approx(100.0 + rest)
 
@@ -88,9 +99,9 @@ async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
 @pytest.mark.parametrize(("rate", "rest"), [(100, REST), (10_000, WORTH / 10_000)])
 async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock, rate, rest):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, {TP("t", 0): 9}, 1)
+    one.took(consumer, fetches({TP("t", 0): 9}, 1))
     clock.now += 0.02
-    one.reached(consumer, PARTITIONS, rate * 0.02)
+    one.took(consumer, fetches(PARTITIONS, rate * 0.02))
     begun = clock.now
     assert await one.is_over(consumer, 5.0)
     assert clock.now - begun == pytest.approx(rest)
@@ -98,7 +109,7 @@ async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock
 
 async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
-    one.reached(consumer, PARTITIONS, 5)
+    one.took(consumer, fetches(PARTITIONS, 5))
     consumer.held.clear()
     assert await one.is_over(consumer, 1.0)
     assert not consumer.held
