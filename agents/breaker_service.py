@@ -39,7 +39,7 @@ class BreakerService(Service):
     Args:
         breaker: the state.
         store: the topic's breakers in the database.
-        pause: seconds after which a partition's breaker closes by itself; 0 for never.
+        pause: seconds after which a partition's breaker closes by itself; never where it is 0.
         hold: stops reading these partitions and reads all others.
         seek_back: reads a partition again from an offset on.
     """

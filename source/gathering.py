@@ -17,8 +17,8 @@ from faust.types import TP
 from source.fetch import Fetch
 
 #: Seconds that a rest lasts at most, and events for which it need not be longer.
-REST = 0.4
-WORTH = 1000
+REST = 1.0
+WORTH = 2500
 #: Seconds before a flush at which a rest ends: what gathered must be fetched and transformed.
 LEAD = 0.1
 
