@@ -259,7 +259,7 @@ class FetchTransport(driver.Transport):
         resolve: answers the positions of partitions of which it is given the bounds.
         check: raises when a partition's log is not the one that was read.
         positioned: called with the positions of all assigned partitions, after each seek.
-        next_flush: when the next flush is due (``time.monotonic``).
+        next_flush: when the next flush is due (``time.monotonic``), 0 where not known.
     """
 
     Consumer = FetchConsumer
@@ -275,7 +275,7 @@ class FetchTransport(driver.Transport):
         resolve: Resolver,
         check: Check,
         positioned: Listener,
-        next_flush: Callable[[], float],
+        next_flush: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(url, app)
         self.logs = logs

@@ -19,7 +19,7 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     assert lines[0]["message"].startswith(f"flash-sale ETL {VERSION} (")
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
-    assert batch["logger"] == "pipeline.flusher"
+    assert batch["logger"] == "app"
     assert any(line["logger"].startswith(("faust", "mode")) for line in lines[1:]), "Faust's own"
     secret = migrated_url.split(":")[2].split("@")[0]
     assert secret not in running.log_text()

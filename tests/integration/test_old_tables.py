@@ -65,7 +65,10 @@ REFUSED = {
     "quantity_float": (ddl(quantity="FLOAT"), "quantity is float, which does not hold every"),
     "user_number": (ddl(user_id="INT"), r"user_id is int\S*, which refuses or changes texts"),
     "no_id": (ddl(id=None), "no column id"),
-    "no_id_but_key": (ddl("PRIMARY KEY (event_id)", id=None), "no column id"),
+    "no_id_but_key": (
+        ddl("PRIMARY KEY (event_id)", id=None, event_id="VARCHAR(50) NOT NULL"),
+        "no column id",
+    ),
     "id_key": (ddl(id="BIGINT PRIMARY KEY"), "id is not AUTO_INCREMENT"),
     "id_alone": (ddl(id="BIGINT"), "id is not AUTO_INCREMENT"),
     "no_revenue": (ddl(revenue=None), "no column revenue"),

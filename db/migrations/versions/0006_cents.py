@@ -17,11 +17,16 @@ _CATEGORY = "CONVERT(category USING utf8mb4) COLLATE utf8mb4_bin AS category"
 
 
 def upgrade() -> None:
-    _make(lambda revenue: f"ROUND({revenue}, 2)")
+    _make(_rounded)
 
 
 def downgrade() -> None:
     _make(lambda revenue: revenue)
+
+
+def _rounded(revenue: str) -> str:
+    # MariaDB's ROUND cuts what lies beyond 17 digits to 1e17; there are no cents there anyway.
+    return f"IF(ABS({revenue}) < 1e15, ROUND({revenue}, 2), {revenue})"
 
 
 def _make(money: Callable[[str], str]) -> None:
