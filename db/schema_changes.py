@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from db.tables import flash_sale_events
 
 _RELATIONS = """
-    SELECT t.TABLE_NAME AS name, t.TABLE_ROWS AS row_estimate, v.VIEW_DEFINITION AS query
+    SELECT t.TABLE_NAME AS name, v.VIEW_DEFINITION AS query
     FROM information_schema.TABLES t LEFT JOIN information_schema.VIEWS v
         ON v.TABLE_SCHEMA = t.TABLE_SCHEMA AND v.TABLE_NAME = t.TABLE_NAME
     WHERE t.TABLE_SCHEMA = DATABASE()
@@ -27,6 +27,10 @@ _INDEXES = """
         GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX) AS columns
     FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
     GROUP BY TABLE_NAME, INDEX_NAME
+"""
+_ROW_ESTIMATE = """
+    SELECT TABLE_ROWS FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :name
 """
 #: Up to so many rows by the server's estimate they are counted, which takes up to a second or two.
 _COUNTED = 2_000_000
@@ -104,10 +108,7 @@ def _difference(old: Relation, new: Relation) -> str:
 
 def _rows(connection: Connection, name: str) -> str:
     quoted = connection.dialect.identifier_preparer.quote(name)
-    estimate = connection.scalar(
-        text(f"SELECT row_estimate FROM ({_RELATIONS}) AS r WHERE r.name = :name"),  # noqa: S608
-        {"name": name},
-    )
+    estimate = connection.scalar(text(_ROW_ESTIMATE), {"name": name})
     if (estimate or 0) > _COUNTED:
         return f"about {estimate:,} rows"
     number = connection.scalar(text(f"SELECT COUNT(*) FROM {quoted}"))  # noqa: S608
