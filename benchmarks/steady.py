@@ -3,7 +3,8 @@
 import math
 import time
 from array import array
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import islice, pairwise
 from statistics import median
 from typing import Any
@@ -16,7 +17,7 @@ from benchmarks.programs import OURS, Job
 from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER, numbered, sale
 from dev.broker import DEFAULT_PARTITIONS
-from dev.processes import StartError
+from dev.processes import Process, StartError
 
 #: Events a second, and seconds, of the measurement of latency.
 STEADY_RATE = 10_000
@@ -53,25 +54,35 @@ def ordinary_day(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
 def _cores(stage: Stage, rate: int, seconds: float) -> float:
     """Seconds of processor time a second, at so many events a second."""
     topic = f"ordinary_{time.time_ns()}"
-    stage.broker.create_topic(topic, ORDINARY_PARTITIONS)
+    with (
+        _worker(stage, topic, ORDINARY_PARTITIONS) as (url, process),
+        closing(runs.connect(url)) as database,
+    ):
+        meter = Meter([process.pid])
+        source = numbered(sale)
+        _send(stage, topic, source, rate=10, seconds=1)
+        with database.cursor() as table:
+            deadline = time.monotonic() + runs.STALL_TIMEOUT
+            while not runs.count(table):
+                if time.monotonic() > deadline:
+                    raise StartError(f"No row came: see {process.log}")
+                time.sleep(0.2)
+        _send(stage, topic, source, rate=rate, seconds=_SETTLING)
+        before, begun = meter.cpu(), time.monotonic()
+        _send(stage, topic, source, rate=rate, seconds=seconds)
+        return (meter.cpu() - before) / (time.monotonic() - begun)
+
+
+@contextmanager
+def _worker(stage: Stage, topic: str, partitions: int) -> Iterator[tuple[str, Process]]:
+    """A worker on a new topic, and the address of its database."""
+    stage.broker.create_topic(topic, partitions)
     scratch = stage.folder / topic
     scratch.mkdir()
-    with stage.database() as url, closing(runs.connect(url)) as database:
+    with stage.database() as url:
         [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, OURS.batch, scratch))
         try:
-            meter = Meter([process.pid])
-            source = numbered(sale)
-            _send(stage, topic, source, rate=10, seconds=1)
-            with database.cursor() as table:
-                deadline = time.monotonic() + runs.STALL_TIMEOUT
-                while not runs.count(table):
-                    if time.monotonic() > deadline:
-                        raise StartError(f"No row came: see {process.log}")
-                    time.sleep(0.2)
-            _send(stage, topic, source, rate=rate, seconds=_SETTLING)
-            before, begun = meter.cpu(), time.monotonic()
-            _send(stage, topic, source, rate=rate, seconds=seconds)
-            return (meter.cpu() - before) / (time.monotonic() - begun)
+            yield url, process
         finally:
             process.kill()
 
@@ -92,17 +103,10 @@ def _send(stage: Stage, topic: str, source: Any, *, rate: int, seconds: float) -
 def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Seconds from an event's being sent to its row's being there, at a steady rate."""
     topic = f"steady_{time.time_ns()}"
-    stage.broker.create_topic(topic)
-    scratch = stage.folder / topic
-    scratch.mkdir()
     total = int(STEADY_RATE * STEADY_SECONDS * scale)
-    with stage.database() as url:
-        [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, OURS.batch, scratch))
-        try:
-            sent, seen = _trickle(stage, topic, url, total)
-            waits = _waits(url, sent, seen)
-        finally:
-            process.kill()
+    with _worker(stage, topic, DEFAULT_PARTITIONS) as (url, process):
+        sent, seen = _trickle(stage, topic, url, total)
+        waits = _waits(url, sent, seen)
     if len(waits) != total:
         raise StartError(f"WRONG: {len(waits)} rows instead of {total}: see {process.log}")
     found = {
