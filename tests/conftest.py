@@ -30,8 +30,10 @@ MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Where a module says which of its tests ``make test`` runs always, all others are slow."""
+    """Mark what uses a broker, and as slow what a module with ``ALWAYS`` does not name there."""
     for item in items:
+        if "broker" in item.fixturenames:
+            item.add_marker(pytest.mark.broker)
         always = getattr(item.module, "ALWAYS", None)
         if always is not None and item.originalname not in always:
             item.add_marker(pytest.mark.slow)
