@@ -20,11 +20,12 @@ from sqlalchemy.schema import CreateTable
 
 from agents.flash_sales import FLASH_SALES
 from benchmarks.meter import Meter
-from benchmarks.runs import connect
 from benchmarks.stage import DATABASE_OPTIONS
-from benchmarks.topics import numbered, sale
+from benchmarks.table import connect
+from benchmarks.topics import numbered
+from benchmarks.traffic import sale
 from db.rows import STATEMENT_BYTES, insert_statement, statements
-from db.tables import ROW_COLUMNS, flash_sale_events
+from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev.mariadb import MariaDB
 from dev.processes import Folder
 from models.fields import ROW_FIELDS

@@ -10,12 +10,11 @@ from sqlalchemy import make_url
 
 from benchmarks import report, steady
 from benchmarks.compare import line
-from benchmarks.programs import OURS, Job, workers
+from benchmarks.programs import OURS, Job, Program, workers
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
-from benchmarks.topics import (
-    CHECKED,
-    CODEC,
+from benchmarks.topics import CHECKED, CODEC, Topic
+from benchmarks.traffic import (
     all_different,
     bad,
     escapes,
@@ -61,10 +60,7 @@ def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         "5 % repaired": repaired,
     }
     topics = {name: stage.topic(int(500_000 * scale), mix) for name, mix in mixes.items()}
-    done = _rounds(
-        rounds,
-        [lambda name=name: run(stage, replace(OURS, name=name), topics[name]) for name in mixes],
-    )
+    done = _each(stage, rounds, topics)
     rows = [
         [
             name,
@@ -79,36 +75,22 @@ def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
 
 def bad_values(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Events of which one in twenty must be dropped; and events none of which fits the schema."""
-    names = {sale: "good events", bad: "5 % must be dropped", mistyped: "100 % mistyped"}
-    topics = {mix: stage.topic(int(500_000 * scale), mix) for mix in names}
-    done = _rounds(
-        rounds,
-        [
-            lambda mix=mix, name=name: run(stage, replace(OURS, name=name), topics[mix])
-            for mix, name in names.items()
-        ],
-    )
+    mixes = {"good events": sale, "5 % must be dropped": bad, "100 % mistyped": mistyped}
+    topics = {name: stage.topic(int(500_000 * scale), mix) for name, mix in mixes.items()}
+    done = _each(stage, rounds, topics)
     return _table(done), _json(done)
 
 
 def refused_rows(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Events whose rows a CHECK of the database refuses: none of them, 1 % and all."""
-    mixes = {sale: "none refused", one_percent: "1 % refused", refused: "100 % refused"}
-    sizes = {sale: 500_000, one_percent: 500_000, refused: 60_000}
-    topics = {mix: stage.topic(int(sizes[mix] * scale), mix) for mix in mixes}
-    done = _rounds(
-        rounds,
-        [
-            lambda mix=mix, name=name: run(
-                # With the breaker on, a partition of refused rows would be held.
-                stage,
-                replace(OURS, name=name, start=workers(1, BREAKER_SHARE=0)),
-                topics[mix],
-                CHECKED,
-            )
-            for mix, name in mixes.items()
-        ],
-    )
+    topics = {
+        "none refused": stage.topic(int(500_000 * scale), sale),
+        "1 % refused": stage.topic(int(500_000 * scale), one_percent),
+        "100 % refused": stage.topic(int(60_000 * scale), refused),
+    }
+    # With the breaker on, a partition of refused rows would be held.
+    program = replace(OURS, start=workers(1, BREAKER_SHARE=0))
+    done = _each(stage, rounds, topics, program, CHECKED)
     return _table(done), _json(done)
 
 
@@ -121,16 +103,8 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         "every event its own product and minute": all_different,
     }
     topics = {name: stage.topic(int(1_500_000 * scale), mix) for name, mix in mixes.items()}
-    start = workers(1, ROLLUP_INTERVAL=1)
-    done = _rounds(
-        rounds,
-        [
-            lambda name=name: run(
-                stage, replace(OURS, name=name, start=start), topics[name], sums=True
-            )
-            for name in mixes
-        ],
-    )
+    program = replace(OURS, start=workers(1, ROLLUP_INTERVAL=1))
+    done = _each(stage, rounds, topics, program, sums=True)
     head = ["", "summed meanwhile", "behind at the end (rows)", "summed after (s)"]
     rows = [
         [
@@ -178,18 +152,11 @@ def _index(job: Job) -> list[Process]:
 def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The same events, uncompressed and compressed with each of Kafka's codecs."""
     codecs = (CODEC, "none", "snappy", "gzip", "zstd")
-    topics = {codec: stage.topic(int(500_000 * scale), codec=codec) for codec in codecs}
-    done = _rounds(
-        rounds,
-        [
-            lambda codec=codec: run(
-                stage,
-                replace(OURS, name="uncompressed" if codec == "none" else codec),
-                topics[codec],
-            )
-            for codec in codecs
-        ],
-    )
+    topics = {
+        "uncompressed" if codec == "none" else codec: stage.topic(int(500_000 * scale), codec=codec)
+        for codec in codecs
+    }
+    done = _each(stage, rounds, topics)
     return _table(done), _json(done)
 
 
@@ -222,6 +189,27 @@ SCENARIOS: dict[str, Scenario] = {
     "codecs": all_codecs,
     "backlog": backlog,
 }
+
+
+def _each(
+    stage: Stage,
+    rounds: int,
+    topics: dict[str, Topic],
+    program: Program = OURS,
+    prepare: str = "",
+    *,
+    sums: bool = False,
+) -> list[list[Run]]:
+    """The program on each topic by name; ``prepare`` is a statement for its empty database."""
+    return _rounds(
+        rounds,
+        [
+            lambda name=name, topic=topic: run(
+                stage, replace(program, name=name), topic, prepare, sums=sums
+            )
+            for name, topic in topics.items()
+        ],
+    )
 
 
 def _rounds(rounds: int, measurements: Sequence[Callable[[], Run]]) -> list[list[Run]]:

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from sqlalchemy import make_url
 
-from benchmarks.topics import CODEC, Mix, Topic, fill, sale
+from benchmarks.topics import CODEC, Topic, fill
+from benchmarks.traffic import Mix, sale
 from db.engine import connect
 from db.upgrade import migrate
 from dev.broker import ApacheKafka, choose

@@ -11,11 +11,14 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from benchmarks import report, runs
+from benchmarks import report
 from benchmarks.meter import Meter
 from benchmarks.programs import OURS, Job
+from benchmarks.runs import STALL_TIMEOUT
 from benchmarks.stage import Stage
-from benchmarks.topics import PRODUCER, numbered, sale
+from benchmarks.table import connect, count, newest
+from benchmarks.topics import PRODUCER, numbered
+from benchmarks.traffic import sale
 from dev.broker import DEFAULT_PARTITIONS
 from dev.processes import Process, StartError
 
@@ -56,14 +59,14 @@ def _cores(stage: Stage, rate: int, seconds: float) -> float:
     topic = f"ordinary_{time.time_ns()}"
     with (
         _worker(stage, topic, ORDINARY_PARTITIONS) as (url, process),
-        closing(runs.connect(url)) as database,
+        closing(connect(url)) as database,
     ):
         meter = Meter([process.pid])
         source = numbered(sale)
         _send(stage, topic, source, rate=10, seconds=1)
         with database.cursor() as table:
-            deadline = time.monotonic() + runs.STALL_TIMEOUT
-            while not runs.count(table):
+            deadline = time.monotonic() + STALL_TIMEOUT
+            while not count(table):
                 if time.monotonic() > deadline:
                     raise StartError(f"No row came: see {process.log}")
                 time.sleep(0.2)
@@ -127,21 +130,21 @@ def _trickle(
     sent = array("d")
     seen = [(0.0, 0)]
     source = islice(numbered(sale), total)
-    with closing(runs.connect(url)) as database, database.cursor() as table:
+    with closing(connect(url)) as database, database.cursor() as table:
         begun = looked = time.monotonic()
-        while len(sent) < total or looked - sent[-1] < runs.STALL_TIMEOUT:
+        while len(sent) < total or looked - sent[-1] < STALL_TIMEOUT:
             now = time.monotonic()
             due = min(total, int((now - begun) * STEADY_RATE)) - len(sent)
             for value, _, _ in islice(source, due):
                 producer.produce(topic, value, partition=len(sent) % DEFAULT_PARTITIONS)
                 sent.append(time.monotonic())
             producer.poll(0)
-            newest = runs.newest(table)
-            if newest != seen[-1][1]:
-                seen.append((time.monotonic(), newest))
+            last = newest(table)
+            if last != seen[-1][1]:
+                seen.append((time.monotonic(), last))
             if len(sent) == total and now - looked > 1:
                 looked = now
-                if runs.count(table) >= total:
+                if count(table) >= total:
                     break
             time.sleep(0.01)
     return sent, seen
@@ -150,10 +153,10 @@ def _trickle(
 def _waits(url: str, sent: "array[float]", seen: list[tuple[float, int]]) -> list[float]:
     """Seconds each event waited for its row, the shortest first."""
     waits = []
-    with closing(runs.connect(url)) as database, database.cursor() as table:
-        for (_, after), (at, newest) in pairwise(seen):
+    with closing(connect(url)) as database, database.cursor() as table:
+        for (_, after), (at, last) in pairwise(seen):
             table.execute(
-                "SELECT event_id FROM flash_sale_events WHERE id > %s AND id <= %s", (after, newest)
+                "SELECT event_id FROM flash_sale_events WHERE id > %s AND id <= %s", (after, last)
             )
             waits += [at - sent[int(event_id[4:])] for (event_id,) in table.fetchall()]
     return sorted(waits)

@@ -10,8 +10,8 @@ from db import event_index, schema
 from db.errors import classified
 from db.fence import SESSION, check_session
 from db.refused_rows import RowInserter
+from db.sales_tables import flash_sale_events
 from db.table_facts import read_facts
-from db.tables import flash_sale_events
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.record import Record

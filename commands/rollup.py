@@ -47,9 +47,9 @@ def rollup(app: faust.App, sums: Rollup) -> None:
                 minutes, products = sums.purge(before.replace(tzinfo=None))
                 self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
             elif action == "rebuild":
-                confirm("Sum all rows anew, and what was purged as well?", yes)
+                confirm("Sum all rows again, purged sums included?", yes)
                 sums.rebuild()
-                self.say("A worker sums all rows anew; `rollup show` tells how far it is.")
+                self.say("A worker now sums all rows again; `rollup show` says how far it is.")
             elif form:
                 print_record(form, COLUMNS, line(sums.kept()))
             else:

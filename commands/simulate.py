@@ -12,7 +12,8 @@ from commands.confirm import confirm
 from commands.outcome import hush_kafka, or_exit
 from commands.traffic import PREFIX
 from config.settings import Settings
-from db.tables import dead_letters, flash_sale_events
+from db.sales_tables import flash_sale_events
+from db.tables import dead_letters
 from pipeline.errors import FatalError
 from source.auth import client_options
 

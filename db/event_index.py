@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_mariadb
 from db.errors import classified
-from db.tables import flash_sale_events
+from db.sales_tables import flash_sale_events
 from models.printable import printable
 from pipeline.errors import FatalError
 from pipeline.stream import Stream

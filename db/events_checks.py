@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from db import event_index
+from db.sales_tables import flash_sale_events
 from db.table_facts import ColumnFacts, TableFacts
 from db.table_problem import TableProblem, alter, quoted, with_nulls
-from db.tables import flash_sale_events
 from models.fields import ROW_FIELDS, Field
 
 _EVENTS = flash_sale_events.name

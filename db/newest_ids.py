@@ -3,7 +3,7 @@
 from sqlalchemy import Engine, select
 
 from db.errors import classified
-from db.tables import flash_sale_events
+from db.sales_tables import flash_sale_events
 
 
 def newest_ids(engine: Engine, most: int) -> set[str]:

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_mariadb
 from db.errors import classified
-from db.tables import dead_letters, rollup_minutes, rollup_products, rollup_state
+from db.sales_tables import rollup_minutes, rollup_products, rollup_state
+from db.tables import dead_letters
 from models.printable import printable
 from models.rules import Reason, Rejection, transform
 from pipeline.errors import TransientError

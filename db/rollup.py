@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.engine import LOCK_WAIT_TIMEOUT
 from db.errors import classified
 from db.rollup_sql import add_sums
-from db.tables import rollup_minutes, rollup_products, rollup_state
+from db.sales_tables import rollup_minutes, rollup_products, rollup_state
 from db.watermark import (
     FIRST,
     LAST,

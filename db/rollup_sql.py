@@ -9,7 +9,7 @@ hash of many keys would go to disk (*measured*: three times the time, when every
 from sqlalchemy import Connection, Table, TextClause, text
 
 from db.fence import fenced_sql
-from db.tables import flash_sale_events, rollup_minutes, rollup_products
+from db.sales_tables import flash_sale_events, rollup_minutes, rollup_products
 from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
 
 #: The portion of rows. A locking read of it waits for inserts there (`LOCK IN SHARE MODE`

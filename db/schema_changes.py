@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, text
 
-from db.tables import flash_sale_events
+from db.sales_tables import flash_sale_events
 
 _RELATIONS = """
     SELECT t.TABLE_NAME AS name, v.VIEW_DEFINITION AS query

@@ -11,9 +11,10 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateColumn
 
 from db import events_checks
+from db.sales_tables import flash_sale_events
 from db.table_facts import ColumnFacts, TableFacts, is_missing, read_facts
 from db.table_problem import TableProblem, alter, with_nulls
-from db.tables import flash_sale_events, metadata
+from db.tables import metadata
 
 _DIALECT = mysql.dialect()
 _INTEGERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
-from db.tables import flash_sale_events, metadata
+from db.sales_tables import flash_sale_events
+from db.tables import metadata
 
 #: An account sees only what it has rights on there; the rest is missing without an error.
 _TABLES = """

@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.fence import SESSION, another_session, check_session
 from db.rollup_sql import ROWS
-from db.tables import flash_sale_events, rollup_state, stream_offsets
+from db.sales_tables import flash_sale_events, rollup_state
+from db.tables import stream_offsets
 from pipeline.errors import FatalError, TransientError
 
 REBUILD = "run `faust -A app rollup rebuild`, which sums the rows that are there from the first on"

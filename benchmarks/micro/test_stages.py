@@ -10,7 +10,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.topics import Mix, bad, mistyped, numbered, sale
+from benchmarks.topics import numbered
+from benchmarks.traffic import Mix, bad, mistyped, sale
 from db.rows import STATEMENT_BYTES, insert_statement, statements
 from models.decode import decode
 from models.rules import transform

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from db.tables import metadata
+from db.sales_tables import flash_sale_events
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=flash_sale_events.metadata,
     compare_type=True,
 )
 with context.begin_transaction():

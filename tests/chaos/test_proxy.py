@@ -13,7 +13,7 @@ from tests.chaos.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
-def mariadb(folder):
+def server(folder):
     """In place of the session's server: one that offers TLS, as newer ones do by themselves."""
     files = folder / "mariadb-offering-tls-files"
     files.mkdir()
@@ -24,15 +24,15 @@ def mariadb(folder):
         yield running
 
 
-def test_the_answer_to_a_commit_is_lost_where_tls_is_offered(mariadb):
-    url = make_url(mariadb.create_database("lost"))
-    mariadb.execute("CREATE TABLE lost.t (n INT)")
+def test_the_answer_to_a_commit_is_lost_where_tls_is_offered(server):
+    url = make_url(server.create_database("lost"))
+    server.execute("CREATE TABLE lost.t (n INT)")
     login: dict[str, Any] = {"user": url.username, "password": url.password}
-    with Proxy(mariadb.port) as proxy:
+    with Proxy(server.port) as proxy:
         proxy.lost_commits = 1
         with closing(pymysql.connect(host="127.0.0.1", port=proxy.port, **login)) as connection:
             connection.query("INSERT INTO lost.t VALUES (7)")
             with pytest.raises(pymysql.OperationalError):
                 connection.commit()
     assert (proxy.lost_commits, proxy.cuts) == (0, 1)
-    assert mariadb.execute("SELECT n FROM lost.t") == [(7,)]
+    assert server.execute("SELECT n FROM lost.t") == [(7,)]

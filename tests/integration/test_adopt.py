@@ -5,11 +5,9 @@ import re
 
 import pytest
 
-from db.tables import flash_sale_events
+from db.sales_tables import flash_sale_events
 from dev import ROOT
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import delete_before, ids, offsets_of
+from tests.events import delete_before, event, ids, names, offsets_of
 from tests.support import wait_until
 from tests.unit.test_spark_checkpoint import commit, of, offsets
 

@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, insert
 
-from benchmarks.runs import check, connect
-from benchmarks.topics import CODEC, fill, numbered, sale
-from db.tables import ROW_COLUMNS, flash_sale_events
+from benchmarks.table import check, connect
+from benchmarks.topics import CODEC, fill, numbered
+from benchmarks.traffic import sale
+from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
 from dev.broker import ApacheKafka, Broker, choose
 from models.rules import Rejection, transform

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import count_stored, engine
-from tests.integration.test_pipeline import event
+from tests.events import event
 from tests.support import dead_letters, rows, stored_offsets, wait_until
 
 WINDOW = 100

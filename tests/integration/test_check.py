@@ -41,15 +41,15 @@ def test_all_is_well_and_nothing_is_changed(faust, produce, migrated_url, broker
 
 
 async def test_each_thing_that_is_wrong_is_found_with_its_mend(
-    broker, produce, migrated_url, migrated_engine, mariadb, topic
+    broker, produce, migrated_url, migrated_engine, server, topic
 ):
     produce([EVENT % 1])
     OffsetStore(migrated_engine, "ahead").begin(topic, {0: 5_000, 1: 0, 2: 0, 3: 0})
     database = migrated_url.rpartition("/")[2]
-    mariadb.execute("CREATE USER IF NOT EXISTS 'reader'@'127.0.0.1' IDENTIFIED BY 'reads'")
-    mariadb.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'127.0.0.1'")
-    reader = f"mysql://reader:reads@127.0.0.1:{mariadb.port}/{database}"
-    empty = mariadb.create_database("check_empty")
+    server.execute("CREATE USER IF NOT EXISTS 'reader'@'127.0.0.1' IDENTIFIED BY 'reads'")
+    server.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'127.0.0.1'")
+    reader = f"mysql://reader:reads@127.0.0.1:{server.port}/{database}"
+    empty = server.create_database("check_empty")
     nothing = f"127.0.0.1:{free_port()}"
     cases = [
         (
@@ -85,12 +85,12 @@ async def test_each_thing_that_is_wrong_is_found_with_its_mend(
         [found] = [one for one in results.all if one.subject == subject]
         assert re.search(expected, f"{found.found} → {found.hint}"), text
         assert "s3cret" not in text
-    mariadb.execute("DROP USER 'reader'@'127.0.0.1'")
-    mariadb.drop_database("check_empty")
+    server.execute("DROP USER 'reader'@'127.0.0.1'")
+    server.drop_database("check_empty")
 
 
-def test_a_missing_table_is_found(faust, migrated_url, mariadb):
-    mariadb.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
+def test_a_missing_table_is_found(faust, migrated_url, server):
+    server.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
     text = faust("check", status=1)
     assert "the table dead_letters is missing\n" in text
     assert "→ restore it, or run `faust -A app migrate` on an empty database" in text

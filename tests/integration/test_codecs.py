@@ -6,14 +6,9 @@ import pytest
 from confluent_kafka import Producer
 
 from tests import wire
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import ids
+from tests.events import event, ids, names
 
 NAMES = ("gzip", "snappy", "lz4", "zstd")
-
-
-def names(*numbers):
-    return sorted(f"e{n}" for found in numbers for n in found)
 
 
 def send_compressed(broker, topic, codec, numbers):

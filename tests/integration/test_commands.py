@@ -11,7 +11,7 @@ from sqlalchemy import text
 from commands.traffic.simulator import events
 from dev.audit import Sent
 from dev.processes import free_port
-from tests.integration.test_pipeline import event
+from tests.events import event
 from tests.support import dead_letters, rows, wait_until
 
 

@@ -104,14 +104,14 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
     assert errors == []
 
 
-def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
+def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, server):
     running = worker(FLUSH_INTERVAL=0.5, ROLLUP_INTERVAL=0.5).wait_ready()
     produce([event(1)])
     page.goto(url(running))
     expect(page.locator("#rows")).to_have_text("1")
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.locator("#revenue")).to_have_text("10")
-    mariadb.pause()
+    server.pause()
     try:
         expect(page.locator("#banner")).to_contain_text("The database does not answer")
         expect(page.locator("#revenue")).to_have_text("10")
@@ -120,7 +120,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, mariadb):
             assert running.request(f"/dashboard/{path}")[0] == 200
         assert running.request("/health/")[0] == 200
     finally:
-        mariadb.resume()
+        server.resume()
     expect(page.locator("#banner")).to_be_hidden(timeout=45_000)
     running.kill()
     expect(page.locator("#banner")).to_contain_text("The worker does not answer since")

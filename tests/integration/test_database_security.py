@@ -41,7 +41,7 @@ def authority():
 
 
 @pytest.fixture(scope="module")
-def mariadb(folder: Path, authority):
+def server(folder: Path, authority):
     """In place of the session's server: one that takes nobody without TLS."""
     files = folder / "mariadb-tls-files"
     files.mkdir()
@@ -59,19 +59,19 @@ def migrated_url(database_url):
 
 
 @pytest.fixture
-def account(mariadb, database_url):
+def account(server, database_url):
     """Makes one of the documented accounts; returns its URL."""
     database = database_url.rpartition("/")[2]
 
     def make(name: str, block: str) -> SecretURL:
         for statement in grants(block):
             here = statement.replace("shop.", f"`{database}`.").replace("@'%'", "@'127.0.0.1'")
-            mariadb.execute(re.sub("'[a-z ]*password'", f"'{PASSWORD}'", here))
-        return SecretURL(f"mysql://{name}:{PASSWORD}@127.0.0.1:{mariadb.port}/{database}")
+            server.execute(re.sub("'[a-z ]*password'", f"'{PASSWORD}'", here))
+        return SecretURL(f"mysql://{name}:{PASSWORD}@127.0.0.1:{server.port}/{database}")
 
     yield make
     for name in ("shop_migrate", "shop_worker"):
-        mariadb.execute(f"DROP USER IF EXISTS '{name}'@'127.0.0.1'")
+        server.execute(f"DROP USER IF EXISTS '{name}'@'127.0.0.1'")
 
 
 def test_every_table_has_its_grant():

@@ -16,15 +16,10 @@ from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.integration.test_writer import NOW, event, record, stored_ids
+from tests.databases import also_mysql_slow
+from tests.sink import NOW, dead_letter_rows, event, record, stored_ids
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def begun(migrated_engine):
-    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
-    return migrated_engine
 
 
 def write(engine, number, *records, end=None):
@@ -33,11 +28,7 @@ def write(engine, number, *records, end=None):
     return Writer(engine, "g", "w").write(number, NOW, [found])
 
 
-def dead_letter_rows(engine):
-    with engine.connect() as connection:
-        return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
-
-
+@also_mysql_slow
 def test_the_same_event_read_again_is_the_same_letter(begun):
     records = [record(0, b"bad"), record(1, None), record(2, b"")]
     write(begun, 1, *records)
@@ -56,6 +47,7 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [0, 1, 2, 3]
 
 
+@also_mysql_slow
 def test_another_event_at_the_same_position_is_another_letter(begun):
     write(begun, 1, record(0, b"bad"))
     OffsetStore(begun, "g").set("t", {0: 0})
@@ -63,6 +55,7 @@ def test_another_event_at_the_same_position_is_another_letter(begun):
     assert [row.value for row in dead_letter_rows(begun)] == [b"bad", b"of the topic made again"]
 
 
+@also_mysql_slow
 def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
     known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
     with begun.begin() as connection:
@@ -75,18 +68,19 @@ def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
 
 
 @pytest.fixture
-def small_packets(mariadb, migrated_url):
+def small_packets(server, migrated_url):
     """The database on a server that takes 1 MiB in one statement."""
-    [(before,)] = mariadb.execute("SELECT @@GLOBAL.max_allowed_packet")
-    mariadb.execute(f"SET GLOBAL max_allowed_packet = {MIB}")
+    [(before,)] = server.execute("SELECT @@GLOBAL.max_allowed_packet")
+    server.execute(f"SET GLOBAL max_allowed_packet = {MIB}")
     # A session keeps the limit it was opened under.
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
     OffsetStore(engine, "g").begin("t", {0: 0})
     yield engine
     engine.dispose()
-    mariadb.execute(f"SET GLOBAL max_allowed_packet = {before}")
+    server.execute(f"SET GLOBAL max_allowed_packet = {before}")
 
 
+@also_mysql_slow
 @pytest.mark.parametrize(
     ("value_bytes", "key_bytes"), [(3 * MIB, 3), (3 * MIB, 3 * MIB), (10, 3 * MIB)]
 )

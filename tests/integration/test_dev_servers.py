@@ -17,7 +17,7 @@ from dev.broker import ApacheKafka, Broker, EmbeddedBroker, choose
 from dev.mariadb import MariaDB
 from dev.processes import Process, StartError
 from tests import wire
-from tests.conftest import Produce
+from tests.integration.conftest import Produce
 from tests.support import children, environment, is_alive, wait_until
 
 
@@ -70,7 +70,7 @@ def test_a_killed_broker_comes_back_with_its_topics(broker: Broker, tmp_path: Pa
 
 
 def test_mariadb_keeps_its_rows_when_killed(
-    mariadb: MariaDB, request: pytest.FixtureRequest
+    server: MariaDB, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue("folder") / "killed"
     with MariaDB(folder) as own:
@@ -82,24 +82,24 @@ def test_mariadb_keeps_its_rows_when_killed(
         assert own.execute("SELECT n FROM kept.t") == [(7,)]
 
 
-def test_the_tests_database_server_has_foreign_defaults(mariadb: MariaDB) -> None:
+def test_the_tests_database_server_has_foreign_defaults(server: MariaDB) -> None:
     """Whatever passes on it does not lean on utf8mb4 or UTC being the default."""
     query = "SELECT @@character_set_server, @@global.time_zone"
-    assert mariadb.execute(query) == [("latin1", "+05:30")]
+    assert server.execute(query) == [("latin1", "+05:30")]
 
 
-def test_passwords_stay_in_their_file(mariadb: MariaDB) -> None:
-    file = mariadb.folder / "password"
+def test_passwords_stay_in_their_file(server: MariaDB) -> None:
+    file = server.folder / "password"
     assert file.stat().st_mode & 0o077 == 0
-    assert file.read_text() not in mariadb.log.read_text(errors="replace")
-    assert mariadb.pid is not None
-    command = Path(f"/proc/{mariadb.pid}/cmdline").read_text()
+    assert file.read_text() not in server.log.read_text(errors="replace")
+    assert server.pid is not None
+    command = Path(f"/proc/{server.pid}/cmdline").read_text()
     assert file.read_text() not in command
-    assert repr(mariadb.url("d")) == f"'mysql://flash_sale:***@127.0.0.1:{mariadb.port}/d'"
+    assert repr(server.url("d")) == f"'mysql://flash_sale:***@127.0.0.1:{server.port}/d'"
 
 
-def test_the_servers_are_reached_from_this_machine_only(mariadb: MariaDB) -> None:
-    assert mariadb.execute("SELECT @@bind_address") == [("127.0.0.1",)]
+def test_the_servers_are_reached_from_this_machine_only(server: MariaDB) -> None:
+    assert server.execute("SELECT @@bind_address") == [("127.0.0.1",)]
 
 
 _PARENT = """

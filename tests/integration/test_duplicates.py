@@ -1,10 +1,7 @@
 """Each event id once, whoever sends it how often and when; counted, and never a dead letter."""
 
-import json
 import threading
 from collections import Counter
-from datetime import UTC, datetime
-from itertools import cycle
 from random import Random
 
 import pytest
@@ -15,48 +12,15 @@ from db import event_index
 from db.dead_letters import Filter
 from db.offsets import OffsetStore
 from db.replay import Replayer
-from db.tables import batches, dead_letters, flash_sale_events
+from db.sales_tables import flash_sale_events
+from db.tables import batches, dead_letters
 from db.upgrade import make_index
 from db.writer import Writer
-from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
-from tests.integration.test_writer import record
-from tests.support import dead_letters as dead_letters_of
-from tests.support import rows, stored_offsets, wait_until
-
-NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
-#: Alike to the collations of the servers, byte by byte all different.
-ALIKE = (
-    "e1",
-    "E1",
-    "e1 ",
-    "e1  ",
-    "e1\x00",
-    "\u00e9",
-    "e\u0301",
-    "e",
-    "🔥",
-    "🔥\t",
-    "ß",
-    "ss",
-    "'\"\\",
-)
-PARTITIONS = range(4)
-
-
-def value(event_id: str, **fields: object) -> bytes:
-    whole = {"event_id": event_id, "user_id": "u", "product_id": "p", "category": "c"}
-    whole |= {"event_type": "view", "timestamp": "2026-11-27 10:00:00"}
-    return json.dumps({**whole, "price": 1.5, "quantity": 2, **fields}).encode()
-
-
-def chunk_of(values, start=0, partition=0):
-    records = [record(start + n, one) for n, one in enumerate(values)]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(records), records)
-
-
-def chunk(*ids, start=0, partition=0):
-    return chunk_of([value(one) for one in ids], start, partition)
+from tests.databases import also_mysql, also_mysql_slow
+from tests.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
+from tests.sink import NOW
+from tests.support import wait_until
 
 
 @pytest.fixture
@@ -125,6 +89,7 @@ class Traffic:
         return value(one)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
 def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
     if not looks:
@@ -156,6 +121,7 @@ def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
         )
 
 
+@also_mysql_slow
 def test_without_duplicates_nothing_is_looked_up(indexed):
     ours = writer(indexed)
     ours.write(1, NOW, [chunk("a", "b")])
@@ -178,6 +144,7 @@ def test_other_programs_rows_count_as_known(indexed):
     assert (batch.valid, batch.duplicate) == (2, 1)
 
 
+@also_mysql_slow
 def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed):
     with indexed.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
@@ -195,6 +162,7 @@ def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 3, 1)
 
 
+@also_mysql_slow
 def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
     with indexed.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE INDEX one (user_id)"))
@@ -204,6 +172,7 @@ def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 1, 1)
 
 
+@also_mysql_slow
 def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed):
     """Its look-up cannot see them: they are not committed yet."""
     inserted, go_on = threading.Event(), threading.Event()
@@ -240,6 +209,7 @@ def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed
     assert stored_ids(indexed) == ["a", "b", "c", "d"]
 
 
+@also_mysql
 def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
     """In opposite orders, so that they run into deadlocks as well."""
     ids = [f"shared {n}" for n in range(600)]
@@ -281,6 +251,7 @@ def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
     assert OffsetStore(indexed, "g").read("t") == dict.fromkeys(PARTITIONS, 610)
 
 
+@also_mysql_slow
 def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
     writer(indexed).write(1, NOW, [chunk_of([b"1", b"2", b"3", b"4", b"5", value("a")])])
     with indexed.begin() as connection:
@@ -325,49 +296,3 @@ def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
 def _examples(outcome):
     assert outcome.total_refused == len(outcome.refused)
     return [one.example for one in outcome.refused.values()]
-
-
-def test_each_id_once_over_partitions_restarts_kills_and_resets(
-    worker, produce, faust, migrated_url, topic
-):
-    faust("migrate", DEDUPLICATE="true")
-    ours = {"DEDUPLICATE": "true", "FLUSH_INTERVAL": 0.2, "FLUSH_MAX_EVENTS": 200}
-    group = f"group-{topic}"
-
-    def end():
-        return sum(at for (name, _, _), at in stored_offsets(migrated_url).items() if name == group)
-
-    turns = cycle(PARTITIONS)
-    traffic = [*(f"f{n}" for n in range(300)), *ALIKE]
-    sent = [*traffic, *traffic[::-1], *traffic]
-    values = [(value(one), next(turns)) for one in sent] + [(b"bad", 0)]
-    produce(values[:100])
-    running = worker(**ours).wait_ready()
-    wait_until(lambda: end() == 100, 20)
-    produce(values[100:])
-    wait_until(lambda: end() > 150, 20)
-    running.kill()
-    running = worker(**ours).wait_ready()
-    wait_until(lambda: end() == len(values), 20)
-    assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(traffic)
-    assert len(dead_letters_of(migrated_url)) == 1
-    assert running.terminate() == 0
-
-    faust("offsets", "reset", "--to", "beginning", "--yes", DEDUPLICATE="true")
-    running = worker(**ours).wait_ready()
-    wait_until(lambda: end() == len(values), 20)
-    assert len(rows(migrated_url)) == len(traffic), "nothing is stored twice"
-    assert len(dead_letters_of(migrated_url)) == 1
-    page = running.get("/batches/")
-    assert (page["events"], page["valid"]) == (len(values), 0)
-    assert page["duplicate"] == len(sent)
-    assert (
-        f'etl_events_total{{outcome="duplicate"}} {len(sent)}.0' in running.request("/metrics")[1]
-    )
-    assert " duplicate, " in running.log_text()
-    assert running.terminate() == 0
-    shown = faust("batches")
-    assert "duplicate" in shown
-    letter = dead_letters_of(migrated_url)[0]["id"]
-    again = faust("dead-letters", "replay", letter, status=1, DEDUPLICATE="true")
-    assert "0 stored as rows" in again

@@ -40,18 +40,18 @@ def test_killed_at_random_moments(worker, traffic, migrated_url):
     assert verdict.dropped[Outcome.MALFORMED] > 0
 
 
-def test_the_database_stops_under_traffic_and_comes_back(worker, traffic, migrated_url, mariadb):
+def test_the_database_stops_under_traffic_and_comes_back(worker, traffic, migrated_url, server):
     flow = traffic(rate=1000, count=15_000)
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     wait_until(lambda: rows(migrated_url), 20)
-    mariadb.kill()
+    server.kill()
     try:
         wait_until(lambda: running.request("/ready/")[0] == 503, 15, "not ready")
         assert "database" in running.get("/ready/")["reason"]
         assert running.request("/health/")[0] == 200
         time.sleep(3)  # it fails again and again
     finally:
-        mariadb.start()
+        server.start()
     wait_until(running.is_ready, 30, "ready again")
     flow.finish()
     audit(migrated_url, flow.sent)

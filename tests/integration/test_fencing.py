@@ -1,6 +1,5 @@
 """A proxy that splits a transaction, or forgets the session, ends a write with a clear error."""
 
-from datetime import UTC, datetime
 from time import monotonic
 
 import pytest
@@ -11,14 +10,14 @@ from db.dead_letters import DeadLetters, Filter
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.replay import Replayer
-from db.tables import batches, dead_letters, flash_sale_events
+from db.sales_tables import flash_sale_events
+from db.tables import batches, dead_letters
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.integration.test_writer import chunk, event, record
-
-NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+from tests.databases import also_mysql, also_mysql_slow
+from tests.sink import NOW, chunk, event, record
 
 
 @pytest.fixture
@@ -60,6 +59,7 @@ def test_a_proxy_that_does_nothing_is_not_noticed(through, proxy, migrated_engin
     assert proxy.seen == 0
 
 
+@also_mysql
 @pytest.mark.parametrize(
     "statement",
     [
@@ -84,6 +84,7 @@ def test_a_statement_sent_elsewhere_stores_nothing(through, proxy, migrated_engi
     assert stored(migrated_engine) == ([1, 1, 1], {0: 2, 1: 0})
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("statement", ["SET SESSION time_zone", "SET AUTOCOMMIT"])
 def test_a_session_that_was_not_set_up_stores_nothing(through, proxy, migrated_engine, statement):
     proxy.swallowed = (statement,)

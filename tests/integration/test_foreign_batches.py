@@ -5,9 +5,7 @@ import re
 import pytest
 
 from tests import wire
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import ids, offsets_of
+from tests.events import event, ids, names, offsets_of
 from tests.support import configure
 
 #: Much less than a bomb expands to, and more than any other batch here.

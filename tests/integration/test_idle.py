@@ -11,8 +11,7 @@ from db import engine as sessions
 from db.engine import POOL_SIZE, connect
 from db.offsets import OffsetStore
 from pipeline.errors import TransientError
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import offsets_of
+from tests.events import event, offsets_of
 from tests.support import wait_until
 
 
@@ -20,15 +19,15 @@ from tests.support import wait_until
     ("take", "give_back"),
     [("kill", "start"), pytest.param("pause", "resume", marks=pytest.mark.slow)],
 )
-def test_an_idle_worker_without_its_database_is_not_ready(worker, mariadb, take, give_back):
+def test_an_idle_worker_without_its_database_is_not_ready(worker, server, take, give_back):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
-    getattr(mariadb, take)()
+    getattr(server, take)()
     try:
         wait_until(lambda: not running.is_ready(), 10, "not ready")
         assert "the database is away" in running.get("/ready/")["reason"]
         assert running.request("/health/")[0] == 200
     finally:
-        getattr(mariadb, give_back)()
+        getattr(server, give_back)()
     wait_until(running.is_ready, 15, "ready again")
     assert running.exit_code is None
 
@@ -64,10 +63,10 @@ def test_a_worker_under_load_is_not_ended_by_its_own_writes(worker, produce, mig
 
 
 @pytest.fixture
-def frozen(mariadb):
-    mariadb.pause()
+def frozen(server):
+    server.pause()
     yield
-    mariadb.resume()
+    server.resume()
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_second
 
 
 def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
-    migrated_url, mariadb, monkeypatch
+    migrated_url, server, monkeypatch
 ):
     monkeypatch.setattr(sessions, "POOL_TIMEOUT", 2)
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
@@ -105,7 +104,7 @@ def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
             OffsetStore(engine, "g").read("t")
         database = engine.url.database
         count = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
-        assert mariadb.execute(count) == [(POOL_SIZE,)]
+        assert server.execute(count) == [(POOL_SIZE,)]
     waiting = [
         threading.Thread(target=OffsetStore(engine, "g").read, args=("t",))
         for _ in range(3 * POOL_SIZE)
@@ -115,5 +114,5 @@ def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
     for one in waiting:
         one.join(30)
     assert not any(one.is_alive() for one in waiting)
-    assert mariadb.execute(count) == [(POOL_SIZE,)]
+    assert server.execute(count) == [(POOL_SIZE,)]
     engine.dispose()

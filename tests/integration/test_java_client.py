@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from dev.broker import JARS
-from tests.integration.test_recovery import ids
+from tests.events import ids
 from tests.support import stored_offsets, wait_until
 
 PRODUCER = "tests/clients/JavaProducer.java"

@@ -5,9 +5,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests import wire
 from tests.coordinator import AbsentCoordinator
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import ids, offsets_of
+from tests.events import event, ids, names, offsets_of
 from tests.support import configure, wait_until
 
 #: Seconds within which they are reported.
@@ -46,7 +44,7 @@ def test_every_partition_is_reported_the_idle_ones_too(
     assert offsets_of(migrated_url) == expected
 
 
-def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, committed, mariadb):
+def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, committed, server):
     worker(FLUSH_INTERVAL=0.3).wait_ready()
     for turn in range(1, 4):
         produce([(event(n), 0) for n in range(10)])
@@ -54,13 +52,13 @@ def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, 
         wait_until(lambda: offsets_of(migrated_url)[0] == 10 * turn, 20)  # noqa: B023
         wait_until(lambda: committed() == offsets_of(migrated_url), SOON)
     before = committed()
-    mariadb.pause()
+    server.pause()
     try:
         produce([(event(n), 0) for n in range(10)])
         with pytest.raises(AssertionError):
             wait_until(lambda: committed() != before, 5)
     finally:
-        mariadb.resume()
+        server.resume()
     wait_until(lambda: committed()[0] == 40, SOON + 15)
 
 

@@ -11,10 +11,7 @@ from db.left_out import can_name_rows, insert_but_refused
 from db.refused_rows import _Insertion
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.integration.test_refused_rows import begun, dead_letter_rows
-from tests.integration.test_writer import NOW, chunk, event, record, stored_ids, stored_offsets
-
-__all__ = ["begun"]
+from tests.sink import NOW, chunk, dead_letter_rows, event, record, stored_ids, stored_offsets
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ import time
 import pytest
 
 from dev.audit import engine
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import delete_before, ids, offsets_of
-from tests.integration.test_transactions import abort, commit, is_on_disk, log_ends, wait_read
+from tests.events import delete_before, event, ids, names, offsets_of
 from tests.support import configure, wait_until
+from tests.transactions import abort, commit, is_on_disk, log_ends, wait_read
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_what_ends_a_worker_is_said_last_and_in_json_before_any_other_error(
-    worker, produce, migrated_url, mariadb, log_format
+    worker, produce, migrated_url, server, log_format
 ):
     running = worker(LOG_FORMAT=log_format, FLUSH_INTERVAL=0.3).wait_ready()
-    mariadb.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
+    server.execute(f"DROP TABLE `{migrated_url.rpartition('/')[2]}`.dead_letters")
     produce([b"bad"])
     assert running.wait(40) == 1
     log = running.log_text()

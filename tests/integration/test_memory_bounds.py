@@ -13,9 +13,7 @@ from sqlalchemy import text
 from dev.audit import count_stored, engine
 from dev.mariadb import MariaDB
 from tests import wire
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import ids
+from tests.events import event, ids, names
 from tests.support import configure, dead_letters, rows, wait_until
 
 #: MB a worker with the default settings may ever have; one at rest has half of it.
@@ -60,16 +58,16 @@ def send(apache, topic):
 
 
 @pytest.fixture
-def database_away(mariadb):
+def database_away(server):
     """Freezes the database for a while."""
 
     def away(seconds):
-        mariadb.pause()
+        server.pause()
         time.sleep(seconds)
-        mariadb.resume()
+        server.resume()
 
     yield away
-    mariadb.resume()
+    server.resume()
 
 
 def malformed(count, length):
@@ -183,9 +181,9 @@ def metric(running, name):
     return float(running.request("/metrics")[1].partition(f"\n{name} ")[2].split()[0])
 
 
-def test_what_is_in_memory_is_reported(worker, send, migrated_url, mariadb):
+def test_what_is_in_memory_is_reported(worker, send, migrated_url, server):
     running = worker(BREAKER_SHARE=0).wait_ready()
-    mariadb.pause()
+    server.pause()
     try:
         send([event(n) for n in range(200)] + list(malformed(20, 10_000)))
         wait_until(lambda: running.get("/batches/")["in_memory"]["events"] == 220, 20)
@@ -201,7 +199,7 @@ def test_what_is_in_memory_is_reported(worker, send, migrated_url, mariadb):
             10,
         )
     finally:
-        mariadb.resume()
+        server.resume()
     running.wait_stored(migrated_url, 220)
     empty = {"events": 0, "bytes": 0}
     wait_until(lambda: running.get("/batches/")["in_memory"] == empty, 10)

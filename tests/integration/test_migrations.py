@@ -21,32 +21,14 @@ from db.upgrade import alembic_config, migrate
 from db.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests.integration import test_sales as sales
+from tests import sales
+from tests.databases import also_mysql_slow
+from tests.old_schema import INSERT_LETTER, bring_to
 from tests.sums import assert_sums_true, settle
-
-_INSERT = text(
-    "INSERT INTO dead_letters (consumer_group, kafka_topic, kafka_partition, kafka_offset, reason,"
-    " detail, value, created_at) VALUES ('g', 't', 0, :at, 'malformed', 'd', :value, NOW())"
-)
 
 
 class Killed(BaseException):
     """In place of SIGKILL: nothing that runs catches it."""
-
-
-@pytest.fixture
-def empty(database_url):
-    engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
-    yield engine
-    engine.dispose()
-
-
-def bring_to(engine, revision):
-    config = alembic_config()
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
 
 
 def migrate_killed_after(engine, number):
@@ -116,6 +98,7 @@ def old_worker_writes(engine):
                 connection.execute(text(statement), given)
 
 
+@also_mysql_slow
 def test_old_workers_beside_new_ones_count_nothing_twice(empty):
     bring_to(empty, "0003")
     old_worker_writes(empty)
@@ -133,6 +116,7 @@ def test_old_workers_beside_new_ones_count_nothing_twice(empty):
             assert connection.scalar(outdated) == 0
 
 
+@also_mysql_slow
 def test_undone_the_old_sums_have_every_row(empty):
     migrate(empty)
     OffsetStore(empty, "g").begin("t", {0: 0})
@@ -152,17 +136,19 @@ def test_undone_the_old_sums_have_every_row(empty):
         assert_sums_true(empty)
 
 
-def kill_anywhere(mariadb, database_url, start, values):
+def kill_anywhere(server, database_url, start, values):
     """Kill the migrations after each of their statements, and see that they can be run again."""
     name = database_url.rpartition("/")[2]
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     for number in count(1):
-        mariadb.execute(f"DROP DATABASE {name}")
-        mariadb.create_database(name)
+        server.execute(f"DROP DATABASE {name}")
+        server.create_database(name)
         if start:
             bring_to(engine, start)
             with engine.begin() as connection:
-                connection.execute(_INSERT, [{"at": n, "value": v} for n, v in enumerate(values)])
+                connection.execute(
+                    INSERT_LETTER, [{"at": n, "value": v} for n, v in enumerate(values)]
+                )
             old_worker_writes(engine)
         killed = migrate_killed_after(engine, number)
         assert migrate(engine).after == VERSION
@@ -180,13 +166,14 @@ def kill_anywhere(mariadb, database_url, start, values):
     engine.dispose()
 
 
-def test_a_migration_killed_after_any_statement_is_run_again(mariadb, database_url):
-    kill_anywhere(mariadb, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
+@also_mysql_slow
+def test_a_migration_killed_after_any_statement_is_run_again(server, database_url):
+    kill_anywhere(server, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
 
 
 @pytest.mark.slow
-def test_the_first_migration_killed_after_any_statement_is_run_again(mariadb, database_url):
-    kill_anywhere(mariadb, database_url, None, [])
+def test_the_first_migration_killed_after_any_statement_is_run_again(server, database_url):
+    kill_anywhere(server, database_url, None, [])
 
 
 def test_two_migrations_at_once_are_one(database_url, migrate_cli):
@@ -198,7 +185,8 @@ def test_two_migrations_at_once_are_one(database_url, migrate_cli):
     assert said[1].startswith(f"The schema was brought from nothing to version {VERSION}:\n")
 
 
-def test_whoever_waits_too_long_is_told_for_whom(empty, mariadb, database_url, monkeypatch):
+@also_mysql_slow
+def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, monkeypatch):
     monkeypatch.setattr(upgrade, "LOCK_TIMEOUT", 1)
     with empty.connect() as other:
         upgrade._wait_alone(other)
@@ -206,17 +194,18 @@ def test_whoever_waits_too_long_is_told_for_whom(empty, mariadb, database_url, m
         with pytest.raises(FatalError, match=rf"connection {session} \(flash_sale from 127"):
             migrate(empty)
         # Another database's migration has nothing to do with it.
-        elsewhere = mariadb.create_database("migrated_beside")
+        elsewhere = server.create_database("migrated_beside")
         beside = connect(make_url(elsewhere).set(drivername="mysql+pymysql"))
         assert migrate(beside).before is None
         beside.dispose()
-        mariadb.drop_database("migrated_beside")
+        server.drop_database("migrated_beside")
         # However it ends, its lock ends with its connection.
-        mariadb.execute(f"KILL {session}")
+        server.execute(f"KILL {session}")
         assert migrate(empty).after == VERSION
         other.invalidate()
 
 
+@also_mysql_slow
 def test_where_no_lock_holds_two_at_once_break_nothing(empty):
     # As behind a proxy that hands out a session for each statement.
     program = (
@@ -239,12 +228,13 @@ def test_where_no_lock_holds_two_at_once_break_nothing(empty):
         assert connection.scalars(text("SELECT * FROM alembic_version")).all() == [VERSION]
 
 
+@also_mysql_slow
 def test_old_letters_are_described_in_portions(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
         rows = [{"at": n, "value": b"%d" % n} for n in range(1201)]
         # Ids with holes, as after a purge.
-        connection.execute(_INSERT, rows)
+        connection.execute(INSERT_LETTER, rows)
         connection.execute(text("DELETE FROM dead_letters WHERE kafka_offset BETWEEN 100 AND 900"))
     updates = []
 
@@ -259,15 +249,17 @@ def test_old_letters_are_described_in_portions(empty):
     assert all(digest == sha256(value).digest() for value, _, digest in dead_letter_rows(empty))
 
 
+@also_mysql_slow
 def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
     migrate(empty)
     with empty.begin() as connection:
-        connection.execute(_INSERT, {"at": 1, "value": b"x"})
+        connection.execute(INSERT_LETTER, {"at": 1, "value": b"x"})
     with pytest.raises(IntegrityError), empty.begin() as connection:
-        connection.execute(_INSERT, {"at": 1, "value": b"x"})
+        connection.execute(INSERT_LETTER, {"at": 1, "value": b"x"})
     assert dead_letter_rows(empty) == [(b"x", None, b"unknown, written by an older app")]
 
 
+@also_mysql_slow
 def test_letters_are_found_by_position_through_the_key(empty):
     migrate(empty)
     with empty.connect() as connection:

@@ -77,9 +77,9 @@ def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, 
     assert "mysql" not in text
 
 
-def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, mariadb):
+def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, server):
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
-    mariadb.kill()
+    server.kill()
     try:
         produce([b'{"event_id":"e","user_id":"u","category":"c"}'] * 20)
 
@@ -94,7 +94,7 @@ def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, ma
         age = re.findall(r"^etl_oldest_buffered_event_age_seconds (\S+)", text, re.MULTILINE)
         assert 0 < float(age[0]) < 120
     finally:
-        mariadb.start()
+        server.start()
 
 
 def test_every_alert_says_what_to_do():

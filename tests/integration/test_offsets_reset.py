@@ -7,8 +7,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from tests.integration.test_pipeline import event, stored
-from tests.integration.test_recovery import ids, offsets_of
+from tests.events import event, ids, offsets_of, stored
 from tests.support import dead_letters, wait_until
 
 

@@ -5,7 +5,6 @@ import re
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.dialects import mysql
 
 from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
@@ -13,171 +12,12 @@ from db.engine import connect
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
-from db.tables import ROW_COLUMNS, flash_sale_events
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
-from tests.integration.test_writer import record
+from tests.databases import also_mysql_slow
+from tests.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
+from tests.sink import record
 from tests.support import rows, wait_until
-
-DIALECT = mysql.dialect()
-COLUMNS: dict[str, str | None] = {
-    "id": "BIGINT AUTO_INCREMENT PRIMARY KEY",
-    **{name: f"{flash_sale_events.c[name].type.compile(DIALECT)} NULL" for name in ROW_COLUMNS},
-}
-EVENT: dict[str, object] = {
-    "event_id": "e",
-    "user_id": "u",
-    "product_id": "p",
-    "category": "c",
-    "event_type": "view",
-    "price": 19.999,
-    "quantity": 3,
-    "timestamp": "2026-11-27 10:00:00",
-}
-
-
-def ddl(*more, options="CHARSET=utf8mb4", name="flash_sale_events", **columns):
-    """The table as the app makes it, but for what is given."""
-    spelled = [f"{name} {kind}" for name, kind in (COLUMNS | columns).items() if kind]
-    return f"CREATE TABLE {name} ({', '.join([*spelled, *more])}) {options}"
-
-
-NOW = "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP"
-DAYS = (
-    "CHARSET=utf8mb4 PARTITION BY RANGE COLUMNS (ts) (PARTITION p0 VALUES LESS THAN ('2026-12-01'))"
-)
-TRIGGER = (
-    "CREATE TRIGGER shout BEFORE INSERT ON flash_sale_events FOR EACH ROW"
-    " SET NEW.category = UPPER(NEW.category)"
-)
-
-#: The table; what is said of it; an event; and what becomes of it there: values, a refusal or None
-#: where no worker gets that far.
-REFUSED = {
-    "myisam": (ddl(options="ENGINE=MyISAM CHARSET=utf8mb4"), "MyISAM, which has no transactions"),
-    "memory": (ddl(options="ENGINE=MEMORY CHARSET=utf8mb4"), "MEMORY, which has no transactions"),
-    "ts_now": (ddl(ts=f"{NOW} ON UPDATE CURRENT_TIMESTAMP"), "a TIMESTAMP that is NOT NULL"),
-    "ts_not_null": (ddl(ts="TIMESTAMP NOT NULL DEFAULT '2000-01-01'"), "a TIMESTAMP that is NOT"),
-    "ts_date": (ddl(ts="DATE"), "ts is date, which does not hold a time"),
-    "ts_number": (ddl(ts="BIGINT"), r"ts is bigint\S*, which does not hold a time"),
-    "price_int": (ddl(price="INT"), r"price is int\S*, which cuts or refuses fractions"),
-    "price_text": (ddl(price="VARCHAR(20)"), "price is varchar.20., which cuts or refuses"),
-    "quantity_float": (ddl(quantity="FLOAT"), "quantity is float, which does not hold every"),
-    "user_number": (ddl(user_id="INT"), r"user_id is int\S*, which refuses or changes texts"),
-    "no_id": (ddl(id=None), "no column id"),
-    "no_id_but_key": (
-        ddl("PRIMARY KEY (event_id)", id=None, event_id="VARCHAR(50) NOT NULL"),
-        "no column id",
-    ),
-    "id_key": (ddl(id="BIGINT PRIMARY KEY"), "id is not AUTO_INCREMENT"),
-    "id_alone": (ddl(id="BIGINT"), "id is not AUTO_INCREMENT"),
-    "no_revenue": (ddl(revenue=None), "no column revenue"),
-    "generated": (ddl(revenue="FLOAT AS (price * quantity) STORED"), "is a generated column"),
-    "virtual": (ddl(revenue="FLOAT AS (price * quantity) VIRTUAL"), "is a generated column"),
-    "extra": (ddl(shop="INT NOT NULL"), "a column shop that must be given and has no default"),
-    "extra_text": (ddl(shop="VARCHAR(9) NOT NULL"), "a column shop that must be given"),
-}
-WARNED: dict[str, tuple[object, str, dict[str, object], dict[str, object] | None]] = {
-    "latin1": (ddl(options="CHARSET=latin1"), "latin1, which lacks char", {"user_id": "😀"}, None),
-    "utf8mb3": (ddl(options="CHARSET=utf8"), "utf8\\S*, which lacks char", {"user_id": "😀"}, None),
-    "one_column": (
-        ddl(category="VARCHAR(50) CHARACTER SET latin1"),
-        "keeps category in latin1",
-        {"category": "ж"},
-        None,
-    ),
-    "narrow": (
-        ddl(user_id="VARCHAR(20)"),
-        r"user_id is varchar\(20\), and events have up to 50 characters",
-        {"user_id": "u" * 21},
-        None,
-    ),
-    "char": (
-        ddl(category="CHAR(50)"),
-        "drops spaces at the end",
-        {"category": "c "},
-        {"category": "c"},
-    ),
-    "enum": (ddl(event_type="ENUM('cart')"), "events with another value become", {}, None),
-    "type_not_null": (
-        ddl(event_type="VARCHAR(20) NOT NULL"),
-        "event_type is NOT NULL: events without one",
-        {"event_type": None},
-        None,
-    ),
-    "price_decimal": (
-        ddl(price="DECIMAL(10,2)", revenue="DECIMAL(12,2)"),
-        "rounded to 2 digits",
-        {},
-        {"price": 20, "revenue": 60},
-    ),
-    "price_float_digits": (ddl(price="FLOAT(10,2)"), "rounded to 2 digits", {}, {"price": 20}),
-    "price_unsigned": (ddl(price="FLOAT UNSIGNED"), "a negative amount", {"price": -1}, None),
-    "quantity_small": (ddl(quantity="SMALLINT"), "a larger quantity", {"quantity": 32768}, None),
-    "quantity_unsigned": (
-        ddl(quantity="INT UNSIGNED"),
-        "a negative quantity",
-        {"quantity": -1},
-        None,
-    ),
-    "ts_datetime_not_null": (
-        ddl(ts="DATETIME NOT NULL"),
-        "ts is NOT NULL: events without one",
-        {"timestamp": None},
-        None,
-    ),
-    "ts_on_update": (
-        ddl(ts="TIMESTAMP NULL ON UPDATE CURRENT_TIMESTAMP"),
-        "ts becomes the present time whenever another program updates its row",
-        {"timestamp": None},
-        {"ts": None},
-    ),
-    "ts_text": (
-        ddl(ts="VARCHAR(30)"),
-        "a text and not a time",
-        {},
-        {"ts": "2026-11-27 10:00:00"},
-    ),
-    "id_int": (
-        ddl(id="INT AUTO_INCREMENT PRIMARY KEY"),
-        r"id is int\S*, of whose 2147483647 numbers 0 \(0%\) are used",
-        {},
-        {"id": 1},
-    ),
-    "unique": (ddl("UNIQUE KEY once (event_id)"), r"unique index once \(event_id\)", {}, {}),
-    "partitions": (
-        ddl("KEY (id)", id="BIGINT AUTO_INCREMENT", ts="DATETIME", options=DAYS),
-        "is partitioned: events for which there is no partition become",
-        {"timestamp": "2026-12-01 00:00:00"},
-        None,
-    ),
-    "trigger": (
-        [ddl(), TRIGGER],
-        "a trigger shout, which runs for each row",
-        {},
-        {"category": "C"},
-    ),
-    "namesake": (
-        [ddl(), ddl(name="Flash_Sale_Events")],
-        "a table Flash_Sale_Events too, whose name differs",
-        {},
-        {},
-    ),
-}
-FINE = {
-    "as_it_was": ddl(),
-    "wider": ddl(user_id="VARCHAR(255)", category="TEXT", price="DOUBLE", quantity="BIGINT"),
-    "ts_datetime": ddl(ts="DATETIME"),
-    "ts_default": ddl(ts="TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP"),
-    "ts_fractions": ddl(ts="TIMESTAMP(6) NULL"),
-    "required": ddl(event_id="VARCHAR(50) NOT NULL", price="FLOAT NOT NULL"),
-    "extra": ddl(a="INT", b="INT NOT NULL DEFAULT 1", c="INT AS (quantity) STORED", d=NOW),
-    "extra_enum": ddl(kind="ENUM('a') NOT NULL"),
-    "partitions": ddl(options="CHARSET=utf8mb4 PARTITION BY HASH (id) PARTITIONS 2"),
-    "index": ddl("KEY (ts)", "KEY (category)", "UNIQUE KEY (id, event_id)"),
-    "unsigned": ddl(id="BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY"),
-    "names": ddl(event_id=None, Event_ID="VARCHAR(50)"),
-}
 
 
 @pytest.fixture
@@ -219,6 +59,7 @@ def store(engine, **fields):
         raise RowError(detail)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, bare):
     statement, said = REFUSED[name]
@@ -231,6 +72,7 @@ def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(na
     store(bare, timestamp=None)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("name", WARNED)
 def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
     name, bare, database_url
@@ -257,6 +99,7 @@ def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
         store(bare, **event)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("name", FINE)
 def test_a_table_that_takes_all_rows_is_not_spoken_of(name, bare):
     make(bare, FINE[name])
@@ -264,6 +107,7 @@ def test_a_table_that_takes_all_rows_is_not_spoken_of(name, bare):
     store(bare, timestamp=None, product_id=None, event_type=None, user_id="u" * 50)
 
 
+@also_mysql_slow
 def test_a_view_in_its_place_is_refused(bare):
     make(
         bare, [ddl(name="old_events"), "CREATE VIEW flash_sale_events AS SELECT * FROM old_events"]
@@ -273,6 +117,7 @@ def test_a_view_in_its_place_is_refused(bare):
     assert found.found.startswith("flash_sale_events is a view")
 
 
+@also_mysql_slow
 def test_an_id_that_is_full_is_refused(bare):
     make(bare, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY")])
     run(bare, "INSERT INTO flash_sale_events (id) VALUES (1932735283)")
@@ -286,7 +131,8 @@ def test_an_id_that_is_full_is_refused(bare):
     store(bare)
 
 
-def test_constraints_of_ones_own_are_spoken_of(bare, mariadb):
+@also_mysql_slow
+def test_constraints_of_ones_own_are_spoken_of(bare, server):
     products = "CREATE TABLE products (id VARCHAR(50) PRIMARY KEY) CHARSET=utf8mb4"
     key = "CONSTRAINT known FOREIGN KEY (product_id) REFERENCES products (id)"
     make(bare, [products, ddl(key, "CONSTRAINT paid CHECK (price >= 0)")])
@@ -303,6 +149,7 @@ def test_constraints_of_ones_own_are_spoken_of(bare, mariadb):
         store(bare)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("table", ["batches", "rollup_state"])
 def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     run(migrated_engine, f"ALTER TABLE {table} ENGINE=MyISAM")
@@ -312,14 +159,15 @@ def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     assert look(migrated_engine) == []
 
 
-def test_an_account_is_told_only_what_it_may_see(bare, database_url, mariadb):
+@also_mysql_slow
+def test_an_account_is_told_only_what_it_may_see(bare, database_url, server):
     make(bare, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY"), TRIGGER])
     database = database_url.rpartition("/")[2]
-    mariadb.execute("CREATE USER IF NOT EXISTS 'inserts'@'127.0.0.1' IDENTIFIED BY 'x'")
+    server.execute("CREATE USER IF NOT EXISTS 'inserts'@'127.0.0.1' IDENTIFIED BY 'x'")
     try:
         columns = ", ".join(name for name in COLUMNS if name != "id")
         for right in (f"INSERT ({columns})", "INSERT"):
-            mariadb.execute(
+            server.execute(
                 f"GRANT {right} ON `{database}`.flash_sale_events TO 'inserts'@'127.0.0.1'"
             )
             engine = connect(bare.url.set(username="inserts", password="x"))
@@ -330,7 +178,7 @@ def test_an_account_is_told_only_what_it_may_see(bare, database_url, mariadb):
             assert len(found) == (right == "INSERT")
             engine.dispose()
     finally:
-        mariadb.execute("DROP USER 'inserts'@'127.0.0.1'")
+        server.execute("DROP USER 'inserts'@'127.0.0.1'")
 
 
 def test_a_worker_does_not_start_on_a_table_without_transactions(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.integration.test_pipeline import event
+from tests.events import event
 from tests.support import rows, stored_offsets, wait_until
 from tests.traffic import Traffic, audit
 
@@ -18,14 +18,14 @@ def restartable(broker):
 
 @pytest.mark.slow
 def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
-    worker, broker, topic, migrated_url, mariadb
+    worker, broker, topic, migrated_url, server
 ):
     # Kafka's idle limit, 1000 s unless set, is a second here; ours is far above any outage.
     running = worker(FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1).wait_ready()
     # More than the worker buffers, and less than the embedded broker keeps (5 MB a partition).
     flow = Traffic(broker, topic, rate=4500, count=90_000)
     wait_until(lambda: rows(migrated_url), 20)
-    mariadb.kill()
+    server.kill()
     try:
         time.sleep(15)  # Kafka's idle limit many times over
         health, ready = running.request("/health/"), running.get("/ready/")
@@ -35,7 +35,7 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
         assert 30_000 < buffered <= 40_000, "bounded by BUFFER_MAX_EVENTS"
         assert running.memory() < 250
     finally:
-        mariadb.start()
+        server.start()
     flow.finish()
     audit(migrated_url, flow.sent, timeout=90)
     assert running.exit_code is None

@@ -1,22 +1,17 @@
 """From Kafka to MySQL and back: what the analysts get, and what the operators see."""
 
-import json
 import time
 
 from sqlalchemy import text
 
 from config.version import VERSION
-from db.tables import ROW_COLUMNS
+from db.sales_tables import ROW_COLUMNS
 from dev.processes import free_port
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
 from tests.contract.test_cases import FLOATS, assert_same_row, load, value
+from tests.events import event, stored
 from tests.support import dead_letters, rows, stored_offsets, wait_until
-
-
-def event(number, **fields):
-    good = {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c"}
-    return json.dumps({**good, "price": 2.0, "quantity": 3, **fields}).encode()
 
 
 def whole_rows(engine):
@@ -27,10 +22,6 @@ def whole_rows(engine):
     with engine.connect() as connection:
         found = connection.execute(text(f"SELECT {columns} FROM flash_sale_events ORDER BY id"))
         return [dict(row) for row in found.mappings()]
-
-
-def stored(url):
-    return len(rows(url)) + len(dead_letters(url))
 
 
 def assert_contract(cases, url, engine):
@@ -58,11 +49,11 @@ def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_e
     assert_contract(cases, migrated_url, migrated_engine)
 
 
-def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, mariadb):
+def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, server):
     cases = load()
     settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_EVENTS": 20}
-    with Proxy(mariadb.port) as proxy:
-        settings["DATABASE_URL"] = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")
+    with Proxy(server.port) as proxy:
+        settings["DATABASE_URL"] = migrated_url.replace(f":{server.port}/", f":{proxy.port}/")
         for start in range(0, len(cases), 600):
             running = worker(**settings).wait_ready()
             part = cases[start : start + 600]
@@ -187,14 +178,14 @@ def assert_ends_with(running, status, sentence):
     assert "Traceback" not in log
 
 
-def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, mariadb):
+def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, server):
     port = free_port()
-    secret = mariadb.url("x").split(":")[2].split("@")[0]
+    secret = server.url("x").split(":")[2].split("@")[0]
     nothing = f"mysql://u:{secret}@127.0.0.1:{port}/d"
     cases = [
         (worker(DATABASE_URL=nothing), f"127.0.0.1:{port} does not answer: start it, or change"),
-        (worker(DATABASE_URL=mariadb.create_database("empty")), "run `faust -A app migrate`"),
-        (worker(DATABASE_URL=mariadb.url("nowhere")), "the database does not exist"),
+        (worker(DATABASE_URL=server.create_database("empty")), "run `faust -A app migrate`"),
+        (worker(DATABASE_URL=server.url("nowhere")), "the database does not exist"),
         (
             worker(DATABASE_URL=migrated_url.replace("flash_sale:", "flash_sale:x")),
             "the login is refused: check the user and password in DATABASE_URL",

@@ -1,34 +1,14 @@
 """What an operator meets: topics that change, backups, rows only the database refuses."""
 
-import time
-
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import create_engine, text
 
 from dev.audit import Sent
 from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
-from tests.integration.test_pipeline import event, stored
+from tests.events import event, ids, offsets_of, stored
 from tests.support import dead_letters, rows, stored_offsets, wait_until
 from tests.traffic import Traffic, audit
-
-
-def offsets_of(url):
-    return {partition: offset for (_, _, partition), offset in stored_offsets(url).items()}
-
-
-def ids(url):
-    return sorted(row["event_id"] for row in rows(url))
-
-
-def delete_before(broker, topic, partition, offset):
-    """As retention does."""
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    for future in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
-        future.result(20)
-
 
 # --- rows that only the database refuses
 
@@ -58,24 +38,24 @@ def test_a_row_only_the_database_refuses_costs_only_itself(worker, produce, migr
 
 
 @pytest.fixture
-def read_only(mariadb):
+def read_only(server):
     """Turns the server read-only, as a failover does, and back."""
 
     def turn(on):
-        mariadb.execute(f"SET GLOBAL read_only = {int(on)}")
+        server.execute(f"SET GLOBAL read_only = {int(on)}")
 
     yield turn
     turn(on=False)
 
 
 @pytest.fixture
-def plain_user(mariadb, migrated_url):
+def plain_user(server, migrated_url):
     """The database's URL for a user who may not write on a read-only server."""
     database = migrated_url.rpartition("/")[2]
-    mariadb.execute(f"CREATE USER plain@127.0.0.1 IDENTIFIED BY 'plain-{database}'")
-    mariadb.execute(f"GRANT SELECT, INSERT, UPDATE ON {database}.* TO plain@127.0.0.1")
-    yield f"mysql://plain:plain-{database}@127.0.0.1:{mariadb.port}/{database}"
-    mariadb.execute("DROP USER plain@127.0.0.1")
+    server.execute(f"CREATE USER plain@127.0.0.1 IDENTIFIED BY 'plain-{database}'")
+    server.execute(f"GRANT SELECT, INSERT, UPDATE ON {database}.* TO plain@127.0.0.1")
+    yield f"mysql://plain:plain-{database}@127.0.0.1:{server.port}/{database}"
+    server.execute("DROP USER plain@127.0.0.1")
 
 
 @pytest.mark.slow
@@ -101,111 +81,6 @@ def test_no_trouble_of_the_server_makes_a_dead_letter(
 
 
 # --- topics that change
-
-
-def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
-    worker, produce, migrated_url, apache, topic, faust
-):
-    produce([(event(n), 0) for n in range(100)])
-    first = worker().wait_ready()
-    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
-    first.terminate()
-    apache.delete_topic(topic)
-    apache.create_topic(topic)
-    produce([(event(n), 0) for n in range(100, 110)])
-
-    stopped = worker()
-    assert stopped.wait(30) == 1
-    assert f"stored offset of {topic}/0 is 100, but the log ends at 10" in stopped.log_text()
-    assert "offsets reset" in stopped.log_text()
-    assert "Traceback" not in stopped.log_text()
-    assert len(rows(migrated_url)) == 100, "nothing skipped, nothing doubled"
-
-    assert "beyond the log's end" in faust("offsets", "show")
-    faust("offsets", "reset", "--to", "beginning", "--dry-run")
-    assert offsets_of(migrated_url)[0] == 100
-    assert f"{topic}/0: 100 → 0" in faust("offsets", "reset", "--to", "beginning", "--yes")
-    worker().wait_ready()
-    wait_until(lambda: len(rows(migrated_url)) == 110, 20)
-    assert ids(migrated_url) == sorted(f"e{n}" for n in range(110))
-
-
-@pytest.mark.parametrize("again", [0, 2], ids=["at_once", "later"])
-@pytest.mark.slow
-def test_a_topic_made_anew_under_a_running_worker_is_noticed(
-    worker, produce, migrated_url, apache, topic, again
-):
-    running = worker(CONSUMER_METADATA_MAX_AGE_MS=1000).wait_ready()
-    produce([(event(n), 0) for n in range(100)])
-    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
-    apache.delete_topic(topic)
-    time.sleep(again)
-    apache.create_topic(topic)
-    assert running.wait(60) == 1
-    assert "offsets reset" in running.log_text()
-    assert "Traceback" not in running.log_text()
-
-
-def test_a_topic_deleted_under_a_running_worker_is_noticed(
-    worker, produce, migrated_url, apache, topic
-):
-    running = worker(CONSUMER_METADATA_MAX_AGE_MS=1000).wait_ready()
-    apache.delete_topic(topic)
-    assert running.wait(60) == 1
-    assert f"Kafka has no topic {topic!r}" in running.log_text()
-    assert "Traceback" not in running.log_text()
-
-
-def test_events_gone_by_retention_are_counted_and_passed_over(
-    worker, produce, migrated_url, apache, topic
-):
-    produce([(event(n), 0) for n in range(100)])
-    first = worker().wait_ready()
-    wait_until(lambda: len(rows(migrated_url)) == 100, 20)
-    first.terminate()
-    produce([(event(n), 0) for n in range(100, 150)])
-    delete_before(apache, topic, 0, 130)
-    running = worker().wait_ready()
-    wait_until(lambda: len(rows(migrated_url)) == 120, 20)
-    assert f"30 events of {topic}/0, from offset 100 on, were removed" in running.log_text()
-    assert "etl_lost_to_retention_events_total 30.0" in running.request("/metrics")[1]
-    wait_until(lambda: offsets_of(migrated_url)[0] == 150, 5)
-
-
-def test_retention_that_overtakes_a_running_worker_is_noticed(
-    worker, produce, migrated_url, apache, topic, mariadb
-):
-    running = worker(FLUSH_MAX_EVENTS=10, BUFFER_MAX_EVENTS=10).wait_ready()
-    mariadb.pause()
-    try:
-        for start in range(0, 20_000, 2000):
-            produce([(event(n), 0) for n in range(start, start + 2000)])
-        wait_until(lambda: running.get("/batches/")["buffered"] >= 10, 20, "a full buffer")
-        delete_before(apache, topic, 0, 19_990)
-    finally:
-        mariadb.resume()
-    wait_until(lambda: offsets_of(migrated_url).get(0) == 20_000, 60)
-    found = len(rows(migrated_url))
-    lost = 20_000 - found
-    if lost:  # what was in memory already is not lost
-        assert f"{lost} events of {topic}/0" in running.log_text()
-    assert len(set(ids(migrated_url))) == found
-
-
-def test_partitions_added_while_running_are_read_from_their_beginning(
-    worker, produce, migrated_url, apache, topic
-):
-    running = worker(STARTING_OFFSETS="latest", CONSUMER_METADATA_MAX_AGE_MS=2000).wait_ready()
-    apache.add_partitions(topic, 6)
-    wait_until(lambda: _known(apache, topic) == 6, 20)
-    produce([(event(n), 4 + n % 2) for n in range(100)])
-    wait_until(lambda: len(rows(migrated_url)) == 100, 60)
-    wait_until(lambda: len(running.get("/batches/")["partitions"]) == 6, 10)
-
-
-def _known(broker, topic):
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    return len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
 
 
 # --- offsets that change
@@ -236,7 +111,7 @@ def test_wrong_offsets_are_refused(faust):
 
 
 @pytest.mark.slow
-def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, tmp_path, mariadb):
+def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, tmp_path, server):
     flow = Traffic(broker, topic, rate=1500, count=9000)
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     wait_until(lambda: len(rows(migrated_url)) > 2000, 30)
@@ -276,9 +151,9 @@ def _dump_and_restore(source, target):
 # --- the answer to COMMIT is lost
 
 
-def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated_url, mariadb):
-    with Proxy(mariadb.port) as proxy:
-        url = migrated_url.replace(f":{mariadb.port}/", f":{proxy.port}/")
+def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated_url, server):
+    with Proxy(server.port) as proxy:
+        url = migrated_url.replace(f":{server.port}/", f":{proxy.port}/")
         running = worker(DATABASE_URL=url, FLUSH_INTERVAL=0.3).wait_ready()
         proxy.lost_commits = 5
         flow = Traffic(broker, topic, rate=1500, count=9000)

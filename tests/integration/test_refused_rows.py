@@ -11,23 +11,13 @@ from agents.flash_sales import FLASH_SALES
 from db import errors
 from db.offsets import OffsetStore
 from db.refused_rows import _Insertion
-from db.tables import batches, dead_letters
+from db.tables import batches
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from pipeline.record import PlainRecord
-from tests.integration import test_writer
-from tests.integration.test_writer import NOW, chunk, record, stored_ids, stored_offsets
-
-
-def event(number: int, **fields: object) -> bytes:
-    return test_writer.event(number, **fields)
-
-
-@pytest.fixture
-def begun(migrated_engine):
-    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
-    return migrated_engine
+from tests.databases import also_mysql, also_mysql_slow
+from tests.sink import NOW, chunk, dead_letter_rows, event, record, stored_ids, stored_offsets
 
 
 @pytest.fixture
@@ -68,11 +58,7 @@ def commits(engine):
         return int(connection.execute(text("SHOW GLOBAL STATUS LIKE 'Com_commit'")).one()[1])
 
 
-def dead_letter_rows(engine):
-    with engine.connect() as connection:
-        return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
-
-
+@also_mysql
 @pytest.mark.parametrize("seed", range(8))
 def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, monkeypatch, seed):
     """Against the plainest reference: row by row, in order, what the table can hold."""
@@ -140,6 +126,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
     assert sums == (number, len(wanted_rows), revenue)
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("bad", [[0], [7], [19], [0, 1, 2, 18, 19], list(range(20)), [3, 4, 11]])
 def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     records = [
@@ -164,6 +151,7 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     assert {row.reason for row in found} == {"unstorable"}
 
 
+@also_mysql
 def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     users = ["a", "b", "a", "c", "b", "a"]
     records = [record(n, event(n, user_id=user)) for n, user in enumerate(users)]
@@ -193,6 +181,7 @@ def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_o
     assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
 
 
+@also_mysql_slow
 @pytest.mark.parametrize("code", sorted(errors._ROW))
 def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     with begun.begin() as connection:
@@ -222,17 +211,18 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
-def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, mariadb):
+@also_mysql_slow
+def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, server):
     with begun.begin() as connection:
         refuse(connection, 1644)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     writer = Writer(begun, "g", "w")
 
     def read_again(topic, partition, offsets):
-        for (number,) in mariadb.execute(
+        for (number,) in server.execute(
             "SELECT id FROM information_schema.processlist WHERE db LIKE 'test\\_%'"
         ):
-            mariadb.execute(f"KILL {number}")
+            server.execute(f"KILL {number}")
         return ((offset, None) for offset in offsets)
 
     with pytest.raises(TransientError):

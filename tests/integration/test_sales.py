@@ -1,6 +1,5 @@
 """The views over the sales sums say what the rows add up to, whoever stored them."""
 
-import json
 import re
 from datetime import UTC, datetime
 
@@ -13,32 +12,10 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.writer import Writer
 from dev import ROOT
-from pipeline.chunk import Chunk
-from pipeline.record import PlainRecord
+from tests.databases import also_mysql, also_mysql_slow
+from tests.sales import chunk, event
 from tests.sums import assert_sums_true, settle
 from tests.support import rows
-
-
-def chunk(values, partition=0, start=0):
-    records = [
-        PlainRecord(start + n, value, timestamp=1_795_774_530_000) for n, value in enumerate(values)
-    ]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(values), records)
-
-
-def event(number, **fields):
-    good = {
-        "event_id": f"e{number}",
-        "user_id": "u",
-        "product_id": f"P{number % 7}",
-        "category": f"c{number % 3}",
-        "event_type": ("view", "add_to_cart", "purchase", "purchase", "gift", None)[number % 6],
-        "price": 1.25 * number,
-        "quantity": 1 + number % 3,
-        "timestamp": f"2026-11-27T{number % 3:02}:{number % 60:02}:05Z",
-    }
-    return json.dumps({**good, **fields}).encode()
-
 
 ODD = (
     event(2, product_id=None),
@@ -70,6 +47,7 @@ def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
     assert written == exist
 
 
+@also_mysql
 def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
     store = OffsetStore(migrated_engine, "g")
     store.begin("t", {0: 0, 1: 0})
@@ -125,7 +103,8 @@ PAST = (
 )
 
 
-def test_rows_from_before_are_summed(database_url, mariadb, migrate_cli):
+@also_mysql_slow
+def test_rows_from_before_are_summed(database_url, server, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.begin() as connection:
         for statement in PAST:
@@ -142,6 +121,7 @@ def test_rows_from_before_are_summed(database_url, mariadb, migrate_cli):
     engine.dispose()
 
 
+@also_mysql_slow
 def test_keys_too_wide_for_the_sums_keep_apart(database_url, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.begin() as connection:

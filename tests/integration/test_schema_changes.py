@@ -9,18 +9,16 @@ from db.offsets import OffsetStore
 from db.schema import VERSION
 from db.upgrade import migrate
 from db.writer import Writer
-from tests.integration import test_sales as sales
-from tests.integration.test_migrations import _INSERT, bring_to, empty
+from tests import sales
+from tests.old_schema import INSERT_LETTER, bring_to
 from tests.sums import settle
 
-__all__ = ["empty"]
 
-
-def test_it_says_what_it_did_to_which_table(mariadb, database_url, migrate_cli):
+def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
     assert "  flash_sale_events: table made\n" in migrate_cli(database_url).stdout
     name = make_url(database_url).database
-    mariadb.execute(f"DROP DATABASE {name}")
-    mariadb.create_database(name)
+    server.execute(f"DROP DATABASE {name}")
+    server.create_database(name)
     with connect(make_url(database_url).set(drivername="mysql+pymysql")).begin() as connection:
         connection.execute(
             text(
@@ -43,7 +41,7 @@ def test_it_says_what_it_did_to_which_table(mariadb, database_url, migrate_cli):
 def test_it_says_which_columns_came_to_how_many_rows(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
-        connection.execute(_INSERT, [{"at": n, "value": b"x"} for n in range(3)])
+        connection.execute(INSERT_LETTER, [{"at": n, "value": b"x"} for n in range(3)])
     done = migrate(empty)
     assert (
         "dead_letters: column value_bytes, value_sha256 added, index uq_dead_letters made, 3 rows"

@@ -6,7 +6,7 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.integration.test_pipeline import event, stored
+from tests.events import event, stored
 from tests.support import rows, stored_offsets, wait_until
 
 #: Seconds of grace: what a worker with the default settings may take to exit.
@@ -39,15 +39,15 @@ def test_a_full_buffer_is_written_and_the_group_left(worker, produce, migrated_u
 
 
 def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
-    worker, produce, migrated_url, mariadb
+    worker, produce, migrated_url, server
 ):
     running = fill(worker, produce, 500, SHUTDOWN_TIMEOUT=3)
-    mariadb.kill()
+    server.kill()
     try:
         assert running.terminate(DEADLINE) == 0
         assert "will be read again" in running.log_text()
     finally:
-        mariadb.start()
+        server.start()
     assert not rows(migrated_url)
     worker().wait_ready()
     wait_until(lambda: stored(migrated_url) == 500, 20)
@@ -55,17 +55,17 @@ def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
 
 @pytest.mark.slow
 def test_with_the_database_frozen_in_mid_write_it_exits_in_time(
-    worker, produce, migrated_url, mariadb
+    worker, produce, migrated_url, server
 ):
     running = worker(FLUSH_INTERVAL=0.2, SHUTDOWN_TIMEOUT=3).wait_ready()
-    mariadb.pause()
+    server.pause()
     try:
         produce([event(n) for n in range(500)])
         wait_until(lambda: running.get("/batches/")["buffered"] == 500, 20)
         time.sleep(1)  # five intervals: the write has begun
         assert running.terminate(DEADLINE) == 0
     finally:
-        mariadb.resume()
+        server.resume()
     worker().wait_ready()
     wait_until(lambda: sum(stored_offsets(migrated_url).values()) == 500, 20)
     assert sorted(row["event_id"] for row in rows(migrated_url)) == sorted(
@@ -74,16 +74,16 @@ def test_with_the_database_frozen_in_mid_write_it_exits_in_time(
 
 
 @pytest.mark.slow
-def test_impatience_does_not_hang_it(worker, produce, migrated_url, mariadb):
+def test_impatience_does_not_hang_it(worker, produce, migrated_url, server):
     running = fill(worker, produce, 500, SHUTDOWN_TIMEOUT=3)
-    mariadb.pause()
+    server.pause()
     try:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
             running.signal(number)
             time.sleep(0.3)  # as somebody presses keys
         running.wait(DEADLINE)
     finally:
-        mariadb.resume()
+        server.resume()
     worker().wait_ready()
     wait_until(lambda: stored(migrated_url) == 500, 20)
 

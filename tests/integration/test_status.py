@@ -8,7 +8,7 @@ import pytest
 
 from db.breakers import BreakerStore
 from dev.processes import free_port
-from tests.integration.test_pipeline import event
+from tests.events import event
 from tests.support import wait_until
 
 

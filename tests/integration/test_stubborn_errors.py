@@ -4,8 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import engine
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import ids
+from tests.events import event, ids
 from tests.integration.test_refused_rows import refuse
 from tests.support import dead_letters, wait_until
 

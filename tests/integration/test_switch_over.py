@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 
 from benchmarks.programs import PROGRAMS, Job
 from dev.audit import engine
-from tests.integration.test_old_tables import ddl
+from tests.old_tables import ddl
 from tests.support import wait_until
 from tests.traffic import Traffic, audit
 
@@ -67,13 +67,13 @@ def test_a_worker_that_starts_before_the_job_stops_stores_each_event_once(
 
 @pytest.mark.parametrize("how", ["checkpoint", "table"])
 def test_a_worker_goes_on_where_a_job_killed_at_a_random_moment_stopped(
-    job, apache, topic, migrated_url, mariadb, faust, worker, tmp_path, how
+    job, apache, topic, migrated_url, server, faust, worker, tmp_path, how
 ):
     flow = Traffic(apache, topic, rate=300, bad=0)
     kill_at_random(job, migrated_url)
     database = make_url(migrated_url).database
     left = f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'"
-    wait_until(lambda: mariadb.execute(left) == [(0,)], 30, "the job's connections gone")
+    wait_until(lambda: server.execute(left) == [(0,)], 30, "the job's connections gone")
     faust("migrate", DEDUPLICATE="true")
     options = {
         "checkpoint": ("--spark-checkpoint", tmp_path / "checkpoint"),

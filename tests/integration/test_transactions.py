@@ -3,50 +3,11 @@
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from dev.audit import engine
-from tests.integration.test_codecs import names
-from tests.integration.test_pipeline import event
-from tests.integration.test_recovery import delete_before, ids, offsets_of
+from tests.events import delete_before, event, ids, names, offsets_of
 from tests.support import configure, rows, wait_until
-
-
-def send(producer, topic, numbers, partition=0, **fields):
-    for number in numbers:
-        producer.produce(topic, event(number, **fields), key=str(number % 5), partition=partition)
-    assert not producer.flush(20)
-
-
-def commit(producer, topic, numbers, partition=0):
-    producer.begin_transaction()
-    send(producer, topic, numbers, partition)
-    producer.commit_transaction(20)
-
-
-def abort(producer, topic, numbers, partition=0, **fields):
-    producer.begin_transaction()
-    # On its way to the log before it is aborted, else it is never sent.
-    send(producer, topic, numbers, partition, **fields)
-    producer.abort_transaction(20)
-
-
-def log_ends(broker, topic):
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    asked = admin.list_offsets({TopicPartition(topic, p): OffsetSpec.latest() for p in range(4)})
-    return {tp.partition: future.result(20).offset for tp, future in asked.items()}
-
-
-def wait_read(running, broker, topic, url):
-    """Wait until all is read: the stored offsets are the logs' ends, and the pages say so."""
-    ends = log_ends(broker, topic)
-    wait_until(lambda: offsets_of(url) == ends, 20, f"offsets {ends}")
-
-    def lags():
-        return {p["partition"]: p["lag"] for p in running.get("/batches/")["partitions"]}
-
-    wait_until(lambda: lags() == dict.fromkeys(range(4), 0), 20, "no lag")
+from tests.transactions import abort, commit, is_on_disk, send, wait_read
 
 
 def ledger(url):
@@ -179,15 +140,6 @@ def test_retention_of_offsets_without_events_loses_nothing(
     wait_read(running, apache, topic, migrated_url)
     assert ids(migrated_url) == names(range(10), range(20, 30))
     not_lost(running)
-
-
-def is_on_disk(broker, topic, number):
-    """Whether the broker still has the event in partition 0, be it in a file to be deleted."""
-    folder = broker.folder / "data" / f"{topic}-0"
-    try:
-        return any(b'"e%d"' % number in path.read_bytes() for path in folder.glob("*.log*"))
-    except FileNotFoundError:  # as it was put in another's place
-        return True
 
 
 def test_a_compacted_log_is_read_to_its_end(

@@ -60,8 +60,8 @@ def test_nothing_needs_a_hand_where_all_is_well():
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
         (
-            {"rollup": Progress(9, 5, 0.0, error="ids began anew")},
-            "ids began anew",
+            {"rollup": Progress(9, 5, 0.0, error="ids began again")},
+            "ids began again",
             "rollup show",
         ),
         ({"schema_version": "9999"}, "9999 is newer than this app's", "newer app"),

@@ -14,38 +14,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 
-from db.tables import flash_sale_events
+from db.sales_tables import flash_sale_events
 from models import decode
 from models import strict_json as document
 from models.fields import EVENT_FIELDS, ROW_NAMES
-from models.quality import BITS, Kind, tally
 from models.rules import MAX_FLOAT, Reason, Rejection, transform
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
+from tests.transformed import changed, row
 
-EVENT = {
-    "event_id": "e",
-    "user_id": "u",
-    "product_id": "p",
-    "category": "c",
-    "event_type": "view",
-    "price": 1.5,
-    "quantity": 2,
-    "timestamp": "2026-11-27T10:15:30Z",
-}
 VALUES = [base64.b64decode(case["value_b64"] or b"") for case in load("cases.jsonl")]
-
-
-def changed(**fields):
-    return json.dumps({**EVENT, **fields}).encode()
-
-
-def row(value):
-    transformed = transform(value)
-    assert not isinstance(transformed, Rejection), transformed
-    bits = transformed[1]
-    flags = {f"{field}.{kind}" for (field, kind), bit in BITS.items() if bits & bit}
-    return dict(zip(ROW_NAMES, transformed[0], strict=True)), flags
 
 
 def assert_one_or_the_other(value):
@@ -172,58 +150,6 @@ def test_a_value_that_its_column_cannot_hold_is_named(field):
     else:
         kept, flags = row(changed(**{field.name: "x"}))
         assert (kept[field.name], flags) == (None, {f"{field.name}.mistyped"})
-
-
-@pytest.mark.parametrize(
-    ("fields", "flags"),
-    [
-        ({}, set()),
-        ({"user_id": None}, {"user_id.filled"}),
-        ({"category": None}, {"category.filled"}),
-        ({"price": None}, {"price.filled"}),
-        ({"quantity": None}, {"quantity.filled"}),
-        ({"price": "1.5"}, {"price.mistyped", "price.filled"}),
-        ({"quantity": 2.0}, {"quantity.mistyped", "quantity.filled"}),
-        ({"quantity": False}, {"quantity.mistyped", "quantity.filled"}),
-        ({"price": False}, {"price.mistyped", "price.filled"}),
-        ({"quantity": 2**31}, {"quantity.out_of_range", "quantity.filled"}),
-        ({"quantity": -(2**31) - 1}, {"quantity.out_of_range", "quantity.filled"}),
-        ({"quantity": -(2**63) - 1}, {"quantity.out_of_range", "quantity.filled"}),
-        ({"quantity": -(2**31)}, set()),
-        ({"event_id": 5}, {"event_id.stringified"}),
-        ({"user_id": True}, {"user_id.stringified"}),
-        ({"product_id": []}, {"product_id.stringified"}),
-        ({"category": {}}, {"category.stringified"}),
-        ({"event_type": 1.5}, {"event_type.stringified"}),
-        ({"timestamp": "soon"}, {"timestamp.unparsable"}),
-        ({"timestamp": 2026}, {"timestamp.stringified"}),
-        ({"timestamp": {}}, {"timestamp.stringified", "timestamp.unparsable"}),
-    ],
-)
-def test_what_was_filled_and_repaired_is_flagged(fields, flags):
-    assert row(changed(**fields))[1] == flags
-
-
-def bits(*flags):
-    return sum(BITS[field, Kind(kind)] for field, kind in (flag.split(".") for flag in flags))
-
-
-def test_flags_are_tallied_by_field_and_kind():
-    rows = {
-        bits("price.mistyped", "price.filled"): 2,
-        bits("price.filled"): 3,
-        bits("quantity.out_of_range", "quantity.filled"): 1,
-    }
-    assert tally(rows) == (
-        {"price": 5, "quantity": 1},
-        {"price.mistyped": 2, "quantity.out_of_range": 1},
-    )
-
-
-def test_every_flag_has_a_bit_of_its_own():
-    filled, repaired = tally(dict.fromkeys(BITS.values(), 1))
-    assert len(filled) + len(repaired) == len(BITS)
-    assert set((filled | repaired).values()) == {1}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Events as tests send them, what became of them in the database, and what Kafka lost."""
+
+import json
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.support import dead_letters, rows, stored_offsets
+
+
+def event(number, **fields):
+    good = {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c"}
+    return json.dumps({**good, "price": 2.0, "quantity": 3, **fields}).encode()
+
+
+def stored(url):
+    return len(rows(url)) + len(dead_letters(url))
+
+
+def names(*numbers):
+    return sorted(f"e{n}" for found in numbers for n in found)
+
+
+def offsets_of(url):
+    return {partition: offset for (_, _, partition), offset in stored_offsets(url).items()}
+
+
+def ids(url):
+    return sorted(row["event_id"] for row in rows(url))
+
+
+def delete_before(broker, topic, partition, offset):
+    """As retention does."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+        future.result(20)

@@ -1,0 +1,49 @@
+"""Records and chunks for tests of the sink, and what a database holds after a write."""
+
+import json
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from agents.flash_sales import FLASH_SALES
+from db.offsets import OffsetStore
+from db.sales_tables import flash_sale_events
+from db.tables import dead_letters
+from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
+
+NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+
+
+def record(
+    offset: int,
+    value: bytes | None,
+    key: bytes | None = b"\x00key",
+    timestamp: int = 1_795_774_530_123,
+) -> PlainRecord:
+    return PlainRecord(offset, value, key, timestamp)
+
+
+def event(number: int, **fields: object) -> bytes:
+    return json.dumps(
+        {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c", **fields}
+    ).encode()
+
+
+def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
+    records = [record(n, event(n, **fields)) for n in range(start, end)]
+    return Chunk.transform(FLASH_SALES, "t", partition, start, end, records)
+
+
+def stored_ids(engine):
+    with engine.connect() as connection:
+        return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
+
+
+def stored_offsets(engine):
+    return OffsetStore(engine, "g").read("t")
+
+
+def dead_letter_rows(engine):
+    with engine.connect() as connection:
+        return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
