@@ -15,9 +15,9 @@ from dev import ROOT
 from dev.broker import Broker, choose
 from dev.mariadb import MariaDB
 from dev.processes import Folder
-from tests.databases import ON_MYSQL
-from tests.mysql_server import MySQL
-from tests.support import FAUST, environment
+from tests.helpers.databases import ON_MYSQL
+from tests.helpers.mysql_server import MySQL
+from tests.helpers.worker import FAUST, environment
 
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
 
@@ -38,6 +38,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 class _ByFile(LoadFileScheduling):  # type: ignore[misc] # it has no types
     def _split_scope(self, nodeid: str) -> str:
         return ON_MYSQL if ON_MYSQL in nodeid else str(super()._split_scope(nodeid))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how to run the tests in this order again."""
+    seed = getattr(config.option, "randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"In random order; for the same one: --randomly-seed={seed}")
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +80,7 @@ def mysql(folder: Path) -> Iterator[MySQL]:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> MariaDB:
-    """The database server: MariaDB, or what `tests.databases` has said of this test."""
+    """The database server: MariaDB, or what `tests.helpers.databases` has said of this test."""
     running = request.getfixturevalue(getattr(request, "param", "mariadb"))
     assert isinstance(running, MariaDB)
     return running

@@ -22,8 +22,8 @@ from dev.broker import choose
 from dev.processes import Folder
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage
-from tests.support import wait_until
-from tests.traffic import Traffic
+from tests.helpers.traffic import Traffic
+from tests.helpers.worker import wait_until
 
 #: Events a second, from before each fault until after it.
 RATE = 1000

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.stage import SESSION_TIMEOUT, Stage
-from tests.support import Worker, wait_until
+from tests.helpers.worker import Worker, wait_until
 
 Fault = Callable[[Stage], None]
 

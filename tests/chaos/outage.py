@@ -11,8 +11,8 @@ import time
 from dev.broker import choose
 from dev.processes import Folder
 from tests.chaos.stage import TOPIC, Stage
-from tests.support import Worker
-from tests.traffic import Traffic, audit
+from tests.helpers.traffic import Traffic, audit
+from tests.helpers.worker import Worker
 
 #: Seconds of traffic before the outage and after it.
 AROUND = 10

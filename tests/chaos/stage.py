@@ -10,7 +10,7 @@ from dev import ROOT
 from dev.broker import Broker
 from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
-from tests.support import FAUST, Worker, environment
+from tests.helpers.worker import FAUST, Worker, environment
 
 TOPIC = "flash_sale_events"
 GROUP = "chaos"

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import make_url
 
 from dev.mariadb import MariaDB
-from tests.certificates import Authority
 from tests.chaos.proxy import Proxy
+from tests.helpers.certificates import Authority
 
 
 @pytest.fixture(scope="module")

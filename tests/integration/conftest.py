@@ -19,7 +19,7 @@ from db.engine import connect
 from db.offsets import OffsetStore
 from dev import ROOT
 from dev.broker import Broker
-from tests.support import FAUST, Worker, environment
+from tests.helpers.worker import FAUST, Worker, environment
 
 #: A Kafka value, or a value with its partition, or with partition and key.
 Value = bytes | None | tuple[bytes | None, int] | tuple[bytes | None, int, bytes | None]

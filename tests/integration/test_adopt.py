@@ -7,8 +7,8 @@ import pytest
 
 from db.sales_tables import flash_sale_events
 from dev import ROOT
-from tests.events import delete_before, event, ids, names, offsets_of
-from tests.support import wait_until
+from tests.helpers.events import delete_before, event, ids, names, offsets_of
+from tests.helpers.worker import wait_until
 from tests.unit.test_spark_checkpoint import commit, of, offsets
 
 

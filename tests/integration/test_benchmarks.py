@@ -18,8 +18,8 @@ from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
 from dev.broker import ApacheKafka, Broker, choose
 from models.rules import Rejection, transform
-from tests import wire
-from tests.support import environment
+from tests.helpers import wire
+from tests.helpers.worker import environment
 
 BENCH = (sys.executable, "-m", "benchmarks")
 #: 2004 of the short comparison's 600,000 events.

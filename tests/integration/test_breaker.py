@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import count_stored, engine
-from tests.events import event
-from tests.support import dead_letters, rows, stored_offsets, wait_until
+from tests.helpers.events import event
+from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 
 WINDOW = 100
 SETTINGS = {"BREAKER_WINDOW": WINDOW, "FLUSH_INTERVAL": 0.3}

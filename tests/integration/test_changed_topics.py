@@ -5,8 +5,8 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.events import delete_before, event, ids, offsets_of
-from tests.support import rows, wait_until
+from tests.helpers.events import delete_before, event, ids, offsets_of
+from tests.helpers.worker import rows, wait_until
 
 
 def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(

@@ -12,7 +12,7 @@ from config.settings import Settings
 from db.engine import connect
 from db.offsets import OffsetStore
 from dev.processes import free_port
-from tests.support import dead_letters, rows, stored_offsets
+from tests.helpers.worker import dead_letters, rows, stored_offsets
 
 EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c", "price": 2}'
 

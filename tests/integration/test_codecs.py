@@ -5,8 +5,8 @@ import re
 import pytest
 from confluent_kafka import Producer
 
-from tests import wire
-from tests.events import event, ids, names
+from tests.helpers import wire
+from tests.helpers.events import event, ids, names
 
 NAMES = ("gzip", "snappy", "lz4", "zstd")
 

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from commands.traffic.simulator import events
 from dev.audit import Sent
 from dev.processes import free_port
-from tests.events import event
-from tests.support import dead_letters, rows, wait_until
+from tests.helpers.events import event
+from tests.helpers.worker import dead_letters, rows, wait_until
 
 
 def ledger(printed):

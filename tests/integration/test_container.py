@@ -17,7 +17,7 @@ import pytest
 from dev import ROOT
 from dev.audit import count_stored
 from dev.processes import Process, free_port
-from tests.support import environment, wait_until
+from tests.helpers.worker import environment, wait_until
 
 LINES = (ROOT / "Dockerfile").read_text().splitlines()
 USER = "nobody"

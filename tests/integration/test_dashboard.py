@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from config.version import VERSION
-from tests.support import Worker, wait_until
+from tests.helpers.worker import Worker, wait_until
 
 #: What would run if a value were taken for HTML.
 HOSTILE = (

@@ -20,9 +20,9 @@ from db.tables import metadata
 from dev import ROOT
 from dev.mariadb import MariaDB, SecretURL
 from pipeline.errors import FatalError, UntrustedError
-from tests.certificates import Authority
-from tests.sums import settle
-from tests.support import rows, wait_until
+from tests.helpers.certificates import Authority
+from tests.helpers.sums import settle
+from tests.helpers.worker import rows, wait_until
 
 DOCUMENT = (ROOT / "docs" / "database.md").read_text()
 PASSWORD = "database-s3cret-of-the-tests"

@@ -16,8 +16,8 @@ from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.databases import also_mysql_slow
-from tests.sink import NOW, dead_letter_rows, event, record, stored_ids
+from tests.helpers.databases import also_mysql_slow
+from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids
 
 MIB = 1 << 20
 

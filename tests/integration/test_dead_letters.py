@@ -16,8 +16,8 @@ from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
-from tests.events import event
-from tests.support import dead_letters, rows, stored_offsets
+from tests.helpers.events import event
+from tests.helpers.worker import dead_letters, rows, stored_offsets
 
 HOSTILE = b'\x1b[2J\x1b]0;owned\x07{"event_id": "\xff\x00<script>'
 

@@ -14,7 +14,7 @@ import pytest
 
 from dev import ROOT
 from dev.processes import Process
-from tests.support import children, environment, is_alive, wait_until
+from tests.helpers.worker import children, environment, is_alive, wait_until
 
 SERVERS = 3
 SHOWN = (ROOT / "docs" / "demo.md").read_text()

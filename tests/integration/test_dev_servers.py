@@ -16,9 +16,9 @@ from dev import ROOT
 from dev.broker import ApacheKafka, Broker, EmbeddedBroker, choose
 from dev.mariadb import MariaDB
 from dev.processes import Process, StartError
-from tests import wire
+from tests.helpers import wire
+from tests.helpers.worker import children, environment, is_alive, wait_until
 from tests.integration.conftest import Produce
-from tests.support import children, environment, is_alive, wait_until
 
 
 def consume(broker: Broker, topic: str, number: int) -> list[bytes]:

@@ -17,10 +17,10 @@ from db.tables import batches, dead_letters
 from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.errors import TransientError
-from tests.databases import also_mysql, also_mysql_slow
-from tests.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
-from tests.sink import NOW
-from tests.support import wait_until
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
+from tests.helpers.sink import NOW
+from tests.helpers.worker import wait_until
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from itertools import cycle
 
-from tests.duplicates import ALIKE, PARTITIONS, value
-from tests.support import dead_letters as dead_letters_of
-from tests.support import rows, stored_offsets, wait_until
+from tests.helpers.duplicates import ALIKE, PARTITIONS, value
+from tests.helpers.worker import dead_letters as dead_letters_of
+from tests.helpers.worker import rows, stored_offsets, wait_until
 
 
 def test_each_id_once_over_partitions_restarts_kills_and_resets(

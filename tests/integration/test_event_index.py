@@ -14,7 +14,7 @@ from db.engine import connect
 from db.upgrade import make_index
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests.databases import also_mysql, also_mysql_slow
+from tests.helpers.databases import also_mysql, also_mysql_slow
 
 #: Alike to the collations of the servers, byte by byte all different.
 ALIKE = ["e1", "E1", "e1 ", "e1\x00", "é1", "e\u03011", "🔥", "🔥 ", "e01", " e1"]

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from commands.traffic.simulator import Outcome
-from tests.support import rows, wait_until
-from tests.traffic import Traffic, audit
+from tests.helpers.traffic import Traffic, audit
+from tests.helpers.worker import rows, wait_until
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.databases import also_mysql, also_mysql_slow
-from tests.sink import NOW, chunk, event, record
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.sink import NOW, chunk, event, record
 
 
 @pytest.fixture

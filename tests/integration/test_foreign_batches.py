@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests import wire
-from tests.events import event, ids, names, offsets_of
-from tests.support import configure
+from tests.helpers import wire
+from tests.helpers.events import event, ids, names, offsets_of
+from tests.helpers.worker import configure
 
 #: Much less than a bomb expands to, and more than any other batch here.
 LIMIT = 1024 * 1024

@@ -11,8 +11,8 @@ from db import engine as sessions
 from db.engine import POOL_SIZE, connect
 from db.offsets import OffsetStore
 from pipeline.errors import TransientError
-from tests.events import event, offsets_of
-from tests.support import wait_until
+from tests.helpers.events import event, offsets_of
+from tests.helpers.worker import wait_until
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from dev.broker import JARS
-from tests.events import ids
-from tests.support import stored_offsets, wait_until
+from tests.helpers.events import ids
+from tests.helpers.worker import stored_offsets, wait_until
 
 PRODUCER = "tests/clients/JavaProducer.java"
 EVENTS = 600

@@ -3,10 +3,10 @@
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests import wire
-from tests.coordinator import AbsentCoordinator
-from tests.events import event, ids, names, offsets_of
-from tests.support import configure, wait_until
+from tests.helpers import wire
+from tests.helpers.coordinator import AbsentCoordinator
+from tests.helpers.events import event, ids, names, offsets_of
+from tests.helpers.worker import configure, wait_until
 
 #: Seconds within which they are reported.
 SOON = 15

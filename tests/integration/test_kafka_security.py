@@ -12,9 +12,9 @@ from dev.processes import free_port
 from pipeline.errors import FatalError
 from source.connectivity import reach
 from source.topics import topic_bounds
-from tests.certificates import Authority
-from tests.secure_kafka import PASSWORD, USER, SecureKafka
-from tests.support import rows, wait_until
+from tests.helpers.certificates import Authority
+from tests.helpers.secure_kafka import PASSWORD, USER, SecureKafka
+from tests.helpers.worker import rows, wait_until
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 

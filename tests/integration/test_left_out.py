@@ -11,7 +11,15 @@ from db.left_out import can_name_rows, insert_but_refused
 from db.refused_rows import _Insertion
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.sink import NOW, chunk, dead_letter_rows, event, record, stored_ids, stored_offsets
+from tests.helpers.sink import (
+    NOW,
+    chunk,
+    dead_letter_rows,
+    event,
+    record,
+    stored_ids,
+    stored_offsets,
+)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
-from tests.events import event
+from tests.helpers.events import event
 
 WHY = "more than half of 200 events were dropped, most often because of: no event_id, such as "
 #: Those that are tables, and those of sentences, which may wrap.

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from dev.audit import engine
-from tests.events import delete_before, event, ids, names, offsets_of
-from tests.support import configure, wait_until
-from tests.transactions import abort, commit, is_on_disk, log_ends, wait_read
+from tests.helpers.events import delete_before, event, ids, names, offsets_of
+from tests.helpers.transactions import abort, commit, is_on_disk, log_ends, wait_read
+from tests.helpers.worker import configure, wait_until
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from config.version import VERSION
-from tests.support import wait_until
+from tests.helpers.worker import wait_until
 
 
 def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url):

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from dev.audit import count_stored, engine
 from dev.mariadb import MariaDB
-from tests import wire
-from tests.events import event, ids, names
-from tests.support import configure, dead_letters, rows, wait_until
+from tests.helpers import wire
+from tests.helpers.events import event, ids, names
+from tests.helpers.worker import configure, dead_letters, rows, wait_until
 
 #: MB a worker with the default settings may ever have; one at rest has half of it.
 LIMIT = 200

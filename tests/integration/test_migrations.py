@@ -21,10 +21,10 @@ from db.upgrade import alembic_config, migrate
 from db.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests import sales
-from tests.databases import also_mysql_slow
-from tests.old_schema import INSERT_LETTER, bring_to
-from tests.sums import assert_sums_true, settle
+from tests.helpers import sales
+from tests.helpers.databases import also_mysql_slow
+from tests.helpers.old_schema import INSERT_LETTER, bring_to
+from tests.helpers.sums import assert_sums_true, settle
 
 
 class Killed(BaseException):

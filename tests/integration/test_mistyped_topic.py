@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from dev.broker import EmbeddedBroker
-from tests.support import wait_until
+from tests.helpers.worker import wait_until
 
 
 @pytest.fixture

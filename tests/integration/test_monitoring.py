@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.version import VERSION
 from dev import LOCAL, ROOT
 from dev.catalogue import catalogue, deprecated_names, exposed_name
-from tests.support import rows, wait_until
+from tests.helpers.worker import rows, wait_until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 ALERTS = [

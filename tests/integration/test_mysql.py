@@ -9,10 +9,10 @@ from sqlalchemy import make_url, text
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.writer import Writer
-from tests.databases import mysql_only
+from tests.helpers.databases import mysql_only
+from tests.helpers.sales import chunk, event
+from tests.helpers.sums import settle
 from tests.integration.test_database_security import DOCUMENT, grants
-from tests.sales import chunk, event
-from tests.sums import settle
 
 pytestmark = mysql_only
 

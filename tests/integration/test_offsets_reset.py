@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from tests.events import event, ids, offsets_of, stored
-from tests.support import dead_letters, wait_until
+from tests.helpers.events import event, ids, offsets_of, stored
+from tests.helpers.worker import dead_letters, wait_until
 
 
 def bad(number):

@@ -14,10 +14,10 @@ from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
-from tests.databases import also_mysql_slow
-from tests.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
-from tests.sink import record
-from tests.support import rows, wait_until
+from tests.helpers.databases import also_mysql_slow
+from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
+from tests.helpers.sink import record
+from tests.helpers.worker import rows, wait_until
 
 
 @pytest.fixture

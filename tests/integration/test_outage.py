@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.events import event
-from tests.support import rows, stored_offsets, wait_until
-from tests.traffic import Traffic, audit
+from tests.helpers.events import event
+from tests.helpers.traffic import Traffic, audit
+from tests.helpers.worker import rows, stored_offsets, wait_until
 
 
 @pytest.fixture

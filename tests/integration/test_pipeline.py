@@ -10,8 +10,8 @@ from dev.processes import free_port
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
 from tests.contract.test_cases import FLOATS, assert_same_row, load, value
-from tests.events import event, stored
-from tests.support import dead_letters, rows, stored_offsets, wait_until
+from tests.helpers.events import event, stored
+from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 
 
 def whole_rows(engine):

@@ -13,7 +13,7 @@ from dev import ROOT
 from dev.audit import count_stored
 from dev.broker import Broker
 from dev.processes import Process, free_port
-from tests.support import children, environment, is_alive, wait_until
+from tests.helpers.worker import children, environment, is_alive, wait_until
 
 PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

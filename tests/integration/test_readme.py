@@ -17,7 +17,7 @@ from dev import ROOT
 from dev.audit import count_stored
 from dev.broker import Broker
 from dev.processes import Process, StartError, free_port
-from tests.support import environment
+from tests.helpers.worker import environment
 
 README = (ROOT / "README.md").read_text()
 SERVERS = "Run it on your own servers"

@@ -6,9 +6,9 @@ from sqlalchemy import create_engine, text
 from dev.audit import Sent
 from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
-from tests.events import event, ids, offsets_of, stored
-from tests.support import dead_letters, rows, stored_offsets, wait_until
-from tests.traffic import Traffic, audit
+from tests.helpers.events import event, ids, offsets_of, stored
+from tests.helpers.traffic import Traffic, audit
+from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 
 # --- rows that only the database refuses
 

@@ -16,8 +16,16 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from pipeline.record import PlainRecord
-from tests.databases import also_mysql, also_mysql_slow
-from tests.sink import NOW, chunk, dead_letter_rows, event, record, stored_ids, stored_offsets
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.sink import (
+    NOW,
+    chunk,
+    dead_letter_rows,
+    event,
+    record,
+    stored_ids,
+    stored_offsets,
+)
 
 
 @pytest.fixture

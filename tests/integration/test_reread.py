@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from source.log_reader import LogReader
-from tests.events import delete_before
+from tests.helpers.events import delete_before
 
 MIB = 1 << 20
 

@@ -13,8 +13,8 @@ from db.schema import VERSION
 from db.tables import metadata
 from db.upgrade import alembic_config, migrate
 from pipeline.errors import FatalError
-from tests.old_schema import bring_to
-from tests.support import rows, wait_until
+from tests.helpers.old_schema import bring_to
+from tests.helpers.worker import rows, wait_until
 
 EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p", "category": "c"}'
 

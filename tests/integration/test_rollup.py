@@ -17,10 +17,10 @@ from db.watermark import join
 from db.writer import Writer
 from pipeline.errors import FatalError, TransientError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.databases import also_mysql, also_mysql_slow
-from tests.sales import chunk, event, write
-from tests.sink import NOW
-from tests.sums import assert_sums_true, settle
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.sales import chunk, event, write
+from tests.helpers.sink import NOW
+from tests.helpers.sums import assert_sums_true, settle
 
 
 @pytest.fixture(autouse=True)

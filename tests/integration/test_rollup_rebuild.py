@@ -8,10 +8,10 @@ from sqlalchemy import text
 from db.offsets import OffsetStore
 from db.rollup import Rollup
 from db.writer import Writer
-from tests.databases import also_mysql_slow
-from tests.sales import chunk, event, shown, write
-from tests.sink import NOW
-from tests.sums import assert_sums_true, settle
+from tests.helpers.databases import also_mysql_slow
+from tests.helpers.sales import chunk, event, shown, write
+from tests.helpers.sink import NOW
+from tests.helpers.sums import assert_sums_true, settle
 
 
 def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):

@@ -5,10 +5,10 @@ from functools import partial
 
 from sqlalchemy import text
 
-from tests.databases import also_mysql_slow
-from tests.sales import event
-from tests.sums import assert_sums_true
-from tests.support import rows, wait_until
+from tests.helpers.databases import also_mysql_slow
+from tests.helpers.sales import event
+from tests.helpers.sums import assert_sums_true
+from tests.helpers.worker import rows, wait_until
 
 
 def has_more_rows(url, number):

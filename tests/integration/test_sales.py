@@ -12,10 +12,10 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.writer import Writer
 from dev import ROOT
-from tests.databases import also_mysql, also_mysql_slow
-from tests.sales import chunk, event
-from tests.sums import assert_sums_true, settle
-from tests.support import rows
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.sales import chunk, event
+from tests.helpers.sums import assert_sums_true, settle
+from tests.helpers.worker import rows
 
 ODD = (
     event(2, product_id=None),

@@ -9,9 +9,9 @@ from db.offsets import OffsetStore
 from db.schema import VERSION
 from db.upgrade import migrate
 from db.writer import Writer
-from tests import sales
-from tests.old_schema import INSERT_LETTER, bring_to
-from tests.sums import settle
+from tests.helpers import sales
+from tests.helpers.old_schema import INSERT_LETTER, bring_to
+from tests.helpers.sums import settle
 
 
 def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):

@@ -6,8 +6,8 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.events import event, stored
-from tests.support import rows, stored_offsets, wait_until
+from tests.helpers.events import event, stored
+from tests.helpers.worker import rows, stored_offsets, wait_until
 
 #: Seconds of grace: what a worker with the default settings may take to exit.
 DEADLINE = 10

@@ -8,8 +8,8 @@ import pytest
 
 from db.breakers import BreakerStore
 from dev.processes import free_port
-from tests.events import event
-from tests.support import wait_until
+from tests.helpers.events import event
+from tests.helpers.worker import wait_until
 
 
 def test_a_working_group_at_a_glance(

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import engine
-from tests.events import event, ids
+from tests.helpers.events import event, ids
+from tests.helpers.worker import dead_letters, wait_until
 from tests.integration.test_refused_rows import refuse
-from tests.support import dead_letters, wait_until
 
 
 @pytest.mark.parametrize("code", [1064, 1105, 3100])

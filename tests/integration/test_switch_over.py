@@ -8,9 +8,9 @@ from sqlalchemy import make_url
 
 from benchmarks.programs import PROGRAMS, Job
 from dev.audit import engine
-from tests.old_tables import ddl
-from tests.support import wait_until
-from tests.traffic import Traffic, audit
+from tests.helpers.old_tables import ddl
+from tests.helpers.traffic import Traffic, audit
+from tests.helpers.worker import wait_until
 
 SPARK = next(one for one in PROGRAMS if one.name == "PySpark (the job replaced)")
 

@@ -16,7 +16,7 @@ from source import control, patches
 from source.log_reader import LogReader
 from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
-from tests.support import wait_until
+from tests.helpers.worker import wait_until
 
 
 class Reading(faust.Record):

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from db import reports
 from db.reports import Reports
 from pipeline.errors import TransientError
-from tests.databases import also_mysql_slow
+from tests.helpers.databases import also_mysql_slow
 
 
 def test_viewers_share_the_questions(worker, server):

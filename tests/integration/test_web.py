@@ -12,7 +12,7 @@ from base64 import b64encode
 import pytest
 
 from dev import ROOT
-from tests.support import environment
+from tests.helpers.worker import environment
 
 DOCUMENT = (ROOT / "docs" / "web.md").read_text()
 LISTED = set(re.findall(r"^\| `(/\S*)` \|", DOCUMENT, re.MULTILINE))

@@ -21,8 +21,8 @@ from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
-from tests.databases import also_mysql, also_mysql_slow
-from tests.sink import NOW, chunk, event, record, stored_ids, stored_offsets
+from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets
 
 
 def session(connection):

@@ -8,8 +8,8 @@ import pytest
 from agents.breaker_service import BreakerService
 from pipeline.errors import TransientError
 from pipeline.memory import Memory
-from tests.breaker import NOW, breaker, chunk
-from tests.support import until
+from tests.helpers.breaker import NOW, breaker, chunk
+from tests.helpers.worker import until
 
 
 class Store:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
-from tests.breaker import NOW, breaker, chunk
+from tests.helpers.breaker import NOW, breaker, chunk
 
 
 def refused(*offsets):

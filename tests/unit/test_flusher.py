@@ -17,7 +17,7 @@ from pipeline.flusher import Flusher
 from pipeline.originals import Originals, Portion
 from pipeline.record import PlainRecord
 from pipeline.threads import in_thread
-from tests.support import until
+from tests.helpers.worker import until
 
 Fault = Callable[[int, list[Chunk]], object]
 

@@ -10,7 +10,7 @@ from aiokafka.record import MemoryRecords
 from faust.types import TP
 
 from source import patches
-from tests.wire import batch
+from tests.helpers.wire import batch
 
 PATCHES = [(owner, name) for owner, names in patches.REPLACED.items() for name in names]
 LIMIT = 5000

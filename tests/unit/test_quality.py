@@ -3,7 +3,7 @@
 import pytest
 
 from models.quality import BITS, Kind, tally
-from tests.transformed import changed, row
+from tests.helpers.transformed import changed, row
 
 
 @pytest.mark.parametrize(

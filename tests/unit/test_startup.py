@@ -12,7 +12,7 @@ import pytest
 
 from config.version import VERSION
 from dev import ROOT
-from tests.support import FAUST, environment
+from tests.helpers.worker import FAUST, environment
 
 NOWHERE = {"KAFKA_URL": "kafka://127.0.0.1:1", "DATABASE_URL": "mysql://u:s3cret@127.0.0.1:1/d"}
 

@@ -21,7 +21,7 @@ from models.fields import EVENT_FIELDS, ROW_NAMES
 from models.rules import MAX_FLOAT, Reason, Rejection, transform
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
-from tests.transformed import changed, row
+from tests.helpers.transformed import changed, row
 
 VALUES = [base64.b64decode(case["value_b64"] or b"") for case in load("cases.jsonl")]
 

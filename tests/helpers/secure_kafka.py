@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 
 from dev.broker import ApacheKafka
 from dev.processes import free_port
-from tests.certificates import Authority
+from tests.helpers.certificates import Authority
 
 USER = "shop"
 #: Looked for in logs, so it is no word that may be there anyway.

@@ -8,7 +8,7 @@ from agents.flash_sales import FLASH_SALES
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
-from tests.sink import NOW
+from tests.helpers.sink import NOW
 
 
 def chunk(values, partition=0, start=0):

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from commands.traffic.simulator import events
 from dev.audit import Audit, Sent, count_stored
 from dev.broker import Broker
-from tests.support import wait_until
+from tests.helpers.worker import wait_until
 
 
 class Traffic:

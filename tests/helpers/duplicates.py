@@ -4,7 +4,7 @@ import json
 
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
-from tests.sink import record
+from tests.helpers.sink import record
 
 #: Alike to the collations of the servers, byte by byte all different.
 ALIKE = (

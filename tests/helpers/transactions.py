@@ -3,8 +3,8 @@
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from tests.events import event, offsets_of
-from tests.support import wait_until
+from tests.helpers.events import event, offsets_of
+from tests.helpers.worker import wait_until
 
 
 def send(producer, topic, numbers, partition=0, **fields):

@@ -5,7 +5,7 @@ import json
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.support import dead_letters, rows, stored_offsets
+from tests.helpers.worker import dead_letters, rows, stored_offsets
 
 
 def event(number, **fields):

@@ -1,0 +1,1 @@
+"""What several tests need: servers, traffic, waiting, and what a table must hold."""
