@@ -17,6 +17,7 @@ GOOD = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
 def chunk(
     start: int, *, good: int = 0, bad: int = 0, partition: int = 0, memory: Memory | None = None
 ) -> Chunk:
+    """A chunk of events of which some are dropped."""
     end = start + good + bad
     records = [PlainRecord(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
     lease = memory.hold(len(records), 100) if memory else None
@@ -24,4 +25,5 @@ def chunk(
 
 
 def breaker(window: int = 10, share: float = 0.9) -> CircuitBreaker:
+    """A circuit breaker with a small window."""
     return CircuitBreaker(share, window, lambda: NOW)

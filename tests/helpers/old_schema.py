@@ -12,6 +12,7 @@ INSERT_LETTER = text(
 
 
 def bring_to(engine, revision):
+    """Run the migrations up to this one."""
     config = alembic_config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection

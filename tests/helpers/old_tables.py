@@ -28,19 +28,13 @@ def ddl(*more, options="CHARSET=utf8mb4", name="flash_sale_events", **columns):
 
 
 NOW = "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP"
-
-
 DAYS = (
     "CHARSET=utf8mb4 PARTITION BY RANGE COLUMNS (ts) (PARTITION p0 VALUES LESS THAN ('2026-12-01'))"
 )
-
-
 TRIGGER = (
     "CREATE TRIGGER shout BEFORE INSERT ON flash_sale_events FOR EACH ROW"
     " SET NEW.category = UPPER(NEW.category)"
 )
-
-
 #: The table; what is said of it; an event; and what becomes of it there: values, a refusal or None
 #: where no worker gets that far.
 REFUSED = {

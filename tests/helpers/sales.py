@@ -12,6 +12,7 @@ from tests.helpers.sink import NOW
 
 
 def chunk(values, partition=0, start=0):
+    """A chunk of these values."""
     records = [
         PlainRecord(start + n, value, timestamp=1_795_774_530_000) for n, value in enumerate(values)
     ]
@@ -19,6 +20,7 @@ def chunk(values, partition=0, start=0):
 
 
 def event(number, **fields):
+    """The value of an event: its number decides what was sold, to which step and when."""
     good = {
         "event_id": f"e{number}",
         "user_id": "u",
@@ -33,6 +35,7 @@ def event(number, **fields):
 
 
 def write(engine, number, *, partition=0, size=10, group="g"):
+    """Write events of which no other number has any."""
     values = [event(number * size + n) for n in range(size)]
     Writer(engine, group, f"w{group}{partition}").write(
         number, NOW, [chunk(values, partition, number * size)]
@@ -40,5 +43,6 @@ def write(engine, number, *, partition=0, size=10, group="g"):
 
 
 def shown(engine):
+    """Orders that the views show."""
     with engine.connect() as connection:
         return connection.execute(text("SELECT SUM(orders) FROM sales_per_minute")).scalar()

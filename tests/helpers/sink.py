@@ -21,29 +21,35 @@ def record(
     key: bytes | None = b"\x00key",
     timestamp: int = 1_795_774_530_123,
 ) -> PlainRecord:
+    """A record as Kafka has it."""
     return PlainRecord(offset, value, key, timestamp)
 
 
 def event(number: int, **fields: object) -> bytes:
+    """The value of an event that becomes a row."""
     return json.dumps(
         {"event_id": f"e{number}", "user_id": "u", "product_id": "p", "category": "c", **fields}
     ).encode()
 
 
 def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
+    """A chunk of good events, numbered by their offsets."""
     records = [record(n, event(n, **fields)) for n in range(start, end)]
     return Chunk.transform(FLASH_SALES, "t", partition, start, end, records)
 
 
 def stored_ids(engine):
+    """Event ids of the rows, in the order in which they were stored."""
     with engine.connect() as connection:
         return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
 
 
 def stored_offsets(engine):
+    """The offsets stored for group ``g`` and topic ``t``, by partition."""
     return OffsetStore(engine, "g").read("t")
 
 
 def dead_letter_rows(engine):
+    """The dead letters, oldest first."""
     with engine.connect() as connection:
         return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()

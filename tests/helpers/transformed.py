@@ -19,10 +19,12 @@ EVENT = {
 
 
 def changed(**fields):
+    """The value of a whole event, with these fields instead."""
     return json.dumps({**EVENT, **fields}).encode()
 
 
 def row(value):
+    """The row of a value by column, and its quality flags."""
     transformed = transform(value)
     assert not isinstance(transformed, Rejection), transformed
     bits = transformed[1]
