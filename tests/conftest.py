@@ -73,7 +73,7 @@ def mariadb(folder: Path) -> Iterator[MariaDB]:
 @pytest.fixture(scope="session")
 def mysql(folder: Path) -> Iterator[MySQL]:
     if MySQL.missing():
-        pytest.skip("set-up could not fetch a MySQL 8")
+        pytest.skip("set-up could not fetch a MySQL 8 that runs here")
     with MySQL(folder / "mysql", "--default-time-zone=+05:30") as running:
         yield running
 

@@ -18,7 +18,7 @@ class MySQL(MariaDB):
 
     @staticmethod
     def missing() -> bool:
-        """Whether there is none here."""
+        """Whether there is none here that runs."""
         return not (HOME / "bin" / "mysqld").exists()
 
     def _program(self) -> Path:
