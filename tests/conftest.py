@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     items.sort(key=lambda item: "unit" in item.path.parts)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
     """Share out the tests file by file, and let one process have all that needs MySQL."""
     return _ByFile(config, log)
