@@ -141,7 +141,7 @@ def worker(
 
     yield start
     for running in started:
-        running.kill()
+        running.end()
         # Shown where the test failed.
         print(running.log_text()[-5000:])
 
