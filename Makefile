@@ -36,14 +36,14 @@ test-all: setup ## All of `make test`, and the long tests and variants that it l
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)
 
-coverage: setup ## Branch coverage of the tests of `make test`, in workers and commands too; fails where one of them is below 95 % (BROKER, ARGS)
+coverage: setup ## Branch coverage of the tests of `make test`, in workers and commands too; fails where a folder is below 95 % (BROKER, ARGS)
 	@$(python) -m dev
 	@$(coverage) erase
 	@$(coverage) run -m pytest $(parallel) -m "not slow" $(ARGS); tests=$$?; \
 	$(coverage) combine --quiet && $(coverage) report || exit; \
 	for folder in agents models source pipeline db; do \
-		printf '%-8s %s %%\n' $$folder $$($(coverage) report --include="$$folder/*" --format=total) && \
-		$(coverage) report --include="$$folder/*" --format=total >/dev/null || tests=1; \
+		printf '%-8s ' $$folder; \
+		$(coverage) report --include="$$folder/*" --format=total || tests=1; \
 	done; exit $$tests
 
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')

@@ -1,4 +1,4 @@
-"""Each event id once, whoever sends it how often and when; counted, and never a dead letter."""
+"""Each event id once, however often it is sent; duplicates are counted, and no dead letters."""
 
 import threading
 from collections import Counter
@@ -12,14 +12,13 @@ from db import event_index
 from db.dead_letters import Filter
 from db.offsets import OffsetStore
 from db.replay import Replayer
-from db.sales_tables import flash_sale_events
 from db.tables import batches, dead_letters
 from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.errors import TransientError
 from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
-from tests.helpers.sink import NOW
+from tests.helpers.sink import NOW, stored_ids
 from tests.helpers.worker import wait_until
 
 
@@ -32,11 +31,6 @@ def indexed(migrated_engine):
 
 def writer(indexed, name="w"):
     return Writer(indexed, "g", name, deduplicate=True)
-
-
-def stored_ids(indexed):
-    with indexed.connect() as connection:
-        return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
 
 
 def lookups(indexed):

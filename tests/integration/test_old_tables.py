@@ -20,14 +20,6 @@ from tests.helpers.sink import record
 from tests.helpers.worker import rows, wait_until
 
 
-@pytest.fixture
-def bare(database_url):
-    """The engine on a database that has nothing: for what one table says of itself."""
-    engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
-    yield engine
-    engine.dispose()
-
-
 def make(engine, statements):
     """Make the events table, in place of the one that is there."""
     with engine.begin() as connection:
@@ -61,92 +53,92 @@ def store(engine, **fields):
 
 @also_mysql_slow
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, bare):
+def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, empty):
     statement, said = REFUSED[name]
-    make(bare, statement)
-    [found] = [one for one in look(bare) if one.refused]
+    make(empty, statement)
+    [found] = [one for one in look(empty) if one.refused]
     assert re.search(said, found.found), found
     assert found.hint.startswith("ALTER TABLE flash_sale_events ")
-    run(bare, found.hint.partition(", and fill")[0])
-    assert [one for one in look(bare) if one.refused] == []
-    store(bare, timestamp=None)
+    run(empty, found.hint.partition(", and fill")[0])
+    assert [one for one in look(empty) if one.refused] == []
+    store(empty, timestamp=None)
 
 
 @also_mysql_slow
 @pytest.mark.parametrize("name", WARNED)
 def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
-    name, bare, database_url
+    name, empty, database_url
 ):
     statement, said, event, becomes = WARNED[name]
-    make(bare, statement)
-    found = look(bare)
+    make(empty, statement)
+    found = look(empty)
     assert not any(one.refused for one in found)
     assert re.search(said, found[0].found), found
     if becomes is None:
         with pytest.raises(RowError):
-            store(bare, **event)
+            store(empty, **event)
     else:
-        store(bare, **event)
+        store(empty, **event)
         [row] = rows(database_url)
         assert {field: row[field] for field in becomes} == becomes
-        run(bare, "DELETE FROM flash_sale_events")
+        run(empty, "DELETE FROM flash_sale_events")
     if name == "namesake":
         return
     for one in found:
-        run(bare, one.hint.partition(", unless")[0])
-    assert look(bare) == []
+        run(empty, one.hint.partition(", unless")[0])
+    assert look(empty) == []
     if name != "partitions":
-        store(bare, **event)
+        store(empty, **event)
 
 
 @also_mysql_slow
 @pytest.mark.parametrize("name", FINE)
-def test_a_table_that_takes_all_rows_is_not_spoken_of(name, bare):
-    make(bare, FINE[name])
-    assert look(bare) == []
-    store(bare, timestamp=None, product_id=None, event_type=None, user_id="u" * 50)
+def test_a_table_that_takes_all_rows_is_not_spoken_of(name, empty):
+    make(empty, FINE[name])
+    assert look(empty) == []
+    store(empty, timestamp=None, product_id=None, event_type=None, user_id="u" * 50)
 
 
 @also_mysql_slow
-def test_a_view_in_its_place_is_refused(bare):
+def test_a_view_in_its_place_is_refused(empty):
     make(
-        bare, [ddl(name="old_events"), "CREATE VIEW flash_sale_events AS SELECT * FROM old_events"]
+        empty, [ddl(name="old_events"), "CREATE VIEW flash_sale_events AS SELECT * FROM old_events"]
     )
-    [found] = look(bare)
+    [found] = look(empty)
     assert found.refused
     assert found.found.startswith("flash_sale_events is a view")
 
 
 @also_mysql_slow
-def test_an_id_that_is_full_is_refused(bare):
-    make(bare, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY")])
-    run(bare, "INSERT INTO flash_sale_events (id) VALUES (1932735283)")
-    [found] = look(bare)
+def test_an_id_that_is_full_is_refused(empty):
+    make(empty, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY")])
+    run(empty, "INSERT INTO flash_sale_events (id) VALUES (1932735283)")
+    [found] = look(empty)
     assert "1932735283 (90%) are used" in found.found
     assert not found.refused
-    run(bare, "INSERT INTO flash_sale_events (id) VALUES (2147483647)")
-    [found] = look(bare)
+    run(empty, "INSERT INTO flash_sale_events (id) VALUES (2147483647)")
+    [found] = look(empty)
     assert found.refused
-    run(bare, found.hint)
-    store(bare)
+    run(empty, found.hint)
+    store(empty)
 
 
 @also_mysql_slow
-def test_constraints_of_ones_own_are_spoken_of(bare, server):
+def test_constraints_of_ones_own_are_spoken_of(empty, server):
     products = "CREATE TABLE products (id VARCHAR(50) PRIMARY KEY) CHARSET=utf8mb4"
     key = "CONSTRAINT known FOREIGN KEY (product_id) REFERENCES products (id)"
-    make(bare, [products, ddl(key, "CONSTRAINT paid CHECK (price >= 0)")])
-    found = {one.found.partition(":")[0]: one.hint for one in look(bare)}
+    make(empty, [products, ddl(key, "CONSTRAINT paid CHECK (price >= 0)")])
+    found = {one.found.partition(":")[0]: one.hint for one in look(empty)}
     expected = {
         "flash_sale_events has a FOREIGN KEY known": "DROP FOREIGN KEY `known`",
         "flash_sale_events has a CHECK paid": "DROP CONSTRAINT `paid`",
     }
-    with bare.connect() as connection:
+    with empty.connect() as connection:
         if "MariaDB" not in str(connection.scalar(text("SELECT VERSION()"))):
             del expected["flash_sale_events has a CHECK paid"]  # 8.0.15 reads and forgets it.
     assert found == {one: f"ALTER TABLE flash_sale_events {end}" for one, end in expected.items()}
     with pytest.raises(RowError):
-        store(bare)
+        store(empty)
 
 
 @also_mysql_slow
@@ -160,8 +152,8 @@ def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
 
 
 @also_mysql_slow
-def test_an_account_is_told_only_what_it_may_see(bare, database_url, server):
-    make(bare, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY"), TRIGGER])
+def test_an_account_is_told_only_what_it_may_see(empty, database_url, server):
+    make(empty, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY"), TRIGGER])
     database = database_url.rpartition("/")[2]
     server.execute("CREATE USER IF NOT EXISTS 'inserts'@'127.0.0.1' IDENTIFIED BY 'x'")
     try:
@@ -170,7 +162,7 @@ def test_an_account_is_told_only_what_it_may_see(bare, database_url, server):
             server.execute(
                 f"GRANT {right} ON `{database}`.flash_sale_events TO 'inserts'@'127.0.0.1'"
             )
-            engine = connect(bare.url.set(username="inserts", password="x"))
+            engine = connect(empty.url.set(username="inserts", password="x"))
             # Not that a column it has no right on is missing; whether it sees triggers is the
             # server's.
             found = [one.found for one in look(engine) if "trigger" not in one.found]

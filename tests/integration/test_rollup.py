@@ -1,4 +1,4 @@
-"""The roll-up sums each row once, whoever stored it, and however it is disturbed."""
+"""The roll-up sums each row once, however it was stored and whatever goes wrong."""
 
 import threading
 from contextlib import contextmanager, suppress

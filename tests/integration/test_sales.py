@@ -1,4 +1,4 @@
-"""The views over the sales sums say what the rows add up to, whoever stored them."""
+"""The views over the sales sums say what the rows add up to, however these were stored."""
 
 import re
 from datetime import UTC, datetime
