@@ -15,7 +15,7 @@ from benchmarks.stage import Stage
 from dev.processes import Folder, StartError
 
 #: Where nothing else is asked for; scenarios have three, and backlog and latency one.
-ROUNDS = {"quick": 2, "full": 5}
+ROUNDS = {"quick": 2, "full": 3}
 
 #: Below it a topic may have no events.
 LEAST_SCALE = 0.001

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import report
-from benchmarks.programs import OURS, PROGRAMS, Program
+from benchmarks.peer_list import PROGRAMS
+from benchmarks.programs import OURS, Program
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
+from benchmarks.traffic import shopping
 from dev.processes import StartError
 
 
@@ -34,7 +36,7 @@ def compare(
     topics = {}
     for size in sorted({program.events for program in chosen}):
         print(f"Filling a topic with {size:,} events …", file=sys.stderr)
-        topics[size] = stage.topic(size)
+        topics[size] = stage.topic(size, shopping)
     done: list[list[Run]] = []
     for number in range(rounds):
         turn = number % len(chosen)
@@ -44,7 +46,8 @@ def compare(
             print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
             found[program.name] = one
         done.append([found[program.name] for program in chosen])
-    text = report.comparison(OURS.name, done, left_out)
+    lacks = {program.name: program.lacks for program in chosen}
+    text = report.comparison(OURS.name, done, left_out, lacks)
     return text, [[report.as_json(one) for one in runs] for runs in done]
 
 

@@ -4,12 +4,13 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks import BENCH
-from benchmarks.programs import PYTHON
+from benchmarks.peer_list import GO_LOOP, PYTHON
 from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER
 from dev import ROOT
@@ -23,7 +24,15 @@ _JARS = (
     "connect/connect-runtime",
     "connect/plugins/debezium-connector-jdbc/debezium-connector-jdbc",
     "connect/plugins/debezium-connector-jdbc/mariadb-java-client",
+    "flink/flink-runtime",
+    "flink/flink-connector-kafka",
+    "flink/flink-connector-jdbc",
+    "flink/mysql-connector-j",
+    "java/kafka-clients",
+    "java/jackson-core",
+    "java/mariadb-java-client",
 )
+_GO_MODULES = ("franz-go", "sonic", "mysql")
 _OURS = (
     "faust-streaming",
     "mode-streaming",
@@ -48,7 +57,7 @@ def describe(stage: Stage) -> dict[str, str]:
         "database": f"{version()}, {settings}",
         "java": _java(),
         "this app": f"Python {platform.python_version()}, {_packages(Path(sys.executable), _OURS)}",
-        "peers": ", ".join(filter(None, (_packages(PYTHON, _PEERS), _jars()))),
+        "peers": ", ".join(filter(None, (_packages(PYTHON, _PEERS), _jars(), _go_modules()))),
         "commit": _commit(),
         "load before": f"{_load} (1 min)",
     }
@@ -90,6 +99,16 @@ def _packages(python: Path, names: tuple[str, ...]) -> str:
 def _jars() -> str:
     found = [path.stem for name in _JARS for path in sorted(BENCH.glob(f"{name}-[0-9]*.jar"))]
     return ", ".join(" ".join(stem.rsplit("-", 1)) for stem in found)
+
+
+def _go_modules() -> str:
+    if not GO_LOOP.exists() or not shutil.which("go"):
+        return ""
+    listed = subprocess.run(
+        ["go", "version", "-m", GO_LOOP], capture_output=True, text=True, check=False
+    )
+    found = re.findall(r"^\tdep\t\S*?([^/\s]+)\tv(\S+)", listed.stdout, re.MULTILINE)
+    return ", ".join(f"{name} {version}" for name, version in found if name in _GO_MODULES)
 
 
 def _commit() -> str:

@@ -1,18 +1,26 @@
-"""The programs that are measured: this app, and its peers in their own words."""
+"""What a program to be measured is, and this app as one."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from benchmarks import BENCH, PEERS
 from config.settings import Settings
 from dev import ROOT
 from dev.processes import Process, free_port
 
-PYTHON = BENCH / "venv" / "bin" / "python"
+
+class Lack(StrEnum):
+    """What this app gives and a program that is compared does not."""
+
+    LOSES = "may lose rows in a crash"
+    DOUBLES = "may double rows in a crash"
+    REPEATS = "stores everything again after a restart"
+    UNCHECKED = "checks no types and lengths"
+    FORGETS = "keeps nothing of what it drops"
+    NO_SUMS = "adds no sales up"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Program:
         quick: the same for the short comparison; 0 where it takes no part.
         batch: events of a batch, for a program that is told and commits each in pieces; its
             first batch is not measured.
+        lacks: what it does not give, and this app does.
     """
 
     name: str
@@ -65,6 +74,7 @@ class Program:
     events: int
     quick: int = 0
     batch: int = 0
+    lacks: tuple[Lack, ...] = ()
 
 
 def workers(number: int, **settings: object) -> Callable[[Job], list[Process]]:
@@ -82,87 +92,4 @@ def workers(number: int, **settings: object) -> Callable[[Job], list[Process]]:
     ]
 
 
-def _python(name: str, *arguments: str) -> Callable[[Job], list[Process]]:
-    return lambda job: [job.start([PYTHON, PEERS / f"{name}.py", *arguments])]
-
-
-def _spark(**variables: str) -> Callable[[Job], list[Process]]:
-    return lambda job: [
-        job.start(
-            [PYTHON, PEERS / "spark_job.py"], BATCH=job.batch, JARS=BENCH / "spark", **variables
-        )
-    ]
-
-
-def _needs(*modules: str) -> Callable[[], str]:
-    def missing() -> str:
-        if not PYTHON.exists():
-            return f"there is no {PYTHON.relative_to(ROOT)}"
-        find = "import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
-        done = subprocess.run([PYTHON, "-c", find, *modules], capture_output=True, check=False)
-        if done.returncode:
-            return f"{' or '.join(modules)} could not be installed (see .local/bench/pip.log)"
-        return ""
-
-    return missing
-
-
-def _needs_spark() -> str:
-    if not (BENCH / "spark").is_dir():
-        return "its jars could not be fetched with Maven (see .local/bench/spark.log)"
-    return _needs("pyspark")()
-
-
-def _connect(job: Job) -> list[Process]:
-    command: list[str | Path] = [PYTHON, PEERS / "kafka_connect.py"]
-    return [job.start(command, PORT=free_port(), HOME_OF_CONNECT=BENCH / "connect")]
-
-
-def _needs_connect() -> str:
-    if not (BENCH / "connect" / "plugins" / "transform").is_dir():
-        return "it could not be made with Maven and javac (see .local/bench/connect.log)"
-    return ""
-
-
 OURS = Program("flash-sale ETL", workers(1), lambda: "", events=1_000_000, quick=600_000)
-
-PROGRAMS = (
-    OURS,
-    Program(
-        "plain Faust",
-        _python("plain_faust", "worker", "-l", "warn"),
-        _needs("faust", "cramjam"),
-        events=100_000,
-        quick=60_000,
-    ),
-    Program(
-        "confluent-kafka loop",
-        _python("confluent_loop"),
-        _needs("confluent_kafka"),
-        events=400_000,
-        quick=200_000,
-    ),
-    Program("Bytewax", _python("bytewax_flow"), _needs("bytewax"), events=400_000, quick=200_000),
-    Program("Quix Streams", _python("quix_streams"), _needs("quixstreams"), events=300_000),
-    Program(
-        "PySpark (the job replaced)",
-        _spark(),
-        _needs_spark,
-        events=300_000,
-        quick=200_000,
-        batch=100_000,
-    ),
-    Program(
-        "PySpark, rewriteBatchedStatements",
-        _spark(REWRITE="1"),
-        _needs_spark,
-        events=600_000,
-        batch=200_000,
-    ),
-    Program(
-        "Kafka Connect, Debezium's JDBC sink",
-        _connect,
-        _needs_connect,
-        events=200_000,
-    ),
-)

@@ -34,20 +34,39 @@ NOTE = (
 )
 
 
-def comparison(ours: str, runs: Sequence[Sequence[Run]], left_out: Mapping[str, str]) -> str:
+def comparison(
+    ours: str,
+    runs: Sequence[Sequence[Run]],
+    left_out: Mapping[str, str],
+    lacks: Mapping[str, Sequence[str]],
+) -> str:
     """Medians, with the lowest and the highest, of rounds in which each program ran once.
 
     Args:
         ours: the name of the program the others are held against, round by round.
         runs: the rounds.
         left_out: why others did not run, by name.
+        lacks: what each program does not give, by name.
     """
     names = list(dict.fromkeys(run.program for one in runs for run in one))
     lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
     lines += [_program(name, ours, runs) for name in names]
     lines.append(f"\n{NOTE}")
+    lines += _lacking(ours, lacks)
     lines += [f"\n{name} is left out: {why}." for name, why in left_out.items()]
     return "\n".join(lines)
+
+
+def _lacking(ours: str, lacks: Mapping[str, Sequence[str]]) -> list[str]:
+    """What programs do not give, those that lack the same in one line."""
+    groups: dict[str, list[str]] = {}
+    for name, lacking in lacks.items():
+        if lacking:
+            groups.setdefault(", ".join(lacking), []).append(name)
+    if not groups:
+        return []
+    intro = f"\nNot so {ours}, and the numbers do not show it:\n"
+    return [intro, *(f"- {what}: {'; '.join(names)}" for what, names in groups.items())]
 
 
 def _program(name: str, ours: str, rounds: Sequence[Sequence[Run]]) -> str:

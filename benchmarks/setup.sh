@@ -24,25 +24,52 @@ fetch() {
         -DincludeScope=runtime -DoutputDirectory="$PWD/$bench/$1"
 }
 
+# compile NAME FOLDER CLASS: a class of ours, against the jars of a peer.
+compile() {
+    javac -cp "$bench/$1/*" -d "$bench/$1/$2" benchmarks/peers/Rules.java "benchmarks/peers/$3.java"
+}
+
 # The connector comes as an archive; the rules are a class of ours beside it.
 complete_connect() {
     mkdir "$bench/connect/plugins" &&
         tar -xzf "$bench/connect"/debezium-*.tar.gz -C "$bench/connect/plugins" &&
-        javac -cp "$bench/connect/*" -d "$bench/connect/plugins/transform" benchmarks/peers/Transform.java
+        compile connect plugins/transform Transform
 }
 
 complete_spark() { :; }
+complete_flink() { compile flink classes FlinkJob; }
+complete_java() { compile java classes JavaLoop; }
 
-command -v mvn >/dev/null || exit 0
-for name in spark connect; do
-    wanted=$(cat "benchmarks/peers/$name-pom.xml" benchmarks/peers/Transform.java | cksum)
+# make_go: the Go loop, whose modules are pinned in its go.sum.
+make_go() {
+    mkdir "$bench/go" && go build -C benchmarks/peers/go_loop -o "$PWD/$bench/go/loop"
+}
+
+make_with_maven() { fetch "$1" && "complete_$1"; }
+
+# once NAME SOURCES COMMAND...: a peer that is made once for these sources, its output in a log.
+once() {
+    name=$1
+    wanted=$(cat $2 | cksum)
+    shift 2
     if [ "$(cat "$bench/$name.done" 2>/dev/null)" != "$wanted" ]; then
-        echo "Fetching the jars of the $name peer with Maven ..." >&2
+        echo "Making the $name peer ..." >&2
         rm -rf "${bench:?}/$name"
-        if { fetch "$name" && "complete_$name"; } >"$bench/$name.log" 2>&1; then
+        if "$@" >"$bench/$name.log" 2>&1; then
             echo "$wanted" >"$bench/$name.done"
         else
             rm -rf "${bench:?}/$name"
         fi
     fi
-done
+}
+
+peers=benchmarks/peers
+if command -v go >/dev/null; then
+    once go "$peers/go_loop/*" make_go
+fi
+if command -v mvn >/dev/null; then
+    once spark "$peers/spark-pom.xml" make_with_maven spark
+    once connect "$peers/connect-pom.xml $peers/Rules.java $peers/Transform.java" make_with_maven connect
+    once flink "$peers/flink-pom.xml $peers/Rules.java $peers/FlinkJob.java" make_with_maven flink
+    once java "$peers/java-pom.xml $peers/Rules.java $peers/JavaLoop.java" make_with_maven java
+fi

@@ -44,10 +44,12 @@ class Template:
 
 def sale(share: Random) -> Iterator[Template]:
     """The main mix: 19 of 20 events are whole, one lacks a value that the rules fill."""
-    for number, fields in enumerate(_whole()):
-        if number % _EVERY == 0:
-            fields[share.choice(_FILLABLE)] = None
-        yield _template(fields)
+    yield from map(_template, _holed(_whole(), share))
+
+
+def shopping(share: Random) -> Iterator[Template]:
+    """The comparison's mix: as ``sale``, but a third of the events buy, of 5,000 products."""
+    yield from map(_template, _holed(_buying(share, 5_000), share))
 
 
 def bad(share: Random) -> Iterator[Template]:
@@ -115,12 +117,12 @@ def no_purchases(share: Random) -> Iterator[Template]:
 
 def few_products(share: Random) -> Iterator[Template]:
     """A third of the events buy, of 100 products."""
-    yield from _bought(share, 100)
+    yield from map(_template, _buying(share, 100))
 
 
 def many_products(share: Random) -> Iterator[Template]:
     """A third of the events buy, of 5,000 products."""
-    yield from _bought(share, 5_000)
+    yield from map(_template, _buying(share, 5_000))
 
 
 def all_different(share: Random) -> Iterator[Template]:
@@ -131,11 +133,19 @@ def all_different(share: Random) -> Iterator[Template]:
         yield _template({**fields, "event_type": "purchase", **own})
 
 
-def _bought(share: Random, products: int) -> Iterator[Template]:
+def _buying(share: Random, products: int) -> Iterator[_Fields]:
     for number, fields in enumerate(_whole()):
         kind = ("view", "add_to_cart", "purchase")[number % 3]
         product = f"P{share.randrange(products):04}"
-        yield _template({**fields, "event_type": kind, "product_id": product})
+        yield {**fields, "event_type": kind, "product_id": product}
+
+
+def _holed(whole: Iterator[_Fields], share: Random) -> Iterator[_Fields]:
+    """Of 20 events, one lacks a value that the rules fill."""
+    for number, fields in enumerate(whole):
+        if number % _EVERY == 0:
+            fields[share.choice(_FILLABLE)] = None
+        yield fields
 
 
 Mix = Callable[[Random], Iterator[Template]]

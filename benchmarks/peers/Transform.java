@@ -1,10 +1,5 @@
 package peers;
 
-import java.time.LocalDateTime;
-import java.time.OffsetDateTime;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
 import java.util.Map;
 import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.connect.connector.ConnectRecord;
@@ -28,7 +23,6 @@ public class Transform<R extends ConnectRecord<R>> implements Transformation<R> 
                     .field("revenue", Schema.FLOAT64_SCHEMA)
                     .field("ts", Schema.OPTIONAL_STRING_SCHEMA)
                     .build();
-    private static final DateTimeFormatter SQL = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss");
 
     @Override
     public R apply(R record) {
@@ -36,15 +30,8 @@ public class Transform<R extends ConnectRecord<R>> implements Transformation<R> 
             return null;
         }
         String product = (String) event.get("product_id");
-        String user = (String) event.get("user_id");
-        if (user == null && product != null) {
-            user = "guest_" + product;
-        }
-        String category = (String) event.get("category");
-        if (category == null && product != null) {
-            int end = product.offsetByCodePoints(0, Math.min(2, product.codePointCount(0, product.length())));
-            category = "category_" + product.substring(0, end);
-        }
+        String user = Rules.user((String) event.get("user_id"), product);
+        String category = Rules.category((String) event.get("category"), product);
         if (event.get("event_id") == null || user == null || category == null) {
             return null;
         }
@@ -60,25 +47,9 @@ public class Transform<R extends ConnectRecord<R>> implements Transformation<R> 
                         .put("price", price)
                         .put("quantity", quantity)
                         .put("revenue", (double) price * quantity)
-                        .put("ts", toUtc((String) event.get("timestamp")));
+                        .put("ts", Rules.toUtc((String) event.get("timestamp")));
         return record.newRecord(
                 record.topic(), record.kafkaPartition(), null, null, ROW, row, record.timestamp());
-    }
-
-    private static String toUtc(String timestamp) {
-        if (timestamp == null) {
-            return null;
-        }
-        String iso = timestamp.replace(' ', 'T');
-        try {
-            return OffsetDateTime.parse(iso).withOffsetSameInstant(ZoneOffset.UTC).format(SQL);
-        } catch (DateTimeParseException error) {
-            try {
-                return LocalDateTime.parse(iso).format(SQL);
-            } catch (DateTimeParseException hopeless) {
-                return null;
-            }
-        }
     }
 
     @Override
