@@ -43,11 +43,12 @@ def _java(
     home: str, name: str, *arguments: str, options: list[str]
 ) -> Callable[[Job], list[Process]]:
     path = f"{BENCH / home / 'classes'}:{BENCH / home}/*"
-    return lambda job: [
-        job.start(
-            ["java", "-Duser.timezone=UTC", *options, "-cp", path, f"peers.{name}", *arguments]
-        )
-    ]
+
+    def start(job: Job) -> list[Process]:
+        scratch = f"-Djava.io.tmpdir={job.scratch}"
+        return [job.start(["java", *options, scratch, "-cp", path, f"peers.{name}", *arguments])]
+
+    return start
 
 
 def _needs(*modules: str) -> Callable[[], str]:

@@ -30,7 +30,7 @@ public class FlinkJob {
                 event_type STRING, price DOUBLE, quantity INT, revenue DOUBLE, ts STRING
             ) WITH (
                 'connector' = 'jdbc',
-                'url' = 'jdbc:mysql://%s:%d%s?rewriteBatchedStatements=true&sessionVariables=time_zone=''+00:00''',
+                'url' = 'jdbc:mysql://%s:%d%s?rewriteBatchedStatements=true&connectionTimeZone=UTC&forceConnectionTimeZoneToSession=true',
                 'driver' = 'com.mysql.cj.jdbc.Driver',
                 'username' = '%s',
                 'password' = '%s',
@@ -67,6 +67,7 @@ public class FlinkJob {
         settings.setString("parallelism.default", "2");
         settings.setString("execution.checkpointing.interval", "5 s");
         settings.setString("pipeline.object-reuse", "true");
+        settings.setString("rest.bind-address", "127.0.0.1");
         TableEnvironment tables =
                 TableEnvironment.create(
                         EnvironmentSettings.newInstance().withConfiguration(settings).build());

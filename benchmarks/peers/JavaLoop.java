@@ -214,7 +214,7 @@ public class JavaLoop {
         URI address = URI.create(System.getenv("DATABASE_URL"));
         String[] login = address.getUserInfo().split(":", 2);
         String url =
-                "jdbc:mariadb://%s:%d%s?useBulkStmts=%s&sessionVariables=time_zone='+00:00',sql_mode='STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'"
+                "jdbc:mariadb://%s:%d%s?sslMode=disable&useBulkStmts=%s&sessionVariables=time_zone='+00:00',sql_mode='STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'"
                         .formatted(address.getHost(), address.getPort(), address.getPath(), bulk);
         Connection database = DriverManager.getConnection(url, login[0], login[1]);
         database.setTransactionIsolation(Connection.TRANSACTION_READ_COMMITTED);
