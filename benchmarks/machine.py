@@ -32,7 +32,11 @@ _JARS = (
     "java/jackson-core",
     "java/mariadb-java-client",
 )
-_GO_MODULES = ("franz-go", "sonic", "mysql")
+_GO_MODULES = (
+    "github.com/twmb/franz-go",
+    "github.com/bytedance/sonic",
+    "github.com/go-sql-driver/mysql",
+)
 _OURS = (
     "faust-streaming",
     "mode-streaming",
@@ -97,8 +101,8 @@ def _packages(python: Path, names: tuple[str, ...]) -> str:
 
 
 def _jars() -> str:
-    found = [path.stem for name in _JARS for path in sorted(BENCH.glob(f"{name}-[0-9]*.jar"))]
-    return ", ".join(" ".join(stem.rsplit("-", 1)) for stem in found)
+    found = ((Path(name).name, path) for name in _JARS for path in BENCH.glob(f"{name}-[0-9]*.jar"))
+    return ", ".join(f"{name} {path.stem.removeprefix(f'{name}-')}" for name, path in found)
 
 
 def _go_modules() -> str:
@@ -107,7 +111,7 @@ def _go_modules() -> str:
     listed = subprocess.run(
         ["go", "version", "-m", GO_LOOP], capture_output=True, text=True, check=False
     )
-    found = re.findall(r"^\tdep\t\S*?([^/\s]+)\tv(\S+)", listed.stdout, re.MULTILINE)
+    found = re.findall(r"^\tdep\t(\S+)\tv(\S+)", listed.stdout, re.MULTILINE)
     return ", ".join(f"{name} {version}" for name, version in found if name in _GO_MODULES)
 
 

@@ -18,7 +18,8 @@ public class FlinkJob {
                 'topic' = '%s',
                 'properties.bootstrap.servers' = '%s',
                 'properties.group.id' = '%s',
-                'scan.startup.mode' = 'earliest-offset',
+                'scan.startup.mode' = 'group-offsets',
+                'properties.auto.offset.reset' = 'earliest',
                 'format' = 'json'
             )""";
 
