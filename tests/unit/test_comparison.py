@@ -44,7 +44,7 @@ def test_every_value_that_a_rule_fills_is_missing_in_some_event() -> None:
 
 
 def test_the_table_says_what_each_program_lacks() -> None:
-    runs = [Run(program.name, 1, *[1.0] * 7, 1) for program in PROGRAMS]
+    runs = [Run(program.name, 1, 1, 1, 1, 1, 1, 1, 1, 1) for program in PROGRAMS]
     text = comparison(OURS.name, [runs], {}, {one.name: one.lacks for one in PROGRAMS})
     lines = [line for line in text.splitlines() if line.startswith("- ")]
     named = [name for line in lines for name in line.partition(": ")[2].split("; ")]
