@@ -13,7 +13,7 @@ from dev.processes import Process, free_port
 PYTHON = BENCH / "venv" / "bin" / "python"
 GO_LOOP = BENCH / "go" / "loop"
 
-#: Flink serializes with what Java 17 hides; its own start script says the same.
+#: Flink looks into classes that Java 17 closes; its own distribution opens the same.
 _FLINK_OPENS = [
     f"--add-opens=java.base/java.{name}=ALL-UNNAMED"
     for name in ("lang", "lang.reflect", "net", "io", "nio", "text", "time", "util")

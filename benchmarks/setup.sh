@@ -47,7 +47,8 @@ make_go() {
 
 make_with_maven() { fetch "$1" && "complete_$1"; }
 
-# once NAME SOURCES COMMAND...: a peer that is made once for these sources, its output in a log.
+# once NAME SOURCES COMMAND...: make a peer once for these sources, with its output in a log.
+# SOURCES are several words, and patterns.
 once() {
     name=$1
     wanted=$(cat $2 | cksum)
