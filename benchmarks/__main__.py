@@ -14,7 +14,7 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage
 from dev.processes import Folder, StartError
 
-#: Where nothing else is asked for; scenarios have three, and backlog and latency one.
+#: Where nothing else is asked for; scenarios have three, and those that are long have one.
 ROUNDS = {"quick": 2, "full": 3}
 
 #: Below it a topic may have no events.

@@ -104,26 +104,33 @@ def run(
         prepare: a statement for that database.
         sums: wait for the sales sums afterwards, and hold them against the rows.
     """
-    name = f"run-{next(_numbers)}"
-    scratch = stage.folder / name
-    scratch.mkdir()
     with stage.database() as url:
-        job = Job(stage.broker.bootstrap, topic.name, name, url, program.batch, scratch)
         if prepare:
             with closing(connect(url)) as database, database.cursor() as table:
                 table.execute(prepare)
-        started = time.monotonic()
-        processes = program.start(job)
-        try:
-            watch = Watch(stage, processes, url, program.batch)
-            found = watch.run(program.name, topic, started, sums=sums)
-            if not found.wrong:
-                return found
-            kept = _keep(processes[0].log, f"{topic.name}-{name}")
-            return replace(found, wrong=f"{found.wrong} (see {kept.relative_to(ROOT)})")
-        finally:
-            for process in processes:
-                process.kill()
+        return run_in(stage, url, program, topic, sums=sums)
+
+
+def run_in(stage: Stage, url: str, program: Program, topic: Topic, *, sums: bool = False) -> Run:
+    """The same in a database that is there; rows that it has already stay out of everything."""
+    name = f"run-{next(_numbers)}"
+    scratch = stage.folder / name
+    scratch.mkdir()
+    with closing(connect(url)) as database, database.cursor() as table:
+        after = newest(table)
+    job = Job(stage.broker.bootstrap, topic.name, name, url, program.batch, scratch)
+    started = time.monotonic()
+    processes = program.start(job)
+    try:
+        watch = Watch(stage, processes, url, program.batch, after)
+        found = watch.run(program.name, topic, started, sums=sums)
+        if not found.wrong:
+            return found
+        kept = _keep(processes[0].log, f"{topic.name}-{name}")
+        return replace(found, wrong=f"{found.wrong} (see {kept.relative_to(ROOT)})")
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def _keep(log: Path, name: str) -> Path:
@@ -143,14 +150,21 @@ class Watch:
         processes: the program's; they must be running.
         url: of the database.
         warm_up: rows that are stored before it is measured.
+        after: the newest row's id before the program started.
     """
 
     def __init__(
-        self, stage: Stage, processes: Sequence[Process], url: str, warm_up: int = 0
+        self,
+        stage: Stage,
+        processes: Sequence[Process],
+        url: str,
+        warm_up: int = 0,
+        after: int = 0,
     ) -> None:
         self._processes = processes
         self._url = url
         self._warm_up = warm_up
+        self._after = after
         self._program = Meter(process.pid for process in processes)
         self._meters = (
             self._program,
@@ -165,7 +179,7 @@ class Watch:
         """Watch until the topic's rows are stored, or nothing moves any more."""
         total = topic.expected.rows
         if not total:
-            self._table, total = "dead_letters", topic.expected.dropped
+            self._table, self._after, total = "dead_letters", 0, topic.expected.dropped
         behind, catching_up = 0, 0.0
         with closing(connect(self._url)) as database, database.cursor() as table:
             wrong = self._until_done(table, total)
@@ -173,7 +187,7 @@ class Watch:
                 behind = self._moments[-1].newest - self._moments[-1].summed_to
                 catching_up = self._until_summed(table) - self._moments[-1].at
                 wrong = ", ".join(filter(None, (wrong, check_sums(table))))
-            wrong = ", ".join(filter(None, (wrong, check(table, topic.expected))))
+            wrong = ", ".join(filter(None, (wrong, check(table, topic.expected, self._after))))
             growth = self._growth(table)
         low, high = (int(share * total) for share in STEADY)
         begin, rows_before = _reaching(growth, max(low, self._warm_up))
@@ -198,7 +212,7 @@ class Watch:
         )
 
     def _until_done(self, table: Any, rows: int) -> str:
-        last, moved = 0, time.monotonic()
+        last, moved = self._after, time.monotonic()
         while True:
             now = time.monotonic()
             if not self._memory or now - self._memory[-1][0] > 1:
@@ -210,13 +224,16 @@ class Watch:
                 ours, broker, database = (meter.cpu() for meter in self._meters)
                 moment = Moment(now, found, ours, broker, database, summed_to(table))
                 self._moments.append(moment)
-            elif last >= rows and now - moved > QUIET and count(table, name=self._table) >= rows:
+            elif last - self._after >= rows and now - moved > QUIET and self._count(table) >= rows:
                 return ""
             elif now - moved > STALL_TIMEOUT:
                 return f"nothing new for {STALL_TIMEOUT} s"
             if any(process.exit_code is not None for process in self._processes):
                 return "it ended by itself"
             time.sleep(TICK)
+
+    def _count(self, table: Any) -> int:
+        return count(table, self._after, name=self._table)
 
     def _until_summed(self, table: Any) -> float:
         """When every row was in the sums, or nothing more came into them for too long."""
@@ -232,7 +249,7 @@ class Watch:
 
     def _growth(self, table: Any) -> list[tuple[Moment, int]]:
         """Each moment with the rows stored by then; afterwards, because counting is dear."""
-        growth, rows, last = [], 0, 0
+        growth, rows, last = [], 0, self._after
         for moment in self._moments:
             rows += count(table, last, moment.newest, self._table)
             last = moment.newest

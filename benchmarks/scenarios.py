@@ -1,19 +1,22 @@
-"""What only this app is asked: workers, kinds of traffic, bad values, codecs, a backlog."""
+"""What only this app is asked: kinds of traffic, bad values, codecs, a backlog; the list of all."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 from sqlalchemy import make_url
 
-from benchmarks import report, steady
+from benchmarks import curve, report, steady
 from benchmarks.compare import line
-from benchmarks.programs import OURS, Job, Program, workers
+from benchmarks.full_table import full_table
+from benchmarks.latency import latency
+from benchmarks.outage import outage
+from benchmarks.programs import OURS, Job, workers
+from benchmarks.rounds import as_json, each, in_rounds, table
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
-from benchmarks.topics import CHECKED, CODEC, Topic
+from benchmarks.topics import CHECKED, CODEC
 from benchmarks.traffic import (
     all_different,
     bad,
@@ -37,19 +40,6 @@ from dev.processes import Process
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]
 
 
-def more_workers(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
-    """One, two and four workers on a topic of four partitions."""
-    topic = stage.topic(int(1_000_000 * scale))
-    programs = [
-        replace(OURS, name=f"{number} worker{'s' * (number > 1)}", start=workers(number))
-        for number in (1, 2, 4)
-    ]
-    done = _rounds(
-        rounds, [lambda program=program: run(stage, program, topic) for program in programs]
-    )
-    return _table(done), _json(done)
-
-
 def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Events as others send them, beside the usual ones; the sizes are those before compression."""
     mixes = {
@@ -60,7 +50,7 @@ def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         "5 % repaired": repaired,
     }
     topics = {name: stage.topic(int(500_000 * scale), mix) for name, mix in mixes.items()}
-    done = _each(stage, rounds, topics)
+    done = each(stage, rounds, topics)
     rows = [
         [
             name,
@@ -70,15 +60,15 @@ def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         for place, name in enumerate(mixes)
     ]
     sizes = report.table(["", "bytes an event", "MB/s"], rows)
-    return f"{_table(done)}\n\n{sizes}", _json(done)
+    return f"{table(done)}\n\n{sizes}", as_json(done)
 
 
 def bad_values(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Events of which one in twenty must be dropped; and events none of which fits the schema."""
     mixes = {"good events": sale, "5 % must be dropped": bad, "100 % mistyped": mistyped}
     topics = {name: stage.topic(int(500_000 * scale), mix) for name, mix in mixes.items()}
-    done = _each(stage, rounds, topics)
-    return _table(done), _json(done)
+    done = each(stage, rounds, topics)
+    return table(done), as_json(done)
 
 
 def refused_rows(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -90,8 +80,8 @@ def refused_rows(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     }
     # With the breaker on, a partition of refused rows would be held.
     program = replace(OURS, start=workers(1, BREAKER_SHARE=0))
-    done = _each(stage, rounds, topics, program, CHECKED)
-    return _table(done), _json(done)
+    done = each(stage, rounds, topics, program, CHECKED)
+    return table(done), as_json(done)
 
 
 def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -104,7 +94,7 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     }
     topics = {name: stage.topic(int(1_500_000 * scale), mix) for name, mix in mixes.items()}
     program = replace(OURS, start=workers(1, ROLLUP_INTERVAL=1))
-    done = _each(stage, rounds, topics, program, sums=True)
+    done = each(stage, rounds, topics, program, sums=True)
     head = ["", "summed meanwhile", "behind at the end (rows)", "summed after (s)"]
     rows = [
         [
@@ -123,14 +113,14 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
             ("every event its own product and minute, beside 100 products", 3, 2, 0.75),
         )
     ]
-    return "\n\n".join([_table(done), report.table(head, rows), *ratios]), _json(done)
+    return "\n\n".join([table(done), report.table(head, rows), *ratios]), as_json(done)
 
 
 def duplicates(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Duplicates stored, as by default; left out where there are none; left out, 5 % of them."""
     fresh, repeated = (stage.topic(int(500_000 * scale), repeat=repeat) for repeat in (0, 20))
     off = replace(OURS, name="DEDUPLICATE=false")
-    done = _rounds(
+    done = in_rounds(
         rounds,
         [
             lambda: run(stage, off, fresh),
@@ -138,7 +128,7 @@ def duplicates(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
             lambda: run(stage, replace(off, name="true, 5 % duplicates", start=_index), repeated),
         ],
     )
-    return _table(done), _json(done)
+    return table(done), as_json(done)
 
 
 def _index(job: Job) -> list[Process]:
@@ -156,8 +146,8 @@ def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         "uncompressed" if codec == "none" else codec: stage.topic(int(500_000 * scale), codec=codec)
         for codec in codecs
     }
-    done = _each(stage, rounds, topics)
-    return _table(done), _json(done)
+    done = each(stage, rounds, topics)
+    return table(done), as_json(done)
 
 
 def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -178,9 +168,11 @@ def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "latency": steady.latency,
+    "latency": latency,
     "ordinary": steady.ordinary_day,
-    "workers": more_workers,
+    "partitions": curve.partitions,
+    "workers": curve.more_workers,
+    "rows": full_table,
     "traffic": traffic,
     "bad": bad_values,
     "refused": refused_rows,
@@ -188,66 +180,8 @@ SCENARIOS: dict[str, Scenario] = {
     "duplicates": duplicates,
     "codecs": all_codecs,
     "backlog": backlog,
+    "outage": outage,
 }
-
-
-def _each(
-    stage: Stage,
-    rounds: int,
-    topics: dict[str, Topic],
-    program: Program = OURS,
-    prepare: str = "",
-    *,
-    sums: bool = False,
-) -> list[list[Run]]:
-    """The program on each topic by name; ``prepare`` is a statement for its empty database."""
-    return _rounds(
-        rounds,
-        [
-            lambda name=name, topic=topic: run(
-                stage, replace(program, name=name), topic, prepare, sums=sums
-            )
-            for name, topic in topics.items()
-        ],
-    )
-
-
-def _rounds(rounds: int, measurements: Sequence[Callable[[], Run]]) -> list[list[Run]]:
-    done = []
-    for number in range(rounds):
-        found = []
-        for measure in measurements:
-            one = measure()
-            print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
-            found.append(one)
-        done.append(found)
-    return done
-
-
-def _table(rounds: list[list[Run]]) -> str:
-    """Each beside the first of its round."""
-    rows = []
-    for place, first in enumerate(rounds[0]):
-        column = [one[place] for one in rounds]
-        wrong = next((run.wrong for run in column if run.wrong), "")
-        faster = [one[place].rate / one[0].rate for one in rounds if one[0].rate]
-        dearer = [one[place].micros / one[0].micros for one in rounds if one[0].micros]
-        rows.append(
-            [
-                f"{first.program} (WRONG: {wrong})" if wrong else first.program,
-                report.spread([run.rate for run in column], ",.0f"),
-                f"{median(faster):.2f}" if faster else "–",
-                report.spread([run.micros for run in column], ".1f"),
-                f"{median(dearer):.2f}" if dearer else "–",
-                report.spread([run.peak_memory / 1e6 for run in column], ".0f"),
-            ]
-        )
-    head = ["", "events/s", "beside the first", "CPU µs/event", "beside the first"]
-    return report.table([*head, "peak memory (MB)"], rows)
-
-
-def _json(rounds: list[list[Run]]) -> list[list[dict[str, Any]]]:
-    return [[report.as_json(one) for one in found] for found in rounds]
 
 
 def _when(one: Run, rows: int) -> float:

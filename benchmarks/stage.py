@@ -14,7 +14,7 @@ from benchmarks.topics import CODEC, Topic, fill
 from benchmarks.traffic import Mix, sale
 from db.engine import connect
 from db.upgrade import migrate
-from dev.broker import ApacheKafka, choose
+from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
 from dev.mariadb import MariaDB
 from dev.processes import StartError
 
@@ -75,10 +75,17 @@ class Stage:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def topic(self, size: int, mix: Mix = sale, codec: str = CODEC, repeat: int = 0) -> Topic:
+    def topic(
+        self,
+        size: int,
+        mix: Mix = sale,
+        codec: str = CODEC,
+        repeat: int = 0,
+        partitions: int = DEFAULT_PARTITIONS,
+    ) -> Topic:
         """A new topic of so many events, on disk: nothing of it is written any more later."""
         name = f"{mix.__name__}_{size}_{codec}_{uuid4().hex[:6]}"
-        topic = fill(self.broker, name, size, mix, codec, repeat)
+        topic = fill(self.broker, name, size, mix, codec, repeat, partitions)
         os.sync()
         return topic
 

@@ -1,11 +1,9 @@
-"""What a steady rate of events costs, and how soon each is a row."""
+"""What a steady rate of events costs."""
 
-import math
 import time
-from array import array
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import islice, pairwise
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -16,15 +14,10 @@ from benchmarks.meter import Meter
 from benchmarks.programs import OURS, Job
 from benchmarks.runs import STALL_TIMEOUT
 from benchmarks.stage import Stage
-from benchmarks.table import connect, count, newest
+from benchmarks.table import connect, count
 from benchmarks.topics import PRODUCER, numbered
 from benchmarks.traffic import sale
-from dev.broker import DEFAULT_PARTITIONS
 from dev.processes import Process, StartError
-
-#: Events a second, and seconds, of the measurement of latency.
-STEADY_RATE = 10_000
-STEADY_SECONDS = 60
 
 #: Events a second of ordinary days, the first of which has none; their partitions, and seconds.
 ORDINARY_RATES = (0, 1_000, 5_000, 20_000)
@@ -58,18 +51,14 @@ def _cores(stage: Stage, rate: int, seconds: float) -> float:
     """Seconds of processor time a second, at so many events a second."""
     topic = f"ordinary_{time.time_ns()}"
     with (
-        _worker(stage, topic, ORDINARY_PARTITIONS) as (url, process),
+        worker(stage, topic, ORDINARY_PARTITIONS) as (url, process),
         closing(connect(url)) as database,
     ):
         meter = Meter([process.pid])
         source = numbered(sale)
         _send(stage, topic, source, rate=10, seconds=1)
         with database.cursor() as table:
-            deadline = time.monotonic() + STALL_TIMEOUT
-            while not count(table):
-                if time.monotonic() > deadline:
-                    raise StartError(f"No row came: see {process.log}")
-                time.sleep(0.2)
+            wait_for_rows(table, 1, process)
         _send(stage, topic, source, rate=rate, seconds=_SETTLING)
         before, begun = meter.cpu(), time.monotonic()
         _send(stage, topic, source, rate=rate, seconds=seconds)
@@ -77,7 +66,7 @@ def _cores(stage: Stage, rate: int, seconds: float) -> float:
 
 
 @contextmanager
-def _worker(stage: Stage, topic: str, partitions: int) -> Iterator[tuple[str, Process]]:
+def worker(stage: Stage, topic: str, partitions: int) -> Iterator[tuple[str, Process]]:
     """A worker on a new topic, and the address of its database."""
     stage.broker.create_topic(topic, partitions)
     scratch = stage.folder / topic
@@ -88,6 +77,19 @@ def _worker(stage: Stage, topic: str, partitions: int) -> Iterator[tuple[str, Pr
             yield url, process
         finally:
             process.kill()
+
+
+def wait_for_rows(table: Any, rows: int, process: Process) -> None:
+    """Wait until the table has so many rows.
+
+    Raises:
+        StartError: they did not come.
+    """
+    deadline = time.monotonic() + STALL_TIMEOUT
+    while (found := count(table)) < rows:
+        if time.monotonic() > deadline:
+            raise StartError(f"{found} rows came, not {rows}: see {process.log}")
+        time.sleep(0.2)
 
 
 def _send(stage: Stage, topic: str, source: Any, *, rate: int, seconds: float) -> None:
@@ -101,62 +103,3 @@ def _send(stage: Stage, topic: str, source: Any, *, rate: int, seconds: float) -
         producer.poll(0)
         time.sleep(0.01)
     producer.flush(30)
-
-
-def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
-    """Seconds from an event's being sent to its row's being there, at a steady rate."""
-    topic = f"steady_{time.time_ns()}"
-    total = int(STEADY_RATE * STEADY_SECONDS * scale)
-    with _worker(stage, topic, DEFAULT_PARTITIONS) as (url, process):
-        sent, seen = _trickle(stage, topic, url, total)
-        waits = _waits(url, sent, seen)
-    if len(waits) != total:
-        raise StartError(f"WRONG: {len(waits)} rows instead of {total}: see {process.log}")
-    found = {
-        "median": waits[len(waits) // 2],
-        "p99": waits[math.ceil(len(waits) * 0.99) - 1],
-        "longest": waits[-1],
-    }
-    cells = [[f"{STEADY_RATE:,}", f"{total:,}", *(f"{seconds:.2f}" for seconds in found.values())]]
-    head = ["events/s", "events", *(f"{name} (s)" for name in found)]
-    return report.table(head, cells), found
-
-
-def _trickle(
-    stage: Stage, topic: str, url: str, total: int
-) -> "tuple[array[float], list[tuple[float, int]]]":
-    """Send events at a steady rate; returns when each was sent, and when which ids were seen."""
-    producer = Producer({**PRODUCER, "linger.ms": 5, "bootstrap.servers": stage.broker.bootstrap})
-    sent = array("d")
-    seen = [(0.0, 0)]
-    source = islice(numbered(sale), total)
-    with closing(connect(url)) as database, database.cursor() as table:
-        begun = looked = time.monotonic()
-        while len(sent) < total or looked - sent[-1] < STALL_TIMEOUT:
-            now = time.monotonic()
-            due = min(total, int((now - begun) * STEADY_RATE)) - len(sent)
-            for value, _, _ in islice(source, due):
-                producer.produce(topic, value, partition=len(sent) % DEFAULT_PARTITIONS)
-                sent.append(time.monotonic())
-            producer.poll(0)
-            last = newest(table)
-            if last != seen[-1][1]:
-                seen.append((time.monotonic(), last))
-            if len(sent) == total and now - looked > 1:
-                looked = now
-                if count(table) >= total:
-                    break
-            time.sleep(0.01)
-    return sent, seen
-
-
-def _waits(url: str, sent: "array[float]", seen: list[tuple[float, int]]) -> list[float]:
-    """Seconds each event waited for its row, the shortest first."""
-    waits = []
-    with closing(connect(url)) as database, database.cursor() as table:
-        for (_, after), (at, last) in pairwise(seen):
-            table.execute(
-                "SELECT event_id FROM flash_sale_events WHERE id > %s AND id <= %s", (after, last)
-            )
-            waits += [at - sent[int(event_id[4:])] for (event_id,) in table.fetchall()]
-    return sorted(waits)

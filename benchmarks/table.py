@@ -26,9 +26,12 @@ def connect(url: str, **options: Any) -> Any:
     )
 
 
-def check(table: Any, expected: Expected) -> str:
-    """Hold the table against what it must hold; empty when it is right."""
-    table.execute(CHECK)
+def check(table: Any, expected: Expected, after: int = 0) -> str:
+    """Hold the rows with an id above ``after`` against what they must be; empty when all is right.
+
+    All dead letters count.
+    """
+    table.execute(CHECK, (after,))
     rows, price, revenue, checksum = table.fetchone()
     if rows != expected.rows:
         return f"{rows} rows instead of {expected.rows}"

@@ -40,6 +40,16 @@ class Expected:
     price: float = 0.0
     revenue: float = 0.0
 
+    def add(self, template: Template, event_id: bytes) -> None:
+        """Take in what must become of one more event."""
+        if template.row is None:
+            self.dropped += 1
+            return
+        self.rows += 1
+        self.checksum += zlib.crc32(_digest(template.row), zlib.crc32(event_id))
+        self.price += _value(template.row, "price")
+        self.revenue += _value(template.row, "revenue")
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -82,8 +92,22 @@ def repeating(mix: Mix, every: int) -> Iterator[tuple[bytes | None, Template | N
         yield value, template, event_id
 
 
+def expected(mix: Mix, size: int) -> Expected:
+    """What must become of the first ``size`` events of a mix, each sent once."""
+    found = Expected()
+    for _, template, event_id in islice(numbered(mix), size):
+        found.add(template, event_id)
+    return found
+
+
 def fill(
-    broker: Broker, name: str, size: int, mix: Mix = sale, codec: str = CODEC, repeat: int = 0
+    broker: Broker,
+    name: str,
+    size: int,
+    mix: Mix = sale,
+    codec: str = CODEC,
+    repeat: int = 0,
+    partitions: int = DEFAULT_PARTITIONS,
 ) -> Topic:
     """Create a topic and send events to its partitions in turn, compressed with a codec.
 
@@ -94,11 +118,12 @@ def fill(
         mix: which ones.
         codec: they are compressed with it.
         repeat: one of so many was sent before; 0 for none.
+        partitions: of the topic.
 
     Raises:
         RuntimeError: the broker did not take them all.
     """
-    broker.create_topic(name)
+    broker.create_topic(name, partitions)
     failures: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _: Message) -> None:
@@ -115,29 +140,22 @@ def fill(
             "on_delivery": delivered,
         }
     )
-    expected = Expected()
+    must_hold = Expected()
     total = 0
     source = repeating(mix, repeat) if repeat else numbered(mix)
     for number, (value, template, event_id) in enumerate(islice(source, size)):
         while True:
             try:
-                producer.produce(name, value, partition=number % DEFAULT_PARTITIONS)
+                producer.produce(name, value, partition=number % partitions)
                 break
             except BufferError:
                 producer.poll(0.1)
         total += len(value or b"")
-        if template is None:
-            continue
-        if template.row is None:
-            expected.dropped += 1
-        else:
-            expected.rows += 1
-            expected.checksum += zlib.crc32(_digest(template.row), zlib.crc32(event_id))
-            expected.price += _value(template.row, "price")
-            expected.revenue += _value(template.row, "revenue")
+        if template is not None:
+            must_hold.add(template, event_id)
     if producer.flush(120) or failures:
         raise RuntimeError(f"The broker did not take all of {name}: {failures[:1]}")
-    return Topic(name, size, expected, total / size if size else 0.0)
+    return Topic(name, size, must_hold, total / size if size else 0.0)
 
 
 #: The same over the table; price and revenue are sums of their own, because a program that
@@ -145,7 +163,7 @@ def fill(
 CHECK = f"""
 SELECT COUNT(*), COALESCE(SUM(price), 0), COALESCE(SUM(revenue), 0), COALESCE(SUM(CRC32(CONCAT_WS(
     '|', event_id, {", ".join(f"COALESCE({name}, '')" for name in _DIGESTED)}))), 0)
-FROM flash_sale_events
+FROM flash_sale_events WHERE id > %s
 """  # noqa: S608 - names of our own
 
 

@@ -1,0 +1,133 @@
+"""How long a worker needs to work off an outage of the database while events keep coming."""
+
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks import report
+from benchmarks.meter import Meter
+from benchmarks.runs import STALL_TIMEOUT
+from benchmarks.sender import Sender
+from benchmarks.stage import Stage
+from benchmarks.steady import wait_for_rows, worker
+from benchmarks.table import check, connect, count, newest
+from benchmarks.topics import expected
+from benchmarks.traffic import POOL, sale
+from config.settings import Settings
+from dev.broker import DEFAULT_PARTITIONS
+from dev.processes import Process, StartError
+
+#: Events a second, before, during and after the outage.
+RATE = 20_000
+#: Seconds of the outage, and of the one whose time is computed.
+SECONDS, HOUR = 180, 3600
+#: Seconds before the outage.
+BEFORE = 10
+#: An event may wait so many seconds without there being a lag: a flush, and its write.
+FRESH = float(Settings.model_fields["flush_interval"].default) + 1
+#: Times the outage's length after which a worker that still is behind is given up.
+PATIENCE = 3
+#: Seconds between looks at the table.
+TICK = 0.1
+
+
+@dataclass(frozen=True)
+class Outage:
+    """An outage of so many seconds, and what came of it."""
+
+    seconds: float
+    #: Events a second that were sent indeed.
+    sent: float
+    #: Events that waited when the database answered again.
+    waiting: int
+    #: Seconds from then on until no event was waiting longer than usual.
+    worked_off: float
+    #: Bytes of the worker's memory at most.
+    peak_memory: int
+    #: What the table has and should not.
+    wrong: str
+
+
+def outage(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
+    """Kill the database, start it again, and wait until the lag is gone; once."""
+    found = _measure(stage, SECONDS * scale)
+    shares = HOUR / found.seconds
+    measured = f"{found.seconds:,.0f} s, measured"
+    rows = [
+        [
+            f"{measured} (WRONG: {found.wrong})" if found.wrong else measured,
+            f"{found.sent:,.0f}",
+            f"{found.waiting:,}",
+            f"{found.worked_off:,.1f}",
+            f"{found.peak_memory / 1e6:.0f}",
+        ],
+        [
+            f"{HOUR:,} s, computed",
+            f"{found.sent:,.0f}",
+            f"{found.waiting * shares:,.0f}",
+            f"{found.worked_off * shares:,.0f}",
+            "–",
+        ],
+    ]
+    head = ["outage", "sent events/s", "events waiting", "worked off in (s)", "peak memory (MB)"]
+    text = (
+        f"{report.table(head, rows)}\n\nThe second line is computed: the first one's, times the "
+        "length. New events came all the while."
+    )
+    return text, {**asdict(found), "hour_computed": found.worked_off * shares}
+
+
+def _measure(stage: Stage, seconds: float) -> Outage:
+    topic = f"outage_{time.time_ns()}"
+    to = stage.broker.bootstrap, topic, DEFAULT_PARTITIONS
+    scratch = stage.folder / topic
+    most = seconds * PATIENCE + STALL_TIMEOUT
+    total = int(RATE * (BEFORE + seconds + most))
+    with worker(stage, topic, DEFAULT_PARTITIONS) as (url, process):
+        meter = Meter([process.pid])
+        with (
+            closing(connect(url)) as database,
+            database.cursor() as table,
+            Sender(*to, rate=RATE, total=POOL, scratch=scratch),
+        ):
+            wait_for_rows(table, POOL, process)
+        with Sender(*to, rate=RATE, first=POOL, total=total, scratch=scratch) as sender:
+            while sender.sent < BEFORE * RATE:
+                time.sleep(TICK)
+            stage.mariadb.kill()
+            begun = time.monotonic()
+            while time.monotonic() - begun < seconds:
+                meter.memory()
+                time.sleep(1)
+            stage.mariadb.start()
+            back = time.monotonic()
+            with closing(connect(url)) as database, database.cursor() as table:
+                waiting = POOL + sender.sent - count(table)
+                worked_off = _until_fresh(table, sender, back + most, process) - back
+                meter.memory()
+                sender.stop()
+                wait_for_rows(table, POOL + sender.sent, process)
+                wrong = check(table, expected(sale, POOL + sender.sent))
+    return Outage(
+        seconds=back - begun,
+        sent=sender.rate,
+        waiting=waiting,
+        worked_off=worked_off,
+        peak_memory=meter.peak_memory,
+        wrong=wrong,
+    )
+
+
+def _until_fresh(table: Any, sender: Sender, deadline: float, process: Process) -> float:
+    """The moment from which on all events but the newest were rows."""
+    rows, last = 0, 0
+    while (now := time.monotonic()) < deadline:
+        # Counting all of them each time would be dear.
+        found = newest(table)
+        rows += count(table, last, found)
+        last = found
+        if rows >= POOL + sender.sent_by(now - FRESH):
+            return now
+        time.sleep(TICK)
+    raise StartError(f"After {rows} rows it still was behind: see {process.log}")
