@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test-unit test-integration test test-all coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis docs lint format lock audit clean
+.PHONY: help setup demo test-unit test-integration test test-all coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis plots docs lint format lock audit clean
 
 python := .venv/bin/python
 coverage := $(python) -m coverage
@@ -55,9 +55,9 @@ chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=2
 fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
-bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|workers|traffic|bad|refused|duplicates|catalogue|codecs|backlog: itself alone; ROUNDS=5)
+bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partitions|workers|rows|traffic|bad|refused|duplicates|catalogue|codecs|backlog|outage: itself alone; ROUNDS=5 SCALE=0.1)
 	@benchmarks/setup.sh
-	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
 bench-full: setup ## All peers and scenarios, half an hour on a quiet machine (ROUNDS=5)
 	@benchmarks/setup.sh
@@ -68,6 +68,9 @@ bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
 
 bench-kpis: setup ## What the sales sums cost an insert, and how soon the views answer (ROWS=1000000)
 	@$(python) -m benchmarks.kpis $(if $(ROWS),--rows $(ROWS))
+
+plots: setup ## Draw the results of the benchmarks into docs/plots
+	@$(python) -m benchmarks.plots
 
 docs: setup ## Write the parts of the documentation that are made from the code
 	@$(python) -m dev.docs

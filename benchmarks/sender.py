@@ -99,8 +99,7 @@ class Sender:
 
     @property
     def rate(self) -> float:
-        """Events a second, from the first burst to the last."""
-        self._read()
+        """Events a second, from the first burst to the last one that was seen."""
         passed = self._times[-1] - self._times[0] if self._times else 0.0
         # The first burst was due by its time already.
         return (self._totals[-1] - self._totals[0]) / passed if passed else 0.0

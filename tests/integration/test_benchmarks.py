@@ -79,10 +79,43 @@ def test_events_compressed_in_any_way_become_the_same_rows(tmp_path: Path):
     ]
 
 
+#: Small enough for a test, and the rows that have to be looked at and right in each.
+CURVE = {"partitions": 5, "workers": 4, "rows": 3, "latency": 4, "outage": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scenario", CURVE)
+@pytest.mark.skipif(choose()[0] is not ApacheKafka, reason="a benchmark needs Apache Kafka")
+def test_the_curve_is_right_at_every_point(tmp_path: Path, scenario: str):
+    done = subprocess.run(
+        [*BENCH, scenario, "--scale", "0.01", "--rounds", "1", "--results", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / f"{scenario}.json").read_text())["results"]
+    points = [found] if scenario == "outage" else found if scenario == "latency" else found[0]
+    assert [point["wrong"] for point in points] == [""] * CURVE[scenario]
+    if scenario == "rows":
+        assert [point["program"] for point in points] == ["0 rows", "100,000 rows", "1,000,000 rows"]
+
+
 @pytest.mark.parametrize(("codec", "number"), [(CODEC, wire.CODECS["lz4"][0]), ("none", 0)])
 def test_topics_are_filled_with_lz4_unless_told_otherwise(broker: Broker, codec: str, number: int):
     topic = fill(broker, f"bench_{uuid4().hex[:8]}", 4 * EVENTS, codec=codec)
     assert wire.codec_of_the_first_batch(broker, topic.name) == number
+
+
+def test_a_topic_gets_as_many_partitions_as_asked(broker: Broker):
+    if not broker.has_admin:
+        pytest.skip("this broker cannot make them")
+    topic = fill(broker, f"bench_{uuid4().hex[:8]}", EVENTS, partitions=7)
+    assert wire.partitions_with_records(broker, topic.name) == 7
+    assert topic.expected == expected(sale, EVENTS)
 
 
 def test_wrong_rows_are_reported(broker: Broker, migrated_url: str, migrated_engine: Engine):
