@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from benchmarks.runs import Run, run, run_in
 from benchmarks.stage import Stage
 from benchmarks.table import connect, count, newest
 from benchmarks.traffic import many_products
+from dev.processes import StartError
 from models.fields import ROW_NAMES
 
 #: Rows in the table before a run, and events of a run.
@@ -24,7 +26,7 @@ EVENTS = 1_000_000
 #: Rows copied by one statement.
 PORTION = 250_000
 #: Bytes of the disk that stay free.
-RESERVE = 10 * 2**30
+RESERVE = 5 * 2**30
 
 #: Copies have ids as long as the real ones, and different from them and from each other.
 _COLUMNS = ", ".join(ROW_NAMES)
@@ -56,6 +58,8 @@ def full_table(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     files, left_out = [], []
     with stage.database() as url:
         columns[0].append(_said(run_in(stage, url, programs[0], topic)))
+        if wrong := columns[0][-1].wrong:
+            raise StartError(f"There are no rows to copy: {wrong}")
         growing = _GrowingTable(stage, url)
         files.append(growing.bytes)
         for size, program in zip(sizes[1:], programs[1:], strict=True):
@@ -113,11 +117,11 @@ class _GrowingTable:
         return f"they need {needed / 1e9:.0f} GB of disk, and {free / 1e9:.0f} GB are free"
 
     def grow(self, size: int) -> None:
-        """Copy rows until there are so many, have them summed and on disk."""
+        """Copy rows until there are so many, pass them off as summed, have all on disk."""
         with closing(connect(self._url)) as database, database.cursor() as rows:
             # Originals need not be locked: nobody changes them.
             rows.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            missing = size - count(rows)
+            missing, begun = size - count(rows), time.monotonic()
             while missing > 0:
                 self._passes += 1
                 shift = self._passes * EVENTS
@@ -128,3 +132,5 @@ class _GrowingTable:
             # Writes every changed page, which the run would have to wait for otherwise.
             rows.execute("FLUSH TABLES flash_sale_events FOR EXPORT")
             rows.execute("UNLOCK TABLES")
+        took = time.monotonic() - begun
+        print(f"{size:,} rows are there, after {took:.0f} s.", file=sys.stderr, flush=True)
