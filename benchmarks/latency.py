@@ -33,8 +33,9 @@ class Latency:
     """Seconds from an event's being sent to its row's being there, at a rate."""
 
     rate: int
-    #: Events a second that were sent indeed.
+    #: Events a second that were sent indeed, and that were stored meanwhile.
     sent: float
+    stored: float
     events: int
     median: float
     p99: float
@@ -51,13 +52,15 @@ def latency(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         [
             f"{one.rate:,} (WRONG: {one.wrong})" if one.wrong else f"{one.rate:,}",
             f"{one.sent:,.0f}",
+            f"{one.stored:,.0f}",
             f"{one.events:,}",
-            *(f"{seconds:.2f}" for seconds in (one.median, one.p99, one.p999, one.longest)),
+            *(f"{wait:.2f}" for wait in (one.median, one.p99, one.p999, one.longest)),
         ]
         for one in found
     ]
-    head = ["events/s", "sent events/s", "events", "median (s)", "p99 (s)", "p99.9 (s)"]
-    return report.table([*head, "longest (s)"], rows), [asdict(one) for one in found]
+    head = ["events/s", "sent events/s", "stored events/s", "events"]
+    seconds = ["median (s)", "p99 (s)", "p99.9 (s)", "longest (s)"]
+    return report.table([*head, *seconds], rows), [asdict(one) for one in found]
 
 
 def _measure(stage: Stage, rate: int, total: int) -> Latency:
@@ -73,11 +76,13 @@ def _measure(stage: Stage, rate: int, total: int) -> Latency:
             wait_for_rows(table, POOL, process)
         with Sender(*to, rate=rate, first=POOL, total=total, scratch=scratch) as sender:
             seen = _watch(table, sender, POOL + total)
+        stored = _stored(table, [one for one in seen[1:] if one[0] <= sender.ended])
         waits = _waits(table, sender, seen)
         wrong = check(table, expected(sale, POOL + total))
     return Latency(
         rate=rate,
         sent=sender.rate,
+        stored=stored,
         events=len(waits),
         median=_percentile(waits, 0.5),
         p99=_percentile(waits, 0.99),
@@ -103,6 +108,14 @@ def _watch(table: Any, sender: Sender, rows: int) -> list[tuple[float, int]]:
                 break
         time.sleep(TICK)
     return seen
+
+
+def _stored(table: Any, seen: Sequence[tuple[float, int]]) -> float:
+    """Events a second from the first of these moments to the last."""
+    if len(seen) < 2:
+        return 0.0
+    (begin, first), (end, last) = seen[0], seen[-1]
+    return count(table, first, last) / (end - begin)
 
 
 def _waits(table: Any, sender: Sender, seen: Sequence[tuple[float, int]]) -> Sequence[float]:

@@ -98,6 +98,11 @@ class Sender:
         assert self.done
 
     @property
+    def ended(self) -> float:
+        """The monotonic time of the last burst that was seen."""
+        return self._times[-1]
+
+    @property
     def rate(self) -> float:
         """Events a second, from the first burst to the last one that was seen."""
         passed = self._times[-1] - self._times[0] if self._times else 0.0
