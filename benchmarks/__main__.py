@@ -14,8 +14,8 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage
 from dev.processes import Folder, StartError
 
-#: Where nothing else is asked for; scenarios have three, and those that are long have one.
-ROUNDS = {"quick": 2, "full": 3}
+#: Where nothing else is asked for; other scenarios have three, and those that are long have one.
+ROUNDS = {"quick": 2, "full": 3, "partitions": 2, "workers": 2, "rows": 2}
 
 #: Below it a topic may have no events.
 LEAST_SCALE = 0.001
