@@ -58,6 +58,7 @@ from source.auth import client_options, credentials
 from source.control import ConsumerControl
 from source.log_ends import LogEnds
 from source.log_reader import LogReader
+from source.quiet import QuietMonitor
 from source.start_offsets import Position, StartOffsets
 from source.topics import topic_bounds
 from source.transport import FetchTransport, PassThrough
@@ -254,9 +255,12 @@ def _faust_app(settings: Settings) -> App:
         },
         topic_disable_leader=True,
         topic_allow_declare=False,
+        Monitor=QuietMonitor,
         # A fetch is one message: 2000 events a fetch, 4 fetches waiting for the agent at most.
         broker_max_poll_records=2000,
         stream_buffer_maxsize=4,
+        # Nothing is ever acknowledged, so Faust has nothing to commit.
+        broker_commit_interval=60.0,
         # Bytes a partition; larger ones cost memory and gain no speed.
         consumer_max_fetch_size=131_072,
         # Unacknowledged messages are not waited for: offsets are kept in the database.

@@ -147,8 +147,8 @@ def _unlz4(data: bytes, limit: int) -> Output:
 def _single_block(data: bytes, limit: int) -> Output | None:
     """What a frame of one block expands to; None where it is another one, damaged or too large.
 
-    A reader of frames makes room for blocks of any size first: for a batch of one or two events that
-    is nine tenths of the time. Checksums are not looked at, as the batch has its own.
+    A reader of frames makes room for blocks of any size first: for a batch of one or two events
+    that is nine tenths of the time. Checksums are not looked at, as the batch has its own.
     """
     try:
         magic, flags, _ = _LZ4_START.unpack_from(data)

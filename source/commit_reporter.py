@@ -6,6 +6,7 @@ that is away delays nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from threading import Lock
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,7 +17,7 @@ from mode.utils.logging import get_logger
 
 log = get_logger(__name__)
 
-#: Seconds between two commits, those one may take, and those the last one may take.
+#: Seconds between two commits at least, those one may take, and those the last one may take.
 INTERVAL = 1.0
 COMMIT_TIMEOUT = 5.0
 LAST_COMMIT_TIMEOUT = 2.0
@@ -33,16 +34,33 @@ class CommitReporter:
         self._commit = commit
         self._waiting: dict[TP, int] = {}
         self._lock = Lock()
+        #: Something was noted; of the loop that sends it, once there is one.
+        self._noted = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def note(self, offsets: Mapping[TP, int]) -> None:
         """These are the next offsets now."""
         with self._lock:
             self._waiting.update(offsets)
+        if self._loop:
+            # The loop of a worker that is ending may be closed already.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._noted.set)
 
     def forget(self) -> None:
         """Drop what is waiting: partitions may belong to another worker now."""
         with self._lock:
             self._waiting.clear()
+
+    async def keep_reporting(self) -> None:
+        """Send what is noted within ``INTERVAL``, all of it at once; never returns."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            if not self._waiting:
+                await self._noted.wait()
+            self._noted.clear()
+            await asyncio.sleep(INTERVAL)
+            await self.report()
 
     async def report(self, timeout: float = COMMIT_TIMEOUT) -> None:  # noqa: ASYNC109 - a limit
         """Send what is waiting; a failure is logged, and tried again with the next ones."""

@@ -12,7 +12,6 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 from mode.utils.logging import get_logger
@@ -27,6 +26,7 @@ from source.fetch import Fetch
 from source.gathering import Gathering
 from source.log_reader import Bounds, LogReader
 from source.patches import PartitionBatches
+from source.quiet import QuietThread
 from source.record_batches import Portion
 from source.start_offsets import RESET_HINT, Position, first_available
 
@@ -40,8 +40,11 @@ ANSWER_BYTES = 8 * 1024 * 1024
 #: Bytes that a record's object takes beside its key and value, about.
 _RECORD_BYTES = 150
 
+#: Seconds at which aiokafka looks at its partitions though nothing has happened.
+_LOOK_INTERVAL = 2.0
 
-class FetchThread(driver.AIOKafkaConsumerThread):
+
+class FetchThread(QuietThread):
     """Faust's consumer thread, which delivers fetches and waits while memory is full.
 
     Args:
@@ -74,16 +77,15 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust has settings for neither; aiokafka looks at them when it starts.
+        # Faust has no settings for them; aiokafka looks at them when it starts.
         consumer._isolation_level = "read_committed" if self._read_committed else "read_uncommitted"
         consumer._fetch_max_bytes = ANSWER_BYTES
+        consumer._consumer_timeout = _LOOK_INTERVAL
         return consumer
 
     @Service.task
     async def _report_commits(self) -> None:
-        while not self.should_stop:
-            await self.sleep(commit_reporter.INTERVAL)
-            await self.commits.report()
+        await self.commits.keep_reporting()
 
     async def on_thread_stop(self) -> None:
         # The last write is done by now.

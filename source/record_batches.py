@@ -172,10 +172,11 @@ class FetchedBatches:
             if number < 2:
                 self._open_old(message, after)
             else:
-                after += max(0, _HEADER.unpack_from(message)[6])
+                header = _HEADER.unpack_from(message)
+                after += max(0, header[6])
                 if number > 2:
                     raise ValueError(f"its format {number} is unknown")
-                self._open_current(message, after)
+                self._open_current(message, header, after)
         except _DAMAGED as error:
             # A compressed message of an old format has the offset of its last record.
             first = self.position if message[_FORMAT_AT] < 2 else max(base, self.position)
@@ -185,14 +186,13 @@ class FetchedBatches:
         records = read_message(message.tobytes(), self._limit)
         self._batch = _Batch(iter(records), after, -1, len(message) / len(records), None)
 
-    def _open_current(self, message: memoryview, after: int) -> None:
+    def _open_current(self, message: memoryview, header: tuple[int, ...], after: int) -> None:
         batch = DefaultRecordBatch(message)
         if not batch.validate_crc():
             raise ValueError("its checksum is wrong")
         if self._is_left_out(batch):
             self.position = max(self.position, after)
             return
-        header = _HEADER.unpack_from(message)
         attributes, count = header[5], header[12]
         if attributes & CODEC_MASK:
             data = decompress(

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.sensors import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -53,7 +54,9 @@ OVERRIDDEN = {
     driver.AIOKafkaConsumerThread: (
         "_create_worker_consumer",
         "_fetch_records",
+        "_keepalive2",
         "_stopped_set",
+        "_thread_keepalive",
         "on_thread_stop",
     ),
     driver.Consumer: (
@@ -63,6 +66,7 @@ OVERRIDDEN = {
         "seek_to_committed",
     ),
     driver.Transport: ("Consumer",),
+    Monitor: ("_sampler",),
 }
 
 

@@ -1,0 +1,75 @@
+"""LZ4 frames as producers make them of a batch of a few events, and those that look like them."""
+
+import struct
+
+import cramjam
+import pytest
+
+from source import codecs
+from source.codecs import DecompressionError, decompress
+
+LZ4 = 3
+EVENT = b'{"event_id": "evt-1", "user_id": "user_1", "price": 39.88, "category": null}'
+LIMIT = 1 << 20
+
+
+def frame(data, *, size=False, checksum=False, block_checksum=False, blocks=1, raw=False):
+    """A frame with these parts; checksums are zeros."""
+    flags = 0x60 | 8 * size | 4 * checksum | 16 * block_checksum
+    parts = [struct.pack("<IBB", 0x184D2204, flags, 0x40)]
+    if size:
+        parts.append(struct.pack("<Q", len(data) * blocks))
+    parts.append(b"\0")
+    for _ in range(blocks):
+        block = data if raw else bytes(cramjam.lz4.compress_block(data, store_size=False))
+        parts += [struct.pack("<I", len(block) | raw << 31), block, bytes(4 * block_checksum)]
+    return b"".join([*parts, bytes(4), bytes(4 * checksum)])
+
+
+@pytest.mark.parametrize("size", [False, True])
+@pytest.mark.parametrize("checksum", [False, True])
+@pytest.mark.parametrize("block_checksum", [False, True])
+def test_a_frame_of_one_block_is_read_whatever_is_around_the_block(size, checksum, block_checksum):
+    data = frame(EVENT, size=size, checksum=checksum, block_checksum=block_checksum)
+    assert codecs._single_block(data, LIMIT) == EVENT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        frame(EVENT)[:6],
+        frame(EVENT)[:-1],
+        frame(EVENT) + b"\0",
+        frame(EVENT) + frame(EVENT),
+        frame(EVENT, blocks=2),
+        frame(EVENT, raw=True),
+        b"\0" + frame(EVENT)[1:],
+        frame(b"a" * 10_000),
+    ],
+    ids=["none", "no block", "cut", "more", "two", "blocks", "raw", "other", "expands a lot"],
+)
+def test_what_is_not_one_usual_block_is_left_to_the_reader_of_frames(data):
+    assert codecs._single_block(data, LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    "data", [EVENT, EVENT * 100, b"a" * 100_000, bytes(range(256)) * 400, b"", b"a"]
+)
+def test_what_a_library_compressed_is_read(data):
+    assert bytes(decompress(LZ4, bytes(cramjam.lz4.compress(data)), LIMIT)) == data
+
+
+def test_a_small_frame_has_a_limit_too():
+    packed = bytes(cramjam.lz4.compress(EVENT))
+    assert bytes(decompress(LZ4, packed, len(EVENT))) == EVENT
+    with pytest.raises(DecompressionError, match="expands to more than 75 bytes"):
+        decompress(LZ4, packed, len(EVENT) - 1)
+
+
+def test_a_damaged_block_is_no_event():
+    data = bytearray(cramjam.lz4.compress(EVENT * 3))
+    data[-20] ^= 0xFF
+    data[12] ^= 0xFF
+    with pytest.raises(DecompressionError, match="damaged"):
+        decompress(LZ4, bytes(data[:-5] + b"\xff\xff\xff\xff\xff"), LIMIT)
