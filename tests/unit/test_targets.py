@@ -1,0 +1,61 @@
+"""Targets of the benchmark: reached by any of the runs, missed by all of them, or not measured."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.peer_list import PROGRAMS
+from benchmarks.programs import OURS
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.targets import TARGETS, check
+
+
+def runs(*rates: dict[str, float]) -> list[list[dict[str, Any]]]:
+    """Rounds of runs of these programs at these rates."""
+    more = {"micros": 2.0, "peak_memory": 1e8, "wrong": ""}
+    return [
+        [{"program": program, "rate": rate, **more} for program, rate in one.items()]
+        for one in rates
+    ]
+
+
+def test_a_target_is_missed_where_no_run_reaches_it() -> None:
+    table, reached = check({"codecs": runs({"lz4": 100, "zstd": 80}, {"lz4": 100, "zstd": 84})})
+    assert "| zstd: times the rate of lz4 | ≥ 0.85 | 0.82 (0.80–0.84) | missed |" in table
+    assert not reached
+    table, reached = check({"codecs": runs({"lz4": 100, "zstd": 80}, {"lz4": 100, "zstd": 86})})
+    assert "reached" in table
+    assert reached
+
+
+@pytest.mark.parametrize(("lowest", "outcome"), [(7.9, True), (8.1, False)])
+def test_a_cost_is_to_be_low(lowest: float, outcome: bool) -> None:
+    cores = {"0": [0.004], "1000": [0.009, lowest / 1e3], "5000": [0.03], "20000": [0.1]}
+    table, reached = check({"ordinary": {"cores": cores}})
+    assert reached is outcome
+    assert "idle: % of a core | ≤ 0.6 | 0.40 |" in table
+
+
+def test_a_peer_that_is_missing_reaches_nothing() -> None:
+    """Otherwise a machine without Java would show that all is well."""
+    table, reached = check({"full": runs({OURS.name: 250_000, "confluent-kafka loop": 90_000})})
+    assert "times the rate of Flink SQL, JDBC sink | ≥ 2 | – | not measured |" in table
+    assert not reached
+
+
+def test_wrong_rows_count_for_nothing() -> None:
+    results = runs({"lz4": 100, "zstd": 100})
+    results[0][1]["wrong"] = "a row too many"
+    assert "not measured" in check({"codecs": results})[0]
+
+
+def test_what_has_no_targets_has_no_table() -> None:
+    assert check({"backlog": {}}) == ("", True)
+
+
+def test_targets_name_scenarios_and_programs_that_there_are() -> None:
+    names = {program.name for program in (OURS, *PROGRAMS)}
+    for target in TARGETS:
+        assert target.scenario in {"full", *SCENARIOS}
+        if target.scenario == "full" and ": times the rate of " in target.what:
+            assert set(target.what.split(": times the rate of ")) <= names
