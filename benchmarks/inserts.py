@@ -5,12 +5,10 @@ charged with the time, the server's processor time and its own, all per row.
 """
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
@@ -24,6 +22,8 @@ from benchmarks.stage import DATABASE_OPTIONS
 from benchmarks.table import connect
 from benchmarks.topics import numbered
 from benchmarks.traffic import sale
+from db.driver import send_lines
+from db.load import load_statement, loadable
 from db.rows import STATEMENT_BYTES, insert_statement, statements
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev.mariadb import MariaDB
@@ -60,7 +60,6 @@ _NARROW = _json_table(lambda place, _: f"$[{place}]", "VARCHAR(60)")
 _VALUES = (
     f"INSERT INTO flash_sale_events ({_COLUMNS}) VALUES ({', '.join(['%s'] * len(ROW_COLUMNS))})"
 )
-_LOAD = "LOAD DATA LOCAL INFILE '{}' INTO TABLE flash_sale_events CHARACTER SET utf8mb4 ({})"
 
 
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -94,7 +93,7 @@ def _executemany(cursor: Any, rows: Sequence[Row]) -> None:
     cursor.executemany(_VALUES, rows)
 
 
-def _as_used(cursor: Any, rows: Sequence[Row]) -> None:
+def _values(cursor: Any, rows: Sequence[Row]) -> None:
     chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
@@ -115,12 +114,13 @@ def _with_escapes(way: Way, every: int) -> Way:
     return run
 
 
-def _load_data(cursor: Any, rows: Sequence[Row], file: Path) -> None:
-    def field(value: object) -> str:
-        return r"\N" if value is None else re.sub(r"([\\\t\n])", r"\\\1", str(value))
-
-    file.write_text("\n".join("\t".join(map(field, row)) for row in rows))
-    cursor.execute(_LOAD.format(file, _COLUMNS))
+def _load(cursor: Any, rows: Sequence[Row]) -> None:
+    cursor.execute("SELECT CONNECTION_ID()")
+    [session] = cursor.fetchone()
+    lines = loadable(_encode_lines(rows)[:-1])
+    with send_lines(cursor.connection, lines, b"\n"):
+        cursor.execute(load_statement(FLASH_SALES, session))
+    assert not cursor.warning_count
 
 
 def main() -> int:
@@ -137,20 +137,21 @@ def main() -> int:
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (
         Folder("inserts") as folder,
-        MariaDB(folder / "mariadb", options=(*DATABASE_OPTIONS, "--local-infile=1")) as server,
+        MariaDB(folder / "mariadb", options=DATABASE_OPTIONS) as server,
     ):
         url = server.create_database("inserts")
         ways: dict[str, Way] = {
-            "VALUES (as used)": _as_used,
-            "VALUES (as used), an escape in one row of 20": _with_escapes(_as_used, 20),
-            "VALUES (as used), an escape in every row": _with_escapes(_as_used, 1),
+            "LOAD DATA LOCAL": _load,
+            "LOAD DATA LOCAL, an escape in every row": _with_escapes(_load, 1),
+            "VALUES": _values,
+            "VALUES, an escape in one row of 20": _with_escapes(_values, 20),
+            "VALUES, an escape in every row": _with_escapes(_values, 1),
             "JSON_TABLE over arrays": _arrays,
             "JSON_TABLE over arrays, an escape in every row": _with_escapes(_arrays, 1),
             "JSON_TABLE over arrays, numbers of 17 digits": _long_numbers,
             "JSON_TABLE over arrays, narrow columns": _narrow,
             "JSON_TABLE over objects": _objects,
             "executemany": _executemany,
-            "LOAD DATA LOCAL": lambda c, r: _load_data(c, r, folder / "rows.tsv"),
         }
         results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
         _connect(url).cursor().execute(_TABLE)

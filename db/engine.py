@@ -29,6 +29,8 @@ _SESSION = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES',"
     # A worker frozen inside a transaction must not keep its partitions' locks for hours.
     " wait_timeout = 30,"
+    # Nor one frozen while it sends lines those of the table, for which all others wait.
+    " net_read_timeout = 10,"
     # The text of an error says which key and which row it is about.
     " lc_messages = 'en_US',"
     # Enough warnings for every row of a statement; the default is 64.
@@ -62,6 +64,8 @@ def connect(
         hide_parameters=True,
         connect_args={
             "charset": "utf8mb4",
+            # For lines in memory; no file is ever sent (db.driver).
+            "local_infile": True,
             "ssl": tls,
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": io_timeout,

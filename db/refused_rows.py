@@ -15,7 +15,7 @@ one statement follows the share that is refused, and is remembered from write to
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from db.driver import MySQLError
 from db.errors import classify
 from db.event_index import is_duplicate
 from db.left_out import can_name_rows, insert_but_refused, undo
+from db.load import LOAD_BYTES, can_load, load
 from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError, TransientError
@@ -61,8 +62,8 @@ class RowInserter:
 
     def __init__(self) -> None:
         self._size = _MANY
-        self._pause = _SHORT_PAUSE
-        self._paused = 0
+        self._loads = _Chances()
+        self._proofs = _Chances()
 
     def insert(
         self,
@@ -95,11 +96,20 @@ class RowInserter:
         """
         connection.exec_driver_sql("SAVEPOINT before_rows")
         found = _Insertion(connection, chunks[0].stream, session, alive, stop_at_duplicate)
-        for rows in statements(chunks, limit):
-            self._insert(found, rows)
+        if not self._load(found, chunks):
+            for rows in statements(chunks, limit):
+                self._insert(found, rows)
         if found.refused:
             _see_same_transaction(connection)
         return _by_chunk(found.refused, chunks)
+
+    def _load(self, found: "_Insertion", chunks: Sequence[Chunk]) -> bool:
+        """Load all rows, where the server takes that and refuses none."""
+        if self._loads.is_paused or not can_load(found.connection):
+            return False
+        loaded = found.load(statements(chunks, LOAD_BYTES))
+        self._loads.note(loaded)
+        return loaded
 
     def _insert(self, found: "_Insertion", rows: bytes) -> None:
         error = None
@@ -135,16 +145,35 @@ class RowInserter:
 
     def _leave_out(self, found: "_Insertion", lines: Sequence[bytes]) -> bool:
         """Insert lines but the refused ones, where the server can prove which ones those are."""
-        if self._paused:
-            self._paused -= 1
+        if self._proofs.is_paused:
             return False
         before = len(found.refused)
-        if not found.leave_out(b"\n".join(lines)):
-            self._paused, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
-            return False
+        proven = found.leave_out(b"\n".join(lines))
+        self._proofs.note(proven)
+        if proven:
+            self._adapt(len(lines), len(found.refused) - before)
+        return proven
+
+
+class _Chances:
+    """When to try again what may have failed, more and more seldom."""
+
+    def __init__(self) -> None:
         self._pause = _SHORT_PAUSE
-        self._adapt(len(lines), len(found.refused) - before)
-        return True
+        self._left = 0
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether to leave it now; each asking counts."""
+        self._left -= 1
+        return self._left >= 0
+
+    def note(self, worked: bool) -> None:
+        """Note how it went."""
+        if worked:
+            self._pause, self._left = _SHORT_PAUSE, 0
+        else:
+            self._left, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
 
 
 class _Insertion:
@@ -162,7 +191,7 @@ class _Insertion:
         alive: Callable[[], None],
         stop_at_duplicate: bool,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._stream = stream
         self._session = session
         self._alive = alive
@@ -185,9 +214,22 @@ class _Insertion:
         self._row += rows.count(b"\n") + 1
         return None
 
+    def load(self, pieces: Iterator[bytes]) -> bool:
+        """Load all lines of the write; False if none is stored."""
+        try:
+            loaded = load(
+                self.connection, self._cursor, self._stream, pieces, self._session, self._alive
+            )
+        except MySQLError as error:
+            self._refusal(error)
+            loaded = False
+        if not loaded:
+            self._cursor.execute("ROLLBACK TO SAVEPOINT before_rows")
+        return loaded
+
     def leave_out(self, rows: bytes) -> bool:
         """Insert lines except the refused ones in one statement; False if none was inserted."""
-        if not can_name_rows(self._connection):
+        if not can_name_rows(self.connection):
             return False
         try:
             refused = insert_but_refused(self._cursor, self._stream, rows, self._session)
@@ -211,7 +253,7 @@ class _Insertion:
         if isinstance(classified, RowError):
             return classified
         if isinstance(classified, TransientError) and classified.kind == "connection":
-            self._connection.invalidate(error)
+            self.connection.invalidate(error)
         raise error
 
     def _look_for_duplicate(self, message: str) -> None:
@@ -250,7 +292,7 @@ class _Insertion:
         """The number, from 1, of the row that the last statement failed at; 0 if unknown."""
         if found := _AT_ROW.search(str(error)):
             return int(found[1])
-        if not can_name_rows(self._connection):
+        if not can_name_rows(self.connection):
             return 0
         try:
             self._cursor.execute(_ROW_NUMBER)

@@ -4,11 +4,12 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import pymysql
 from sqlalchemy import make_url
 
+from db.driver import send_lines
 from tests.chaos.proxy import without_tls
 
 _QUERY = 3
@@ -42,6 +43,7 @@ class MySQLProxy:
             password=self._url.password or "",
             database=self._url.database,
             autocommit=True,
+            local_infile=True,
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -75,11 +77,13 @@ class MySQLProxy:
         with contextlib.suppress(OSError), client.makefile("rb") as source:
             while head := source.read(4):
                 body = source.read(int.from_bytes(head[:3], "little"))
-                answer = (
-                    self._treat(body[1:].decode(errors="replace")) if self._is(head, body) else []
-                )
-                for number, packet in enumerate(answer, 1):
-                    client.sendall(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+                statement = body[1:].decode(errors="replace") if self._is(head, body) else ""
+                lines, last = b"", 0
+                if statement.startswith("LOAD DATA") and statement.startswith(self.elsewhere):
+                    lines, last = _lines(client, source)
+                answer = self._treat(statement, lines)
+                for number, packet in enumerate(answer, last + 1):
+                    client.sendall(_header(packet, number) + packet)
                 if not answer:
                     server.sendall(head + body)
             server.shutdown(socket.SHUT_RDWR)
@@ -89,7 +93,7 @@ class MySQLProxy:
         """Whether the packet is a statement, and not a part of the login."""
         return head[3] == 0 and body[:1] == bytes([_QUERY])
 
-    def _treat(self, statement: str) -> list[bytes]:
+    def _treat(self, statement: str, lines: bytes) -> list[bytes]:
         """The answer's packets; none where the statement is passed on as it is."""
         if statement.startswith(self.swallowed or ("\0",)):
             self.seen += 1
@@ -98,7 +102,7 @@ class MySQLProxy:
             return []
         self.seen += 1
         try:
-            with self._other.cursor() as cursor:
+            with self._other.cursor() as cursor, send_lines(self._other, lines):
                 cursor.execute(statement)
                 if cursor.description:
                     return _result(cursor)
@@ -110,6 +114,23 @@ class MySQLProxy:
                 + b"#HY000"
                 + str(error.args[1]).encode()
             ]
+
+
+def _lines(client: socket.socket, source: BinaryIO) -> tuple[bytes, int]:
+    """Ask for the lines of a LOAD DATA LOCAL; returns them, and the last packet's number."""
+    question = b"\xfblines"
+    client.sendall(_header(question, 1) + question)
+    lines = b""
+    while head := source.read(4):
+        body = source.read(int.from_bytes(head[:3], "little"))
+        if not body:
+            return lines, head[3]
+        lines += body
+    raise ConnectionError("the client ended before its lines did")
+
+
+def _header(packet: bytes, number: int) -> bytes:
+    return len(packet).to_bytes(3, "little") + bytes([number])
 
 
 def _ok(rows: int, last_id: int) -> bytes:

@@ -43,6 +43,12 @@ def begun(migrated_engine: Engine) -> Engine:
 
 
 @pytest.fixture
+def inserts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are inserted, also into a server that takes LOAD DATA LOCAL."""
+    monkeypatch.setattr("db.refused_rows.can_load", lambda _: False)
+
+
+@pytest.fixture
 def topic(broker: Broker) -> str:
     """Name of an empty topic with four partitions."""
     name = f"events_{uuid4().hex[:12]}"

@@ -23,7 +23,7 @@ from tests.helpers.sink import (
 
 
 @pytest.fixture
-def constrained(begun):
+def constrained(begun, inserts_only):
     """One row a user, none of the category ``bad``, and products of a list only."""
     with begun.begin() as connection:
         if not can_name_rows(connection):

@@ -209,7 +209,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     def ending(self, rows):
         error = attempt(self, rows)
         if error:
-            self._connection.connection.rollback()
+            self.connection.connection.rollback()
         return error
 
     monkeypatch.setattr(_Insertion, "attempt", ending)

@@ -1,0 +1,215 @@
+"""Rows by LOAD DATA LOCAL: the same ones as by VALUES, and only what the server has proven."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pymysql.err import MySQLError, OperationalError
+from sqlalchemy import select, text
+
+from agents.flash_sales import FLASH_SALES
+from db import load as loading
+from db.load import can_load, load
+from db.refused_rows import RowInserter, _Insertion
+from db.rows import STATEMENT_BYTES, statements
+from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.writer import Writer
+from pipeline.chunk import Chunk
+from tests.contract import test_cases as contract
+from tests.helpers.databases import mysql_only
+from tests.helpers.sink import NOW, chunk, event, record, stored_ids
+
+COLUMNS = [flash_sale_events.c[name] for name in ROW_COLUMNS]
+
+
+@pytest.fixture
+def loads(begun):
+    """A database that takes lines."""
+    with begun.connect() as connection:
+        if not can_load(connection):
+            pytest.skip("this server takes no LOAD DATA LOCAL")
+    return begun
+
+
+@pytest.fixture
+def statements_seen(monkeypatch):
+    """The ways in which rows were sent to the server: ``load`` or ``attempt``."""
+    seen: list[str] = []
+
+    def note(name):
+        method = getattr(_Insertion, name)
+
+        def noted(self, *args):
+            seen.append(name)
+            return method(self, *args)
+
+        monkeypatch.setattr(_Insertion, name, noted)
+
+    note("load")
+    note("attempt")
+    return seen
+
+
+def session(connection):
+    return connection.scalar(text("SELECT CONNECTION_ID()"))
+
+
+def stored(engine, found, *, loaded):
+    """The rows a chunk becomes by one of the two ways; nothing stays."""
+    inserter = RowInserter()
+    with engine.connect() as connection:
+        connection.info["can_load"] = loaded
+        refused = inserter.insert(connection, [found], STATEMENT_BYTES, session(connection))
+        rows = connection.execute(select(*COLUMNS).order_by("id")).all()
+        connection.rollback()
+        connection.info["can_load"] = True
+    return refused, [tuple(row) for row in rows]
+
+
+def test_events_of_the_contract_become_the_same_rows(loads, statements_seen):
+    values = [contract.value(case) for case in contract.load()]
+    records = [record(n, value) for n, value in enumerate(values)]
+    found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    assert found.valid > 500
+    by_values = stored(loads, found, loaded=False)
+    assert "load" not in statements_seen
+    statements_seen.clear()
+    assert stored(loads, found, loaded=True) == by_values
+    assert statements_seen == ["load"], "nothing was left to another way"
+
+
+ODD = st.text(max_size=20) | st.text("'\"\\],[{}NUL null\n\r\t\f\b\x00\x1a\x7f🔥é", max_size=20)
+TEXTS = (
+    st.none() | ODD | st.sampled_from(["null", "NULL", "\\N", "\\", '"', "", "a,null,b", "]\n["])
+)
+NUMBERS = st.floats(-1e38, 1e38, allow_nan=False) | st.sampled_from([0.0, -0.0, 1e-45, 1e-7, 1e22])
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(ODD, TEXTS, TEXTS, NUMBERS), min_size=1, max_size=12))
+@example([("\\u0041", "\f", "\x01", 1.5), ('"', None, "null", 2.5), ("x", None, None, 3.5)])
+def test_any_text_and_number_is_stored_as_by_values(loads, rows):
+    values = [
+        json.dumps(
+            {"event_id": one, "user_id": "u", "category": "c", "product_id": two, "price": price}
+            | ({} if three is None else {"event_type": three})
+        )
+        for one, two, three, price in rows
+    ]
+    records = [record(n, value.encode()) for n, value in enumerate(values)]
+    found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    refused, loaded = stored(loads, found, loaded=True)
+    assert not any(refused)
+    assert (refused, loaded) == stored(loads, found, loaded=False)
+
+
+def test_a_write_of_several_statements_is_in_order(loads, monkeypatch, statements_seen):
+    monkeypatch.setattr("db.refused_rows.LOAD_BYTES", 1_000)
+    Writer(loads, "g", "w").write(1, NOW, [chunk(0, 50), chunk(50, 51), chunk(51, 400)])
+    assert stored_ids(loads) == [f"e{n}" for n in range(400)]
+    assert statements_seen == ["load"]
+
+
+def test_in_another_session_nothing_is_stored(loads):
+    pieces = statements([chunk(0, 3)], STATEMENT_BYTES)
+    with loads.connect() as connection:
+        connection.exec_driver_sql("SET autocommit = 1")
+        cursor = connection.connection.cursor()
+        with pytest.raises(OperationalError, match="1242"):
+            load(connection, cursor, FLASH_SALES, pieces, 0, lambda: None)
+        connection.exec_driver_sql("SET autocommit = 0")
+    assert stored_ids(loads) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "category VARCHAR(3)",
+        "price DECIMAL(30, 1)",
+        "quantity TINYINT",
+        "category VARCHAR(50) CHARACTER SET latin1",
+    ],
+)
+def test_what_does_not_fit_is_not_changed_to_fit(loads, statements_seen, change):
+    with loads.begin() as connection:
+        connection.execute(text(f"ALTER TABLE flash_sale_events MODIFY {change}"))
+    odd = event(1, category="four 漢", price=1.2345, quantity=1000)
+    records = [record(0, event(0)), record(1, odd), record(2, event(2))]
+    found = Chunk.transform(FLASH_SALES, "t", 0, 0, 3, records)
+    by_values = stored(loads, found, loaded=False)
+    statements_seen.clear()
+    assert stored(loads, found, loaded=True) == by_values
+    assert statements_seen[0] == "load"
+    assert "attempt" in statements_seen, "the server could not prove it"
+
+
+def test_nothing_is_proven_where_a_trigger_ran(loads, statements_seen):
+    """It may have done anything with a row; a statement for it counts warnings of its own."""
+    with loads.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER t BEFORE INSERT ON flash_sale_events FOR EACH ROW "
+                "SET NEW.category = CONCAT(NEW.category, '!')"
+            )
+        )
+    Writer(loads, "g", "w").write(1, NOW, [chunk(0, 3)])
+    assert statements_seen == ["load", "attempt"]
+    with loads.connect() as connection:
+        assert set(connection.scalars(select(flash_sale_events.c.category))) == {"c!"}
+    assert stored_ids(loads) == ["e0", "e1", "e2"]
+
+
+def test_refused_rows_are_found_in_another_way(loads, statements_seen):
+    """And loading is tried again after some writes, because they may have been the last ones."""
+    with loads.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE flash_sale_events ADD CONSTRAINT none_bad CHECK (category <> 'bad')")
+        )
+    writer = Writer(loads, "g", "w")
+    chunks = [chunk(0, 3), chunk(3, 4, category="bad"), chunk(4, 7), chunk(7, 9, category="bad")]
+    batch = writer.write(1, NOW, chunks)
+    assert [refused.offset for refused in batch.refused] == [3, 7, 8]
+    assert stored_ids(loads) == ["e0", "e1", "e2", "e4", "e5", "e6"]
+    assert statements_seen[:2] == ["load", "attempt"]
+    statements_seen.clear()
+    for start in range(9, 15):
+        writer.write(start, NOW, [chunk(start, start + 1)])
+    assert statements_seen == 4 * ["attempt"] + 2 * ["load"]
+    assert stored_ids(loads)[-6:] == [f"e{n}" for n in range(9, 15)]
+
+
+def test_a_server_that_takes_no_lines_any_more_is_not_asked_again(
+    loads, statements_seen, monkeypatch
+):
+    """As a proxy that was put in between."""
+    no = "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'not supported'"
+    monkeypatch.setattr(loading, "_STATEMENT", no)
+    writer = Writer(loads, "g", "w")
+    for start in range(0, 40, 2):
+        writer.write(1 + start, NOW, [chunk(start, start + 2)])
+    assert stored_ids(loads) == [f"e{n}" for n in range(40)]
+    assert statements_seen == ["load"] + 20 * ["attempt"]
+
+
+def test_a_server_gets_no_file(loads, tmp_path):
+    """Whatever it asks for: this client has none to send."""
+    secret = Path(tmp_path / "secret")
+    secret.write_text("top secret\n")
+    with loads.connect() as connection:
+        cursor = connection.connection.cursor()
+        with pytest.raises(MySQLError, match="asked for the file"):
+            cursor.execute(
+                f"LOAD DATA LOCAL INFILE '{secret}' INTO TABLE flash_sale_events (category)"
+            )
+        connection.rollback()
+        assert not connection.scalars(select(flash_sale_events.c.category)).all()
+
+
+@mysql_only
+def test_mysql_which_does_not_tell_of_triggers_gets_no_lines(begun, statements_seen):
+    with begun.connect() as connection:
+        assert not can_load(connection)
+    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
+    assert statements_seen == ["attempt"]
