@@ -1,12 +1,16 @@
 # The worker: no compiler, no shell tools, not root. `.dockerignore` names what goes in.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11-bookworm AS build
 COPY requirements.lock /
 # From the lock with its hashes: the same packages today and in a year.
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /requirements.lock
+COPY requirements-build.lock /
+COPY models /models
+RUN python -m venv /cython && /cython/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /requirements-build.lock && /cython/bin/cythonize -q -i /models/_whole_events.pyx
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /venv /venv
 COPY . /app
+COPY --from=build /models/*.so /app/models/
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

@@ -1,4 +1,4 @@
-# `make` lists what there is. Everything made here lies in .venv and .local.
+# `make` lists what there is. Everything made here lies in .venv and .local, but for the compiled module.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test-unit test-integration test test-all coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis plots docs lint format lock audit clean
 
@@ -84,14 +84,16 @@ format: setup ## Format, and fix what the linter can
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-lock: setup ## Write requirements.lock, with hashes, and the list of licences
+lock: setup ## Write requirements.lock and requirements-build.lock, with hashes, and the list of licences
 	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 -o requirements.lock requirements.txt
+	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 -o requirements-build.lock requirements-build.txt
 	@$(python) -m dev.licences >docs/licences.md
 
 audit: setup ## Look the locked packages up among known vulnerabilities (needs the network)
 	@.venv/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.lock
 
 clean: ## Remove all that was made here
-	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build models/*.so models/_whole_events.c
 	find . -name __pycache__ -prune -exec rm -rf {} +

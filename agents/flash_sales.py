@@ -4,6 +4,7 @@ from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from models.event import as_event
 from models.quality import tally
 from models.rules import transform
+from models.whole_events import whole_rows
 from pipeline.stream import Stream
 
 FLASH_SALES = Stream(
@@ -14,4 +15,5 @@ FLASH_SALES = Stream(
     tally=tally,
     summed=flash_sale_events.c.revenue.name,
     key=flash_sale_events.c.event_id.name,
+    whole_rows=whole_rows,
 )

@@ -17,6 +17,7 @@ from mode.utils.logging import get_logger
 from config.load import env_files
 from config.settings import Settings
 from config.version import VERSION
+from models.whole_events import whole_rows
 from pipeline.errors import FatalError
 from pipeline.shutdown import FatalExit
 from source import codecs
@@ -26,7 +27,10 @@ log = get_logger(__name__)
 BeforeStart = Callable[[], Awaitable[None]]
 
 #: What runs, in a line.
-RUNS = f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__})"
+RUNS = (
+    f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
+    f"rows by {'the compiled module' if whole_rows else 'Python alone'})"
+)
 
 
 class Worker(faust.Worker):

@@ -33,7 +33,7 @@ find_python() {
     done
 }
 
-wanted=$(cat requirements.txt requirements-dev.txt | cksum)
+wanted=$(cat requirements.txt requirements-build.txt requirements-dev.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x .venv/bin/pip ]; then
         otherwise='install Python 3.11 or newer with its venv module, or set PYTHON=/path/to/python3.'
@@ -55,6 +55,21 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted"
         fail 'pip could not install the Python packages.'
     fi
     echo "$wanted" >"$done/venv"
+fi
+
+# Not a must. What could not be compiled is tried again when the module, Python or the compiler is another.
+module=models/_whole_events.pyx
+headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null || true)
+compiles() { command -v cc >/dev/null && [ -e "$headers/Python.h" ]; }
+wanted_module() { { cat "$module" .venv/pyvenv.cfg; compiles && echo compiles; } | cksum; }
+if [ "$(cat "$done/compiled" 2>/dev/null)" != "$(wanted_module)" ]; then
+    otherwise='Python alone makes the rows, more slowly. Install gcc and python3-dev to change that.'
+    if compiles || (install 'a C compiler for Python' "$otherwise" gcc libc6-dev "${headers##*/}-dev"); then
+        say "Compiling $module ..."
+        .venv/bin/cythonize -q -i "$module" >.local/cython.log 2>&1 ||
+            say "It could not be compiled (see .local/cython.log): $otherwise"
+    fi
+    wanted_module >"$done/compiled"
 fi
 
 # `dev/setup.sh python`: what the tests need that start no server.

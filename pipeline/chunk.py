@@ -20,9 +20,9 @@ import msgspec
 
 from pipeline.memory import Lease
 from pipeline.record import LastRecord, PlainRecord, Record
-from pipeline.stream import Stream
+from pipeline.stream import Row, Stream
 
-_encode_lines = msgspec.json.Encoder().encode_lines
+_encode = msgspec.json.Encoder().encode
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
 #: Bytes of a chunk besides its rows and values, and of a dead letter; about.
@@ -97,31 +97,35 @@ class Chunk:
             last: identifies the last of them, where that is known.
             lease: on the memory of the records; from now on of the chunk.
         """
-        rows: list[Any] = []
+        rows: list[bytes] = []
         offsets = array("q")
         flags = {}
         dead = []
-        transform = stream.transform
-        for record in records:
-            found = transform(record.value)
-            if isinstance(found, tuple):
+        others: list[Row] = []
+        lines, total = stream.lines([record.value for record in records])
+        for record, line in zip(records, lines, strict=True):
+            if line is None:
+                found = stream.transform(record.value)
+                if not isinstance(found, tuple):
+                    dead.append(DeadLetter.of(record, str(found.reason), found.detail))
+                    continue
                 row, bits = found
                 if bits:
                     flags[len(rows)] = bits
-                rows.append(row)
-                offsets.append(record.offset)
-            else:
-                dead.append(DeadLetter.of(record, str(found.reason), found.detail))
+                others.append(row)
+                line = _encode(row)
+            rows.append(line)
+            offsets.append(record.offset)
         chunk = cls(
             stream=stream,
             topic=topic,
             partition=partition,
             start=start,
             end=end,
-            rows=_encode_lines(rows)[:-1],
+            rows=b"\n".join(rows),
             offsets=offsets,
             flags=flags,
-            known_total=stream.total(rows),
+            known_total=total + stream.total(others),
             dead=tuple(dead),
             oldest=records[0].timestamp if records else None,
             last=last,

@@ -113,7 +113,10 @@ OPEN_TRANSACTION = Gauge(
 LOST_TO_RETENTION = Counter(
     "etl_lost_to_retention_events", "Events that Kafka's retention removed before they were read."
 )
-BUILD = Info("etl_build", "What runs: versions of the app, of its schema, of Python and of Faust.")
+BUILD = Info(
+    "etl_build",
+    "What runs: versions of the app, of its schema, of Python and of Faust, and what makes rows.",
+)
 SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret and no addresses.")
 
 #: Every outcome is exposed from the start, so that the first event of one is a rise from 0.

@@ -7,6 +7,7 @@ import faust
 
 from config.settings import Settings
 from config.version import VERSION
+from models.whole_events import MADE_BY
 from pipeline import metrics
 from pipeline.buffer import Buffer
 from pipeline.memory import Memory
@@ -60,6 +61,7 @@ def export(
             "schema": schema,
             "python": python_version(),
             "faust": str(faust.__version__),
+            "rows": MADE_BY,
         }
     )
     metrics.SETTINGS.info({name: str(getattr(settings, name)) for name in SHOWN})

@@ -1,7 +1,8 @@
 """``python -m tests.contract.fuzz``: mutated contract values and made-up ones against the rules.
 
 Whatever the bytes, the answer must be one row that the table can hold, or one dead letter with
-its reason; never both, never an exception. And it must be decoded as the plainest decoder does.
+its reason; never both, never an exception. And it must be decoded as the plainest decoder does, and
+the compiled module, where it was built, must make the same row of it or none.
 The same seed makes the same values.
 """
 
@@ -17,9 +18,12 @@ from typing import Any
 
 from models.fields import EVENT_FIELDS
 from models.rules import Rejection, transform
+from models.whole_events import whole_rows
+from tests.contract.compiled import assert_compiled_alike
 from tests.contract.reference import assert_same_answer
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
+from tests.contract.whole_values import MOMENTS, NUMBERS, TEXTS, WHOLE, spelled
 
 _FIELDS = [field.name for field in EVENT_FIELDS]
 
@@ -42,7 +46,7 @@ def values(seed: int) -> Iterator[bytes]:
     """An endless stream of Kafka values."""
     random = Random(seed)
     known = [base64.b64decode(case["value_b64"] or b"") for case in load()]
-    makers = (_bytes_changed, _spliced, _made_up, _field_changed, _fields_added)
+    makers = (_bytes_changed, _spliced, _made_up, _field_changed, _fields_added, _nearly_whole)
     while True:
         yield random.choice(makers)(random, known)
 
@@ -101,6 +105,37 @@ def _fields_added(random: Random, known: list[bytes]) -> bytes:
     return value[:place] + b",".join(added) + b"," + value[place:]
 
 
+def _nearly_whole(random: Random, known: list[bytes]) -> bytes:
+    """An event with nothing to be done, or with little."""
+    quantity = str(random.randrange(-10, 1000))
+    fields = {**WHOLE, "price": _decimal(random), "quantity": quantity}
+    for name in random.sample(_FIELDS, random.randrange(4)):
+        fields[name] = random.choice((_number, _decimal, _odd_text, _odd_moment))(random)
+    pairs = list(fields.items())
+    if random.random() < 0.2:
+        random.shuffle(pairs)
+    value = spelled(pairs, between=random.choice(["", "", " ", "\n"]))
+    return _bytes_changed(random, [value]) if random.random() < 0.2 else value
+
+
+def _number(random: Random) -> str:
+    return random.choice(NUMBERS)
+
+
+def _decimal(random: Random) -> str:
+    digits = str(random.randrange(10 ** random.randint(1, 16)))
+    place = random.randrange(len(digits))
+    return f"{digits[:place]}.{digits[place:]}" if place else digits
+
+
+def _odd_text(random: Random) -> str:
+    return f'"{random.choice(TEXTS)}"'
+
+
+def _odd_moment(random: Random) -> str:
+    return f'"{random.choice(MOMENTS)}"'
+
+
 def run(number: int, seed: int) -> Counter[str]:
     """Transform so many values; returns how many became what.
 
@@ -111,6 +146,8 @@ def run(number: int, seed: int) -> Counter[str]:
     for _, value in zip(range(number), values(seed), strict=False):
         try:
             assert_same_answer(value)
+            if whole_rows is not None:
+                assert_compiled_alike(whole_rows, value)
             transformed = transform(value)
             if isinstance(transformed, Rejection):
                 assert transformed.detail

@@ -23,10 +23,10 @@ LINES = (ROOT / "Dockerfile").read_text().splitlines()
 USER = "nobody"
 
 
-def instruction(name: str) -> str:
-    """The last line of this instruction, without its name and options."""
-    found = [line for line in LINES if line.startswith(f"{name} ")][-1]
-    return re.sub(rf"^{name}( --\S+)*( CMD)? ", "", found)
+def instructions(name: str) -> list[str]:
+    """The lines of this instruction, without its name and options."""
+    found = [line for line in LINES if line.startswith(f"{name} ")]
+    return [re.sub(rf"^{name}( --\S+)*( CMD)? ", "", line) for line in found]
 
 
 def interpreter() -> tuple[str, str | None]:
@@ -45,16 +45,20 @@ def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folde
     image = folder / "image"
     image.mkdir()
     python, user = interpreter()
-    places = {"/venv": f"{image}/venv", "/requirements.lock": f"{ROOT}/requirements.lock"}
-
-    def here(command: str) -> str:
-        return re.sub(r"/venv|/requirements\.lock", lambda found: places[found[0]], command)
-
-    build = here(instruction("RUN")).replace("python -m venv", f"{shlex.quote(python)} -m venv")
-    # Downloads of an earlier test or of set-up may serve; their hashes are compared all the same.
-    build = build.replace("--no-cache-dir", "--quiet --disable-pip-version-check")
-    subprocess.run(build, shell=True, check=True)
     copy_context(image / "app")
+    for name in ("models", "requirements.lock", "requirements-build.lock"):
+        (image / name).symlink_to(image / "app" / name)
+    install, compile_module = (
+        re.sub(r"(?<= )/(?=venv|cython|models|requirements)", f"{image}/", command)
+        .replace("python -m venv", f"{shlex.quote(python)} -m venv")
+        # Downloads of an earlier test or of set-up may serve: their hashes are compared, too.
+        .replace("--no-cache-dir", "--quiet --disable-pip-version-check")
+        for command in instructions("RUN")
+    )
+    subprocess.run(install, shell=True, check=True)
+    compiles = can_compile(python)
+    if compiles:
+        subprocess.run(compile_module, shell=True, check=True)
 
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"bad"])
     temporary = image / "tmp"
@@ -75,7 +79,7 @@ def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folde
     }
 
     def run(instruction_name: str) -> Process:
-        command = json.loads(instruction(instruction_name))
+        command = json.loads(instructions(instruction_name)[-1])
         program = shutil.which(command[0], path=env["PATH"])
         log = image / f"{instruction_name}.log"
         return Process([program, *command[1:]], log, env=env, cwd=image / "app", user=user)
@@ -86,6 +90,7 @@ def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folde
         probe = run("HEALTHCHECK")
         assert probe.wait(20) == 0, probe.log_text()
         assert worker.stop() == 0, worker.log_text()
+        assert ("rows by the compiled module" in worker.log_text()) == compiles
     finally:
         worker.kill()
     probe = run("HEALTHCHECK")
@@ -96,18 +101,22 @@ def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folde
         assert not written, "the worker writes nothing where its code is"
 
 
+def can_compile(python: str) -> bool:
+    """Whether a compiler is here, and the headers of this Python."""
+    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"]
+    headers = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return shutil.which("cc") is not None and Path(headers, "Python.h").exists()
+
+
 def copy_context(target: Path) -> None:
     """Copy what `.dockerignore` lets in."""
-    patterns = [
-        line.removeprefix("!")
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line.startswith("!")
-    ]
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    patterns = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    ignore = shutil.ignore_patterns(*(line[3:] for line in lines if line.startswith("**/")))
     target.mkdir()
     for pattern in patterns:
         for path in ROOT.glob(pattern):
             if path.is_dir():
-                ignore = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(path, target / path.name, ignore=ignore)
             else:
                 shutil.copy(path, target)

@@ -1,6 +1,7 @@
 """What is deployed agrees with what is developed: lock, settings, routes, manifests."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -32,8 +33,17 @@ def test_lock_and_requirements_agree():
         assert locked()[canonical(name.partition("[")[0])] == version, line
 
 
-def test_every_locked_package_has_hashes_and_no_index():
-    text = (ROOT / "requirements.lock").read_text()
+def test_what_builds_the_module_is_locked_as_it_is_required():
+    required, lock = (
+        (ROOT / f"requirements-build.{kind}").read_text().lower() for kind in ("txt", "lock")
+    )
+    packages = re.findall(r"^\S+==\S+", required, re.MULTILINE)
+    assert packages == re.findall(r"^\S+==\S+", lock, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock"])
+def test_every_locked_package_has_hashes_and_no_index(name):
+    text = (ROOT / name).read_text()
     for entry in re.split(r"\n(?=\w)", text.strip()):
         assert re.fullmatch(r"\S+==\S+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n?)+", entry), entry
     assert "://" not in text
@@ -59,6 +69,26 @@ def test_procfile_has_what_heroku_runs():
     assert (
         f"{sys.version_info[0]}.{sys.version_info[1]}" >= (ROOT / ".python-version").read_text()[:4]
     )
+
+
+@pytest.mark.parametrize("fails", ["", "pip", "cythonize"])
+def test_heroku_builds_the_module_and_goes_on_without_it(tmp_path, fails):
+    for name in ("pip", "cythonize"):
+        status = int(name == fails)
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@"\nexit {status}\n')
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "bin/post_compile"],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.splitlines()
+    assert said[0] == "pip install -q --no-deps --require-hashes -r requirements-build.lock"
+    assert ("cythonize -q -i models/_whole_events.pyx" in said) == (fails != "pip")
+    assert said[-1].endswith("Python alone makes the rows, more slowly.") == bool(fails)
 
 
 def test_app_json_names_settings_that_exist():

@@ -13,31 +13,40 @@ from dev import ROOT
 WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
 PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
+MODULE = "models/_whole_events.pyx"
+COPIED = ("dev/setup.sh", "dev/kafka-pom.xml", MODULE, *map(str, ROOT.glob("requirements*.txt")))
 
 
 @pytest.fixture
 def setup(tmp_path):
     """Runs set-up in a folder whose pip warns and ends with ``status``; returns the process."""
-    for name in ("dev/setup.sh", "dev/kafka-pom.xml", "requirements.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "requirements-dev.txt", tmp_path)
+    for path in (ROOT / name for name in COPIED):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
     # Neither a browser nor promtool is to be looked for.
     for name in (
         ".local/done/no-chromium",
         ".local/done/promtool",
         ".venv/bin/pip",
+        ".venv/pyvenv.cfg",
+        "include/python3/Python.h",
         "bin/mariadbd",
+        "bin/cc",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch(mode=0o755)
     for name in PROGRAMS:
         (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
-    python = tmp_path / ".venv/bin/python"
+    program(tmp_path / ".venv/bin/cythonize", "exit 0")
 
-    def run(status):
-        python.write_text(f'#!/bin/sh\necho "{WARNING}" >&2\nexit {status}\n')
-        python.chmod(0o755)
+    def run(status=0):
+        program(
+            tmp_path / ".venv/bin/python",
+            f'[ "$1" != -c ] || {{ echo {tmp_path}/include/python3; exit; }}',
+            f'echo "{WARNING}" >&2',
+            f"exit {status}",
+        )
         return subprocess.run(
             [tmp_path / "dev/setup.sh"],
             env={"PATH": str(tmp_path / "bin"), "MARIADBD": str(tmp_path / "bin/mariadbd")},
@@ -49,10 +58,16 @@ def setup(tmp_path):
     return run
 
 
+def program(path, *lines):
+    """Write a program of the shell's."""
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+
+
 def test_warnings_of_pip_do_not_drown_what_set_up_says(setup, tmp_path):
     done = setup(status=0)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "Installing the Python packages ...\n"
+    assert done.stderr == f"Installing the Python packages ...\nCompiling {MODULE} ...\n"
     assert WARNING in (tmp_path / ".local/pip.log").read_text()
     assert setup(status=1).stderr == "", "there is nothing left to do"
 
@@ -62,6 +77,44 @@ def test_what_pip_said_is_shown_when_it_fails(setup):
     assert done.returncode == 1
     assert WARNING in done.stderr
     assert done.stderr.endswith("pip could not install the Python packages.\n")
+
+
+@pytest.mark.parametrize("name", [MODULE, ".venv/pyvenv.cfg"])
+def test_the_module_is_compiled_once_and_again_when_it_or_python_changed(setup, tmp_path, name):
+    program(tmp_path / ".venv/bin/cythonize", f'echo "$@" >>{tmp_path}/compiled')
+    setup()
+    setup()
+    assert (tmp_path / "compiled").read_text() == f"-q -i {MODULE}\n"
+    with (tmp_path / name).open("a") as file:
+        file.write("# changed\n")
+    assert setup().stderr == f"Compiling {MODULE} ...\n"
+    assert (tmp_path / "compiled").read_text() == f"-q -i {MODULE}\n" * 2
+
+
+@pytest.mark.parametrize("missing", ["bin/cc", "include/python3/Python.h"])
+def test_without_a_compiler_set_up_says_so_once_and_goes_on(setup, tmp_path, missing):
+    (tmp_path / missing).unlink()
+    done = setup()
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[1:] == [
+        "a C compiler for Python is missing: Python alone makes the rows, more slowly. "
+        "Install gcc and python3-dev to change that."
+    ]
+    assert setup().stderr == ""
+    (tmp_path / missing).touch(mode=0o755)
+    assert setup().stderr == f"Compiling {MODULE} ...\n"
+
+
+def test_what_cannot_be_compiled_is_said_once(setup, tmp_path):
+    program(tmp_path / ".venv/bin/cythonize", "echo a reason >&2", "exit 1")
+    done = setup()
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[2:] == [
+        "It could not be compiled (see .local/cython.log): Python alone makes the rows, more "
+        "slowly. Install gcc and python3-dev to change that."
+    ]
+    assert (tmp_path / ".local/cython.log").read_text() == "a reason\n"
+    assert setup().stderr == ""
 
 
 def test_a_bare_debian_is_made_by_root_alone(tmp_path):

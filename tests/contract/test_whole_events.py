@@ -1,0 +1,264 @@
+"""Rows by compiled code are those of the rules, or none; and the usual events have one."""
+
+import base64
+import json
+import math
+import shutil
+import sys
+import sysconfig
+from calendar import monthrange
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from agents.flash_sales import FLASH_SALES
+from commands.traffic.simulator import events
+from models import whole_events
+from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES
+from models.rules import transform
+from models.whole_events import compiled, whole_rows
+from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
+from tests.contract.compiled import assert_compiled_alike
+from tests.contract.test_cases import load
+from tests.contract.whole_values import (
+    MOMENTS,
+    NUMBERS,
+    TEXTS,
+    WHOLE,
+    documents,
+    moments,
+    numbers,
+    spelled,
+    whole,
+)
+
+_REVENUE = ROW_NAMES.index("revenue")
+HEADERS = Path(sysconfig.get_path("include"), "Python.h")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """The module's function, where it was built."""
+    if whole_rows is None:
+        pytest.skip("the compiled module was not built, because no compiler is here")
+    return whole_rows
+
+
+def simulated(number):
+    """Events of the simulator that need nothing done."""
+    for event in islice(events(seed=7, bad=0.0, clock=lambda: 1_795_000_000.5), number):
+        transformed = transform(event.value)
+        if isinstance(transformed, tuple) and not transformed[1] and None not in transformed[0]:
+            yield event.value
+
+
+def test_it_is_built_wherever_it_can_be():
+    if shutil.which("cc") and HEADERS.exists():
+        assert whole_rows is not None, "run `make setup`"
+
+
+def test_an_old_build_counts_as_none(rows, monkeypatch):
+    assert compiled() is not None
+    monkeypatch.setattr(whole_events, "_REVISION", 0)
+    assert compiled() is None
+
+
+def test_without_a_build_there_is_none(monkeypatch):
+    monkeypatch.delattr("models._whole_events", raising=False)
+    monkeypatch.setitem(sys.modules, "models._whole_events", None)
+    assert compiled() is None
+
+
+def test_the_usual_events_are_taken(rows):
+    usual = list(simulated(5000))
+    assert len(usual) > 2000
+    assert sum(assert_compiled_alike(rows, value) for value in usual) >= 0.95 * len(usual)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        whole(product_id="null", event_type="null", timestamp="null"),
+        spelled([pair for pair in WHOLE.items() if pair[0] not in ("product_id", "timestamp")]),
+        spelled(reversed(WHOLE.items()), between=" \t\r\n"),
+        whole(event_id='""', category='"Jouets d’été 😀"', user_id=f'"{"漢" * 50}"'),
+        whole(price="0", quantity="0"),
+        whole(price="-0.10", quantity="-3"),
+        whole(price="99999999999999.9", quantity="1"),
+        whole(price="123456789012345", quantity="7"),
+        whole(timestamp='"2026-11-27 10:15:30.1234567890"'),
+        whole(timestamp='"1971-01-01T00:00:00+17:59"'),
+        whole(timestamp='"2037-12-31T23:59:59-17:59"'),
+        whole(timestamp='"2028-02-29T00:30:00.Z"'),
+    ],
+)
+def test_what_is_whole_is_taken(rows, value):
+    assert assert_compiled_alike(rows, value)
+
+
+def test_every_case_of_the_contract(rows):
+    values = [base64.b64decode(case["value_b64"] or b"") for case in load()]
+    assert sum(assert_compiled_alike(rows, value) for value in values) > 20
+
+
+def test_numbers_at_every_limit(rows):
+    taken = 0
+    for price in NUMBERS:
+        for quantity in NUMBERS:
+            taken += assert_compiled_alike(rows, whole(price=price, quantity=quantity))
+    assert taken > 200
+
+
+def test_moments_at_every_limit(rows):
+    taken = sum(assert_compiled_alike(rows, whole(timestamp=f'"{text}"')) for text in MOMENTS)
+    assert taken > 200
+
+
+def test_every_day_and_what_a_zone_makes_of_its_ends(rows):
+    for month in range(1, 13):
+        for day in range(1, 33):
+            for year in (2027, 2028):
+                taken = {
+                    assert_compiled_alike(
+                        rows, whole(timestamp=f'"{year}-{month:02}-{day:02}{time}"')
+                    )
+                    for time in ("T12:00:00", "T00:30:00+00:45", "T23:30:00-00:45")
+                }
+                assert taken == {day <= monthrange(year, month)[1]}
+
+
+@pytest.mark.parametrize("name", [name for name, text in WHOLE.items() if text[0] == '"'])
+def test_texts_at_every_limit(rows, name):
+    taken = sum(assert_compiled_alike(rows, whole(**{name: f'"{text}"'})) for text in TEXTS)
+    assert taken > 5 or name == "timestamp"
+
+
+@pytest.mark.parametrize("value", [whole(), spelled(WHOLE.items(), between=" "), b"{}"])
+def test_values_that_end_early_or_go_on(rows, value):
+    for end in range(len(value)):
+        assert_compiled_alike(rows, value[:end])
+        for more in (b"\x00", b'"', b"-", b"n", b"}", b","):
+            assert_compiled_alike(rows, value[:end] + more)
+            assert_compiled_alike(rows, value[:end] + more + value[end:])
+            assert_compiled_alike(rows, value[:end] + more + value[end + 1 :])
+    for more in (b"\x00", b" ", b"\n", b"x", b"{}", b"\xef\xbb\xbf"):
+        assert_compiled_alike(rows, value + more)
+        assert_compiled_alike(rows, more + value)
+
+
+@pytest.mark.parametrize("size", range(990, 1012))
+@pytest.mark.parametrize("text", ["z", "é", "😀"])
+def test_values_of_any_length(rows, size, text):
+    found = whole(timestamp='"2026-11-27T10:15:30.%s"')
+    for pattern in (found, whole(event_id='"%s"'), b"%s" + whole(), whole() + b"%s"):
+        room = size - len(pattern) + 2
+        for filling in (b"0" * room, b" " * room, text.encode() * (room // len(text.encode()))):
+            assert_compiled_alike(rows, pattern % filling)
+
+
+@given(documents)
+@settings(max_examples=2000, deadline=None)
+def test_any_event(rows, value):
+    assert_compiled_alike(rows, value)
+
+
+@given(numbers, numbers)
+@example("0.1", "3")
+@settings(max_examples=2000, deadline=None)
+def test_any_price_and_quantity(rows, price, quantity):
+    assert_compiled_alike(rows, whole(price=price, quantity=quantity))
+
+
+@given(st.integers(0, 10**15 - 1), st.integers(0, 14), st.integers(-99_999_999, 999_999_999))
+@settings(max_examples=3000, deadline=None)
+def test_any_decimal(rows, number, places, quantity):
+    text = f"{number:0{places + 1}}"
+    price = f"{text[: len(text) - places]}.{text[len(text) - places :]}".rstrip(".")
+    assert_compiled_alike(rows, whole(price=price, quantity=str(quantity)))
+
+
+@given(moments)
+@settings(max_examples=2000, deadline=None)
+def test_any_moment(rows, moment):
+    assert_compiled_alike(rows, whole(timestamp=moment))
+
+
+@given(st.binary(max_size=60), documents, st.integers(0, 300))
+@settings(max_examples=500, deadline=None)
+def test_any_bytes(rows, found, value, place):
+    assert_compiled_alike(rows, found)
+    assert_compiled_alike(rows, value[:place] + found[:2] + value[place + 1 :])
+
+
+def test_what_is_no_bytes_has_no_row(rows):
+    class Value(bytes):
+        pass
+
+    assert rows([None, Value(whole())]) == ([None, None], 0.0)
+    assert rows([]) == ([], 0.0)
+    with pytest.raises(TypeError):
+        rows(None)
+
+
+def test_a_chunk_is_the_same_with_and_without(rows):
+    values = [base64.b64decode(case["value_b64"] or b"") for case in load()]
+    for mixed in (values, list(simulated(1000)), [*values, *simulated(2000), None]):
+        records = [PlainRecord(place, value, b"k", 7) for place, value in enumerate(mixed)]
+        one, other = (
+            Chunk.transform(stream, "t", 0, 0, len(records), records)
+            for stream in (FLASH_SALES, replace(FLASH_SALES, whole_rows=None))
+        )
+        # A sum of floats is as exact as its order allows, which need not be the same.
+        amounts = [json.loads(line)[_REVENUE] for line in other.rows.split(b"\n")]
+        assert abs(one.total - other.total) <= 1e-12 * math.fsum(map(abs, amounts))
+        assert replace(one, stream=other.stream, known_total=other.known_total) == other
+
+
+def test_a_field_that_is_passed_through_needs_no_other_module(rows):
+    text, number = (
+        next(field for field in EVENT_FIELDS if field.name == name)
+        for name in ("product_id", "quantity")
+    )
+    added = [
+        text._replace(name="currency", max_length=3),
+        number._replace(name="visit", nullable=True),
+        text._replace(name="note", max_length=None),
+    ]
+    made = compiled([*added, *EVENT_FIELDS], [*ROW_FIELDS, *added])
+    assert made is not None
+    before, _ = rows([whole()])
+    for given_, stored in (
+        ({"currency": '"€UR"', "visit": "-5", "note": '""'}, b',"\xe2\x82\xacUR",-5,""]'),
+        ({"visit": "null"}, b",null,null,null]"),
+    ):
+        expected = before[0][:-1] + stored
+        assert made([spelled({**WHOLE, **given_}.items())])[0] == [expected]
+    for wrong in ({"currency": '"EURO"'}, {"visit": "1.0"}, {"visit": '"1"'}, {"note": "1"}):
+        assert made([spelled({**WHOLE, **wrong}.items())])[0] == [None]
+
+
+@pytest.mark.parametrize("kind", [float, datetime])
+def test_a_field_of_another_kind_is_left_to_the_rules(rows, kind):
+    added = ROW_FIELDS[2]._replace(name="weight", kind=kind, max_length=None)
+    made = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
+    assert made is not None
+    values = [spelled({**WHOLE, "weight": text}.items()) for text in ("5", "5.5", '"5"')]
+    assert made([*values])[0] == [None] * 3
+    assert made([whole()])[0] == [rows([whole()])[0][0][:-1] + b",null]"]
+
+
+def test_fields_that_must_be_there_are_asked_for(rows):
+    added = ROW_FIELDS[2]._replace(name="shop", nullable=False)
+    made = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
+    assert made is not None
+    assert made([whole(), whole(shop="null"), whole(shop='"s"')])[0] == [
+        None,
+        None,
+        rows([whole()])[0][0][:-1] + b',"s"]',
+    ]
