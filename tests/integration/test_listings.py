@@ -68,7 +68,9 @@ def test_values_have_their_types(past, faust_out, topic):
     [held] = json.loads(faust_out("breaker", "show", "--json"))
     assert held["reason"] == WHY + "x" * 100, "whole"
     assert (held["topic"], held["partition"], held["close_requested"]) == (topic, 1, None)
-    assert json.loads(faust_out("rollup", "show", "--json"))["behind"] == 8
+    sums = json.loads(faust_out("rollup", "show", "--json"))
+    # Loaded rows leave gaps between their ids.
+    assert sums["behind"] == sums["newest"] - sums["summed_to"] >= 8
     assert json.loads(faust_out("offsets", "show", "--json"))[0] == {
         "partition": 0,
         "stored": 10,
