@@ -17,7 +17,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from db import event_index
-from db.refused_rows import DuplicateError, RowInserter
+from db.insertion import DuplicateError
+from db.refused_rows import RowInserter
 from pipeline.chunk import Chunk
 from pipeline.stream import Stream
 

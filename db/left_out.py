@@ -24,7 +24,7 @@ from pipeline.stream import Stream
 _ROW_NUMBERS = (10, 7)
 
 #: Kinds of conditions whose row is not stored: duplicate entry, foreign key, no partition, CHECK.
-_LEFT_OUT = "1062, 1452, 1526, 4025"
+LEFT_OUT = (1062, 1452, 1526, 4025)
 
 _STATEMENT = f"""\
 BEGIN NOT ATOMIC
@@ -40,7 +40,7 @@ BEGIN NOT ATOMIC
     SET place = place + 1;
     GET DIAGNOSTICS CONDITION place
       refused = ROW_NUMBER, code = MYSQL_ERRNO, message = MESSAGE_TEXT;
-    IF code NOT IN ({_LEFT_OUT}) THEN SET others = others + 1; END IF;
+    IF code NOT IN {LEFT_OUT} THEN SET others = others + 1; END IF;
     SET found = CONCAT(found, JSON_ARRAY(refused, message), CHAR(10));
   END WHILE;
   IF conditions > 0 AND (others > 0 OR stored + conditions <> {{rows}} OR COALESCE((

@@ -1,16 +1,22 @@
 """Rows by ``LOAD DATA LOCAL``: a chunk's JSON lines as they are, no SQL to be made and parsed.
 
 It costs the server two thirds of what an insert costs, and the worker less than half. But the
-server stores what it can, leaves out or changes what does not fit, and mentions it in warnings.
-Which rows they are about it does not say reliably. So only a statement counts that stored every
-line, without a warning. A trigger could hide what happened to a row: where one ran, nothing counts.
-The caller undoes that, and inserts the rows with other statements.
+server stores what it can, leaves out or changes what does not fit, and mentions it in warnings. So
+only what is proven counts:
+
+- every line is a row, and there was no warning; or for each line that is missing there is one, of a
+  kind that left a row out, and no row that is there has the key of one of these lines. The last is
+  asked of the table, because servers count lines in more than one way;
+- no trigger ran, which could hide what happened to a row.
+
+The caller undoes all else, and inserts the rows with other statements.
 
 A server may ask its client for any file. This client sends nothing but the lines in hand.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +25,8 @@ from sqlalchemy import Connection
 from db.driver import MySQLError, send_lines
 from db.engine import is_mariadb
 from db.fence import fenced_sql
+from db.left_out import LEFT_OUT, can_name_rows
+from db.rows import literal
 from pipeline.stream import Stream
 
 #: Bytes of lines in one statement: each is a sign of life to those who watch the worker.
@@ -37,6 +45,27 @@ LOAD DATA LOCAL INFILE 'lines' INTO TABLE {table} CHARACTER SET utf8mb4
 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"' ESCAPED BY X'5C'
 LINES STARTING BY '[' TERMINATED BY ']\n'
 ({columns}) SET {first} = {fence}"""
+
+#: What it says of up to so many refused rows: naming one takes the longer the more there are.
+NAMED = 500
+
+#: A row that breaks a CHECK is not counted by the number that the server gives the next ones.
+_CHECK = 4025
+
+_CONDITIONS = """\
+BEGIN NOT ATOMIC
+  DECLARE conditions, place, refused, code INT DEFAULT 0;
+  DECLARE message TEXT CHARACTER SET utf8mb4;
+  DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';
+  GET DIAGNOSTICS conditions = NUMBER;
+  WHILE place < conditions DO
+    SET place = place + 1;
+    GET DIAGNOSTICS CONDITION place
+      refused = ROW_NUMBER, code = MYSQL_ERRNO, message = MESSAGE_TEXT;
+    SET found = CONCAT(found, JSON_ARRAY(refused, code, message), CHAR(10));
+  END WHILE;
+  SELECT found, LAST_INSERT_ID();
+END"""
 
 _TRIGGERS = """\
 SELECT COALESCE((SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS
@@ -64,7 +93,7 @@ def load(
     pieces: Iterator[bytes],
     session: int,
     alive: Callable[[], None],
-) -> bool:
+) -> dict[int, str] | None:
     """Load the lines of a write.
 
     Args:
@@ -76,28 +105,79 @@ def load(
         alive: called after each statement.
 
     Returns:
-        Whether each line is stored as it is; if not, what was stored must be undone.
+        What the database says of its refused rows, by the row's index; None where it is not proven
+        what is stored: that must be undone.
 
     Raises:
         pymysql.err.MySQLError: the server refused a statement; undo it as well.
     """
     statement = load_statement(stream, session)
+    refused: dict[int, str] = {}
+    before = 0
     for lines in pieces:
         try:
             with send_lines(cursor.connection, loadable(lines), b"\n"):
                 cursor.execute(statement)
+            found = _refused(connection, cursor, stream, lines)
         except MySQLError as error:
             if error.args[:1] and error.args[0] in _NOT_TAKEN:
                 connection.info["can_load"] = False
-                return False
+                return None
             raise
         finally:
             alive()
-        if cursor.warning_count or cursor.rowcount != lines.count(b"\n") + 1:
-            return False
+        if found is None:
+            return None
+        refused |= {before + row: message for row, message in found.items()}
+        before += lines.count(b"\n") + 1
     cursor.execute(_TRIGGERS)
     [triggered] = cursor.fetchone()
-    return not triggered
+    return None if triggered else refused
+
+
+def _refused(
+    connection: Connection, cursor: Any, stream: Stream, lines: bytes
+) -> dict[int, str] | None:
+    """What the server says of the rows it did not load; None where that is not proven."""
+    stored, warnings, count = cursor.rowcount, cursor.warning_count, lines.count(b"\n") + 1
+    if stored + warnings != count or warnings > NAMED:
+        return None
+    if not warnings:
+        return {}
+    if not stream.key or not can_name_rows(connection):
+        return None
+    cursor.execute(_CONDITIONS)
+    said, first = cursor.fetchone()
+    refused: dict[int, str] = {}
+    checks = 0
+    for number, code, message in map(json.loads, said.split("\n")[:-1]):
+        if int(code) not in LEFT_OUT:
+            return None
+        refused[int(number) - 1 + checks] = message
+        checks += int(code) == _CHECK
+    if len(refused) != warnings or not all(0 <= row < count for row in refused):
+        return None
+    return None if _any_stored(cursor, stream, lines, refused, first) else refused
+
+
+def _any_stored(
+    cursor: Any, stream: Stream, lines: bytes, rows: Collection[int], first: int
+) -> bool:
+    """Whether a row of this statement, the first of which has that id, has the key of one of these.
+
+    Of an id that was not given by the server nothing is known: then it is taken for stored.
+    """
+    if not first:
+        return True
+    place = stream.columns.index(stream.key or "")
+    of_lines = lines.split(b"\n")
+    keys = ", ".join(literal(_decode(of_lines[row])[place]) for row in rows)
+    cursor.execute(
+        f"SELECT EXISTS (SELECT 1 FROM {stream.table} "  # noqa: S608 - names of our own
+        f"WHERE id >= {first} AND {stream.key} IN ({keys}))"
+    )
+    [found] = cursor.fetchone()
+    return bool(found)
 
 
 def load_statement(stream: Stream, session: int) -> str:

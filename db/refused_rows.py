@@ -13,32 +13,18 @@ Rows are inserted in order, so of two that exclude each other the first one stay
 one statement follows the share that is refused, and is remembered from write to write.
 """
 
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from db.driver import MySQLError
-from db.errors import classify
-from db.event_index import is_duplicate
-from db.left_out import can_name_rows, insert_but_refused, undo
-from db.load import LOAD_BYTES, can_load, load
-from db.rows import insert_statement, statements
+from db.insertion import Insertion
+from db.load import LOAD_BYTES, can_load
+from db.rows import statements
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, TransientError
-from pipeline.stream import Stream
-
-#: Queries which row was refused, in one statement: sent to another session by a proxy, it cannot
-#: return an old answer.
-_ROW_NUMBER = (
-    "BEGIN NOT ATOMIC DECLARE refused INT; "
-    "GET DIAGNOSTICS CONDITION 1 refused = ROW_NUMBER; SELECT refused; END"
-)
-#: What both servers say of a value that does not fit.
-_AT_ROW = re.compile(r" at row (\d+)$")
+from pipeline.errors import TransientError
 
 #: MySQL's code for a savepoint that is gone, which it is with its transaction.
 _NO_SAVEPOINT = 1305
@@ -51,10 +37,6 @@ _NAMED = 64
 
 #: Statements to skip after the server proved nothing: at first, and at most.
 _SHORT_PAUSE, _LONG_PAUSE = 4, 1024
-
-
-class DuplicateError(Exception):
-    """A row's event is stored already: some rows of the write are inserted, and others are not."""
 
 
 class RowInserter:
@@ -95,7 +77,7 @@ class RowInserter:
             DuplicateError: there is such a row.
         """
         connection.exec_driver_sql("SAVEPOINT before_rows")
-        found = _Insertion(connection, chunks[0].stream, session, alive, stop_at_duplicate)
+        found = Insertion(connection, chunks[0].stream, session, alive, stop_at_duplicate)
         if not self._load(found, chunks):
             for rows in statements(chunks, limit):
                 self._insert(found, rows)
@@ -103,15 +85,15 @@ class RowInserter:
             _see_same_transaction(connection)
         return _by_chunk(found.refused, chunks)
 
-    def _load(self, found: "_Insertion", chunks: Sequence[Chunk]) -> bool:
-        """Load all rows, where the server takes that and refuses none."""
+    def _load(self, found: Insertion, chunks: Sequence[Chunk]) -> bool:
+        """Load all rows but the refused ones, where the server proves which ones those are."""
         if self._loads.is_paused or not can_load(found.connection):
             return False
         loaded = found.load(statements(chunks, LOAD_BYTES))
         self._loads.note(loaded)
         return loaded
 
-    def _insert(self, found: "_Insertion", rows: bytes) -> None:
+    def _insert(self, found: Insertion, rows: bytes) -> None:
         error = None
         count = rows.count(b"\n") + 1
         if count <= self._size:
@@ -143,7 +125,7 @@ class RowInserter:
         """Let the size of statements follow how many of so many rows were refused."""
         self._size = max(1, rows // 3 // refused) if refused else min(_MANY, 2 * self._size)
 
-    def _leave_out(self, found: "_Insertion", lines: Sequence[bytes]) -> bool:
+    def _leave_out(self, found: Insertion, lines: Sequence[bytes]) -> bool:
         """Insert lines but the refused ones, where the server can prove which ones those are."""
         if self._proofs.is_paused:
             return False
@@ -174,133 +156,6 @@ class _Chances:
             self._pause, self._left = _SHORT_PAUSE, 0
         else:
             self._left, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
-
-
-class _Insertion:
-    """The rows of one write: how many were dealt with, and which of them were refused.
-
-    It speaks to the driver itself: what SQLAlchemy does around a statement takes as long as one of
-    few rows takes the server.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        stream: Stream,
-        session: int,
-        alive: Callable[[], None],
-        stop_at_duplicate: bool,
-    ) -> None:
-        self.connection = connection
-        self._stream = stream
-        self._session = session
-        self._alive = alive
-        self._stop_at_duplicate = stop_at_duplicate
-        self._cursor = connection.connection.cursor()
-        self._row = 0
-        #: What the database says, by the row's number in the write.
-        self.refused: dict[int, str] = {}
-
-    def attempt(self, rows: bytes) -> RowError | None:
-        """Insert lines in one statement; if a row is refused, return its error and insert none."""
-        try:
-            self._cursor.execute(insert_statement(self._stream, rows, self._session))
-        except MySQLError as error:
-            refusal = self._refusal(error)
-            self._look_for_duplicate(str(refusal))
-            return refusal
-        finally:
-            self._alive()
-        self._row += rows.count(b"\n") + 1
-        return None
-
-    def load(self, pieces: Iterator[bytes]) -> bool:
-        """Load all lines of the write; False if none is stored."""
-        try:
-            loaded = load(
-                self.connection, self._cursor, self._stream, pieces, self._session, self._alive
-            )
-        except MySQLError as error:
-            self._refusal(error)
-            loaded = False
-        if not loaded:
-            self._cursor.execute("ROLLBACK TO SAVEPOINT before_rows")
-        return loaded
-
-    def leave_out(self, rows: bytes) -> bool:
-        """Insert lines except the refused ones in one statement; False if none was inserted."""
-        if not can_name_rows(self.connection):
-            return False
-        try:
-            refused = insert_but_refused(self._cursor, self._stream, rows, self._session)
-        except MySQLError as error:
-            self._refusal(error)
-            undo(self._cursor)
-            return False
-        finally:
-            self._alive()
-        if refused is None:
-            return False
-        for row, message in refused.items():
-            self._look_for_duplicate(message)
-            self.refused[self._row + row] = message
-        self._row += rows.count(b"\n") + 1
-        return True
-
-    def _refusal(self, error: MySQLError) -> RowError:
-        """The error as one of a row; raised where it is more than that."""
-        classified = classify(error)
-        if isinstance(classified, RowError):
-            return classified
-        if isinstance(classified, TransientError) and classified.kind == "connection":
-            self.connection.invalidate(error)
-        raise error
-
-    def _look_for_duplicate(self, message: str) -> None:
-        if self._stop_at_duplicate and is_duplicate(message):
-            raise DuplicateError
-
-    def isolate(self, lines: Sequence[bytes], error: RowError) -> int:
-        """Insert lines that were refused together, at least up to the first refused one.
-
-        Returns:
-            How many were dealt with.
-        """
-        named = self._named_row(error) if len(lines) > 1 else 0
-        if 0 < named <= len(lines):
-            self._bisect(lines[: named - 1])
-            self._bisect(lines[named - 1 : named])
-            return named
-        self._bisect(lines, error)
-        return len(lines)
-
-    def _bisect(self, lines: Sequence[bytes], error: RowError | None = None) -> None:
-        if not lines:
-            return
-        error = error or self.attempt(b"\n".join(lines))
-        if error is None:
-            return
-        if len(lines) == 1:
-            self.refused[self._row] = str(error)
-            self._row += 1
-            return
-        middle = len(lines) // 2
-        self._bisect(lines[:middle])
-        self._bisect(lines[middle:])
-
-    def _named_row(self, error: RowError) -> int:
-        """The number, from 1, of the row that the last statement failed at; 0 if unknown."""
-        if found := _AT_ROW.search(str(error)):
-            return int(found[1])
-        if not can_name_rows(self.connection):
-            return 0
-        try:
-            self._cursor.execute(_ROW_NUMBER)
-            [found] = self._cursor.fetchone() or [None]
-            return int(found or 0)
-        except MySQLError:
-            # A proxy that does not pass it on.
-            return 0
 
 
 def _see_same_transaction(connection: Connection) -> None:

@@ -73,7 +73,7 @@ def _joined(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 def _fenced_values(rows: bytes, session: int) -> str:
     """As ``values``, the first row of which can be stored in this session only."""
     first, _, others = rows.partition(b"\n")
-    literals = [_literal(value) for value in _decode(first)]
+    literals = [literal(value) for value in _decode(first)]
     literals[0] = fenced_sql(session, literals[0])
     fenced = f"({','.join(literals)})"
     return f"{fenced},{values(others)}" if others else fenced
@@ -95,10 +95,11 @@ def _quoted(rows: bytes) -> str:
 
 
 def _escaped(line: bytes) -> str:
-    return f"({','.join(map(_literal, _decode(line)))})"
+    return f"({','.join(map(literal, _decode(line)))})"
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """A value as SQL that means the same in every ``sql_mode``."""
     if isinstance(value, str):
         return f"_utf8mb4 X'{value.encode().hex()}'"
     return "null" if value is None else repr(value)

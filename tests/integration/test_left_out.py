@@ -7,8 +7,8 @@ from pymysql.err import OperationalError
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
+from db.insertion import Insertion
 from db.left_out import can_name_rows, insert_but_refused
-from db.refused_rows import _Insertion
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.sink import (
@@ -45,13 +45,13 @@ def constrained(begun, inserts_only):
 def attempts(monkeypatch):
     """How many statements were tried without leaving rows out."""
     seen: list[int] = []
-    attempt = _Insertion.attempt
+    attempt = Insertion.attempt
 
     def counted(self, rows):
         seen.append(rows.count(b"\n") + 1)
         return attempt(self, rows)
 
-    monkeypatch.setattr(_Insertion, "attempt", counted)
+    monkeypatch.setattr(Insertion, "attempt", counted)
     return seen
 
 
@@ -164,13 +164,13 @@ def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, monkey
     with constrained.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
     asked: list[int] = []
-    leave_out = _Insertion.leave_out
+    leave_out = Insertion.leave_out
 
     def counted(self, rows):
         asked.append(rows.count(b"\n") + 1)
         return leave_out(self, rows)
 
-    monkeypatch.setattr(_Insertion, "leave_out", counted)
+    monkeypatch.setattr(Insertion, "leave_out", counted)
     records, good = mixed(Random(1), 2000, ["good"] * 20 + ["long"])
     store(constrained, records)
     assert_stored(constrained, records, good)

@@ -9,8 +9,8 @@ from sqlalchemy import func, select, text
 
 from agents.flash_sales import FLASH_SALES
 from db import errors
+from db.insertion import Insertion
 from db.offsets import OffsetStore
-from db.refused_rows import _Insertion
 from db.tables import batches
 from db.writer import Writer
 from pipeline.chunk import Chunk
@@ -204,7 +204,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     with begun.begin() as connection:
         refuse(connection, 1644)
 
-    attempt = _Insertion.attempt
+    attempt = Insertion.attempt
 
     def ending(self, rows):
         error = attempt(self, rows)
@@ -212,7 +212,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
             self.connection.connection.rollback()
         return error
 
-    monkeypatch.setattr(_Insertion, "attempt", ending)
+    monkeypatch.setattr(Insertion, "attempt", ending)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     with pytest.raises(TransientError, match="ended a transaction"):
         Writer(begun, "g", "w").write(1, NOW, pieces)
@@ -281,13 +281,13 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
 
 def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeypatch):
     seen: list[bytes] = []
-    attempt = _Insertion.attempt
+    attempt = Insertion.attempt
 
     def counted(self, rows):
         seen.append(rows)
         return attempt(self, rows)
 
-    monkeypatch.setattr(_Insertion, "attempt", counted)
+    monkeypatch.setattr(Insertion, "attempt", counted)
 
     def inserts(number, start, **fields):
         records = [
