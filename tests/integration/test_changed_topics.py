@@ -9,6 +9,7 @@ from tests.helpers.events import delete_before, event, ids, offsets_of
 from tests.helpers.worker import rows, wait_until
 
 
+@pytest.mark.slow
 def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
     worker, produce, migrated_url, apache, topic, faust
 ):

@@ -67,6 +67,7 @@ def test_they_are_listed_by_reason_position_and_time(dropped, faust, topic):
     assert "0 in all" in faust("dead-letters", "list", CONSUMER_GROUP="another")
 
 
+@pytest.mark.slow
 def test_they_are_found_by_where_they_were(dropped, faust_out, faust, topic):
     def found(*options):
         listed = json.loads(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
@@ -180,6 +181,7 @@ def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, 
     assert len(dead_letters(migrated_url)) == 9
 
 
+@pytest.mark.slow
 def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_engine):
     corrected(migrated_engine, 0)
     number = next(d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
@@ -193,6 +195,7 @@ def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_e
     assert "No dead letter" in faust("dead-letters", "show", number, CONSUMER_GROUP="o", status=1)
 
 
+@pytest.mark.slow
 def test_limit_and_pending_hold_for_every_action(
     dropped, faust, faust_out, migrated_url, migrated_engine
 ):

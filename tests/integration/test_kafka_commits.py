@@ -97,6 +97,7 @@ def test_writing_goes_on_while_kafka_refuses_commits(
 
 
 @pytest.mark.usefixtures("apache")
+@pytest.mark.slow
 def test_writing_goes_on_while_the_coordinator_is_away(worker, tmp_path, migrated_url, topic):
     with AbsentCoordinator(tmp_path / "broker") as other:
         other.create_topic(topic)

@@ -87,6 +87,7 @@ def test_what_is_no_listing_refuses_to_be_one(past, faust):
     assert "--sample is no listing" in faust("check", "--sample", 5, "--csv", status=2)
 
 
+@pytest.mark.slow
 def test_a_time_is_taken_as_people_write_it(past, faust):
     for text in ("2h", "08:41", "2026-11-27T08:41:00Z", "2026-11-27T08:41:00+01:00"):
         assert "Deleted: sums" in faust("rollup", "purge", "--before", text, "--yes")

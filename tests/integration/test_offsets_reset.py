@@ -65,6 +65,7 @@ def test_to_the_end_leaves_out_letters_and_rows_alike(worker, produce, migrated_
     assert ids(migrated_url) == sorted(f"e{n}" for n in read if n % 2)
 
 
+@pytest.mark.slow
 def test_letters_of_a_topic_made_again_are_letters_of_their_own(
     worker,
     produce,
@@ -130,6 +131,7 @@ def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
     assert "there is nothing to change" in faust(*forward)
 
 
+@pytest.mark.slow
 def test_on_a_topic_made_again_all_that_it_holds_is_unread(
     worker, produce, migrated_url, faust, faust_out, apache, topic
 ):
@@ -183,6 +185,7 @@ def timed(apache, topic):
     assert producer.flush(30) == 0
 
 
+@pytest.mark.slow
 def test_reading_goes_on_at_a_time(timed, faust, worker, migrated_url, topic):
     def reset(moment, *options):
         said = faust("offsets", "reset", "--to", moment, "--yes", *options)

@@ -40,6 +40,7 @@ def version(engine):
         return schema.stored_version(connection)
 
 
+@pytest.mark.slow
 def test_a_release_is_rolled_out_and_back_under_traffic(
     worker, faust, produce, migrated_engine, migrated_url
 ):

@@ -58,6 +58,7 @@ def test_aborted_events_are_stored_only_where_that_is_asked_for(
 
 
 @pytest.mark.usefixtures("log_of_transactions")
+@pytest.mark.slow
 def test_offsets_without_events_are_not_counted_again(worker, apache, topic, migrated_url):
     first = worker().wait_ready()
     wait_read(first, apache, topic, migrated_url)
