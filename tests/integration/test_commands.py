@@ -78,6 +78,7 @@ def test_simulate_into_a_missing_topic_is_one_sentence_at_once(faust, apache):
     assert time.monotonic() - begun < 15
 
 
+@pytest.mark.slow
 def test_simulate_asks_where_the_topic_has_other_events(
     faust, produce, topic, on_a_terminal, broker
 ):

@@ -55,6 +55,7 @@ def corrected(migrated_engine, *numbers):
             )
 
 
+@pytest.mark.slow
 def test_they_are_listed_by_reason_position_and_time(dropped, faust, topic):
     assert "3 in all" in faust("dead-letters", "list", "--reason", "invalid")
     until = ("--topic", topic, "--until", "2999-01-01 00:00:00")

@@ -111,9 +111,10 @@ def test_offsets_stored_before_the_log_was_identified_go_on(worker, topic, migra
 @pytest.mark.usefixtures("read_before")
 @pytest.mark.parametrize(
     "end",
-    [commit, pytest.param(abort, marks=pytest.mark.slow)],
+    [commit, abort],
     ids=lambda end: end.__name__,
 )
+@pytest.mark.slow
 def test_a_log_that_ends_in_markers_goes_on(
     worker, apache, topic, migrated_url, produce, transactional, end
 ):

@@ -167,6 +167,7 @@ def kill_anywhere(server, database_url, start, values):
 
 
 @also_mysql_slow
+@pytest.mark.slow
 def test_a_migration_killed_after_any_statement_is_run_again(server, database_url):
     kill_anywhere(server, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
 

@@ -105,6 +105,7 @@ def made_again(broker, topic):
 # --- it says what it would do, and asks
 
 
+@pytest.mark.slow
 def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
     worker, produce, migrated_url, faust
 ):

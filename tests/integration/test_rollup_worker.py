@@ -3,6 +3,7 @@
 import signal
 from functools import partial
 
+import pytest
 from sqlalchemy import text
 
 from tests.helpers.databases import also_mysql_slow
@@ -84,6 +85,7 @@ def test_an_interval_of_0_keeps_no_sums(worker, produce, migrated_engine, migrat
     assert "Not summed yet: 100 rows" in faust("rollup", "show")
 
 
+@pytest.mark.slow
 def test_commands_ask_before_they_delete(faust, migrated_engine):
     refusal = "Nothing was changed: answer on a terminal, or add --yes."
     assert refusal in faust("rollup", "rebuild", status=1)

@@ -124,6 +124,7 @@ def not_lost(running):
     assert "etl_lost_to_retention_events_total 0.0" in running.request("/metrics")[1]
 
 
+@pytest.mark.slow
 def test_retention_of_offsets_without_events_loses_nothing(
     worker, transactional, apache, topic, migrated_url, produce
 ):
