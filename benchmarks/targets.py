@@ -39,7 +39,8 @@ class Target:
 
 
 def _of(name: str, program: str, rounds: Results) -> list[float]:
-    return [run[name] for one in rounds for run in one if run["program"] == program]
+    right = (run for one in rounds for run in one if not run["wrong"])
+    return [run[name] for run in right if run["program"] == program]
 
 
 def _beside(program: str, other: str, rounds: Results) -> list[float]:
