@@ -24,28 +24,41 @@ from pipeline.stream import Stream
 _ROW_NUMBERS = (10, 7)
 
 #: Kinds of conditions whose row is not stored: duplicate entry, foreign key, no partition, CHECK.
-LEFT_OUT = (1062, 1452, 1526, 4025)
+_LEFT_OUT = (1062, 1452, 1526, 4025)
 
-_STATEMENT = f"""\
-BEGIN NOT ATOMIC
-  DECLARE stored, conditions, others, place, refused, code INT DEFAULT 0;
+#: Whether a trigger has run in this session; true where the server does not say.
+TRIGGERS_RAN = """\
+COALESCE((
+    SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS
+    WHERE VARIABLE_NAME = 'EXECUTED_TRIGGERS'), 1) <> 0"""
+
+#: Variables of a compound statement, and what sets them to what the last statement said of rows:
+#: ``found`` has row, code and message of each condition, as JSON lines; ``others`` counts those of
+#: another kind.
+DECLARE_CONDITIONS = """\
+  DECLARE conditions, others, place, refused, code INT DEFAULT 0;
   DECLARE message TEXT CHARACTER SET utf8mb4;
-  DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';
-  SET place = {{fence}};
-  SAVEPOINT before_statement;
-  INSERT IGNORE INTO {{into}} VALUES {{values}};
-  SET stored = ROW_COUNT();
+  DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';"""
+READ_CONDITIONS = f"""\
   GET DIAGNOSTICS conditions = NUMBER;
   WHILE place < conditions DO
     SET place = place + 1;
     GET DIAGNOSTICS CONDITION place
       refused = ROW_NUMBER, code = MYSQL_ERRNO, message = MESSAGE_TEXT;
-    IF code NOT IN {LEFT_OUT} THEN SET others = others + 1; END IF;
-    SET found = CONCAT(found, JSON_ARRAY(refused, message), CHAR(10));
-  END WHILE;
-  IF conditions > 0 AND (others > 0 OR stored + conditions <> {{rows}} OR COALESCE((
-    SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS
-    WHERE VARIABLE_NAME = 'EXECUTED_TRIGGERS'), 1) <> 0)
+    IF code NOT IN {_LEFT_OUT} THEN SET others = others + 1; END IF;
+    SET found = CONCAT(found, JSON_ARRAY(refused, code, message), CHAR(10));
+  END WHILE;"""
+
+_STATEMENT = f"""\
+BEGIN NOT ATOMIC
+  DECLARE stored INT DEFAULT 0;
+{DECLARE_CONDITIONS}
+  SET place = {{fence}};
+  SAVEPOINT before_statement;
+  INSERT IGNORE INTO {{into}} VALUES {{values}};
+  SET stored = ROW_COUNT();
+{READ_CONDITIONS}
+  IF conditions > 0 AND (others > 0 OR stored + conditions <> {{rows}} OR {TRIGGERS_RAN})
   THEN
     ROLLBACK TO SAVEPOINT before_statement;
     SET found = NULL;
@@ -87,12 +100,18 @@ def insert_but_refused(
     [found] = cursor.fetchone()
     if found is None:
         return None
-    named = [json.loads(line) for line in found.split("\n")[:-1]]
-    refused = {int(number) - 1: message for number, message in named}
+    named = conditions(found)
+    refused = {row: message for row, _, message in named}
     if len(refused) == len(named) and all(0 <= row < count for row in refused):
         return refused
     undo(cursor)
     return None
+
+
+def conditions(found: str) -> list[tuple[int, int, str]]:
+    """What ``READ_CONDITIONS`` found: the row's index as the server counts, code and message."""
+    lines = map(json.loads, found.split("\n")[:-1])
+    return [(int(number) - 1, int(code), message) for number, code, message in lines]
 
 
 def undo(cursor: Any) -> None:

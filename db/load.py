@@ -14,7 +14,6 @@ The caller undoes all else, and inserts the rows with other statements.
 A server may ask its client for any file. This client sends nothing but the lines in hand.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -25,7 +24,13 @@ from sqlalchemy import Connection
 from db.driver import MySQLError, send_lines
 from db.engine import is_mariadb
 from db.fence import fenced_sql
-from db.left_out import LEFT_OUT, can_name_rows
+from db.left_out import (
+    DECLARE_CONDITIONS,
+    READ_CONDITIONS,
+    TRIGGERS_RAN,
+    can_name_rows,
+    conditions,
+)
 from db.rows import literal
 from pipeline.stream import Stream
 
@@ -52,24 +57,12 @@ NAMED = 500
 #: A row that breaks a CHECK is not counted by the number that the server gives the next ones.
 _CHECK = 4025
 
-_CONDITIONS = """\
+_CONDITIONS = f"""\
 BEGIN NOT ATOMIC
-  DECLARE conditions, place, refused, code INT DEFAULT 0;
-  DECLARE message TEXT CHARACTER SET utf8mb4;
-  DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';
-  GET DIAGNOSTICS conditions = NUMBER;
-  WHILE place < conditions DO
-    SET place = place + 1;
-    GET DIAGNOSTICS CONDITION place
-      refused = ROW_NUMBER, code = MYSQL_ERRNO, message = MESSAGE_TEXT;
-    SET found = CONCAT(found, JSON_ARRAY(refused, code, message), CHAR(10));
-  END WHILE;
-  SELECT found, LAST_INSERT_ID();
+{DECLARE_CONDITIONS}
+{READ_CONDITIONS}
+  SELECT found, others, LAST_INSERT_ID();
 END"""
-
-_TRIGGERS = """\
-SELECT COALESCE((SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS
-WHERE VARIABLE_NAME = 'EXECUTED_TRIGGERS'), 1) <> 0"""
 
 _decode = msgspec.json.Decoder(list[Any]).decode
 
@@ -115,10 +108,11 @@ def load(
     refused: dict[int, str] = {}
     before = 0
     for lines in pieces:
+        count = lines.count(b"\n") + 1
         try:
             with send_lines(cursor.connection, loadable(lines), b"\n"):
                 cursor.execute(statement)
-            found = _refused(connection, cursor, stream, lines)
+            found = _refused(connection, cursor, stream, lines, count)
         except MySQLError as error:
             if error.args[:1] and error.args[0] in _NOT_TAKEN:
                 connection.info["can_load"] = False
@@ -129,33 +123,31 @@ def load(
         if found is None:
             return None
         refused |= {before + row: message for row, message in found.items()}
-        before += lines.count(b"\n") + 1
-    cursor.execute(_TRIGGERS)
+        before += count
+    cursor.execute(f"SELECT {TRIGGERS_RAN}")
     [triggered] = cursor.fetchone()
     return None if triggered else refused
 
 
 def _refused(
-    connection: Connection, cursor: Any, stream: Stream, lines: bytes
+    connection: Connection, cursor: Any, stream: Stream, lines: bytes, count: int
 ) -> dict[int, str] | None:
     """What the server says of the rows it did not load; None where that is not proven."""
-    stored, warnings, count = cursor.rowcount, cursor.warning_count, lines.count(b"\n") + 1
-    if stored + warnings != count or warnings > NAMED:
+    warnings = cursor.warning_count
+    if cursor.rowcount + warnings != count or warnings > NAMED:
         return None
     if not warnings:
         return {}
     if not stream.key or not can_name_rows(connection):
         return None
     cursor.execute(_CONDITIONS)
-    said, first = cursor.fetchone()
+    found, others, first = cursor.fetchone()
     refused: dict[int, str] = {}
     checks = 0
-    for number, code, message in map(json.loads, said.split("\n")[:-1]):
-        if int(code) not in LEFT_OUT:
-            return None
-        refused[int(number) - 1 + checks] = message
-        checks += int(code) == _CHECK
-    if len(refused) != warnings or not all(0 <= row < count for row in refused):
+    for row, code, message in conditions(found):
+        refused[row + checks] = message
+        checks += code == _CHECK
+    if others or len(refused) != warnings or not all(0 <= row < count for row in refused):
         return None
     return None if _any_stored(cursor, stream, lines, refused, first) else refused
 

@@ -3,9 +3,11 @@
 import json
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
+from db.left_out import can_name_rows
 from db.offsets import OffsetStore
 from db.sales_tables import flash_sale_events
 from db.tables import dead_letters
@@ -53,3 +55,23 @@ def dead_letter_rows(engine):
     """The dead letters, oldest first."""
     with engine.connect() as connection:
         return connection.execute(select(dead_letters).order_by(dead_letters.c.id)).all()
+
+
+def constrain(engine):
+    """Have the table take one row a user, none of the category ``bad``, and only product ``p``.
+
+    Skips the test where the server does not say which row it refused.
+    """
+    with engine.begin() as connection:
+        if not can_name_rows(connection):
+            pytest.skip("this server does not say which row it refused")
+        for statement in (
+            "CREATE TABLE products (product_id VARCHAR(50) PRIMARY KEY) CHARACTER SET utf8mb4 "
+            "COLLATE utf8mb4_bin",
+            "INSERT INTO products VALUES ('p')",
+            "ALTER TABLE flash_sale_events MODIFY product_id VARCHAR(50) CHARACTER SET utf8mb4 "
+            "COLLATE utf8mb4_bin, ADD UNIQUE one_a_user (user_id), "
+            "ADD CONSTRAINT none_bad CHECK (category <> 'bad'), "
+            "ADD CONSTRAINT listed FOREIGN KEY (product_id) REFERENCES products (product_id)",
+        ):
+            connection.execute(text(statement))

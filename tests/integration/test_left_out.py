@@ -8,12 +8,13 @@ from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
 from db.insertion import Insertion
-from db.left_out import can_name_rows, insert_but_refused
+from db.left_out import insert_but_refused
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.sink import (
     NOW,
     chunk,
+    constrain,
     dead_letter_rows,
     event,
     record,
@@ -24,20 +25,7 @@ from tests.helpers.sink import (
 
 @pytest.fixture
 def constrained(begun, inserts_only):
-    """One row a user, none of the category ``bad``, and products of a list only."""
-    with begun.begin() as connection:
-        if not can_name_rows(connection):
-            pytest.skip("this server does not say which row it refused")
-        for statement in (
-            "CREATE TABLE products (product_id VARCHAR(50) PRIMARY KEY) CHARACTER SET utf8mb4 "
-            "COLLATE utf8mb4_bin",
-            "INSERT INTO products VALUES ('p')",
-            "ALTER TABLE flash_sale_events MODIFY product_id VARCHAR(50) CHARACTER SET utf8mb4 "
-            "COLLATE utf8mb4_bin, ADD UNIQUE one_a_user (user_id), "
-            "ADD CONSTRAINT none_bad CHECK (category <> 'bad'), "
-            "ADD CONSTRAINT listed FOREIGN KEY (product_id) REFERENCES products (product_id)",
-        ):
-            connection.execute(text(statement))
+    constrain(begun)
     return begun
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import select, text
 from agents.flash_sales import FLASH_SALES
 from db import load as loading
 from db.insertion import Insertion
-from db.left_out import can_name_rows
 from db.load import can_load, load
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES, statements
@@ -22,7 +21,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.contract import test_cases as contract
 from tests.helpers.databases import mysql_only
-from tests.helpers.sink import NOW, chunk, event, record, stored_ids
+from tests.helpers.sink import NOW, chunk, constrain, event, record, stored_ids
 
 COLUMNS = [flash_sale_events.c[name] for name in ROW_COLUMNS]
 
@@ -166,20 +165,7 @@ def test_nothing_is_proven_where_a_trigger_ran(loads, statements_seen):
 
 @pytest.fixture
 def constrained(loads):
-    """None of the category ``bad``, one row a user, and products of a list only."""
-    with loads.begin() as connection:
-        if not can_name_rows(connection):
-            pytest.skip("this server does not say which row it refused")
-        for statement in (
-            "CREATE TABLE products (product_id VARCHAR(50) PRIMARY KEY) CHARACTER SET utf8mb4 "
-            "COLLATE utf8mb4_bin",
-            "INSERT INTO products VALUES ('p')",
-            "ALTER TABLE flash_sale_events MODIFY product_id VARCHAR(50) CHARACTER SET utf8mb4 "
-            "COLLATE utf8mb4_bin, ADD UNIQUE one_a_user (user_id), "
-            "ADD CONSTRAINT none_bad CHECK (category <> 'bad'), "
-            "ADD CONSTRAINT listed FOREIGN KEY (product_id) REFERENCES products (product_id)",
-        ):
-            connection.execute(text(statement))
+    constrain(loads)
     return loads
 
 
