@@ -35,16 +35,21 @@ DAMAGES = {
 }
 
 
-@pytest.mark.slow
-def test_small_run_is_right_and_saved(tmp_path: Path):
-    done = subprocess.run(
-        [*BENCH, *SMALL, "--rounds", "1", "--results", str(tmp_path)],
+def benchmark(results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the benchmarks from the command line, with results in this folder."""
+    return subprocess.run(
+        [*BENCH, *arguments, "--results", str(results)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_small_run_is_right_and_saved(tmp_path: Path):
+    done = benchmark(tmp_path, *SMALL, "--rounds", "1")
     if choose()[0] is not ApacheKafka:
         assert done.returncode == 1
         assert done.stderr.startswith("A benchmark needs Apache Kafka")
@@ -65,14 +70,7 @@ def test_small_run_is_right_and_saved(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.skipif(choose()[0] is not ApacheKafka, reason="a benchmark needs Apache Kafka")
 def test_events_compressed_in_any_way_become_the_same_rows(tmp_path: Path):
-    done = subprocess.run(
-        [*BENCH, "codecs", "--scale", "0.004", "--rounds", "1", "--results", str(tmp_path)],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = benchmark(tmp_path, "codecs", "--scale", "0.004", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     [runs] = json.loads((tmp_path / "codecs.json").read_text())["results"]
     assert [(run["program"], run["events"], run["wrong"]) for run in runs] == [
@@ -89,14 +87,7 @@ CURVE = {"partitions": 5, "workers": 4, "rows": 3, "latency": 4, "outage": 1}
 @pytest.mark.parametrize("scenario", CURVE)
 @pytest.mark.skipif(choose()[0] is not ApacheKafka, reason="a benchmark needs Apache Kafka")
 def test_the_curve_is_right_at_every_point(tmp_path: Path, scenario: str):
-    done = subprocess.run(
-        [*BENCH, scenario, "--scale", "0.01", "--rounds", "1", "--results", str(tmp_path)],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = benchmark(tmp_path, scenario, "--scale", "0.01", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / f"{scenario}.json").read_text())["results"]
     points = [found] if scenario == "outage" else found if scenario == "latency" else found[0]
