@@ -87,12 +87,13 @@ _UNTRUSTED = {
 
 _KINDS = {
     "connection": {0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055, 4031},
-    "deadlock": {1213},
+    # 1467: no id for a row, where another load of the table holds them and waits for this one.
+    "deadlock": {1213, 1467},
     "lock_wait": {1205, 3572},
     "too_many_connections": {1040, 1203},
     "read_only": {1036, 1290, 1792, 1836},
     # No room on disk or in memory, or what is there cannot be written (1030: see the message).
-    "resources": {1021, 1030, 1037, 1038, 1041, 1114, 1436, 1467, 1637, 1878, 3170},
+    "resources": {1021, 1030, 1037, 1038, 1041, 1114, 1436, 1637, 1878, 3170},
     # A cluster whose member may not take writes now (1047 of Galera), or undid one (3101).
     "cluster": {1047, 3032, 3101, 3168},
     # Someone or some limit ended the statement.

@@ -53,6 +53,7 @@ def test_an_error_without_a_code_is_transient():
     ("code", "kind"),
     [
         (1213, "deadlock"),
+        (1467, "deadlock"),
         (1205, "lock_wait"),
         (1290, "read_only"),
         (2013, "connection"),
