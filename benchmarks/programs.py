@@ -83,10 +83,12 @@ def workers(number: int, **settings: object) -> Callable[[Job], list[Process]]:
         job.start(
             [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
             log=f"log-{worker}",
-            KAFKA_URL=f"kafka://{job.bootstrap}",
-            STARTING_OFFSETS="earliest",
-            PORT=free_port(),
-            **settings,
+            **{
+                "KAFKA_URL": f"kafka://{job.bootstrap}",
+                "STARTING_OFFSETS": "earliest",
+                "PORT": free_port(),
+                **settings,
+            },
         )
         for worker in range(number)
     ]

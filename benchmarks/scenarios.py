@@ -11,6 +11,7 @@ from benchmarks import curve, report, steady
 from benchmarks.compare import line
 from benchmarks.full_table import full_table
 from benchmarks.latency import latency
+from benchmarks.network import network
 from benchmarks.outage import outage
 from benchmarks.programs import OURS, Job, workers
 from benchmarks.rounds import as_json, each, in_rounds, table
@@ -174,6 +175,7 @@ SCENARIOS: dict[str, Scenario] = {
     "workers": curve.more_workers,
     "rows": full_table,
     "traffic": traffic,
+    "network": network,
     "bad": bad_values,
     "refused": refused_rows,
     "catalogue": catalogue,

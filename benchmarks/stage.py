@@ -15,8 +15,9 @@ from benchmarks.traffic import Mix, sale
 from db.engine import connect
 from db.upgrade import migrate
 from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
+from dev.certificates import Authority
 from dev.mariadb import MariaDB
-from dev.processes import StartError
+from dev.processes import StartError, free_port
 
 #: As on a real server of this size; the rest are MariaDB's defaults and those of dev.mariadb
 #: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
@@ -38,6 +39,33 @@ DATABASE_VARIABLES = (
 )
 
 
+class TlsKafka(ApacheKafka):
+    """Apache Kafka that has a port with TLS as well, with a certificate of this authority."""
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        super().__init__(folder)
+        self._authority = authority
+        self._tls_port = free_port()
+
+    @property
+    def tls_bootstrap(self) -> str:
+        """The address of that port."""
+        return f"127.0.0.1:{self._tls_port}"
+
+    def _settings(self) -> str:
+        plain = super()._settings()
+        listeners = next(line for line in plain.splitlines() if line.startswith("listeners="))
+        keys = self._authority.issue("kafka").write(self.folder / "kafka.pem")
+        more = (
+            f"{listeners},SSL://{self.tls_bootstrap}",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL",
+            "ssl.keystore.type=PEM",
+            f"ssl.keystore.location={keys}",
+            "",
+        )
+        return plain + "\n".join(more)
+
+
 class Stage:
     """Broker and database, both ended with the ``with`` block.
 
@@ -56,8 +84,13 @@ class Stage:
                 f"install Java 17 and Maven and run `make setup`, or unset BROKER. ({why})"
             )
         self.folder = folder
-        self.broker = ApacheKafka(folder / "broker")
-        self.mariadb = MariaDB(folder / "mariadb", options=DATABASE_OPTIONS)
+        #: Signs the certificates of both.
+        self.authority = Authority("benchmark")
+        self.broker = TlsKafka(folder / "broker", self.authority)
+        keys = self.authority.issue("mariadb").write(folder / "mariadb.pem")
+        keys.chmod(0o644)  # the server may run as another user
+        options = (*DATABASE_OPTIONS, f"--ssl-cert={keys}", f"--ssl-key={keys}")
+        self.mariadb = MariaDB(folder / "mariadb", options=options)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:

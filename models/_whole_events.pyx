@@ -2,44 +2,41 @@
 # distutils: extra_compile_args = -ffp-contract=off
 """From the bytes of a whole event to the JSON of its row, compiled. See ``models/whole_events.py``.
 
-It takes only what it is sure of, and answers None to all else: one object with known fields, each
+It takes only what it is sure of, and answers None to all else: one object with known fields each
 once, none missing that a rule fills; texts without a backslash, in UTF-8, that fit their columns;
 numbers of 15 digits at most, without an exponent; a timestamp as nearly every producer spells it.
+Other fields are skipped, but for numbers with an exponent and escapes of half a surrogate pair.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free
-from libc.math cimport fabs
-from libc.string cimport memcmp, memcpy, strlen
-
-cdef extern from "Python.h":
-    char *PyOS_double_to_string(double, char, int, int, int *)
-    int Py_DTSF_ADD_DOT_0
+from libc.stdint cimport uint64_t
+from libc.string cimport memchr, memcmp, memcpy
 
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 2
-
-ctypedef const unsigned char *Text
+REVISION = 3
 
 cdef enum:
     MAX_FIELDS = 32
-    # Bytes of a value. Its row has no text that the value has not, but for a few numbers.
-    MAX_VALUE = 1000
-    MAX_ROW = 2000
+    MAX_ROW = 16_000
+    # Characters of a text whose column has no limit.
+    MAX_TEXT = 500
+    # Of what is skipped: characters of a text, digits of a number, and how deep objects nest.
+    ANY = 0x7FFFFFFF
+    MAX_DIGITS = 300
+    MAX_DEPTH = 16
 
 cdef enum Kind:
     TEXT, INTEGER, PRICE, QUANTITY, TIMESTAMP, OTHER
 
+# Behind the last byte of a value there is a zero, as in all bytes objects: it ends whatever is read.
+ctypedef const unsigned char *Text
+
 # Powers of ten that a float64 holds exactly.
-cdef double[16] TENS
-cdef int _power
-TENS[0] = 1
-for _power in range(1, 16):
-    TENS[_power] = TENS[_power - 1] * 10
+cdef double[16] TENS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15]
 
 
 cdef struct Part:
-    # What the row has of a field, without quotes; NULL where it is null.
+    # What the row has of a field; NULL where it is null.
     Text start
     Py_ssize_t size
 
@@ -52,7 +49,7 @@ cdef struct Event:
     Part[MAX_FIELDS] parts
     Decimal price
     int quantity
-    unsigned char[19] moment
+    unsigned char[21] moment
 
 
 cdef inline Text skip_blanks(Text at, Text end) noexcept:
@@ -65,19 +62,41 @@ cdef inline bint is_digit(Text at, Text end) noexcept:
     return at < end and c'0' <= at[0] <= c'9'
 
 
+cdef inline bint are_plain(Text at) noexcept:
+    """Whether eight bytes are ASCII, and none of them a quote, a backslash or a control."""
+    cdef uint64_t eight, ones = 0x0101010101010101, found
+    memcpy(&eight, at, 8)
+    found = eight | (eight - ones * c' ')
+    found |= ((eight ^ ones * c'"') - ones) | ((eight ^ ones * c'\\') - ones)
+    return not found & ones * 0x80
+
+
+cdef inline Text skip_escape(Text at, Text end) noexcept:
+    """The last byte of an escape; NULL where it is none, or perhaps of half a surrogate pair."""
+    cdef int digit
+    if end - at < 6 or at[1] != c'u':
+        return at + 1 if end - at > 1 and memchr(b'"\\/bfnrt', at[1], 8) else NULL
+    for digit in range(2, 6):
+        if not memchr(b"0123456789abcefABCEFdD", at[digit], 20 if digit == 2 else 22):
+            return NULL
+    return at + 5
+
+
 cdef Text read_text(Text at, Text end, Part *part, int limit):
     """Read a text behind its quote; NULL where it is none of ``limit`` characters at most."""
     cdef bint ascii = True
     cdef Py_ssize_t characters
     part.start = at
-    while at < end and at[0] != c'"':
-        if at[0] < c' ' or at[0] == c'\\':
+    while at[0] != c'"':
+        if end - at >= 8 and are_plain(at):
+            at += 8
+            continue
+        if at[0] == c'\\':
+            at = skip_escape(at, end) if limit == ANY else NULL
+        if at == NULL or at[0] < c' ':
             return NULL
-        if at[0] >= 0x80:
-            ascii = False
+        ascii = ascii and at[0] < 0x80
         at += 1
-    if at == end:
-        return NULL
     part.size = characters = at - part.start
     if not ascii:
         try:
@@ -87,8 +106,8 @@ cdef Text read_text(Text at, Text end, Part *part, int limit):
     return at + 1 if characters <= limit else NULL
 
 
-cdef Text read_number(Text at, Text end, Decimal *found, bint fraction) noexcept:
-    """Read a number; NULL where it is not as expected."""
+cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limit) noexcept:
+    """Read a number; NULL where it is not as expected. It keeps 15 digits, of those it may have."""
     cdef bint negative = at[0] == c'-'
     cdef int count = 0, before = 0
     found.digits = 0
@@ -99,14 +118,13 @@ cdef Text read_number(Text at, Text end, Decimal *found, bint fraction) noexcept
         if at[0] == c'.':
             fraction, before = False, count
         else:
-            found.digits = found.digits * 10 + (at[0] - c'0')
             count += 1
-            if count > 15:
-                return NULL
+            if count <= 15:
+                found.digits = found.digits * 10 + (at[0] - c'0')
         at += 1
     found.places = count - before if before else 0
     # What follows decides, too; and there is a -0.0.
-    if at < end and (at[0] == c'.' or at[0] == c'e' or at[0] == c'E') or negative and not found.digits:
+    if count > limit or at < end and at[0] in (c'.', c'e', c'E') or negative and not found.digits:
         return NULL
     if negative:
         found.digits = -found.digits
@@ -115,16 +133,8 @@ cdef Text read_number(Text at, Text end, Decimal *found, bint fraction) noexcept
 
 cdef inline int two_digits(Text at) noexcept:
     """A number below 100; far below zero where it is none."""
-    if not (c'0' <= at[0] <= c'9' and c'0' <= at[1] <= c'9'):
-        return -10_000
-    return (at[0] - c'0') * 10 + at[1] - c'0'
-
-
-cdef inline void put_two(unsigned char *to, int number, char behind) noexcept:
-    to[0] = c'0' + number // 10
-    to[1] = c'0' + number % 10
-    if behind:
-        to[2] = behind
+    cdef int tens = at[0] - c'0', ones = at[1] - c'0'
+    return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -10_000
 
 
 cdef inline int last_day(int month, int year) noexcept:
@@ -132,24 +142,24 @@ cdef inline int last_day(int month, int year) noexcept:
 
 
 cdef bint read_moment(Part *part, unsigned char *to) noexcept:
-    """Spell a plain timestamp as ``YYYY-MM-DD HH:MM:SS`` in UTC; whether it is one that fits."""
+    """Spell a plain timestamp as ``YYYY-MM-DD HH:MM:SS`` in UTC, as its part; whether it fits."""
     cdef Text at = part.start
     cdef Text end = at + part.size
-    cdef int year, month, day, hour, minute, second, zone_hour, zone_minute, ahead = 0
+    cdef int year, month, day, hour, minute, second, zone_hour, zone_minute, place
+    cdef int[6] numbers
     if part.size < 19 or at[4] != c'-' or at[7] != c'-' or at[13] != c':' or at[16] != c':':
-        return False
-    if at[10] != c'T' and at[10] != c' ':
         return False
     year = two_digits(at) * 100 + two_digits(at + 2)
     month, day = two_digits(at + 5), two_digits(at + 8)
     hour, minute, second = two_digits(at + 11), two_digits(at + 14), two_digits(at + 17)
-    # Within these years no zone leads out of a TIMESTAMP, and every fourth is a leap year.
+    # No zone leads out of a TIMESTAMP then, and every fourth is a leap year.
     if not (1971 <= year <= 2037 and 1 <= month <= 12 and 1 <= day <= last_day(month, year)):
         return False
-    if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59):
+    if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59 and at[10] in (c'T', c' ')):
         return False
     memcpy(to, at, 19)
     to[10] = c' '
+    part.start, part.size = to, 19
     at += 19
     if at < end and at[0] == c'.':
         at += 1
@@ -162,54 +172,41 @@ cdef bint read_moment(Part *part, unsigned char *to) noexcept:
     zone_hour, zone_minute = two_digits(at + 1), two_digits(at + 4)
     if not (0 <= zone_hour <= 17 and 0 <= zone_minute <= 59):
         return False
-    ahead = zone_hour * 60 + zone_minute
-    minute += hour * 60 - (ahead if at[0] == c'+' else -ahead)
+    minute += hour * 60 + (zone_hour * 60 + zone_minute) * (-1 if at[0] == c'+' else 1)
     # Less than a day either way.
     if minute < 0:
-        minute += 1440
         day -= 1
         if day == 0:
-            month = month - 1 if month > 1 else 12
+            month = month - 1 or 12
             year -= month == 12
             day = last_day(month, year)
     elif minute >= 1440:
-        minute -= 1440
         day += 1
         if day > last_day(month, year):
             day = 1
-            month = month + 1 if month < 12 else 1
+            month = month % 12 + 1
             year += month == 1
-    put_two(to, year // 100, 0)
-    put_two(to + 2, year % 100, c'-')
-    put_two(to + 5, month, c'-')
-    put_two(to + 8, day, c' ')
-    put_two(to + 11, minute // 60, c':')
-    put_two(to + 14, minute % 60, c':')
+    minute = (minute + 1440) % 1440
+    numbers = [year // 100, year % 100, month, day, minute // 60, minute % 60]
+    for place in range(6):
+        to[3 * place - (place > 0)] = c'0' + numbers[place] // 10
+        to[3 * place - (place > 0) + 1] = c'0' + numbers[place] % 10
     return True
 
 
 cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noexcept:
-    """Spell a decimal as ``repr`` spells its float64: of 15 digits at most it has the same ones.
-
-    Returns:
-        The bytes it has; 0 where it would have an exponent.
-    """
+    """Spell a decimal of at most 15 digits as ``repr`` does; 0 bytes where that has an exponent."""
     cdef unsigned char[24] backwards
     cdef Py_ssize_t count = 0, size = digits < 0
-    if digits == 0:
-        memcpy(to, b"0.0", 3)
-        return 3
     if digits < 0:
         to[0] = c'-'
         digits = -digits
-    if digits / TENS[places] < 1e-4:
+    if digits and digits / TENS[places] < 1e-4:
         return 0
     if places == 0:
-        digits *= 10
-        places = 1
+        digits, places = digits * 10, 1
     while places > 1 and digits % 10 == 0:
-        digits //= 10
-        places -= 1
+        digits, places = digits // 10, places - 1
     while digits or count <= places:
         backwards[count] = c'0' + digits % 10
         digits //= 10
@@ -224,31 +221,26 @@ cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noe
     return size
 
 
-cdef Py_ssize_t put_revenue(unsigned char *to, Decimal price, int quantity, double *revenue) noexcept:
+cdef Py_ssize_t put_revenue(unsigned char *to, Decimal price, int quantity, double *revenue) except -1:
     """Compute and spell the revenue as ``models.rules`` does; 0 bytes where it must look."""
     cdef double exact = price.digits / TENS[price.places], short = exact * quantity
     cdef float single = <float>exact
-    cdef char *spelled
-    cdef Py_ssize_t size
+    cdef bytes spelled
     # It would be -0.0. Numbers of 15 digits and of 9 do not multiply to more than a FLOAT holds.
     if not price.digits and quantity < 0 or price.digits < 0 and not quantity:
         return 0
     revenue[0] = <double>single * quantity
     if <float>short == <float>revenue[0]:
         revenue[0] = short
-    if fabs(<double>price.digits * quantity) < 1e15 and (
+    if abs(<double>price.digits * quantity) < 1e15 and (
         price.digits * quantity / TENS[price.places] == revenue[0]
     ):
         return put_decimal(to, price.digits * quantity, price.places)
-    if not 1e-4 <= fabs(revenue[0]) < 1e15:
+    if not 1e-4 <= abs(revenue[0]) < 1e15:
         return 0
-    spelled = PyOS_double_to_string(revenue[0], c'r', 0, Py_DTSF_ADD_DOT_0, NULL)
-    if spelled == NULL:
-        return 0
-    size = strlen(spelled)
-    memcpy(to, spelled, size)
-    PyMem_Free(spelled)
-    return size
+    spelled = repr(revenue[0]).encode()
+    memcpy(to, PyBytes_AS_STRING(spelled), PyBytes_GET_SIZE(spelled))
+    return PyBytes_GET_SIZE(spelled)
 
 
 cdef class WholeEvents:
@@ -262,34 +254,31 @@ cdef class WholeEvents:
 
     cdef int count, width
     cdef list names
-    cdef int[MAX_FIELDS] kinds
-    cdef int[MAX_FIELDS] limits
-    cdef int[MAX_FIELDS] row
-    cdef bint[MAX_FIELDS] required
+    cdef int[MAX_FIELDS] kinds, limits, required, row
 
     def __init__(self, fields, row, required):
         self.names = [name.encode() for name, _, _ in fields]
         self.count, self.width = len(fields), len(row)
-        if max(self.count, self.width) > MAX_FIELDS or len({*row}) < self.width:
+        # A text may have four bytes a character, and a number the digits of two.
+        room = sum(4 * (limit or MAX_TEXT) * (kind == TEXT) + 40 for _, kind, limit in fields)
+        if max(self.count, self.width) > MAX_FIELDS or len({*row}) < self.width or room > MAX_ROW:
             raise ValueError("too many fields, or one twice")
         for place, (_, kind, limit) in enumerate(fields):
             self.kinds[place] = kind
-            self.limits[place] = limit or MAX_VALUE
+            self.limits[place] = limit or MAX_TEXT
             self.required[place] = place in required
         for place, field in enumerate(row):
             self.row[place] = field
 
     def rows(self, list values not None):
         """The row of each value as JSON, or None; and the sum of these rows' revenues."""
-        cdef list found = []
         cdef double total = 0
+        return [self._row(value, &total) for value in values], total
+
+    cdef object _row(self, value, double *total):
         cdef Event event
-        for value in values:
-            if PyBytes_CheckExact(value) and self._read(value, &event):
-                found.append(self._spell(&event, &total))
-            else:
-                found.append(None)
-        return found, total
+        cdef bint taken = PyBytes_CheckExact(value) and self._read(value, &event)
+        return self._spell(&event, total) if taken else None
 
     cdef int _field(self, Text name, Py_ssize_t size, int expected) noexcept:
         """The place of the field of this name; most often the one after the last. -1 for none."""
@@ -304,61 +293,76 @@ cdef class WholeEvents:
 
     cdef bint _read(self, bytes value, Event *event):
         """Whether the value is an event as expected; then it is in ``event``."""
-        cdef Text at = <Text>PyBytes_AS_STRING(value)
-        cdef Text end = at + PyBytes_GET_SIZE(value)
+        cdef Text start = <Text>PyBytes_AS_STRING(value), end = start + PyBytes_GET_SIZE(value)
+        cdef Text at = skip_blanks(start, end)
+        event.named = event.price.digits = event.price.places = event.quantity = 0
+        event.moment[0] = event.moment[20] = c'"'
+        at = self._members(at, end, event, 0) if at[0] == c'{' else NULL
+        return at != NULL and skip_blanks(at, end) == end
+
+    cdef Text _members(self, Text at, Text end, Event *event, int depth):
+        """Read the fields of the event or, below it, skip an object or an array."""
+        cdef unsigned char closing = at[0] + 2
         cdef Part name
         cdef int place = -1
-        event.named = event.price.digits = event.price.places = event.quantity = 0
-        at = skip_blanks(at, end)
-        if end - at > MAX_VALUE or at == end or at[0] != c'{':
-            return False
+        at = skip_blanks(at + 1, end)
+        if at[0] == closing:
+            return at + 1
         while True:
+            if closing == c'}':
+                at = read_text(at + 1, end, &name, ANY if depth else MAX_TEXT) if at[0] == c'"' else NULL
+                at = skip_blanks(at, end) if at != NULL else end
+                if at[0] != c':':
+                    return NULL
+                at = skip_blanks(at + 1, end)
+            place = -1 if depth else self._field(name.start, name.size, place + 1)
+            if place < 0:
+                at = self._skip(at, end, depth)
+            elif event.named >> place & 1:
+                return NULL
+            else:
+                event.named |= 1u << place
+                at = self._read_value(at, end, event, place)
+            at = skip_blanks(at, end) if at != NULL else end
+            if at[0] != c',':
+                return at + 1 if at[0] == closing else NULL
             at = skip_blanks(at + 1, end)
-            if at == end or at[0] != c'"':
-                return False
-            at = read_text(at + 1, end, &name, MAX_VALUE)
-            if at == NULL:
-                return False
-            place = self._field(name.start, name.size, place + 1)
-            if place < 0 or event.named >> place & 1:
-                return False
-            event.named |= 1u << place
-            at = skip_blanks(at, end)
-            if at == end or at[0] != c':':
-                return False
-            at = self._read_value(skip_blanks(at + 1, end), end, event, place)
-            if at == NULL:
-                return False
-            at = skip_blanks(at, end)
-            if at == end or (at[0] != c',' and at[0] != c'}'):
-                return False
-            if at[0] == c'}':
-                return skip_blanks(at + 1, end) == end
+
+    cdef Text _skip(self, Text at, Text end, int depth):
+        """Skip a value; NULL where that is not sure."""
+        cdef Part text
+        cdef Decimal number
+        if at[0] == c'"':
+            return read_text(at + 1, end, &text, ANY)
+        if at[0] == c'{' or at[0] == c'[':
+            return self._members(at, end, NULL, depth + 1) if depth < MAX_DEPTH else NULL
+        if end - at > 4 and (not memcmp(at, b"null", 4) or not memcmp(at, b"true", 4)):
+            return at + 4
+        if end - at > 4 and not memcmp(at, b"false", 5):
+            return at + 5
+        return read_number(at, end, &number, True, MAX_DIGITS)
 
     cdef Text _read_value(self, Text at, Text end, Event *event, int place):
         cdef Part *part = &event.parts[place]
         cdef int kind = self.kinds[place]
         cdef Decimal number
-        if at == end:
-            return NULL
         if at[0] == c'n':
             part.start = NULL
             return at + 4 if end - at >= 4 and not memcmp(at, b"null", 4) else NULL
         if kind == TEXT or kind == TIMESTAMP:
             at = read_text(at + 1, end, part, self.limits[place]) if at[0] == c'"' else NULL
-            if at != NULL and kind == TIMESTAMP:
-                if not read_moment(part, event.moment):
-                    return NULL
-                part.start, part.size = event.moment, 19
+            if at == NULL or (kind == TIMESTAMP and not read_moment(part, event.moment + 1)):
+                return NULL
+            # With its quotes.
+            part.start -= 1
+            part.size += 2
             return at
         part.start = at
-        at = read_number(at, end, &number, kind == PRICE)
-        if at == NULL:
+        at = read_number(at, end, &number, kind == PRICE, 15)
+        if at == NULL or kind == OTHER or (kind != PRICE and at - part.start > 9):
             return NULL
         if kind == PRICE:
             event.price = number
-        elif at - part.start > 9 or kind == OTHER:
-            return NULL
         elif kind == QUANTITY:
             event.quantity = <int>number.digits
         part.size = at - part.start
@@ -384,10 +388,6 @@ cdef class WholeEvents:
                 size = 0 if self.required[field] else 4
             elif self.kinds[field] == PRICE:
                 size = put_decimal(to, event.price.digits, event.price.places)
-            elif self.kinds[field] == TEXT or self.kinds[field] == TIMESTAMP:
-                to[0] = to[part.size + 1] = c'"'
-                memcpy(to + 1, part.start, part.size)
-                size = part.size + 2
             else:
                 memcpy(to, part.start, part.size)
                 size = part.size

@@ -17,7 +17,7 @@ from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
 WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
 
 #: The build that goes with this file.
-_REVISION = 2
+_REVISION = 3
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}
@@ -32,7 +32,10 @@ def _kind(field: Field) -> int:
 def compiled(
     event_fields: Sequence[Field] = EVENT_FIELDS, row_fields: Sequence[Field] = ROW_FIELDS
 ) -> WholeRows | None:
-    """Tell the compiled module which fields there are; None where it was not built."""
+    """Tell the compiled module which fields there are.
+
+    None where it was not built, or the fields are more, or longer, than it has room for.
+    """
     try:
         from models import _whole_events
     except ImportError:
@@ -41,15 +44,18 @@ def compiled(
         return None
     places = {field.name: place for place, field in enumerate(event_fields)}
     places |= {"revenue": -1, "ts": places["timestamp"]}
-    made = _whole_events.WholeEvents(
-        [(field.name, _kind(field), field.max_length) for field in event_fields],
-        [places[field.name] for field in row_fields],
-        {
-            places[field.name]
-            for field in event_fields
-            if field.kind is not datetime and not field.nullable
-        },
-    )
+    try:
+        made = _whole_events.WholeEvents(
+            [(field.name, _kind(field), field.max_length) for field in event_fields],
+            [places[field.name] for field in row_fields],
+            {
+                places[field.name]
+                for field in event_fields
+                if field.kind is not datetime and not field.nullable
+            },
+        )
+    except ValueError:
+        return None
     return made.rows
 
 

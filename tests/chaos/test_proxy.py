@@ -7,9 +7,9 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
+from dev.certificates import Authority
 from dev.mariadb import MariaDB
 from tests.chaos.proxy import Proxy
-from tests.helpers.certificates import Authority
 
 
 @pytest.fixture(scope="module")

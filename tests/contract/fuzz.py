@@ -23,7 +23,7 @@ from tests.contract.compiled import assert_compiled_alike
 from tests.contract.reference import assert_same_answer
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
-from tests.contract.whole_values import MOMENTS, NUMBERS, TEXTS, WHOLE, spelled
+from tests.contract.whole_values import MOMENTS, NUMBERS, TEXTS, UNKNOWN, WHOLE, spelled
 
 _FIELDS = [field.name for field in EVENT_FIELDS]
 
@@ -112,10 +112,25 @@ def _nearly_whole(random: Random, known: list[bytes]) -> bytes:
     for name in random.sample(_FIELDS, random.randrange(4)):
         fields[name] = random.choice((_number, _decimal, _odd_text, _odd_moment))(random)
     pairs = list(fields.items())
+    for number in range(random.choice((0, 0, 1, 5))):
+        name = random.choice((f"field {number}", f"field {number}", random.choice(_FIELDS)))
+        pairs.insert(random.randint(0, len(pairs)), (name, _nested(random)))
     if random.random() < 0.2:
         random.shuffle(pairs)
     value = spelled(pairs, between=random.choice(["", "", " ", "\n"]))
     return _bytes_changed(random, [value]) if random.random() < 0.2 else value
+
+
+def _nested(random: Random) -> str:
+    """JSON of a field that nobody knows."""
+    inner = random.choice((random.choice(UNKNOWN), json.dumps(random.choice(_ODD[:40]))))
+    match random.randrange(4):
+        case 0:
+            return f"[{inner}, {_decimal(random)}]"
+        case 1:
+            return f'{{"a":{inner},"b":{{"c":{inner}}}}}'
+        case _:
+            return inner
 
 
 def _number(random: Random) -> str:

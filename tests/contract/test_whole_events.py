@@ -30,6 +30,7 @@ from tests.contract.whole_values import (
     MOMENTS,
     NUMBERS,
     TEXTS,
+    UNKNOWN,
     WHOLE,
     documents,
     moments,
@@ -139,6 +140,42 @@ def test_texts_at_every_limit(rows, name):
     assert taken > 5 or name == "timestamp"
 
 
+@pytest.mark.parametrize("value", UNKNOWN)
+def test_fields_that_nobody_knows(rows, value):
+    pairs = list(WHOLE.items())
+    for place in (0, 4, len(pairs)):
+        for between in ("", "\n "):
+            found = spelled([*pairs[:place], ("other", value), *pairs[place:]], between)
+            assert_compiled_alike(rows, found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('"x"', '""', '"é 😀"', '"https:\\/\\/a.example\\n"', '"caf\\u00E9"', "12.5", "-3", "0"),
+        *("1766661330123", "48.85661400000001", "0.1234567890123456789", "true", "false", "null"),
+        *(
+            "[]",
+            "{}",
+            '[1, "a", null, [true]]',
+            '{"geo": {"lat": 48.85, "lon": 2.35}, "tags": ["a"]}',
+        ),
+        f'"{"x" * 100_000}"',
+    ],
+)
+def test_events_with_more_fields_are_taken(rows, value):
+    added = {f"more_{number}": value for number in range(20)}
+    assert assert_compiled_alike(rows, spelled({**added, **WHOLE, "other": value}.items()))
+    assert rows([spelled({**added, **WHOLE}.items())]) == rows([whole()])
+
+
+@pytest.mark.parametrize("name", ["other", "event_id2", "event_i", "", "é", "x" * 500, "x" * 501])
+def test_names_that_nobody_knows(rows, name):
+    taken = assert_compiled_alike(rows, spelled([(name, "1"), *WHOLE.items(), (name, "[]")]))
+    # An escape may spell the name of a field that is known.
+    assert taken == (len(name) <= 500 and name.isascii())
+
+
 @pytest.mark.parametrize("value", [whole(), spelled(WHOLE.items(), between=" "), b"{}"])
 def test_values_that_end_early_or_go_on(rows, value):
     for end in range(len(value)):
@@ -241,6 +278,14 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
         assert made([spelled({**WHOLE, **given_}.items())])[0] == [expected]
     for wrong in ({"currency": '"EURO"'}, {"visit": "1.0"}, {"visit": '"1"'}, {"note": "1"}):
         assert made([spelled({**WHOLE, **wrong}.items())])[0] == [None]
+
+
+def test_more_fields_than_there_is_room_for_leave_all_to_the_rules(rows):
+    for added in (
+        [ROW_FIELDS[2]._replace(name=f"more_{number}", max_length=1) for number in range(30)],
+        [ROW_FIELDS[2]._replace(name="long", max_length=10_000)],
+    ):
+        assert compiled([*EVENT_FIELDS, *added], [*ROW_FIELDS, *added]) is None
 
 
 @pytest.mark.parametrize("kind", [float, datetime])

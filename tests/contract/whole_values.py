@@ -65,6 +65,45 @@ TEXTS = [
     *("\udc80", "\ud800", "\ud83d\ude00", "\ufeff", "\uffff", "z" * 900, "z" * 1100),
 ]  # fmt: skip
 
+#: Values of fields that nobody knows, at and beside what the module skips.
+UNKNOWN = [
+    *NUMBERS,
+    *(f'"{text}"' for text in TEXTS),
+    *('"%s"' % (character * 8 * count) for character in "xé😀" for count in (1, 2, 3)),
+    *(
+        f'"{"x" * before}{odd}{"x" * 9}"'
+        for odd in ("\\", "\x1f", "\x00", "\x7f", "é")
+        for before in range(10)
+    ),
+    *(
+        f'"{"x" * before}\\{one}{"x" * after}"'
+        for one in '"\\/bfnrtuxU0 '
+        for before in (0, 7, 8)
+        for after in (0, 9)
+    ),
+    *(
+        f'"\\u{code}"'
+        for code in ("0000", "00e9", "00E9", "d7ff", "D7FF", "d800", "dBFF", "dc00", "e000", "FFFF")
+    ),
+    *(f'"\\u{code}"' for code in ("", "0", "00e", "00eg", "g0e9", "00 9", "d83d\\ude00", "00e9\\")),
+    *("true", "false", "null", "tru", "fals", "truefalse", "nullnull", "True", "falsey", "t", "f"),
+    *("0" * count for count in (1, 2, 301)),
+    *("1" * count for count in (299, 300, 301, 308, 310, 1001)),
+    *("0." + "1" * count for count in (298, 299, 300, 999, 1001)),
+    *("[]", "{}", "[ ]", "{ }", "[1]", "[1,]", "[,1]", "[1 2]", "[1,2 ]", "[", "]", "{", "}", "[}"),
+    *("{]", '{"a"}', '{"a":}', '{"a":1,}', "{a:1}", '{"a":1 "b":2}', '{"a" : 1 , "b" : [ 2 ] }'),
+    *(
+        '{"a":1,"a":2}',
+        '{"event_id":"other"}',
+        '{"\\u0061":"\\ud83d\\ude00"}',
+        '{"a":{"a":{"a":{}}}}',
+    ),
+    *('{"é":"é"}', '{"\x00":1}', '[null,true,false,-1.5,"",[],{}]', '["a]b","c}d"]', '["a\\"]"]'),
+    *("[" * depth + "]" * depth for depth in (14, 15, 16, 17, 18, 999, 1000, 1001)),
+    *('{"a":' * depth + "1" + "}" * depth for depth in (15, 16, 17, 18)),
+    "[" * 12 + "]" * 11,
+]
+
 digits = st.text("0123456789", min_size=1, max_size=17)
 numbers = st.one_of(
     st.sampled_from(NUMBERS),
@@ -92,6 +131,16 @@ moments = st.one_of(
         zones,
     ),
 ).map(lambda text: f'"{text}"')
+anything = st.recursive(
+    texts | numbers | st.sampled_from(UNKNOWN),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda found: f"[{','.join(found)}]"),
+        st.lists(st.tuples(texts, inner), max_size=3).map(
+            lambda found: f"{{{','.join(f'{name}:{value}' for name, value in found)}}}"
+        ),
+    ),
+    max_leaves=6,
+)
 KINDS = {"price": numbers, "quantity": numbers, "timestamp": moments}
 #: Mostly right, and mostly one of each; sometimes a field once more, or one that nobody knows.
 members = st.tuples(
@@ -100,7 +149,7 @@ members = st.tuples(
         optional={name: st.just(text) | KINDS.get(name, texts) for name, text in WHOLE.items()},
     ).map(lambda found: {**WHOLE, **found}),
     st.sets(st.sampled_from(list(WHOLE)), max_size=1),
-    st.lists(st.tuples(st.sampled_from([*WHOLE, "other", "é", ""]), texts | numbers), max_size=1),
+    st.lists(st.tuples(st.sampled_from([*WHOLE, "other", "é", ""]), anything), max_size=2),
 ).flatmap(
     lambda found: st.permutations(
         [(name, text) for name, text in found[0].items() if name not in found[1]] + found[2]

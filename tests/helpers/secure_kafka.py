@@ -14,8 +14,8 @@ from confluent_kafka.admin import (
 )
 
 from dev.broker import ApacheKafka
+from dev.certificates import Authority
 from dev.processes import free_port
-from tests.helpers.certificates import Authority
 
 USER = "shop"
 #: Looked for in logs, so it is no word that may be there anyway.

@@ -18,9 +18,9 @@ from db.replay import Replayer
 from db.rollup import Rollup
 from db.tables import metadata
 from dev import ROOT
+from dev.certificates import Authority
 from dev.mariadb import MariaDB, SecretURL
 from pipeline.errors import FatalError, UntrustedError
-from tests.helpers.certificates import Authority
 from tests.helpers.sums import settle
 from tests.helpers.worker import rows, wait_until
 

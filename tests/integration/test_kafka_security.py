@@ -8,11 +8,11 @@ from checks.kafka import look_at_kafka
 from checks.result import CheckResults
 from config.settings import Settings
 from dev.broker import ApacheKafka, choose
+from dev.certificates import Authority
 from dev.processes import free_port
 from pipeline.errors import FatalError
 from source.connectivity import reach
 from source.topics import topic_bounds
-from tests.helpers.certificates import Authority
 from tests.helpers.secure_kafka import PASSWORD, USER, SecureKafka
 from tests.helpers.worker import rows, wait_until
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from config import tls
-from tests.helpers.certificates import Authority
+from dev.certificates import Authority
 
 
 def test_the_key_is_in_a_private_file_that_is_gone_at_once(monkeypatch):

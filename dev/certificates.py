@@ -1,4 +1,4 @@
-"""Certificates for tests, made when they are needed and never kept."""
+"""Certificates for tests and benchmarks, made when they are needed and never kept."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
