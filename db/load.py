@@ -35,7 +35,7 @@ from db.rows import literal
 from pipeline.stream import Stream
 
 #: Bytes of lines in one statement: each is a sign of life to those who watch the worker.
-LOAD_BYTES = 1_000_000
+LOAD_BYTES = 2_000_000
 
 #: A server, or a proxy before it, that takes no such statement.
 _NOT_TAKEN = {1047, 1148, 1235, 3948, 4166}

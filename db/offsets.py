@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, bindparam, func, null, select
+from sqlalchemy import Connection, Engine, Select, null, select
 from sqlalchemy.dialects.mysql import Insert, insert
 
 from db.errors import classified
-from db.fence import SESSION, another_session, check_session
+from db.fence import SESSION, another_session, check_session, fenced_sql
 from db.tables import stream_offsets
 from pipeline.record import LastRecord
 
@@ -15,6 +15,20 @@ _partition = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
 #: The column of each field of a LastRecord.
 _LAST = {field: f"last_{field}" for field in LastRecord._fields}
+
+_KEPT = ", ".join(
+    f"{name} = IF(next_offset = VALUES(next_offset), COALESCE(VALUES({name}), {name}), {name})"
+    for name in _LAST.values()
+)
+#: Moves all offsets of a write in one round trip. An insert, because it finds and locks exactly the
+#: rows it names; an update of several might read, and wait for, those of other workers.
+_ADVANCE = f"""\
+INSERT INTO stream_offsets
+  (consumer_group, kafka_topic, kafka_partition, next_offset, {", ".join(_LAST.values())})
+VALUES {{rows}}
+ON DUPLICATE KEY UPDATE
+  next_offset = IF(next_offset = CASE kafka_partition {{stored}} END,
+    VALUES(next_offset), next_offset), {_KEPT}"""  # noqa: S608 - names of our own
 
 
 class Locked(NamedTuple):
@@ -110,32 +124,23 @@ class OffsetStore:
         Raises:
             FatalError: an offset is another one, or the session is; roll the transaction back.
         """
-        statement = (
-            stream_offsets.update()
-            .where(stream_offsets.c.consumer_group == self._group)
-            .where(stream_offsets.c.kafka_topic == topic)
-            .where(_partition == bindparam("partition"))
-            .where(_next_offset == bindparam("stored"))
-            .where(func.connection_id() == session)
-            .values(next_offset=bindparam("next"))
+        group = fenced_sql(session, "%(group)s")
+        rows = []
+        for partition, (_, offset) in sorted(moves.items()):
+            values = partition, offset, *(last.get(partition) or ["NULL"] * len(_LAST))
+            rows.append(f"({group}, %(topic)s, {', '.join(map(str, values))})")
+            group = "%(group)s"
+        stored = " ".join(f"WHEN {one} THEN {before}" for one, (before, _) in moves.items())
+        moved = connection.exec_driver_sql(
+            _ADVANCE.format(rows=", ".join(rows), stored=stored),
+            {"group": self._group, "topic": topic},
         )
-        identified = statement.values(
-            {column: bindparam(f"new_{column}") for column in _LAST.values()}
-        )
-        for partition, (stored, offset) in sorted(moves.items()):
-            row = {"partition": partition, "stored": stored, "next": offset}
-            if record := last.get(partition):
-                values = {f"new_{_LAST[name]}": found for name, found in record._asdict().items()}
-                moved = connection.execute(identified, row | values)
-            else:
-                moved = connection.execute(statement, row)
-            # The server counts rows found or rows changed, as the client asks or a proxy has it:
-            # it is the same here, as offsets only grow.
-            if moved.rowcount != 1:
-                raise another_session(
-                    f"The offset of {topic}/{partition} could not be moved from {stored} to "
-                    f"{offset}, though this transaction has locked it"
-                )
+        # A row that is moved counts twice, one that is not or was missing once or not at all.
+        if moved.rowcount != 2 * len(rows):
+            raise another_session(
+                f"Offsets of {topic} could not be moved, though this transaction has locked them "
+                f"(from and to, by partition: {dict(moves)})"
+            )
 
     def last_records(self, topic: str) -> dict[int, LastRecord]:
         """What identifies the last record read of each partition, where that is known."""
