@@ -2,9 +2,11 @@
 
 The unique index of `db.event_index` decides, also between two writers at once: the second one waits
 for the first one's transaction. All else here saves statements that the index would refuse. While
-writes have duplicates, stored ids are looked up before anything is inserted. While they have none,
-nothing is looked up: the first duplicate makes the index refuse a statement, the rows go back to a
-savepoint, and then ids are looked up. What each way costs is in docs/performance.md.
+writes have duplicates, stored ids are looked up before anything is inserted: all of them, or only
+those that this worker may have stored lately, as long as all duplicates are of that kind. While
+writes have none, nothing is looked up: the first duplicate makes the index refuse a statement, the
+rows go back to a savepoint, and then all ids are looked up. What each way costs is in
+docs/performance.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from sqlalchemy import Connection
 
 from db import event_index
 from db.insertion import DuplicateError
+from db.recent_ids import RecentIds
 from db.refused_rows import RowInserter
 from pipeline.chunk import Chunk
 from pipeline.stream import Stream
@@ -35,6 +38,9 @@ class NewRowInserter:
         self._rows = RowInserter()
         # A worker may begin with what one before it has stored.
         self._expected = True
+        #: Whether duplicates are expected that this worker did not store lately.
+        self._of_others = True
+        self._recent = RecentIds()
 
     def insert(
         self,
@@ -64,16 +70,14 @@ class NewRowInserter:
         repeated: set[bytes] = set()
         for _ in range(_LOOKUPS):
             if self._expected:
-                found = _known_rows(connection, left, repeated)
-                self._expected = any(found)
-                left = _without(left, found)
+                left = self._new(connection, left, repeated)
             connection.exec_driver_sql("SAVEPOINT before_new_rows")
             try:
                 refused = self._rows.insert(
                     connection, left, limit, session, alive, stop_at_duplicate=True
                 )
             except DuplicateError:
-                self._expected = True
+                self._expected = self._of_others = True
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
                 continue
             if repeated.isdisjoint(_ids_of(left, refused)):
@@ -84,18 +88,33 @@ class NewRowInserter:
         # refused: let the index decide, row by row.
         return _sorted_out(chunks, self._rows.insert(connection, chunks, limit, session, alive))
 
+    def _new(
+        self, connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes]
+    ) -> list[Chunk]:
+        """The chunks without the rows whose ids are stored, or that a row before has."""
+        ids = [_event_ids(chunk) for chunk in chunks]
+        looked_up: Iterable[bytes] = dict.fromkeys(chain.from_iterable(ids))
+        if not self._of_others:
+            looked_up = self._recent.among(looked_up)
+        known: set[bytes] = set()
+        for portion in _portions(looked_up):
+            known |= event_index.known(connection, chunks[0].stream, portion)
+        self._of_others = self._of_others and len(self._recent.among(known)) < len(known)
+        found, others = _known_rows(ids, known, repeated)
+        self._expected = any(found)
+        # Should the write fail, they are only looked up more often.
+        self._recent.add(others)
+        return _without(chunks, found)
+
 
 def _known_rows(
-    connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes]
-) -> list[set[int]]:
-    """For each chunk the indexes of rows with an id that is stored, or that a row before has.
+    ids: Sequence[Sequence[bytes]], known: set[bytes], repeated: set[bytes]
+) -> tuple[list[set[int]], set[bytes]]:
+    """For each chunk the indexes of rows with a known id, or one that a row before has; and the ids
+    of the others.
 
-    The latter ids are added to ``repeated``.
+    Ids that a row before has are added to ``repeated``.
     """
-    ids = [_event_ids(chunk) for chunk in chunks]
-    known: set[bytes] = set()
-    for portion in _portions(dict.fromkeys(chain.from_iterable(ids))):
-        known |= event_index.known(connection, chunks[0].stream, portion)
     before: set[bytes] = set()
     found = []
     for of_chunk in ids:
@@ -109,7 +128,7 @@ def _known_rows(
             else:
                 before.add(one)
         found.append(rows)
-    return found
+    return found, before
 
 
 def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Iterator[bytes]:

@@ -131,6 +131,29 @@ def test_without_duplicates_nothing_is_looked_up(indexed):
     assert stored_ids(indexed) == ["a", "b", "c", "d", "e"]
 
 
+@also_mysql_slow
+def test_what_was_stored_lately_is_looked_up_and_what_others_stored_is_found_too(indexed):
+    ours, others = writer(indexed), writer(indexed, "other")
+    ours.write(1, NOW, [chunk("a", "b", "c")])
+    ours.write(2, NOW, [chunk("a", "d", start=3)])
+    ours.write(3, NOW, [chunk("b", "e", start=5)])
+    others.write(1, NOW, [chunk("x", "y", partition=1)])
+    seen = lookups(indexed)
+    asked = lambda *ids: [one for one in ids if f"X'{one.encode().hex()}'" in seen[-1]]  # noqa: E731
+    # All duplicates were of the worker's own rows.
+    batch = ours.write(4, NOW, [chunk("e", "f", "g", start=7)])
+    assert (batch.valid, batch.duplicate) == (2, 1)
+    assert asked("e", "f", "g") == ["e"]
+    # The index finds the one that is not, and then all that are left are looked up.
+    batch = ours.write(5, NOW, [chunk("h", "f", "x", "i", start=10)])
+    assert (batch.valid, batch.duplicate) == (2, 2)
+    assert len(seen) == 3
+    assert asked("h", "f", "x", "i") == ["h", "x", "i"]
+    batch = ours.write(6, NOW, [chunk("y", "j", start=14)])
+    assert (batch.valid, batch.duplicate, len(seen)) == (1, 1, 4)
+    assert stored_ids(indexed) == [*"abcde", *"xy", *"fghij"]
+
+
 def test_other_programs_rows_count_as_known(indexed):
     with indexed.begin() as connection:
         connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('x'), (NULL)"))
