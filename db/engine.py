@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+from db.pool import spare_round_trips
 from pipeline import metrics
 
 #: Seconds. A server that answers no more must not hold up a shutdown for long.
@@ -58,7 +59,7 @@ def connect(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
-        pool_pre_ping=True,
+        pool_reset_on_return=None,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
@@ -73,6 +74,7 @@ def connect(
         },
     )
     event.listen(engine, "connect", _prepare_session)
+    spare_round_trips(engine)
     return engine
 
 

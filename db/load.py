@@ -34,8 +34,10 @@ from db.left_out import (
 from db.rows import literal
 from pipeline.stream import Stream
 
-#: Bytes of lines in one statement: each is a sign of life to those who watch the worker.
-LOAD_BYTES = 2_000_000
+#: Bytes of lines in one statement: at first, at least and at most.
+LOAD_BYTES, LEAST_BYTES, MOST_BYTES = 1_000_000, 250_000, 4_000_000
+#: Seconds that a statement should take: each is a sign of life to those who watch the worker.
+LOAD_SECONDS = 0.5
 
 #: A server, or a proxy before it, that takes no such statement.
 _NOT_TAKEN = {1047, 1148, 1235, 3948, 4166}
@@ -51,8 +53,9 @@ FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"' ESCAPED BY X'5C'
 LINES STARTING BY '[' TERMINATED BY ']\n'
 ({columns}) SET {first} = {fence}"""
 
-#: What it says of up to so many refused rows: naming one takes the longer the more there are.
-NAMED = 500
+#: What it says of up to so many refused rows: naming one takes the longer the more there are. So
+#: a statement should have no more than a few.
+NAMED, FEW_NAMED = 500, 60
 
 #: A row that breaks a CHECK is not counted by the number that the server gives the next ones.
 _CHECK = 4025

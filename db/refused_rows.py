@@ -16,12 +16,20 @@ one statement follows the share that is refused, and is remembered from write to
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from time import monotonic
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from db.insertion import Insertion
-from db.load import LOAD_BYTES, can_load
+from db.load import (
+    FEW_NAMED,
+    LEAST_BYTES,
+    LOAD_BYTES,
+    LOAD_SECONDS,
+    MOST_BYTES,
+    can_load,
+)
 from db.rows import statements
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
@@ -44,6 +52,7 @@ class RowInserter:
 
     def __init__(self) -> None:
         self._size = _MANY
+        self._load_bytes = LOAD_BYTES
         self._loads = _Chances()
         self._proofs = _Chances()
 
@@ -89,7 +98,13 @@ class RowInserter:
         """Load all rows but the refused ones, where the server proves which ones those are."""
         if self._loads.is_paused or not can_load(found.connection):
             return False
-        loaded = found.load(statements(chunks, LOAD_BYTES))
+        begun = monotonic()
+        loaded = found.load(statements(chunks, self._load_bytes))
+        size = sum(len(chunk.rows) for chunk in chunks)
+        in_time = LOAD_SECONDS * size / max(monotonic() - begun, 0.001)
+        to_name = size * FEW_NAMED / max(1, len(found.refused))
+        wanted = min(MOST_BYTES, in_time, to_name) if loaded else 0
+        self._load_bytes = max(LEAST_BYTES, int(wanted))
         self._loads.note(loaded)
         return loaded
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
 from db import load as loading
+from db import refused_rows
 from db.insertion import Insertion
 from db.load import can_load, load
 from db.refused_rows import RowInserter
@@ -112,6 +113,39 @@ def test_a_write_of_several_statements_is_in_order(loads, monkeypatch, statement
     Writer(loads, "g", "w").write(1, NOW, [chunk(0, 50), chunk(50, 51), chunk(51, 400)])
     assert stored_ids(loads) == [f"e{n}" for n in range(400)]
     assert statements_seen == ["load"]
+
+
+def test_statements_are_as_large_as_the_server_is_fast_and_rows_are_good(loads, monkeypatch):
+    with loads.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events ADD CHECK (category <> 'bad')"))
+    writer = Writer(loads, "g", "w")
+    sizes = []
+
+    def noted(chunks, limit):
+        sizes.append(limit)
+        return statements(chunks, limit)
+
+    monkeypatch.setattr(refused_rows, "statements", noted)
+
+    def write(number, bad=()):
+        records = [
+            record(n, event(n, category="bad" if n in bad else "good"))
+            for n in range(20_000 * number, 20_000 * (number + 1))
+        ]
+        first, after = records[0].offset, records[-1].offset + 1
+        writer.write(number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, first, after, records)])
+
+    write(0)
+    write(1, bad=range(20_000, 40_000, 100))
+    write(2)
+    size = sizes[1]
+    assert sizes[0] < size <= 4_000_000
+    # 200 refused rows in three statements or more.
+    assert 250_000 <= sizes[2] < size / 2
+    monkeypatch.setattr(refused_rows, "LOAD_SECONDS", 1e-6)
+    write(3)
+    write(4)
+    assert sizes[4] == 250_000
 
 
 def test_in_another_session_nothing_is_stored(loads):
