@@ -2,8 +2,8 @@
 
 A proxy between worker and database may send single statements to other sessions, or reset a
 session's variables. Then rows could be stored without their offsets, or offsets without their rows.
-So the statement that locks the offsets also reads the session, and every insert of a write, and the
-update that moves the offsets, fail in any other one. None of this costs a round trip.
+So the statement that locks the offsets also reads the session, and every insert of a write, the one
+that moves the offsets included, fails in any other one. None of this costs a round trip.
 """
 
 from typing import Any
