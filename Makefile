@@ -59,7 +59,7 @@ bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partit
 	@benchmarks/setup.sh
 	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
-bench-full: setup ## All peers and scenarios, an hour and a half on a quiet machine (ROUNDS=5)
+bench-full: setup ## All peers and scenarios, more than an hour on a quiet machine (ROUNDS=5)
 	@benchmarks/setup.sh
 	@$(python) -m benchmarks full $(if $(ROUNDS),--rounds $(ROUNDS))
 
