@@ -53,6 +53,7 @@ def test_a_group_that_has_offsets_is_asked_about(checkpoint, produce, faust, mig
     assert "there is nothing to change" in faust(*adopt(checkpoint))
 
 
+@pytest.mark.slow
 def test_a_planned_batch_is_explained(checkpoint, produce, faust, topic):
     produce([(event(n), n % 2) for n in range(20)])
     offsets(checkpoint, 8, of(9, 4, 0, topic=topic))
@@ -64,7 +65,14 @@ def test_a_planned_batch_is_explained(checkpoint, produce, faust, topic):
     assert "nothing needs doing" in faust(*adopt(checkpoint, "--dry-run"), DEDUPLICATE="true")
 
 
-@pytest.mark.parametrize("damage", ["missing", "damaged", "foreign", "elsewhere", "beyond"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "missing",
+        "elsewhere",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("damaged", "foreign", "beyond")),
+    ],
+)
 def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
     checkpoint, produce, faust, migrated_url, topic, damage
 ):
@@ -93,6 +101,7 @@ def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
     assert offsets_of(migrated_url) == {}
 
 
+@pytest.mark.slow
 def test_what_retention_removed_meanwhile_is_told(checkpoint, produce, faust, apache, topic):
     produce([(event(n), n % 2) for n in range(20)])
     delete_before(apache, topic, 0, 8)
@@ -130,6 +139,7 @@ def test_the_table_tells_where_the_job_stopped(
     assert ids(migrated_url) == names([n for n in range(60) if n != 30])
 
 
+@pytest.mark.slow
 def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url, migrated_engine):
     produce([(event(n), n % 2) for n in range(4)])
     [sentence] = faust(*FROM_TABLE, "--yes", status=1).splitlines()

@@ -56,6 +56,7 @@ def test_it_closes_by_itself_after_a_pause(worker, produce, migrated_url):
     wait_until(running.is_ready, 10)
 
 
+@pytest.mark.slow
 def test_it_can_be_turned_off(worker, produce, migrated_url):
     running = worker(**SETTINGS, BREAKER_SHARE=0).wait_ready()
     produce([(b"<broken>", 0)] * 500)
@@ -150,6 +151,7 @@ def test_a_small_memory_is_left_to_the_partitions_that_flow(worker, produce, mig
     wait_until(lambda: running.get("/batches/")["in_memory"] == empty, 10)
 
 
+@pytest.mark.slow
 def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, migrated_url, faust):
     with engine(migrated_url).begin() as connection:
         connection.execute(

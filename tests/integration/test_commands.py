@@ -95,6 +95,7 @@ def test_simulate_asks_where_the_topic_has_other_events(
     assert "10 events sent" in faust(*short, "--yes")
 
 
+@pytest.mark.slow
 def test_simulate_tells_how_to_remove_what_it_sent(
     faust, worker, produce, migrated_url, migrated_engine
 ):

@@ -14,7 +14,7 @@ from db.engine import connect
 from db.upgrade import make_index
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests.helpers.databases import also_mysql, also_mysql_slow
+from tests.helpers.databases import also_mysql_slow
 
 #: Alike to the collations of the servers, byte by byte all different.
 ALIKE = ["e1", "E1", "e1 ", "e1\x00", "é1", "e\u03011", "🔥", "🔥 ", "e01", " e1"]
@@ -92,7 +92,7 @@ def test_known_ids_are_looked_up_in_the_index(patient):
     assert "uq_event_id" in [line["key"] for line in plan]
 
 
-@also_mysql
+@also_mysql_slow
 def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_engine):
     ids = ["b", "a", "b", "A", "a ", "b", "once"] + ["many"] * 7 + [f"x{n}" for n in range(9)] * 2
     insert(migrated_engine, *ids, None, None)
