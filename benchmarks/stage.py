@@ -53,17 +53,15 @@ class TlsKafka(ApacheKafka):
         return f"127.0.0.1:{self._tls_port}"
 
     def _settings(self) -> str:
-        plain = super()._settings()
-        listeners = next(line for line in plain.splitlines() if line.startswith("listeners="))
         keys = self._authority.issue("kafka").write(self.folder / "kafka.pem")
         more = (
-            f"{listeners},SSL://{self.tls_bootstrap}",
+            self._listeners({"SSL": self._tls_port}),
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL",
             "ssl.keystore.type=PEM",
             f"ssl.keystore.location={keys}",
             "",
         )
-        return plain + "\n".join(more)
+        return super()._settings() + "\n".join(more)
 
 
 class Stage:

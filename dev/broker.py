@@ -8,6 +8,7 @@ import sys
 import uuid
 from abc import abstractmethod
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import ClassVar, Self
@@ -182,6 +183,11 @@ class ApacheKafka(Broker):
         if process.wait(60):
             raise StartError(f"Apache Kafka's data folder could not be made:\n{process.log_text()}")
 
+    def _listeners(self, more: Mapping[str, int]) -> str:
+        """The setting that has its own listeners and more, by name and port."""
+        ports = {"PLAINTEXT": self.port, "CONTROLLER": self._controller_port, **more}
+        return "listeners=" + ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+
     def _settings(self) -> str:
         controller = f"127.0.0.1:{self._controller_port}"
         return "\n".join(
@@ -189,7 +195,7 @@ class ApacheKafka(Broker):
                 "process.roles=broker,controller",
                 "node.id=1",
                 f"controller.quorum.voters=1@{controller}",
-                f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
+                self._listeners({}),
                 "controller.listener.names=CONTROLLER",
                 f"log.dirs={self.folder / 'data'}",
                 "auto.create.topics.enable=false",

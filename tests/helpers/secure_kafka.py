@@ -73,11 +73,8 @@ class SecureKafka(ApacheKafka):
         }
         trusted = self.folder / "trusted.pem"
         trusted.write_text(self._authority.pem)
-        plain = super()._settings()
-        listeners = next(line for line in plain.splitlines() if line.startswith("listeners="))
-        mine = ",".join(f"{name}://127.0.0.1:{port}" for name, port in self.port_of.items())
         lines = [
-            f"{listeners},{mine}",
+            self._listeners(self.port_of),
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:SSL,"
             "LOGIN:SASL_SSL,EXPIRED:SSL,ELSEWHERE:SSL",
             "inter.broker.listener.name=PLAINTEXT",
@@ -101,4 +98,4 @@ class SecureKafka(ApacheKafka):
         for name, pair in keys.items():
             file = self.folder / f"{name}.pem"
             lines.append(f"listener.name.{name.lower()}.ssl.keystore.location={pair.write(file)}")
-        return plain + "\n".join([*lines, ""])
+        return super()._settings() + "\n".join([*lines, ""])

@@ -53,7 +53,7 @@ def test_what_is_left_open_is_rolled_back(engine):
     with engine.connect() as connection:
         connection.execute(text("INSERT INTO one VALUES (1)"))
     with engine.begin() as connection:
-        # Not as SQLAlchemy knows it: the transaction that the driver begins anew.
+        # SQLAlchemy does not know of this second transaction.
         connection.execute(text("COMMIT"))
         connection.execute(text("INSERT INTO one VALUES (2)"))
         event.listen(connection, "commit", lambda _: (_ for _ in ()).throw(RuntimeError))
