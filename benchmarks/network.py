@@ -32,13 +32,13 @@ _QUESTIONS = 200
 def network(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The comparison's events through plain connections, TLS, and to a database 2 ms away."""
     topic = stage.topic(int(1_000_000 * scale), shopping)
-    with _distant(stage.mariadb.port) as port:
+    with _distant(stage.mariadb.port) as port, stage.with_tls() as encrypted:
         programs = [
-            replace(OURS, name="plain, next to each other"),
-            _with_tls(stage),
-            replace(OURS, name="database 2 ms away", start=partial(_start_distant, port)),
+            (stage, replace(OURS, name="plain, next to each other")),
+            (encrypted, _with_tls(stage)),
+            (stage, replace(OURS, name="database 2 ms away", start=partial(_start_distant, port))),
         ]
-        done = in_rounds(rounds, [partial(run, stage, program, topic) for program in programs])
+        done = in_rounds(rounds, [partial(run, at, program, topic) for at, program in programs])
         near, far = (_round_trip(stage, at) for at in (stage.mariadb.port, port))
     distance = f"An answer of the database takes {1e3 * near:.2f} ms, and {1e3 * far:.2f} ms there."
     return f"{table(done)}\n\n{distance}", as_json(done)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -82,13 +83,11 @@ class Stage:
                 f"install Java 17 and Maven and run `make setup`, or unset BROKER. ({why})"
             )
         self.folder = folder
-        #: Signs the certificates of both.
+        #: Signs the certificates of servers that have TLS.
         self.authority = Authority("benchmark")
         self.broker = TlsKafka(folder / "broker", self.authority)
-        keys = self.authority.issue("mariadb").write(folder / "mariadb.pem")
-        keys.chmod(0o644)  # the server may run as another user
-        options = (*DATABASE_OPTIONS, f"--ssl-cert={keys}", f"--ssl-key={keys}")
-        self.mariadb = MariaDB(folder / "mariadb", options=options)
+        # Without a certificate, as clients take TLS where it is offered, and not all of them do.
+        self.mariadb = MariaDB(folder / "mariadb", options=DATABASE_OPTIONS)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,6 +104,16 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def with_tls(self) -> Iterator[Self]:
+        """The same broker, and another database, which has TLS."""
+        keys = self.authority.issue("mariadb").write(self.folder / "mariadb.pem")
+        keys.chmod(0o644)  # the server may run as another user
+        options = (*DATABASE_OPTIONS, f"--ssl-cert={keys}", f"--ssl-key={keys}")
+        other = copy(self)
+        with MariaDB(self.folder / "mariadb-tls", options=options) as other.mariadb:
+            yield other
 
     def topic(
         self,

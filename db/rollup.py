@@ -6,7 +6,7 @@ handed out in rising order, so with the newest id at a moment known (the mark), 
 that had begun to insert by then can bring smaller ones:
 
 - a worker's write locks its stored offsets before it inserts. Once each offset's row was seen
-  unlocked, one after the other, all of those writes have ended. No offset stays locked while
+  unlocked, not all at the same time, all of those writes have ended. No offset stays locked while
   another one is waited for, so there is no deadlock;
 - a replay of dead letters holds the state's row shared (`watermark.join`), and moving the mark
   locks it;

@@ -5,7 +5,16 @@ Each statement must run in the session that read the state first: see `db.fence`
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, TextClause, func, select, text
+from sqlalchemy import (
+    Connection,
+    Row,
+    ScalarSelect,
+    TextClause,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 from db.fence import SESSION, another_session, check_session
@@ -44,6 +53,17 @@ LAST = text(
 )
 _COUNT = text(
     f"SELECT COUNT(*), CONNECTION_ID() FROM {ROWS} LOCK IN SHARE MODE"  # noqa: S608
+)
+
+_KEY = stream_offsets.primary_key.columns
+_here = func.connection_id()
+_OFFSETS = select(_here, *_KEY)
+#: Those that no transaction has locked; and one of them, once none has.
+_UNLOCKED = _OFFSETS.with_for_update(read=True, skip_locked=True)
+_ONE = (
+    select(_here)
+    .where(*(column == bindparam(name) for column, name in zip(_KEY, "gtp", strict=True)))
+    .with_for_update(read=True)
 )
 
 
@@ -110,20 +130,15 @@ def _same_session(found: int, session: int) -> None:
 
 
 def wait_for_writes(connection: Connection, session: int) -> None:
-    """Wait until each stored offset was unlocked once, one after the other."""
-    columns = stream_offsets.c
-    key = columns.consumer_group, columns.kafka_topic, columns.kafka_partition
-    keys = connection.execute(select(*key)).all()
+    """Wait until each stored offset was unlocked once: at first all together, then one by one."""
+    waiting = connection.execute(_OFFSETS).all()
+    unlocked = connection.execute(_UNLOCKED).all()
     connection.rollback()
-    for group, topic, partition in keys:
-        statement = (
-            select(func.connection_id())
-            .where(columns.consumer_group == group, columns.kafka_topic == topic)
-            .where(columns.kafka_partition == partition)
-            .with_for_update(read=True)
-        )
+    for there, *_ in {*waiting, *unlocked}:
+        _same_session(there, session)
+    for _, group, topic, partition in sorted({*waiting} - {*unlocked}):
         try:
-            there = connection.scalar(statement)
+            there = connection.scalar(_ONE, {"g": group, "t": topic, "p": partition})
         except DBAPIError as error:
             raise _waits(error, f"a write of {topic}/{partition} is not done yet") from error
         connection.rollback()

@@ -63,7 +63,7 @@ def decompress(codec: int, data: bytes, limit: int) -> Output:
     name = NAMES.get(codec)
     if name is None:
         raise DecompressionError(f"it is compressed with an unknown codec ({codec})")
-    if name in unavailable():
+    if cramjam is None and name in unavailable():
         raise DecompressionError(
             f"it is compressed with {name}, which this installation cannot read (run `pip install "
             f"cramjam`)"

@@ -10,20 +10,23 @@ In place of aiokafka's own reading, from which it differs:
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.util import calc_crc32c
 
 from pipeline.record import Record
 from source.codecs import decompress
 from source.record_formats import (
     CODEC_MASK,
+    CONTROL,
     LOG_APPEND_TIME,
     LOG_OVERHEAD,
+    TRANSACTIONAL,
     read_message,
     read_records,
 )
@@ -60,13 +63,13 @@ class Portion(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """A batch being read; ``again`` reads it without its headers, where there are any."""
+    """A batch being read; ``message`` is all of it, decompressed, to read it another way."""
 
     records: Iterator[Record]
     after: int
     epoch: int
     record_size: float
-    again: Callable[[], Iterator[Record]] | None
+    message: bytes | memoryview | None
 
 
 class FetchedBatches:
@@ -132,13 +135,14 @@ class FetchedBatches:
             return list(islice(batch.records, count))
         except _DAMAGED as error:
             failure: Exception = error
-        if batch.again:
+        if batch.message:
             try:
-                rest = [one for one in batch.again() if one.offset >= self.position]
+                found = _without_headers(batch.message)
             except _DAMAGED as error:
                 failure = error
             else:
-                self._batch = batch._replace(records=iter(rest[count:]), again=None)
+                rest = [one for one in found if one.offset >= self.position]
+                self._batch = batch._replace(records=iter(rest[count:]), message=None)
                 return rest[:count]
         self._batch = None
         self._refuse(self.position, batch.after, f"its records are damaged ({failure})")
@@ -187,47 +191,49 @@ class FetchedBatches:
         self._batch = _Batch(iter(records), after, -1, len(message) / len(records), None)
 
     def _open_current(self, message: memoryview, header: tuple[int, ...], after: int) -> None:
-        batch = DefaultRecordBatch(message)
-        if not batch.validate_crc():
+        if calc_crc32c(message[_ATTRIBUTES_AT:]) != header[4]:
             raise ValueError("its checksum is wrong")
-        if self._is_left_out(batch):
+        if self._is_left_out(message, header):
             self.position = max(self.position, after)
             return
+        whole: bytes | memoryview = message
         attributes, count = header[5], header[12]
-        if attributes & CODEC_MASK:
-            data = decompress(
-                attributes & CODEC_MASK, message[_HEADER.size :].tobytes(), self._limit
-            )
-            start = bytearray(message[: _HEADER.size])
-            _ATTRIBUTES.pack_into(start, _ATTRIBUTES_AT, attributes & ~CODEC_MASK)
-            message = memoryview(b"".join((start, data)))
-            batch = DefaultRecordBatch(message)
-
-        def again() -> Iterator[Record]:
-            append_time = header[8] if attributes & LOG_APPEND_TIME else None
-            data = message[_HEADER.size :].tobytes()
-            return iter(read_records(data, count, header[0], header[7], append_time))
-
+        if codec := attributes & CODEC_MASK:
+            data = decompress(codec, message[_HEADER.size :].tobytes(), self._limit)
+            plain = _ATTRIBUTES.pack(attributes & ~CODEC_MASK)
+            rest = message[_ATTRIBUTES_AT + _ATTRIBUTES.size : _HEADER.size]
+            whole = b"".join((message[:_ATTRIBUTES_AT], plain, rest, data))
         # A batch that compaction emptied has no record, but offsets.
-        size = max(1.0, len(message) / max(1, count))
+        size = max(1.0, len(whole) / max(1, count))
         # A chain: aiokafka's batch can be iterated once only, and each `islice` starts again.
-        self._batch = _Batch(chain(batch), after, header[2], size, again)
+        records = chain(DefaultRecordBatch(whole))
+        self._batch = _Batch(records, after, header[2], size, whole)
 
-    def _is_left_out(self, batch: Any) -> bool:
+    def _is_left_out(self, message: memoryview, header: tuple[int, ...]) -> bool:
         """Whether a batch is a marker, or of an aborted transaction that is not to be read."""
+        base, attributes, producer = header[0], header[5], header[9]
+        is_marker = bool(attributes & CONTROL)
         if not self._read_committed:
-            return bool(batch.is_control_batch)
-        while self._aborted and self._aborted[-1][1] <= batch.base_offset:
+            return is_marker
+        while self._aborted and self._aborted[-1][1] <= base:
             self._aborting.add(self._aborted.pop()[0])
-        if batch.is_control_batch:
-            marker = next(iter(batch), None)
+        if is_marker:
+            marker = next(iter(DefaultRecordBatch(message)), None)
             if marker and marker.key and ControlRecord.parse(marker.key) == ABORT_MARKER:
-                self._aborting.discard(batch.producer_id)
+                self._aborting.discard(producer)
             return True
-        return batch.is_transactional and batch.producer_id in self._aborting
+        return bool(attributes & TRANSACTIONAL) and producer in self._aborting
 
     def _refuse(self, offset: int, after: int, why: str) -> None:
         if self._at + LOG_OVERHEAD <= len(self._data):
             # The next batch's own offset can be trusted more than a damaged header.
             after = _START.unpack_from(self._data, self._at)[0]
         self.unreadable = Unreadable(offset, max(after, offset + 1), why)
+
+
+def _without_headers(message: bytes | memoryview) -> Sequence[Record]:
+    """The records of a batch that is decompressed; headers are skipped."""
+    header = _HEADER.unpack_from(message)
+    append_time = header[8] if header[5] & LOG_APPEND_TIME else None
+    data = bytes(message[_HEADER.size :])
+    return read_records(data, header[12], header[0], header[7], append_time)

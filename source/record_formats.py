@@ -15,6 +15,8 @@ from source.codecs import decompress
 
 CODEC_MASK = 0x07
 LOG_APPEND_TIME = 0x08
+TRANSACTIONAL = 0x10
+CONTROL = 0x20
 
 #: Offset and size of a message, which every format begins with.
 LOG_OVERHEAD = 12
