@@ -211,7 +211,7 @@ class Rollup:
         with connection.begin():
             if lock(connection, seen):
                 move(connection, seen, {"mark_id": seen.newest, "marked_at": seen.now})
-                return self._progress(seen)
+                return self._progress(seen)._replace(wait=self._interval)
         return self._busy_elsewhere(seen)
 
     def _sum(self, connection: Connection, seen: Row[Any]) -> Progress:
