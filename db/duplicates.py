@@ -2,20 +2,17 @@
 
 The unique index of `db.event_index` decides, also between two writers at once: the second one waits
 for the first one's transaction. All else here saves statements that the index would refuse. While
-writes have duplicates, stored ids are looked up before anything is inserted: all of them, or only
-those that this worker may have stored lately, as long as all duplicates are of that kind. While
-writes have none, nothing is looked up: the first duplicate makes the index refuse a statement, the
-rows go back to a savepoint, and then all ids are looked up. What each way costs is in
-docs/performance.md.
+writes have duplicates now and then, stored ids are looked up before anything is inserted: all of
+them, or only those that this worker may have stored lately, as long as all duplicates are of that
+kind. Once no write has any, nothing is looked up: the first duplicate makes the index refuse a
+statement, the rows go back to a savepoint, and then all ids are looked up. What each way costs is
+in docs/performance.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import chain, islice
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from db import event_index
@@ -23,10 +20,11 @@ from db.insertion import DuplicateError
 from db.recent_ids import RecentIds
 from db.refused_rows import RowInserter
 from pipeline.chunk import Chunk
-from pipeline.stream import Stream
 
 #: Ids looked up in one statement: with many more, servers plan longer than they look.
 _PORTION = 2_000
+#: Writes without a duplicate after which none is expected.
+_LASTING = 10
 #: Look-ups of one write. Each finds what other writers have committed since the one before.
 _LOOKUPS = 3
 
@@ -36,8 +34,8 @@ class NewRowInserter:
 
     def __init__(self) -> None:
         self._rows = RowInserter()
-        # A worker may begin with what one before it has stored.
-        self._expected = True
+        #: For how many writes duplicates are expected, at first those of what another worker wrote.
+        self._expected = _LASTING
         #: Whether duplicates are expected that this worker did not store lately.
         self._of_others = True
         self._recent = RecentIds()
@@ -68,16 +66,18 @@ class NewRowInserter:
         """
         left = list(chunks)
         repeated: set[bytes] = set()
+        again = False
         for _ in range(_LOOKUPS):
             if self._expected:
-                left = self._new(connection, left, repeated)
+                left = self._new(connection, left, repeated, again)
             connection.exec_driver_sql("SAVEPOINT before_new_rows")
             try:
                 refused = self._rows.insert(
                     connection, left, limit, session, alive, stop_at_duplicate=True
                 )
             except DuplicateError:
-                self._expected = self._of_others = True
+                self._expected = _LASTING
+                again = self._of_others = True
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
                 continue
             if repeated.isdisjoint(_ids_of(left, refused)):
@@ -89,29 +89,30 @@ class NewRowInserter:
         return _sorted_out(chunks, self._rows.insert(connection, chunks, limit, session, alive))
 
     def _new(
-        self, connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes]
+        self, connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes], again: bool
     ) -> list[Chunk]:
-        """The chunks without the rows whose ids are stored, or that a row before has."""
+        """The chunks without the rows whose ids are stored, or that a row before has.
+
+        ``again`` says that the write was looked up before, and the index has refused it since.
+        """
         ids = [_event_ids(chunk) for chunk in chunks]
-        looked_up: Iterable[bytes] = dict.fromkeys(chain.from_iterable(ids))
-        if not self._of_others:
-            looked_up = self._recent.among(looked_up)
-        known: set[bytes] = set()
-        for portion in _portions(looked_up):
-            known |= event_index.known(connection, chunks[0].stream, portion)
-        self._of_others = self._of_others and len(self._recent.among(known)) < len(known)
-        found, others = _known_rows(ids, known, repeated)
-        self._expected = any(found)
+        different = dict.fromkeys(chain.from_iterable(ids))
         # Should the write fail, they are only looked up more often.
-        self._recent.add(others)
+        recent = self._recent.add(different)
+        known: set[bytes] = set()
+        for portion in _portions(different if self._of_others else recent):
+            known |= event_index.known(connection, chunks[0].stream, portion)
+        if not again:
+            self._of_others = self._of_others and not known.issubset(recent)
+        found = _known_rows(ids, known, repeated)
+        self._expected = _LASTING if any(found) else self._expected - 1
         return _without(chunks, found)
 
 
 def _known_rows(
     ids: Sequence[Sequence[bytes]], known: set[bytes], repeated: set[bytes]
-) -> tuple[list[set[int]], set[bytes]]:
-    """For each chunk the indexes of rows with a known id, or one that a row before has; and the ids
-    of the others.
+) -> list[set[int]]:
+    """For each chunk the indexes of rows with a known id, or one that a row before has.
 
     Ids that a row before has are added to ``repeated``.
     """
@@ -128,7 +129,7 @@ def _known_rows(
             else:
                 before.add(one)
         found.append(rows)
-    return found, before
+    return found
 
 
 def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Iterator[bytes]:
@@ -139,17 +140,7 @@ def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Itera
 
 
 def _event_ids(chunk: Chunk) -> list[bytes]:
-    decode_lines, key = _decoder(chunk.stream), chunk.stream.key or ""
-    return [getattr(row, key).encode() for row in decode_lines(chunk.rows)]
-
-
-@cache
-def _decoder(stream: Stream) -> Callable[[bytes], list[Any]]:
-    """Decodes the columns of a row up to the id."""
-    *before, key = stream.columns[: stream.columns.index(stream.key or "") + 1]
-    fields = [*((name, Any) for name in before), (key, str)]
-    row = msgspec.defstruct("_Row", fields, array_like=True)
-    return msgspec.json.Decoder(row).decode_lines
+    return [one.encode() for one in chunk.stream.column(chunk.stream.key or "", chunk.rows)]
 
 
 def _portions(ids: Iterable[bytes]) -> Iterator[list[bytes]]:

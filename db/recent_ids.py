@@ -1,6 +1,6 @@
 """Which ids this worker may have stored lately, in two megabytes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 #: Bits of the filter, a power of two; and ids after which it begins anew: an eighth are then taken
 #: for known that are not.
@@ -16,19 +16,23 @@ class RecentIds:
         self._bits = bytearray(_BITS // 8)
         self._count = 0
 
-    def add(self, ids: Iterable[bytes]) -> None:
-        """Add ids; those before are forgotten where these are too many."""
-        added = list(ids)
-        self._count += len(added)
+    def add(self, ids: Collection[bytes]) -> list[bytes]:
+        """Add different ids; those before are forgotten where these are too many.
+
+        Returns:
+            Those of them that may have been added before.
+        """
+        self._count += len(ids)
         if self._count > _MOST:
             self._bits = bytearray(_BITS // 8)
-            self._count = len(added)
+            self._count = len(ids)
         bits = self._bits
-        for one in added:
+        found = []
+        for one in ids:
             place = hash(one) & _MASK
-            bits[place >> 3] |= 1 << (place & 7)
-
-    def among(self, ids: Iterable[bytes]) -> list[bytes]:
-        """Those of the ids that may have been added."""
-        bits = self._bits
-        return [one for one in ids if bits[(place := hash(one) & _MASK) >> 3] & 1 << (place & 7)]
+            at, bit = place >> 3, 1 << (place & 7)
+            if bits[at] & bit:
+                found.append(one)
+            else:
+                bits[at] |= bit
+        return found

@@ -161,7 +161,7 @@ class Chunk:
         Of a part it is computed from its rows: subtracting from a sum of floats is not exact.
         """
         if self.known_total is None:
-            return self.stream.total(_decode_lines(self.rows))
+            return float(sum(self.stream.column(self.stream.summed or "", self.rows)))
         return self.known_total
 
     def quality(self) -> Counter[int]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from operator import itemgetter
+from functools import cache, cached_property
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol, TypeAlias
+
+import msgspec
 
 #: Why an event is a dead letter: not an event, dropped by a rule, or its row was refused.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
@@ -65,6 +67,19 @@ class Stream:
         """The sum of the summed column."""
         return sum(map(self._amount, rows)) if self.summed else 0.0
 
+    def column(self, name: str, lines: bytes) -> list[Any]:
+        """The values of one column, from rows that are JSON, a line each."""
+        decode = _decoder(self.columns[: self.columns.index(name) + 1])
+        return list(map(attrgetter(name), decode(lines)))
+
     @cached_property
     def _amount(self) -> Callable[[Row], float]:
         return itemgetter(self.columns.index(self.summed or ""))
+
+
+@cache
+def _decoder(columns: tuple[str, ...]) -> Callable[[bytes], list[Any]]:
+    """Decodes these columns, the first ones of rows."""
+    # Not tracked by the garbage collector, as they are many and gone at once.
+    row = msgspec.defstruct("_Row", columns, array_like=True, gc=False)
+    return msgspec.json.Decoder(row).decode_lines
