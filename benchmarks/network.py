@@ -24,7 +24,7 @@ from dev.tcp_relay import RelayThread, TcpRelay
 #: Seconds that bytes take to the database, and back.
 ONE_WAY = 0.001
 #: Pieces on their way at most, and bytes of one: more than such a line holds at 10 Gb/s.
-_PIECES, _PIECE = 64, 65_536
+_PIECES, _PIECE = 64, 262_144
 #: Questions by which the distance is measured.
 _QUESTIONS = 200
 

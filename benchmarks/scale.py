@@ -12,7 +12,7 @@ from dataclasses import dataclass
 STEP = 0.0005
 RUN = 20.0
 #: Events: of a fetch, of a write, in memory.
-CHUNK, BATCH, BUFFER = 2000, 20_000, 40_000
+CHUNK, BATCH, BUFFER = 2000, 30_000, 60_000
 
 
 @dataclass(frozen=True)

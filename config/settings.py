@@ -91,14 +91,14 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
     flush_max_events: int = Field(
-        20_000,
+        30_000,
         ge=1,
         le=1_000_000,
         validation_alias=AliasChoices("FLUSH_MAX_EVENTS", "FLUSH_MAX_ROWS"),
         description="Events written in one transaction at most.",
     )
     buffer_max_events: int = Field(
-        40_000,
+        60_000,
         ge=1,
         le=10_000_000,
         validation_alias=AliasChoices("BUFFER_MAX_EVENTS", "BUFFER_MAX_ROWS"),

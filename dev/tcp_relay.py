@@ -9,6 +9,9 @@ Forward = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 #: Called for each connection; returns what forwards its requests and its responses.
 Connect = Callable[[], tuple[Forward, Forward]]
 
+#: Bytes that wait in one direction, about: with fewer the relay would be slow at large pieces.
+_WAITING = 1024 * 1024
+
 
 class TcpRelay:
     """Forwards connections to a port of the same host.
@@ -27,7 +30,7 @@ class TcpRelay:
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         """Accept connections on this port, or else on a free one."""
-        server = await asyncio.start_server(self._serve, self.host, port)
+        server = await asyncio.start_server(self._serve, self.host, port, limit=_WAITING)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -35,7 +38,9 @@ class TcpRelay:
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
     ) -> None:
         try:
-            server_in, server_out = await asyncio.open_connection(self.host, self._server_port)
+            server_in, server_out = await asyncio.open_connection(
+                self.host, self._server_port, limit=_WAITING
+            )
         except OSError:
             client_out.close()
             return

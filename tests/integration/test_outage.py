@@ -21,7 +21,9 @@ def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
     worker, broker, topic, migrated_url, server
 ):
     # Kafka's idle limit, 1000 s unless set, is a second here; ours is far above any outage.
-    running = worker(FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1).wait_ready()
+    running = worker(
+        FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1, BUFFER_MAX_EVENTS=40_000
+    ).wait_ready()
     # More than the worker buffers, and less than the embedded broker keeps (5 MB a partition).
     flow = Traffic(broker, topic, rate=4500, count=90_000)
     wait_until(lambda: rows(migrated_url), 20)

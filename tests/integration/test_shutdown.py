@@ -18,7 +18,7 @@ def fill(worker, produce, count, **settings):
     running = worker(FLUSH_INTERVAL=3600, **settings).wait_ready()
     running.wait_first_flush()
     produce([event(n) for n in range(count)])
-    buffered = min(count, int(settings.get("FLUSH_MAX_EVENTS", 20_000)))
+    buffered = min(count, int(settings.get("FLUSH_MAX_EVENTS", 30_000)))
     wait_until(lambda: running.get("/batches/")["buffered"] >= buffered, 30, "a full buffer")
     return running
 
