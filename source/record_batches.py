@@ -112,22 +112,25 @@ class FetchedBatches:
         epoch = -1
         while batch := self._current():
             wanted = min(max_records - len(records), int((max_bytes - size) / batch.record_size))
-            if wanted < 1 and records:
-                break
-            found = self._read(batch, max(1, wanted))
+            if wanted < 1:
+                if records:
+                    break
+                wanted = 1
+            found = self._read(batch, wanted)
             if self.unreadable:
                 break
-            if len(found) < max(1, wanted):
-                self._batch = None
+            is_read = len(found) < wanted
             if found and found[0].offset < self.position:
                 found = [record for record in found if record.offset >= self.position]
             if found:
                 records += found
-                size += round(batch.record_size * len(found))
+                size += int(batch.record_size * len(found))
                 epoch = batch.epoch
                 self.position = found[-1].offset + 1
-            if self._batch is None:
-                self.position = max(self.position, batch.after)
+            if is_read:
+                self._batch = None
+                if self.position < batch.after:
+                    self.position = batch.after
         return Portion(records, size, epoch)
 
     def _read(self, batch: _Batch, count: int) -> list[Record]:
@@ -205,7 +208,7 @@ class FetchedBatches:
             whole = b"".join((message[:_ATTRIBUTES_AT], plain, rest, data))
         # A batch that compaction emptied has no record, but offsets.
         size = max(1.0, len(whole) / max(1, count))
-        # A chain: aiokafka's batch can be iterated once only, and each `islice` starts again.
+        # An iterator that goes on: aiokafka's batch starts again at each `islice`.
         records = chain(DefaultRecordBatch(whole))
         self._batch = _Batch(records, after, header[2], size, whole)
 
