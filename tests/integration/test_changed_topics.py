@@ -53,6 +53,7 @@ def test_a_topic_made_anew_under_a_running_worker_is_noticed(
     assert "Traceback" not in running.log_text()
 
 
+@pytest.mark.slow
 def test_a_topic_deleted_under_a_running_worker_is_noticed(
     worker, produce, migrated_url, apache, topic
 ):
@@ -63,6 +64,7 @@ def test_a_topic_deleted_under_a_running_worker_is_noticed(
     assert "Traceback" not in running.log_text()
 
 
+@pytest.mark.slow
 def test_events_gone_by_retention_are_counted_and_passed_over(
     worker, produce, migrated_url, apache, topic
 ):

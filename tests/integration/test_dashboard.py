@@ -104,6 +104,7 @@ def test_numbers_move_and_hostile_values_stay_text(worker, produce, page):
     assert errors == []
 
 
+@pytest.mark.slow
 def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, server):
     running = worker(FLUSH_INTERVAL=0.5, ROLLUP_INTERVAL=0.5).wait_ready()
     produce([event(1)])

@@ -76,6 +76,7 @@ def test_offsets_that_were_reset_are_reported_although_nothing_comes_in(
     wait_until(lambda: committed() == {0: 10, 1: 10, 2: 0, 3: 0}, SOON)
 
 
+@pytest.mark.slow
 def test_writing_goes_on_while_kafka_refuses_commits(
     worker, produce, apache, migrated_url, committed
 ):

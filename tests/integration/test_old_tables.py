@@ -173,6 +173,7 @@ def test_an_account_is_told_only_what_it_may_see(empty, database_url, server):
         server.execute("DROP USER 'inserts'@'127.0.0.1'")
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_start_on_a_table_without_transactions(
     worker, faust, migrated_engine, migrated_url, produce
 ):

@@ -144,6 +144,7 @@ def test_retention_of_offsets_without_events_loses_nothing(
     not_lost(running)
 
 
+@pytest.mark.slow
 def test_a_compacted_log_is_read_to_its_end(
     worker, transactional, apache, topic, migrated_url, produce
 ):
@@ -190,7 +191,8 @@ def remark(faust):
     return next(line for line in lines if line.strip(" |│").startswith("0"))
 
 
-@pytest.mark.parametrize("end", ["commit", pytest.param("abort", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("end", ["commit", "abort"])
+@pytest.mark.slow
 def test_an_open_transaction_holds_reading_at_its_start_and_is_named(
     worker, transactional, topic, migrated_url, produce, faust, apache, end
 ):
