@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
 from db.left_out import can_name_rows
@@ -44,6 +45,18 @@ def stored_ids(engine):
     """Event ids of the rows, in the order in which they were stored."""
     with engine.connect() as connection:
         return list(connection.scalars(select(flash_sale_events.c.event_id).order_by("id")))
+
+
+def statements(engine, part):
+    """The statements with this part from now on."""
+    seen = []
+
+    def note(_connection, _cursor, statement, *_):
+        if part in statement:
+            seen.append(statement)
+
+    listen(engine, "before_cursor_execute", note)
+    return seen
 
 
 def stored_offsets(engine):

@@ -18,7 +18,7 @@ from db.writer import Writer
 from pipeline.errors import TransientError
 from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
-from tests.helpers.sink import NOW, stored_ids
+from tests.helpers.sink import NOW, statements, stored_ids
 from tests.helpers.worker import wait_until
 
 
@@ -31,18 +31,6 @@ def indexed(migrated_engine):
 
 def writer(indexed, name="w"):
     return Writer(indexed, "g", name, deduplicate=True)
-
-
-def statements(indexed, part):
-    """The statements with this part from now on."""
-    seen = []
-
-    def note(_connection, _cursor, statement, *_):
-        if part in statement:
-            seen.append(statement)
-
-    event.listen(indexed, "before_cursor_execute", note)
-    return seen
 
 
 def lookups(indexed):

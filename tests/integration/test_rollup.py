@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
 from db import rollup as module
@@ -20,7 +19,7 @@ from pipeline.errors import FatalError, TransientError
 from tests.chaos.mysql_proxy import MySQLProxy
 from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sales import chunk, event, write
-from tests.helpers.sink import NOW
+from tests.helpers.sink import NOW, statements
 from tests.helpers.sums import assert_sums_true, settle
 
 
@@ -132,14 +131,8 @@ def test_a_write_that_hangs_is_named_and_nothing_is_marked(begun):
 def test_offsets_that_no_write_holds_are_looked_at_together(begun):
     OffsetStore(begun, "g").begin("t", dict.fromkeys(range(300), 0))
     write(begun, 0, partition=0)
-    seen = []
-
-    def note(_connection, _cursor, statement, *_):
-        if "stream_offsets" in statement:
-            seen.append(statement)
-
     with open_transaction(begun, offset=7) as under_way:
-        listen(begun, "before_cursor_execute", note)
+        seen = statements(begun, "stream_offsets")
         with pytest.raises(TransientError, match="a write of t/7 is not done yet"):
             Rollup(begun, 0).step()
         assert len(seen) == 3, "which there are, which are unlocked, and the one that is not"
