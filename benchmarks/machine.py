@@ -56,7 +56,7 @@ def describe(stage: Stage) -> dict[str, str]:
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory()}, everything on it at once",
         "kernel": platform.release(),
         "broker": f"{choose()[1].removeprefix('Broker: ').split(',')[0]}, one node, "
-        "512 MB heap and the C1 compiler alone, "
+        "heap and JVM options of its own start script, "
         f"{DEFAULT_PARTITIONS} partitions ({producer})",
         "database": f"{version()}, {settings}",
         "java": _java(),

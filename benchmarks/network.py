@@ -1,8 +1,6 @@
 """TLS to broker and database, and a database that is not next door."""
 
-import asyncio
 import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -11,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import make_url
 
+from benchmarks.distance import distant
 from benchmarks.programs import OURS, Job, Program, workers
 from benchmarks.rounds import as_json, in_rounds, table
 from benchmarks.runs import run
@@ -19,20 +18,17 @@ from benchmarks.table import connect
 from benchmarks.traffic import shopping
 from dev.mariadb import SecretURL
 from dev.processes import Process
-from dev.tcp_relay import RelayThread, TcpRelay
 
-#: Seconds that bytes take to the database, and back.
-ONE_WAY = 0.001
-#: Pieces on their way at most, and bytes of one: more than such a line holds at 10 Gb/s.
-_PIECES, _PIECE = 64, 262_144
+#: Seconds that an answer of a database that is not next door takes longer.
+_AWAY = 0.002
 #: Questions by which the distance is measured.
 _QUESTIONS = 200
 
 
 def network(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The comparison's events through plain connections, TLS, and to a database 2 ms away."""
-    topic = stage.topic(int(1_000_000 * scale), shopping)
-    with _distant(stage.mariadb.port) as port, stage.with_tls() as encrypted:
+    topic = stage.topic(int(2_000_000 * scale), shopping)
+    with distant(stage.mariadb.port, _AWAY) as port, stage.with_tls() as encrypted:
         programs = [
             (stage, replace(OURS, name="plain, next to each other")),
             (encrypted, _with_tls(stage)),
@@ -56,40 +52,6 @@ def _with_tls(stage: Stage) -> Program:
 def _start_distant(port: int, job: Job) -> list[Process]:
     url = make_url(job.database_url).set(port=port).render_as_string(hide_password=False)
     return OURS.start(replace(job, database_url=SecretURL(url)))
-
-
-@contextlib.contextmanager
-def _distant(port: int) -> Iterator[int]:
-    """A port that leads to this one, and is so far away."""
-    relay = TcpRelay("127.0.0.1", port, lambda: (_late, _late))
-    thread = RelayThread(relay)
-    thread.start()
-    try:
-        yield relay.port
-    finally:
-        thread.stop()
-
-
-async def _late(source: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
-    """Pass on each piece some time after it came."""
-    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PIECES)
-
-    async def read() -> None:
-        while piece := await source.read(_PIECE):
-            await pieces.put((monotonic() + ONE_WAY, piece))
-        await pieces.put((0.0, b""))
-
-    reading = asyncio.ensure_future(read())
-    try:
-        while True:
-            due, piece = await pieces.get()
-            if not piece:
-                return
-            await asyncio.sleep(max(0.0, due - monotonic()))
-            out.write(piece)
-            await out.drain()
-    finally:
-        reading.cancel()
 
 
 def _round_trip(stage: Stage, port: int) -> float:

@@ -134,7 +134,7 @@ class Rollup:
 
     def rebuild(self) -> None:
         """Sum all rows again; the old sums are shown until that is done."""
-        with self._connection() as connection, connection.begin():
+        with self._connection() as connection:
             connection.execute(
                 text(
                     "INSERT INTO rollup_state (id, generation, shown, last_id, mark_id, marked_at,"
@@ -144,6 +144,7 @@ class Rollup:
                     " complete_at = CURRENT_TIMESTAMP(3)"
                 )
             )
+            connection.commit()
 
     def purge(self, before: datetime) -> tuple[int, int]:
         """Delete the sums of minutes and of products' hours that had ended by then.
@@ -156,6 +157,7 @@ class Rollup:
         """
         gone = [0, 0]
         with self._connection() as connection:
+            connection.commit()
             for place, (table, key, length) in enumerate(
                 (
                     ("rollup_minutes", "minute", timedelta(minutes=1)),
@@ -179,15 +181,20 @@ class Rollup:
                         break
         return gone[0], gone[1]
 
+    def _found(self, summed_to: int, newest: int, age: float, at: float) -> Progress:
+        """The progress; rows were last all in the sums so many seconds before the moment ``at``, at
+        which ``newest`` was read."""
+        if newest <= summed_to:
+            self._whole = at
+            age = 0.0
+        elif self._whole is not None:
+            age = min(age, monotonic() - self._whole)
+        return Progress(summed_to, newest, max(0.0, age))
+
     def _progress(self, state: Row[Any]) -> Progress:
-        newest = state.newest or 0
-        if newest <= state.last_id:
-            self._whole = monotonic()
-            seconds = 0.0
-        else:
-            seconds = max(0.0, float(state.complete_age))
-            if self._whole is not None:
-                seconds = min(seconds, monotonic() - self._whole)
+        found = self._found(
+            state.last_id, state.newest or 0, float(state.complete_age), monotonic()
+        )
         error = None
         if None not in (state.checksum, state.last_checksum) and (
             state.checksum != state.last_checksum
@@ -202,8 +209,7 @@ class Rollup:
                 f"{state.last_id} are summed: rows were deleted, or ids started again. Rows with "
                 f"greater ids will be summed. If ids started again, {REBUILD}."
             )
-        wait = self._interval if error else 0.0
-        return Progress(state.last_id, newest, seconds, wait=wait, error=error)
+        return found._replace(wait=self._interval if error else 0.0, error=error)
 
     def _mark(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Make the newest row the mark, once no write can bring smaller ids any more."""
@@ -221,7 +227,7 @@ class Rollup:
             with connection.begin():
                 if not lock(connection, seen):
                     return self._busy_elsewhere(seen)
-                rows = self._add_portion(connection, seen)
+                rows, upto = self._add_portion(connection, seen)
         except (SQLAlchemyError, TransientError):
             self._portion = max(SMALLEST, self._portion // 2)
             raise
@@ -229,7 +235,8 @@ class Rollup:
         if rows >= self._portion // 2 or took > SECONDS:
             grown = int(self._portion * min(2.0, max(0.5, SECONDS / took)))
             self._portion = min(LARGEST, max(SMALLEST, grown))
-        return self._progress(look(connection))._replace(rows=rows)
+        age = seen.mark_age if upto == seen.mark_id else seen.complete_age
+        return self._found(upto, seen.newest, float(age) + took, begun)._replace(rows=rows)
 
     def _finish(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Show what was built: there is no row, or none that is not summed."""
@@ -242,12 +249,14 @@ class Rollup:
     def _busy_elsewhere(self, seen: Row[Any]) -> Progress:
         return self._progress(seen)._replace(wait=self._interval)
 
-    def _add_portion(self, connection: Connection, seen: Row[Any]) -> int:
+    def _add_portion(self, connection: Connection, seen: Row[Any]) -> tuple[int, int]:
+        """Add rows; returns how many, and up to which id they are added now."""
         last, bound = seen.last_id, seen.mark_id
-        first = ask(connection, FIRST, seen.session, last=last)
-        if first is not None:
+        if bound - last > self._portion:
             # Ids may have wide gaps.
-            bound = min(bound, first + self._portion - 1)
+            first = ask(connection, FIRST, seen.session, last=last)
+            if first is not None:
+                bound = min(bound, first + self._portion - 1)
         upto = bound
         committed = ask(connection, LAST, seen.session, last=last, bound=bound)
         if committed is None:
@@ -263,22 +272,22 @@ class Rollup:
         if upto == seen.mark_id:
             changed |= {"complete_at": seen.marked_at, "shown": seen.generation}
         move(connection, seen, changed)
-        return rows
+        return rows, upto
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        """A connection that waits for locks only briefly."""
+        """A connection, in a transaction that has read nothing, which waits for locks briefly."""
         with classified(), self._engine.connect() as connection:
             connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}")
-            connection.rollback()
             try:
                 yield connection
             finally:
                 if not connection.invalidated:
-                    connection.rollback()
+                    # In one transaction with what went before, which costs a round trip less.
                     connection.exec_driver_sql(
                         f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
                     )
+                    connection.rollback()
 
 
 def rehearse(connection: Connection) -> None:

@@ -138,6 +138,13 @@ class ApacheKafka(Broker):
     can_restart = True
     has_admin = True
     answers_all = True
+    #: Starts in half the time; a test's broker does not live long enough for more.
+    jvm_options: tuple[str, ...] = (
+        "-Xms128m",
+        "-Xmx512m",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+    )
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         super().__init__(folder)
@@ -161,7 +168,7 @@ class ApacheKafka(Broker):
         if not (self.folder / "data").exists():
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             self._format(settings, cluster, log)
-        self._process = Process([*_java(), "kafka.Kafka", settings], log, cwd=self.folder)
+        self._process = Process([*self._java(), "kafka.Kafka", settings], log, cwd=self.folder)
         self._process.wait_for(self._answers, 60, "Apache Kafka")
         return self
 
@@ -177,8 +184,11 @@ class ApacheKafka(Broker):
         admin = self._admin()
         _wait(admin.delete_topics([name]))
 
+    def _java(self) -> list[str | Path]:
+        return ["java", *self.jvm_options, "-cp", f"{JARS}/*"]
+
     def _format(self, settings: Path, cluster: str, log: Path) -> None:
-        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
+        command = [*self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         process = Process([*command, "--config", settings], log, cwd=self.folder)
         if process.wait(60):
             raise StartError(f"Apache Kafka's data folder could not be made:\n{process.log_text()}")
@@ -274,16 +284,3 @@ def _kafka_version() -> str:
     """Version of the fetched Apache Kafka; empty when it was not."""
     names = [path.stem for path in JARS.glob("kafka-server-[0-9]*.jar")]
     return names[0].removeprefix("kafka-server-") if names else ""
-
-
-def _java() -> list[str | Path]:
-    return [
-        "java",
-        "-Xms128m",
-        "-Xmx512m",
-        # Starts in half the time; a test's broker does not live long enough for more.
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+UseSerialGC",
-        "-cp",
-        f"{JARS}/*",
-    ]

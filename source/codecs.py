@@ -25,13 +25,14 @@ _FIRST_GUESS = 8
 _SMALLEST_OUTPUT = 16_384
 #: Compressed bytes of a batch that counts as small: what it expands to is one block mostly.
 _SMALL = 16_384
-#: An LZ4 frame begins with its magic, flags and the code of its blocks' largest size; some flags
-#: tell what else is there: the content's size, a dictionary's number, checksums.
-_LZ4_START = struct.Struct("<IBB")
+#: An LZ4 frame begins with its magic, flags, the code of its blocks' largest size, the size of its
+#: content where a flag says so, and a checksum; the size of the first block follows. Other flags
+#: tell of a dictionary, and of checksums after a block or all of them; four zeros end the frame.
+_LZ4_START, _LZ4_START_SIZED = struct.Struct("<IBxxI"), struct.Struct("<IB10xI")
+_LZ4_FLAGS_AT = 4
 _LZ4_MAGIC = 0x184D2204
 _LZ4_DICTIONARY, _LZ4_CHECKSUM, _LZ4_SIZE, _LZ4_BLOCK_CHECKSUM = 1, 4, 8, 16
-_LZ4_BLOCK = struct.Struct("<I")
-_LZ4_RAW = 1 << 31
+_LZ4_END = 4
 #: Bytes of output taken from zlib at once.
 _STEP = 1024 * 1024
 
@@ -150,22 +151,22 @@ def _single_block(data: bytes, limit: int) -> Output | None:
     A reader of frames makes room for blocks of any size first: for a batch of one or two events
     that is nine tenths of the time. Checksums are not looked at, as the batch has its own.
     """
-    try:
-        magic, flags, _ = _LZ4_START.unpack_from(data)
-        # The header ends with a checksum.
-        at = _LZ4_START.size + (8 if flags & _LZ4_SIZE else 0) + 1
-        (size,) = _LZ4_BLOCK.unpack_from(data, at)
-    except struct.error:
+    if len(data) < _LZ4_START_SIZED.size:
         return None
-    at += _LZ4_BLOCK.size
-    end = at + (size & ~_LZ4_RAW)
-    rest = (4 if flags & _LZ4_BLOCK_CHECKSUM else 0) + (4 if flags & _LZ4_CHECKSUM else 0)
-    is_last = len(data) == end + rest + _LZ4_BLOCK.size
-    if magic != _LZ4_MAGIC or flags & _LZ4_DICTIONARY or not is_last or size & _LZ4_RAW:
+    start = _LZ4_START_SIZED if data[_LZ4_FLAGS_AT] & _LZ4_SIZE else _LZ4_START
+    magic, flags, size = start.unpack_from(data)
+    end = start.size + size
+    rest = _LZ4_END
+    if flags & (_LZ4_DICTIONARY | _LZ4_CHECKSUM | _LZ4_BLOCK_CHECKSUM):
+        if flags & _LZ4_DICTIONARY:
+            return None
+        rest += 4 * (bool(flags & _LZ4_BLOCK_CHECKSUM) + bool(flags & _LZ4_CHECKSUM))
+    # A block that is raw says so in its size, which cannot be right then.
+    if magic != _LZ4_MAGIC or len(data) != end + rest:
         return None
     try:
         output = bytearray(min(limit, _FIRST_GUESS * len(data)))
-        count = cramjam.lz4.decompress_block_into(data[at:end], output)
+        count = cramjam.lz4.decompress_block_into(data[start.size : end], output)
     except cramjam.DecompressionError:
         return None
     return memoryview(output)[:count]

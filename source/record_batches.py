@@ -69,7 +69,7 @@ class _Batch(NamedTuple):
     after: int
     epoch: int
     record_size: float
-    message: bytes | memoryview | None
+    message: bytes | None
 
 
 class FetchedBatches:
@@ -110,7 +110,7 @@ class FetchedBatches:
         records: list[Record] = []
         size = 0
         epoch = -1
-        while batch := self._current():
+        while batch := self._batch or self._open():
             wanted = min(max_records - len(records), int((max_bytes - size) / batch.record_size))
             if wanted < 1:
                 if records:
@@ -151,68 +151,69 @@ class FetchedBatches:
         self._refuse(self.position, batch.after, f"its records are damaged ({failure})")
         return []
 
-    def _current(self) -> _Batch | None:
+    def _open(self) -> _Batch | None:
+        """Begin the next batch that has records to read; None where there is none, or it fails."""
         while self._batch is None and self._at < len(self._data) and self.unreadable is None:
-            self._open()
+            at, left = self._at, len(self._data) - self._at
+            base, length = (0, 0) if left < LOG_OVERHEAD else _START.unpack_from(self._data, at)
+            size = LOG_OVERHEAD + length
+            if size > left or left < LOG_OVERHEAD:
+                self._end_of_answer(left)
+            elif length < _SHORTEST:
+                self._at = len(self._data)
+                self._refuse(self.position, self.position + 1, f"its length ({length}) is wrong")
+            else:
+                self._at = at + size
+                self._open_message(self._data[at : at + size], base)
         return self._batch
 
-    def _open(self) -> None:
-        at, left = self._at, len(self._data) - self._at
-        base, length = (0, 0) if left < LOG_OVERHEAD else _START.unpack_from(self._data, at)
-        size = LOG_OVERHEAD + length
-        if left < LOG_OVERHEAD or size > left:
-            if at:
-                # The broker cut its answer here; the rest comes with the next fetch.
-                self._at = len(self._data)
-            else:
-                self._refuse(self.position, self.position + 1, f"only {left} bytes of it came")
-            return
-        if length < _SHORTEST:
+    def _end_of_answer(self, left: int) -> None:
+        if self._at:
+            # The broker cut its answer here; the rest comes with the next fetch.
             self._at = len(self._data)
-            self._refuse(self.position, self.position + 1, f"its length ({length}) is wrong")
-            return
-        self._at = at + size
-        message = memoryview(self._data)[at : at + size]
+        else:
+            self._refuse(self.position, self.position + 1, f"only {left} bytes of it came")
+
+    def _open_message(self, message: bytes, base: int) -> None:
+        number = message[_FORMAT_AT]
         after = base + 1
         try:
-            number = message[_FORMAT_AT]
             if number < 2:
-                self._open_old(message, after)
-            else:
-                header = _HEADER.unpack_from(message)
-                after += max(0, header[6])
-                if number > 2:
-                    raise ValueError(f"its format {number} is unknown")
-                self._open_current(message, header, after)
+                self._batch = self._old(message, after)
+                return
+            header = _HEADER.unpack_from(message)
+            after += max(0, header[6])
+            if number > 2:
+                raise ValueError(f"its format {number} is unknown")
+            self._batch = self._current(message, header, after)
         except _DAMAGED as error:
             # A compressed message of an old format has the offset of its last record.
-            first = self.position if message[_FORMAT_AT] < 2 else max(base, self.position)
+            first = self.position if number < 2 else max(base, self.position)
             self._refuse(first, after, str(error))
 
-    def _open_old(self, message: memoryview, after: int) -> None:
-        records = read_message(message.tobytes(), self._limit)
-        self._batch = _Batch(iter(records), after, -1, len(message) / len(records), None)
+    def _old(self, message: bytes, after: int) -> _Batch:
+        records = read_message(message, self._limit)
+        return _Batch(iter(records), after, -1, len(message) / len(records), None)
 
-    def _open_current(self, message: memoryview, header: tuple[int, ...], after: int) -> None:
-        if calc_crc32c(message[_ATTRIBUTES_AT:]) != header[4]:
+    def _current(self, message: bytes, header: tuple[int, ...], after: int) -> _Batch | None:
+        if calc_crc32c(memoryview(message)[_ATTRIBUTES_AT:]) != header[4]:
             raise ValueError("its checksum is wrong")
-        if self._is_left_out(message, header):
-            self.position = max(self.position, after)
-            return
-        whole: bytes | memoryview = message
         attributes, count = header[5], header[12]
+        if attributes & (TRANSACTIONAL | CONTROL) and self._is_left_out(message, header):
+            if after > self.position:
+                self.position = after
+            return None
         if codec := attributes & CODEC_MASK:
-            data = decompress(codec, message[_HEADER.size :].tobytes(), self._limit)
+            data = decompress(codec, message[_HEADER.size :], self._limit)
             plain = _ATTRIBUTES.pack(attributes & ~CODEC_MASK)
             rest = message[_ATTRIBUTES_AT + _ATTRIBUTES.size : _HEADER.size]
-            whole = b"".join((message[:_ATTRIBUTES_AT], plain, rest, data))
+            message = b"".join((message[:_ATTRIBUTES_AT], plain, rest, data))
         # A batch that compaction emptied has no record, but offsets.
-        size = max(1.0, len(whole) / max(1, count))
+        size = len(message) / count if count > 0 else len(message)
         # An iterator that goes on: aiokafka's batch starts again at each `islice`.
-        records = chain(DefaultRecordBatch(whole))
-        self._batch = _Batch(records, after, header[2], size, whole)
+        return _Batch(chain(DefaultRecordBatch(message)), after, header[2], size, message)
 
-    def _is_left_out(self, message: memoryview, header: tuple[int, ...]) -> bool:
+    def _is_left_out(self, message: bytes, header: tuple[int, ...]) -> bool:
         """Whether a batch is a marker, or of an aborted transaction that is not to be read."""
         base, attributes, producer = header[0], header[5], header[9]
         is_marker = bool(attributes & CONTROL)
@@ -234,9 +235,9 @@ class FetchedBatches:
         self.unreadable = Unreadable(offset, max(after, offset + 1), why)
 
 
-def _without_headers(message: bytes | memoryview) -> Sequence[Record]:
+def _without_headers(message: bytes) -> Sequence[Record]:
     """The records of a batch that is decompressed; headers are skipped."""
     header = _HEADER.unpack_from(message)
     append_time = header[8] if header[5] & LOG_APPEND_TIME else None
-    data = bytes(message[_HEADER.size :])
+    data = message[_HEADER.size :]
     return read_records(data, header[12], header[0], header[7], append_time)

@@ -1,6 +1,6 @@
 """Transactions in a topic, and when all of a log has been read."""
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.helpers.events import event, offsets_of
@@ -27,9 +27,23 @@ def abort(producer, topic, numbers, partition=0, **fields):
 
 
 def log_ends(broker, topic):
+    """The ends of the logs, with the marker of each transaction that has ended.
+
+    A broker answers that a transaction has ended, and writes its markers after that: until then
+    what is committed ends before what is written.
+    """
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    asked = admin.list_offsets({TopicPartition(topic, p): OffsetSpec.latest() for p in range(4)})
-    return {tp.partition: future.result(20).offset for tp, future in asked.items()}
+
+    def ends(level):
+        latest = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(4)}
+        asked = admin.list_offsets(latest, isolation_level=level)
+        return {tp.partition: future.result(20).offset for tp, future in asked.items()}
+
+    def are_ended():
+        return ends(IsolationLevel.READ_COMMITTED) == ends(IsolationLevel.READ_UNCOMMITTED)
+
+    wait_until(are_ended, 20, "the markers of the transactions")
+    return ends(IsolationLevel.READ_UNCOMMITTED)
 
 
 def wait_read(running, broker, topic, url):

@@ -104,7 +104,6 @@ def test_an_aborted_transaction_larger_than_a_fetch_is_passed_over(
     assert ids(migrated_url) == names(range(400, 410))
 
 
-@pytest.mark.slow
 def test_markers_are_read_as_they_come(worker, transactional, apache, topic, migrated_url):
     running = worker().wait_ready()
     producer = transactional()
