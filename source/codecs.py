@@ -61,19 +61,20 @@ def decompress(codec: int, data: bytes, limit: int) -> Output:
         DecompressionError: the codec is unknown or not installed, the data is damaged, or more
             than ``limit`` bytes would come out.
     """
-    name = NAMES.get(codec)
-    if name is None:
+    decode = _DECODERS.get(codec)
+    if decode is None:
         raise DecompressionError(f"it is compressed with an unknown codec ({codec})")
-    if cramjam is None and name in unavailable():
-        raise DecompressionError(
-            f"it is compressed with {name}, which this installation cannot read (run `pip install "
-            f"cramjam`)"
-        )
     try:
-        return _DECODERS[name](data, limit)
+        return decode(data, limit)
     except DecompressionError:
         raise
     except Exception as error:  # each codec has errors of its own
+        name = NAMES[codec]
+        if name in unavailable():
+            raise DecompressionError(
+                f"it is compressed with {name}, which this installation cannot read (run `pip "
+                f"install cramjam`)"
+            ) from error
         raise DecompressionError(f"its {name} data is damaged ({error})") from error
 
 
@@ -176,9 +177,9 @@ def _unzstd(data: bytes, limit: int) -> Output:
     return _bounded(cramjam.zstd.decompress_into, data, limit)
 
 
-_DECODERS: dict[str, Callable[[bytes, int], Output]] = {
-    "gzip": _gunzip,
-    "snappy": _unsnappy,
-    "lz4": _unlz4,
-    "zstd": _unzstd,
+_DECODERS: dict[int, Callable[[bytes, int], Output]] = {
+    1: _gunzip,
+    2: _unsnappy,
+    3: _unlz4,
+    4: _unzstd,
 }

@@ -7,6 +7,9 @@ In place of aiokafka's own reading, from which it differs:
 - headers are not decoded where that fails, because they are not used;
 - the parsed records are handed out as they are: a ConsumerRecord for each would cost as much as all
   the rest of reading an event.
+
+Producers that send events one by one make batches of one or two. These are read whole, in a loop
+that takes nothing but what is usual, and leaves all else to the way that reads everything.
 """
 
 import struct
@@ -39,7 +42,9 @@ _FORMAT_AT = 16
 #: Bytes that follow the length in a message of any format: CRC, format, attributes, two sizes.
 _SHORTEST = 14
 _ATTRIBUTES = struct.Struct(">h")
-_ATTRIBUTES_AT = 21
+_ATTRIBUTES_AT, _AFTER_ATTRIBUTES = 21, 23
+#: Bytes of a batch that is read whole, at most: as it is sent, and decompressed.
+_SMALL, _SMALL_PLAIN = 16_384, 65_536
 
 #: What the parsers raise on bytes that are no records.
 _DAMAGED = (CorruptRecordException, ValueError, IndexError, OverflowError, struct.error)
@@ -110,7 +115,16 @@ class FetchedBatches:
         records: list[Record] = []
         size = 0
         epoch = -1
-        while batch := self._batch or self._open():
+        while True:
+            if self._batch is None and self.unreadable is None:
+                small = self._take_small(max_records - len(records), max_bytes - size)
+                if small.records:
+                    records += small.records
+                    size += small.size
+                    epoch = small.epoch
+            batch = self._batch or self._open()
+            if batch is None:
+                break
             wanted = min(max_records - len(records), int((max_bytes - size) / batch.record_size))
             if wanted < 1:
                 if records:
@@ -132,6 +146,55 @@ class FetchedBatches:
                 if self.position < batch.after:
                     self.position = batch.after
         return Portion(records, size, epoch)
+
+    def _take_small(self, max_records: int, max_bytes: int) -> Portion:
+        """Take the next batches whole, up to the first one that is large, unusual or damaged."""
+        data, at, position = self._data, self._at, self.position
+        plain = memoryview(data)
+        usual = CODEC_MASK | LOG_APPEND_TIME
+        if not self._aborted and not self._aborting:
+            usual |= TRANSACTIONAL
+        records: list[Record] = []
+        size = 0
+        epoch = -1
+        while len(data) - at >= _HEADER.size and size < max_bytes:
+            header = _HEADER.unpack_from(data, at)
+            base, length, of_epoch, number, crc, attributes, last, _, _, _, _, _, count = header
+            end = at + LOG_OVERHEAD + length
+            if (
+                number != 2
+                or attributes & ~usual
+                or base < position
+                or not 0 < count <= max_records - len(records)
+                or not 0 < length < _SMALL
+                or end > len(data)
+                or calc_crc32c(plain[at + _ATTRIBUTES_AT : end]) != crc
+            ):
+                break
+            try:
+                message = self._plain(data[at:end], attributes)
+                if len(message) > _SMALL_PLAIN:
+                    break
+                found = list(DefaultRecordBatch(message))
+            except _DAMAGED:
+                break
+            records += found
+            size += len(message)
+            epoch = of_epoch
+            at = end
+            position = 1 + max(base + last, found[-1].offset)
+        self._at, self.position = at, position
+        return Portion(records, size, epoch)
+
+    def _plain(self, message: bytes, attributes: int) -> bytes:
+        """The message with its records decompressed, if they are not."""
+        codec = attributes & CODEC_MASK
+        if not codec:
+            return message
+        records = decompress(codec, message[_HEADER.size :], self._limit)
+        plain = _ATTRIBUTES.pack(attributes & ~CODEC_MASK)
+        rest = message[_AFTER_ATTRIBUTES : _HEADER.size]
+        return b"".join((message[:_ATTRIBUTES_AT], plain, rest, records))
 
     def _read(self, batch: _Batch, count: int) -> list[Record]:
         try:
@@ -203,11 +266,7 @@ class FetchedBatches:
             if after > self.position:
                 self.position = after
             return None
-        if codec := attributes & CODEC_MASK:
-            data = decompress(codec, message[_HEADER.size :], self._limit)
-            plain = _ATTRIBUTES.pack(attributes & ~CODEC_MASK)
-            rest = message[_ATTRIBUTES_AT + _ATTRIBUTES.size : _HEADER.size]
-            message = b"".join((message[:_ATTRIBUTES_AT], plain, rest, data))
+        message = self._plain(message, attributes)
         # A batch that compaction emptied has no record, but offsets.
         size = len(message) / count if count > 0 else len(message)
         # An iterator that goes on: aiokafka's batch starts again at each `islice`.

@@ -11,6 +11,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from source import record_batches
 from source.record_batches import FetchedBatches
 
 LIMIT = 1 << 20
@@ -164,6 +165,63 @@ def test_aborted_records_and_markers_are_left_out_and_passed_when_only_committed
     found, _, fetched = read(data)
     assert [r.value for r in found] == [b"a", b"b", b"c", b"d", b"e"]
     assert fetched.position == 8
+
+
+def one_batch(base, kind, codec, events):
+    """A batch of so many events, usual or not, which takes ``events + 1`` offsets."""
+    values = [b"%d" % (base + n) for n in range(events)]
+    if kind == "large":
+        values[0] = b"x" * 70_000
+    if kind.endswith("marker"):
+        return b"".join(
+            marker(base + n, 5, commit=kind == "commit marker") for n in range(events + 1)
+        )
+    producer = {"of 5": 5, "of 6": 6}.get(kind, -1)
+    data = batch(
+        base, values, codec=codec, transactional=producer > 0, producer=producer, last=1, epoch=base
+    )
+    return data[:-1] + b"\xff" if kind == "damaged" else data
+
+
+@given(
+    batches=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["usual"] * 3
+                + ["large", "damaged", "of 5", "of 6", "commit marker", "abort marker"]
+            ),
+            st.sampled_from(list(CODECS.values())),
+            st.integers(1, 4),
+        ),
+        max_size=8,
+    ),
+    aborted=st.sampled_from([None, [], [(5, 0)], [(5, 6), (6, 2)]]),
+    position=st.integers(0, 9),
+    records=st.integers(1, 9),
+    size=st.sampled_from([1, 100, 1 << 20]),
+)
+def test_small_batches_are_read_as_all_others_are(batches, aborted, position, records, size):
+    base, data = 0, b""
+    for kind, number, events in batches:
+        data += one_batch(base, kind, number, events)
+        base += events + 1
+
+    def outcome():
+        found, _, fetched = read(data, position, aborted, records=records, size=size)
+        seen = [(r.offset, r.timestamp, r.key, r.value) for r in found]
+        return seen, fetched.position, fetched.unreadable
+
+    whole = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record_batches, "_SMALL", 0)
+        assert outcome() == whole
+
+
+def test_a_small_batch_that_expands_is_handed_out_in_portions():
+    data = batch(0, [b"x" * 40_000] * 10, codec=CODECS["zstd"])
+    assert len(data) < record_batches._SMALL
+    _, positions, _ = read(data, size=90_000)
+    assert positions == [0, 2, 4, 6, 8, 10, 10]
 
 
 def flip(data):
