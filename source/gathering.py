@@ -17,7 +17,7 @@ from faust.types import TP
 from source.fetch import Fetch
 
 #: Seconds that a rest lasts at most, and events for which it need not be longer.
-REST = 1.0
+REST = 2.5
 WORTH = 2500
 #: Seconds before a flush at which a rest ends: what gathered must be fetched and transformed.
 LEAD = 0.1

@@ -68,7 +68,7 @@ async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
     one.took(consumer, fetches({TP("t", 0): 10, TP("t", 1): 19}, 5))
     assert not consumer.held
-    assert await one.is_over(consumer, 1.0)
+    assert await one.is_over(consumer, REST)
     assert clock.now == 100.0
 
 
@@ -79,7 +79,7 @@ async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(cloc
     assert not await one.is_over(consumer, REST / 4)
     assert clock.now == pytest.approx(100.0 + REST / 4)
     assert consumer.held
-    assert await one.is_over(consumer, 1.0)
+    assert await one.is_over(consumer, REST)
     assert clock.now == pytest.approx(100.0 + REST)
     assert not consumer.held
 
@@ -111,5 +111,5 @@ async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
     consumer, one = Consumer(), Gathering(lambda: 0.0)
     one.took(consumer, fetches(PARTITIONS, 5))
     consumer.held.clear()
-    assert await one.is_over(consumer, 1.0)
+    assert await one.is_over(consumer, REST)
     assert not consumer.held
