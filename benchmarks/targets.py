@@ -90,7 +90,7 @@ TARGETS = (
     Target(
         "full", "peak memory (bytes)", 110e6, partial(_of, "peak_memory", OURS.name), at_least=False
     ),
-    _ratio("catalogue", "1/3 buy, 5,000 products", "no purchases", 0.85),
+    _ratio("catalogue", "1/3 buy, 5,000 products", "no purchases", 0.95),
     _ratio("catalogue", "every event its own product and minute", "1/3 buy, 100 products", 0.75),
     # They have 3.3 and 5.2 times the bytes.
     _ratio("traffic", "20 unknown fields", "usual events", 0.5),
