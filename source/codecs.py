@@ -20,8 +20,9 @@ NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 #: Magic, version and oldest compatible version of a xerial stream.
 _XERIAL_HEADER = 16
-#: How large an output is tried first, as a multiple of the input; JSON shrinks to a fifth or so.
-_FIRST_GUESS = 8
+#: How large an output is tried first, as a multiple of the input: events that are much alike shrink
+#: to a tenth, and a second try would decompress all of it again.
+_FIRST_GUESS = 16
 _SMALLEST_OUTPUT = 16_384
 #: Compressed bytes of a batch that counts as small: what it expands to is one block mostly.
 _SMALL = 16_384

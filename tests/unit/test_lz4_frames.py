@@ -1,6 +1,7 @@
 """LZ4 frames as producers make them of a batch of a few events, and those that look like them."""
 
 import struct
+from random import Random
 
 import cramjam
 import pytest
@@ -73,3 +74,19 @@ def test_a_damaged_block_is_no_event():
     data[12] ^= 0xFF
     with pytest.raises(DecompressionError, match="damaged"):
         decompress(LZ4, bytes(data[:-5] + b"\xff\xff\xff\xff\xff"), LIMIT)
+
+
+@pytest.mark.parametrize(("name", "digits"), [("lz4", 12), ("zstd", 24)])
+def test_events_that_are_much_alike_are_decompressed_once(name, digits):
+    chance = Random(1)
+    events = b"".join(EVENT * 2 + b"%d" % chance.randrange(10**digits) for _ in range(500))
+    packed = bytes(getattr(cramjam, name).compress(events))
+    assert 8 < len(events) / len(packed) < 16
+    calls = []
+
+    def count(data, output):
+        calls.append(len(output))
+        return getattr(cramjam, name).decompress_into(data, output)
+
+    assert codecs._bounded(count, packed, LIMIT) == events
+    assert len(calls) == 1
