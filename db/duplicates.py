@@ -116,18 +116,16 @@ def _known_rows(
 
     Ids that a row before has are added to ``repeated``.
     """
-    before: set[bytes] = set()
+    seen = set(known)
     found = []
     for of_chunk in ids:
         rows = set()
         for row, one in enumerate(of_chunk):
-            if one in known:
+            if one in seen:
                 rows.add(row)
-            elif one in before:
-                rows.add(row)
-                repeated.add(one)
             else:
-                before.add(one)
+                seen.add(one)
+        repeated.update({of_chunk[row] for row in rows} - known)
         found.append(rows)
     return found
 

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -182,7 +183,10 @@ class Chunk:
         """The same range without some of its rows, named by their index."""
         if not rows:
             return self
-        return self._with_rows([row for row in range(self.valid) if row not in rows])
+        kept = bytearray(b"\1") * self.valid
+        for row in rows:
+            kept[row] = 0
+        return self._with_rows(kept)
 
     def rebuilt(self, row: int) -> Record:
         """An event made from a row, for when Kafka no longer has the original."""
@@ -192,20 +196,20 @@ class Chunk:
     def _between(self, start: int, end: int) -> "Chunk":
         first, after = (bisect_left(self.offsets, offset) for offset in (start, end))
         return replace(
-            self._with_rows(range(first, after)),
+            self._with_rows(bytes(first) + b"\1" * (after - first) + bytes(self.valid - after)),
             start=start,
             end=end,
             dead=tuple(letter for letter in self.dead if start <= letter.offset < end),
             last=self.last if end == self.end else None,
         )
 
-    def _with_rows(self, kept: Sequence[int]) -> "Chunk":
-        lines = self.rows.split(b"\n")
-        text = b"\n".join([lines[row] for row in kept])
+    def _with_rows(self, kept: bytes | bytearray) -> "Chunk":
+        """The chunk with those rows for which ``kept`` has a 1, and not those with a 0."""
+        rows = compress(range(self.valid), kept) if self.flags else ()
         return replace(
             self,
-            rows=text,
-            offsets=array("q", [self.offsets[row] for row in kept]),
-            flags={new: self.flags[row] for new, row in enumerate(kept) if row in self.flags},
+            rows=b"\n".join(compress(self.rows.split(b"\n"), kept)),
+            offsets=array("q", compress(self.offsets, kept)),
+            flags={new: self.flags[row] for new, row in enumerate(rows) if row in self.flags},
             known_total=None if self.stream.summed else 0.0,
         )
