@@ -41,6 +41,7 @@ def test_a_worker_goes_on_where_the_job_stopped(
     assert ids(migrated_url) == names([n for n in range(20) if n // 2 >= (5, 4)[n % 2]])
 
 
+@pytest.mark.slow
 def test_a_group_that_has_offsets_is_asked_about(checkpoint, produce, faust, migrated_url):
     produce([(event(n), n % 2) for n in range(20)])
     faust("offsets", "reset", "--to", "end", "--yes")
@@ -121,6 +122,7 @@ def store(engine, numbers):
         connection.execute(flash_sale_events.insert(), rows)
 
 
+@pytest.mark.slow
 def test_the_table_tells_where_the_job_stopped(
     produce, faust, worker, migrated_url, migrated_engine, topic
 ):

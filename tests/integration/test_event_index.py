@@ -93,6 +93,7 @@ def test_known_ids_are_looked_up_in_the_index(patient):
 
 
 @also_mysql_slow
+@pytest.mark.slow
 def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_engine):
     ids = ["b", "a", "b", "A", "a ", "b", "once"] + ["many"] * 7 + [f"x{n}" for n in range(9)] * 2
     insert(migrated_engine, *ids, None, None)

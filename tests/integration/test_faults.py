@@ -70,6 +70,7 @@ def test_workers_join_and_leave_under_traffic(worker, traffic, migrated_url):
     audit(migrated_url, flow.sent)
 
 
+@pytest.mark.slow
 def test_no_commit_is_sent_while_the_group_is_rebalanced(worker, traffic, migrated_url):
     """A commit behind the request to join is answered in the next generation: it is refused, and
     aiokafka joins again for that, so that the group would be rebalanced again and again."""

@@ -44,6 +44,7 @@ def test_every_partition_is_reported_the_idle_ones_too(
     assert offsets_of(migrated_url) == expected
 
 
+@pytest.mark.slow
 def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, committed, server):
     worker(FLUSH_INTERVAL=0.3).wait_ready()
     for turn in range(1, 4):

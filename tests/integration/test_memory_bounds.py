@@ -206,6 +206,7 @@ def test_what_is_in_memory_is_reported(worker, send, migrated_url, server):
     assert metric(running, "etl_buffered_bytes") == 0
 
 
+@pytest.mark.slow
 def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
     worker, send, migrate_cli, tmp_path
 ):

@@ -48,6 +48,7 @@ def test_events_read_again_are_no_second_letters(
     assert running.terminate() == 0
 
 
+@pytest.mark.slow
 def test_to_the_end_leaves_out_letters_and_rows_alike(worker, produce, migrated_url, faust, topic):
     running = worker().wait_ready()
     produce(mixed(range(10)))
