@@ -21,9 +21,11 @@ def distant(port: int, seconds: float) -> Iterator[int]:
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=_accept, args=(listening, port, seconds / 2), daemon=True).start()
-        yield listening.getsockname()[1]
-        # Closing alone does not wake the thread that waits in it.
-        listening.shutdown(socket.SHUT_RDWR)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            # Closing alone does not wake the thread that waits in it.
+            listening.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listening: socket.socket, port: int, delay: float) -> None:

@@ -43,8 +43,9 @@ _FORMAT_AT = 16
 _SHORTEST = 14
 _ATTRIBUTES = struct.Struct(">h")
 _ATTRIBUTES_AT, _AFTER_ATTRIBUTES = 21, 23
-#: Bytes of a batch that is read whole, at most: as it is sent, and decompressed.
-_SMALL, _SMALL_PLAIN = 16_384, 65_536
+#: Bytes of a batch that is read whole, at most: as it is sent, and decompressed. What expands
+#: beyond the second is decompressed again, so there is room for sixteen times the first.
+_SMALL, _SMALL_PLAIN = 4_096, 65_536
 
 #: What the parsers raise on bytes that are no records.
 _DAMAGED = (CorruptRecordException, ValueError, IndexError, OverflowError, struct.error)
