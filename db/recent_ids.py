@@ -6,7 +6,8 @@ from collections.abc import Collection
 #: for known that are not.
 _BITS = 1 << 24
 _MOST = 2_000_000
-_MASK = _BITS - 1
+_MASK = _BITS // 8 - 1
+_PLACES = [1 << place for place in range(8)]
 
 
 class RecentIds:
@@ -29,10 +30,12 @@ class RecentIds:
         bits = self._bits
         found = []
         for one in ids:
-            place = hash(one) & _MASK
-            at, bit = place >> 3, 1 << (place & 7)
-            if bits[at] & bit:
+            place = hash(one)
+            at = place >> 3 & _MASK
+            before = bits[at]
+            after = before | _PLACES[place & 7]
+            if after == before:
                 found.append(one)
             else:
-                bits[at] |= bit
+                bits[at] = after
         return found

@@ -9,12 +9,14 @@ It keeps only what is needed to store it: row text and offset of a valid event, 
 dead letter.
 """
 
+import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import accumulate, compress
+from operator import not_
 from typing import Any
 
 import msgspec
@@ -157,13 +159,8 @@ class Chunk:
 
     @property
     def total(self) -> float:
-        """The sum of the stream's summed column.
-
-        Of a part it is computed from its rows: subtracting from a sum of floats is not exact.
-        """
-        if self.known_total is None:
-            return float(sum(self.stream.column(self.stream.summed or "", self.rows)))
-        return self.known_total
+        """The sum of the stream's summed column."""
+        return sum(self._amounts(self.rows), 0.0) if self.known_total is None else self.known_total
 
     def quality(self) -> Counter[int]:
         """How many rows have each sum of quality flags."""
@@ -205,11 +202,27 @@ class Chunk:
 
     def _with_rows(self, kept: bytes | bytearray) -> "Chunk":
         """The chunk with those rows for which ``kept`` has a 1, and not those with a 0."""
-        rows = compress(range(self.valid), kept) if self.flags else ()
+        lines = self.rows.split(b"\n")
+        gone = self._amounts(b"\n".join(compress(lines, map(not_, kept))))
+        places = list(accumulate(kept)) if self.flags else ()
         return replace(
             self,
-            rows=b"\n".join(compress(self.rows.split(b"\n"), kept)),
+            rows=b"\n".join(compress(lines, kept)),
             offsets=array("q", compress(self.offsets, kept)),
-            flags={new: self.flags[row] for new, row in enumerate(rows) if row in self.flags},
-            known_total=None if self.stream.summed else 0.0,
+            flags={places[row] - 1: bits for row, bits in self.flags.items() if kept[row]},
+            known_total=_less(self.total, gone),
         )
+
+    def _amounts(self, lines: bytes) -> list[float]:
+        """The values of the summed column of some of the rows."""
+        return self.stream.column(self.stream.summed, lines) if self.stream.summed else []
+
+
+def _less(total: float, gone: Sequence[float]) -> float | None:
+    """A sum of floats without some that it is the sum of.
+
+    None where it has to be computed from the others: if those are less than half of the sum, the
+    difference is less exact than their sum.
+    """
+    is_least = 2 * sum(map(abs, gone)) <= abs(total) < math.inf
+    return total - sum(gone) if is_least else None

@@ -146,21 +146,19 @@ def send(broker: Broker, topic: str, batches: Mapping[int, bytes]) -> dict[int, 
 
 def codec_of_the_first_batch(broker: Broker, topic: str, partition: int = 0) -> int:
     """The id of the codec that a partition's first batch, of magic 2, is compressed with."""
-
-    async def first() -> bytes | None:
-        logs = LogReader([broker.bootstrap], topic, {})
-        try:
-            await logs.partitions()
-            # No matter how small the limit is, a broker gives one batch whole.
-            request = FetchRequest(500, 1, 1, 0, [(topic, [(partition, 0, 1)])])
-            return await logs._fetch(partition, request)
-        finally:
-            await logs.close()
-
-    data = asyncio.run(first())
+    data = _first_batch(broker, topic, partition, 0, wait=500)
     assert data, "the log is empty"
     attributes: int = struct.unpack_from(">h", data, _ATTRIBUTES_AT)[0]
     return attributes & CODEC_MASK
+
+
+def outlast_waiting_fetches(broker: Broker, topic: str, offset: int) -> None:
+    """Return once the broker has answered all fetches that wait for partition 0 to grow.
+
+    What is sent then is in none of them. ``offset`` is where the partition ends.
+    """
+    # The workers' wait for 1.5 seconds at most.
+    assert not _first_batch(broker, topic, 0, offset, wait=2_000)
 
 
 def overwrite(
@@ -185,6 +183,24 @@ def overwrite(
     with path.open("r+b") as file:
         file.seek(at)
         file.write(new)
+
+
+def _first_batch(
+    broker: Broker, topic: str, partition: int, offset: int, wait: int
+) -> bytes | None:
+    """The batch at an offset, for which the broker waits some milliseconds."""
+
+    async def fetch() -> bytes | None:
+        logs = LogReader([broker.bootstrap], topic, {})
+        try:
+            await logs.partitions()
+            # No matter how small the limit is, a broker gives one batch whole.
+            request = FetchRequest(wait, 1, 1, 0, [(topic, [(partition, offset, 1)])])
+            return await logs._fetch(partition, request)
+        finally:
+            await logs.close()
+
+    return asyncio.run(fetch())
 
 
 def _ask(broker: Broker, request: ProduceRequest_v7) -> dict[int, tuple[int, int]]:

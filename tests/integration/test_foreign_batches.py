@@ -170,6 +170,7 @@ def test_a_broken_batch_that_comes_into_a_running_worker_stops_it(
     wire.send(apache, topic, {0: wire.batch(events(0))})
     running.wait_stored(migrated_url, 10)
     running.pause()
+    wire.outlast_waiting_fetches(apache, topic, 10)
     wire.send(apache, topic, {0: wire.batch(events(10))})
     overwrite(broken_value)
     wire.send(apache, topic, {0: wire.batch(events(20))})

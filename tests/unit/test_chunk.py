@@ -104,6 +104,20 @@ def test_rows_that_are_left_out_are_as_if_they_had_not_come(found, data):
     same(rest, replace(expected, oldest=chunk.oldest, last=chunk.last))
 
 
+def test_the_total_of_a_part_is_as_exact_as_if_the_others_had_not_come():
+    prices = [0.01, 99_999_999.0, 0.02, 0.03]
+    records = [record(n, value("e", price=one, quantity=1)) for n, one in enumerate(prices)]
+    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 4, records)
+    endless = replace(chunk, known_total=math.inf)
+    for part, total in (
+        (chunk.without({1}), 0.06),
+        (chunk.without({0, 3}), 99_999_999.02),
+        (chunk.since(2).without({0}), 0.03),
+        (endless.without({0}), 99_999_999.05),
+    ):
+        assert math.isclose(part.total, total, rel_tol=1e-15)
+
+
 @given(VALUES)
 def test_an_event_made_from_its_row_becomes_that_row(sent):
     chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 7, [record(5, value("e")), record(6, sent)])
