@@ -9,7 +9,9 @@ from tests.helpers.worker import dead_letters, wait_until
 from tests.integration.test_refused_rows import refuse
 
 
-@pytest.mark.parametrize("code", [1064, 1105, 3100])
+@pytest.mark.parametrize(
+    "code", [1064, *(pytest.param(code, marks=pytest.mark.slow) for code in (1105, 3100))]
+)
 def test_the_event_is_named_and_waits_and_all_else_goes_on(worker, produce, migrated_url, code):
     database = engine(migrated_url)
     with database.begin() as connection:
