@@ -203,14 +203,16 @@ class Chunk:
     def _with_rows(self, kept: bytes | bytearray) -> "Chunk":
         """The chunk with those rows for which ``kept`` has a 1, and not those with a 0."""
         lines = self.rows.split(b"\n")
-        gone = self._amounts(b"\n".join(compress(lines, map(not_, kept))))
+        total = self.known_total
+        if total is not None:
+            total = _less(total, self._amounts(b"\n".join(compress(lines, map(not_, kept)))))
         places = list(accumulate(kept)) if self.flags else ()
         return replace(
             self,
             rows=b"\n".join(compress(lines, kept)),
             offsets=array("q", compress(self.offsets, kept)),
             flags={places[row] - 1: bits for row, bits in self.flags.items() if kept[row]},
-            known_total=_less(self.total, gone),
+            known_total=total,
         )
 
     def _amounts(self, lines: bytes) -> list[float]:
