@@ -5,7 +5,7 @@ from zlib import crc32
 
 
 class Record(Protocol):
-    """What is needed of a Kafka record, whoever parsed it."""
+    """What is needed of a Kafka record, no matter which parser made it."""
 
     @property
     def offset(self) -> int: ...

@@ -25,7 +25,7 @@ INTERVAL = 5.0
 
 
 class Watcher(Protocol):
-    """Whoever needs the log end offsets."""
+    """A service that needs the log end offsets."""
 
     def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
         """The topic's logs have these bounds now."""

@@ -34,7 +34,7 @@ SETTINGS = frozenset((*map(str.upper, Settings.model_fields), *DEPRECATED_VARIAB
 MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
 #: Whether coverage is measured: what a process that is killed has run is not counted.
 MEASURED = "COVERAGE_PROCESS_CONFIG" in os.environ
-#: The terminal of whoever runs the tests, by which tables would be cut.
+#: The terminal that the tests run in, by which tables would be cut.
 TERMINAL = frozenset({"COLUMNS", "LINES"})
 
 

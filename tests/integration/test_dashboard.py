@@ -116,7 +116,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, server):
     try:
         expect(page.locator("#banner")).to_contain_text("The database does not answer")
         expect(page.locator("#revenue")).to_have_text("10")
-        # Whoever looks meanwhile is answered, and so are those who ask whether it lives.
+        # Viewers and liveness probes are answered meanwhile.
         for path in ("data/", "dead-letters/?reason=invalid", "data/"):
             assert running.request(f"/dashboard/{path}")[0] == 200
         assert running.request("/health/")[0] == 200

@@ -42,7 +42,7 @@ def test_any_of_them_are_found_as_they_were_sent(reread, produce):
         portions = reread(list(offsets))
         assert found(portions) == {offset: values[offset] for offset in offsets}
         # The embedded broker answers with one batch, of which a slow producer makes several.
-        assert len(portions) < 10, "passes over the log, not an answer for each"
+        assert len(portions) < 10, "the log is read a few times, not once for each"
     assert reread([7])[0].records[0].key == b"k7"
 
 
