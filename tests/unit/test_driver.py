@@ -1,10 +1,13 @@
-"""What PyMySQL needs cryptography for is still done, and only then is it loaded.
+"""What PyMySQL loads for nothing, it loads no more; what it needs, it loads when it needs it.
 
 In processes of their own: here it is loaded already.
 """
 
 import subprocess
 import sys
+from pathlib import Path
+
+from dev.certificates import Authority
 
 _ENCRYPT = """
 import sys
@@ -29,8 +32,22 @@ print("same")
 _APP = "import app, sys; print([name for name in sys.modules if name.startswith('cryptography')])"
 
 
-def _run(code: str) -> str:
-    environment = {"KAFKA_URL": "kafka://127.0.0.1:1", "DATABASE_URL": "mysql://u@127.0.0.1/d"}
+_CONNECT = """
+from db import driver
+from pymysql.connections import Connection
+asked = (None, {"check_hostname": True})
+contexts = [Connection(ssl=each, defer_connect=True).ctx for each in asked]
+print([context.cert_store_stats()["x509_ca"] for context in contexts])
+print(contexts[0].verify_mode.name, contexts[0].check_hostname)
+"""
+
+
+def _run(code: str, **more: str) -> str:
+    environment = {
+        "KAFKA_URL": "kafka://127.0.0.1:1",
+        "DATABASE_URL": "mysql://u@127.0.0.1/d",
+        **more,
+    }
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -44,3 +61,10 @@ def test_a_worker_starts_without_cryptography():
 
 def test_a_password_is_encrypted_as_pymysql_does_it():
     assert _run(_ENCRYPT) == "same\n"
+
+
+def test_the_systems_authorities_are_read_only_for_a_connection_that_asks(tmp_path: Path):
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text(Authority("one").pem + Authority("another").pem)
+    printed = _run(_CONNECT, SSL_CERT_FILE=str(authorities), SSL_CERT_DIR=str(tmp_path))
+    assert printed == "[0, 2]\nCERT_NONE False\n"
