@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import platform
 import signal
 import socket
@@ -19,7 +20,7 @@ from config.settings import Settings
 from config.version import VERSION
 from models.whole_events import whole_rows
 from pipeline.errors import FatalError
-from pipeline.shutdown import FatalExit
+from pipeline.shutdown import FatalExit, end_worker
 from source import codecs
 
 log = get_logger(__name__)
@@ -76,6 +77,15 @@ class Worker(faust.Worker):
             )
         await self.app.before_start()
 
+    async def start(self) -> None:
+        """Start everything; a port that was taken since it was looked at is a fatal error, too."""
+        try:
+            await super().start()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            end_worker(self, _unusable(self.app.conf.web_bind, self.app.conf.web_port, error))
+
     def _shutdown_loop(self) -> None:
         fatal = self.crash_reason
         if isinstance(fatal, FatalExit):
@@ -104,11 +114,18 @@ def see_that_port_is_free(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
-        setting = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "WEB_BIND"
-        raise FatalError(
-            f"Port {port} on {host} cannot be used: {error.strerror}. Set {setting} to another "
-            f"one, or run the worker with --without-web."
-        ) from error
+        raise _unusable(host, port, error) from error
+
+
+def _unusable(host: str, port: int, error: OSError) -> FatalError:
+    number = error.errno or 0
+    is_port = number in (errno.EADDRINUSE, errno.EACCES)
+    # To the reason asyncio adds an address, and a host that is not found has a number of its own.
+    reason = os.strerror(number) if is_port else error.strerror
+    return FatalError(
+        f"Port {port} on {host} cannot be used: {reason}. Set {'PORT' if is_port else 'WEB_BIND'} "
+        "to another one, or run the worker with --without-web."
+    )
 
 
 def running(settings: Settings) -> str:

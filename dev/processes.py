@@ -5,6 +5,7 @@ Start them from the main thread: to the kernel the parent is the *thread* that f
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -193,11 +194,13 @@ class Server:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that was free on all addresses a moment ago, and that nobody gets by chance."""
+    while True:
+        # Linux gives those from 32768 on to outgoing connections. Not `random`, which tests seed.
+        port = 10_000 + secrets.randbelow(22_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            return port
 
 
 def listens(port: int) -> bool:

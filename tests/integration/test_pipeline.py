@@ -1,5 +1,6 @@
 """From Kafka to MySQL and back: what the analysts get, and what the operators see."""
 
+import socket
 import time
 
 from sqlalchemy import text
@@ -199,6 +200,19 @@ def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, serv
 
 def test_a_missing_topic_is_one_sentence(worker):
     assert_ends_with(worker(TOPIC="nothing_here"), 1, "no topic 'nothing_here': create it, or")
+
+
+def test_a_port_taken_while_a_worker_starts_is_one_sentence(worker, migrated_engine, server):
+    port = free_port()
+    with migrated_engine.connect() as connection:
+        # What a worker asks the database comes behind its look at the port.
+        connection.exec_driver_sql("LOCK TABLES alembic_version WRITE")
+        running = worker(PORT=port)
+        waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%'"
+        wait_until(lambda: server.execute(waits), 20)
+        with socket.create_server(("0.0.0.0", port)):
+            connection.exec_driver_sql("UNLOCK TABLES")
+            assert_ends_with(running, 1, f"Port {port} on 0.0.0.0 cannot be used: Address already")
 
 
 def test_a_wrong_setting_ends_with_status_2(worker):
