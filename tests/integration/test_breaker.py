@@ -95,7 +95,6 @@ def breaker_rows(url):
         return list(found.scalars())
 
 
-@pytest.mark.slow
 def test_garbage_in_one_partition_holds_that_one_and_a_command_lets_it_go_on(
     worker, produce, migrated_url, faust, topic
 ):

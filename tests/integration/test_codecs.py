@@ -22,7 +22,6 @@ def send_compressed(broker, topic, codec, numbers):
 
 
 @pytest.mark.parametrize("codec", NAMES)
-@pytest.mark.slow
 def test_every_event_of_a_compressed_topic_is_stored_once(
     worker, broker, topic, migrated_url, codec
 ):

@@ -86,7 +86,6 @@ def test_no_trouble_of_the_server_makes_a_dead_letter(
 # --- offsets that change
 
 
-@pytest.mark.slow
 def test_offsets_set_back_under_a_running_worker_stop_it(
     worker, produce, migrated_url, faust, topic
 ):
