@@ -78,7 +78,7 @@ class Worker(faust.Worker):
         await self.app.before_start()
 
     async def start(self) -> None:
-        """Start everything; a port that was taken since it was looked at is a fatal error, too."""
+        """Start everything; a port that was taken after the check is a fatal error, too."""
         try:
             await super().start()
         except OSError as error:
@@ -120,7 +120,7 @@ def see_that_port_is_free(host: str, port: int) -> None:
 def _unusable(host: str, port: int, error: OSError) -> FatalError:
     number = error.errno or 0
     is_port = number in (errno.EADDRINUSE, errno.EACCES)
-    # To the reason asyncio adds an address, and a host that is not found has a number of its own.
+    # asyncio puts more than the reason into its text; a host not found has no errno of the system.
     reason = os.strerror(number) if is_port else error.strerror
     return FatalError(
         f"Port {port} on {host} cannot be used: {reason}. Set {'PORT' if is_port else 'WEB_BIND'} "

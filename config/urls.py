@@ -88,8 +88,8 @@ def without_options(url: URL) -> URL:
 def database_tls(url: URL, trusted: str) -> ssl.SSLContext | None:
     """The TLS context for a database, or None where encryption is only taken if offered.
 
-    Whoever names an authority, or asks for TLS without saying REQUIRED, gets a server that is
-    verified, name included.
+    With an authority named, or TLS asked for without REQUIRED, the server is verified, name
+    included.
 
     Args:
         url: of the database; its options say how.

@@ -3,9 +3,9 @@
 PyMySQL needs it to encrypt a password for a MySQL server that offers no TLS. Its import takes 7 MB,
 a sixteenth of a worker.
 
-Without the authorities that the system trusts where none is asked for: PyMySQL reads them for each
-connection that takes TLS only where it is offered, although it verifies nothing there. That holds
-all threads for 70 ms, and takes 1 MB for as long as the connection is open.
+Without the system's CA certificates on connections that verify nothing: PyMySQL loads them for each
+connection that takes TLS only where it is offered. That blocks all threads for 70 ms, and takes
+1 MB for as long as the connection is open.
 
 And without the function that sends a server whatever file it asks for: what is sent are lines in
 memory, and only where a statement of ours has them.

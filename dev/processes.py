@@ -194,9 +194,9 @@ class Server:
 
 
 def free_port() -> int:
-    """A TCP port that was free on all addresses a moment ago, and that nobody gets by chance."""
+    """A TCP port, free on all addresses a moment ago, that no outgoing connection is given."""
     while True:
-        # Linux gives those from 32768 on to outgoing connections. Not `random`, which tests seed.
+        # Outgoing connections are given 32768 and above. Not `random`: tests seed it.
         port = 10_000 + secrets.randbelow(22_000)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("", port))

@@ -1,4 +1,4 @@
-"""Why a value is no JSON object, in words for whoever produces it.
+"""Why a value is no JSON object, in words for those who produce it.
 
 Python's parser names what it expected. What producers do wrong is a short list: a value cut off,
 a byte order mark, Python's or JavaScript's own notation, two objects in one message.

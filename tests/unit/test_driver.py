@@ -1,4 +1,4 @@
-"""What PyMySQL loads for nothing, it loads no more; what it needs, it loads when it needs it.
+"""PyMySQL loads cryptography and CA certificates only when it needs them.
 
 In processes of their own: here it is loaded already.
 """
@@ -63,7 +63,7 @@ def test_a_password_is_encrypted_as_pymysql_does_it():
     assert _run(_ENCRYPT) == "same\n"
 
 
-def test_the_systems_authorities_are_read_only_for_a_connection_that_asks(tmp_path: Path):
+def test_ca_certificates_are_loaded_only_for_a_connection_that_verifies(tmp_path: Path):
     authorities = tmp_path / "authorities.pem"
     authorities.write_text(Authority("one").pem + Authority("another").pem)
     printed = _run(_CONNECT, SSL_CERT_FILE=str(authorities), SSL_CERT_DIR=str(tmp_path))
