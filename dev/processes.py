@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -143,16 +144,16 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-class Server:
+class Server(ABC):
     """A server in a process of its own, started and stopped by a ``with`` statement."""
 
     #: Seconds that it has to end in order.
     stop_timeout: float = 20
     _process: Process | None = None
 
+    @abstractmethod
     def start(self) -> Self:
         """Start it and wait until it answers."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int | None:
