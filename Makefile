@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything made here lies in .venv and .local, but for the compiled module.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test-unit test-integration test test-all coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis plots docs lint format lock audit clean
+.PHONY: help setup demo test-unit test-integration test test-all test-servers coverage test-fresh chaos fuzz bench bench-full bench-micro bench-kpis plots docs lint format lock audit clean
 
 python := .venv/bin/python
 coverage := $(python) -m coverage
@@ -22,11 +22,11 @@ test-unit: ## Tests that start no server, in seconds (ARGS: pytest's)
 	@dev/setup.sh python
 	@$(pytest) -m "not slow" tests/unit tests/contract $(ARGS)
 
-test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded chooses the broker; ARGS)
+test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded, SERVER=mysql-9.7 choose the servers; ARGS)
 	@$(python) -m dev
 	@$(pytest) -m "not slow" --ignore tests/unit --ignore tests/contract $(ARGS)
 
-test: setup ## Lint, types and all of these tests (BROKER, ARGS)
+test: setup ## Lint, types and all of these tests (BROKER, SERVER, ARGS)
 	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) -m "not slow" $(ARGS)
@@ -35,6 +35,11 @@ test-all: setup ## All of `make test`, and the long tests and variants that it l
 	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)
+
+test-servers: ## All tests on each database server (SERVERS='mysql-9.7 mariadb-11.8' chooses them; ARGS)
+	@status=0; for server in $(or $(SERVERS),mariadb-10.11 mariadb-11.8 mysql-8.0.31 mysql-9.7); do \
+		echo "On $$server:"; SERVER=$$server $(MAKE) --no-print-directory test-all || status=1; \
+	done; exit $$status
 
 coverage: setup ## Branch coverage of the tests of `make test`, in workers and commands too; fails where a folder is below 95 % (BROKER, ARGS)
 	@$(python) -m dev

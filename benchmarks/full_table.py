@@ -95,7 +95,7 @@ class _GrowingTable:
     def __init__(self, stage: Stage, url: str) -> None:
         self._url = url
         self._file = (
-            stage.mariadb.folder / "data" / (make_url(url).database or "") / "flash_sale_events.ibd"
+            stage.server.folder / "data" / (make_url(url).database or "") / "flash_sale_events.ibd"
         )
         with closing(connect(url)) as database, database.cursor() as rows:
             self._originals = newest(rows)

@@ -26,7 +26,7 @@ from db.driver import send_lines
 from db.load import load_statement, loadable
 from db.rows import STATEMENT_BYTES, insert_statement, statements
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from dev.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
@@ -137,7 +137,7 @@ def main() -> int:
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (
         Folder("inserts") as folder,
-        MariaDB(folder / "mariadb", options=DATABASE_OPTIONS) as server,
+        private_server(folder / "mariadb", options=DATABASE_OPTIONS) as server,
     ):
         url = server.create_database("inserts")
         ways: dict[str, Way] = {

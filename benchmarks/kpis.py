@@ -24,7 +24,7 @@ from db.rows import STATEMENT_BYTES
 from db.tables import batches
 from db.upgrade import migrate
 from db.writer import ledger_line, summary
-from dev.mariadb import MariaDB
+from dev.database import DatabaseServer, private_server
 from dev.processes import Folder
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--view-rows", type=int, default=10_000_000, help="under the views")
     options = parser.parse_args()
     chunks = list(_chunks())
-    with Folder("kpis") as folder, MariaDB(folder / "mariadb") as server:
+    with Folder("kpis") as folder, private_server(folder / "mariadb") as server:
         for way in WAYS:
             engine = _database(server, way)
             cost, clock = _insert(server, engine, way, chunks, options.rows)
@@ -102,7 +102,7 @@ def _name(way: Way) -> str:
     return f"ways_{WAYS.index(way)}"
 
 
-def _database(server: MariaDB, way: Way) -> Engine:
+def _database(server: DatabaseServer, way: Way) -> Engine:
     url = server.create_database(_name(way))
     engine = connect(make_url(url).set(drivername="mysql+pymysql"))
     migrate(engine)
@@ -113,7 +113,7 @@ def _database(server: MariaDB, way: Way) -> Engine:
 
 
 def _insert(
-    server: MariaDB, engine: Engine, way: Way, chunks: Sequence[Chunk], wanted: int
+    server: DatabaseServer, engine: Engine, way: Way, chunks: Sequence[Chunk], wanted: int
 ) -> tuple[float, float]:
     """Insert about so many rows; answers µs a row, of the server and by the clock."""
     done = 0
@@ -136,7 +136,7 @@ def _insert(
     return (_cpu(server) - cpu) / done * 1e6, (time.monotonic() - clock) / done * 1e6
 
 
-def _cpu(server: MariaDB) -> float:
+def _cpu(server: DatabaseServer) -> float:
     """Seconds of processor time of the server so far."""
     fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -15,7 +15,7 @@ from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER
 from dev import ROOT
 from dev.broker import DEFAULT_PARTITIONS, choose
-from dev.mariadb import version
+from dev.database import DEFAULT, SERVERS, chosen
 
 _PEERS = ("faust-streaming", "confluent-kafka", "PyMySQL", "bytewax", "quixstreams", "pyspark")
 _JARS = (
@@ -58,7 +58,7 @@ def describe(stage: Stage) -> dict[str, str]:
         "broker": f"{choose()[1].removeprefix('Broker: ').split(',')[0]}, one node, "
         "heap and JVM options of its own start script, "
         f"{DEFAULT_PARTITIONS} partitions ({producer})",
-        "database": f"{version()}, {settings}",
+        "database": f"{SERVERS[chosen() or DEFAULT]().version}, {settings}",
         "java": _java(),
         "this app": f"Python {platform.python_version()}, {_packages(Path(sys.executable), _OURS)}",
         "peers": ", ".join(filter(None, (_packages(PYTHON, _PEERS), _jars(), _go_modules()))),

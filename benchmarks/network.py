@@ -16,7 +16,7 @@ from benchmarks.runs import run
 from benchmarks.stage import Stage
 from benchmarks.table import connect
 from benchmarks.traffic import shopping
-from dev.mariadb import SecretURL
+from dev.database import SecretURL
 from dev.processes import Process
 
 #: Seconds by which an answer of a database that is not next door is held up. Threads wake late:
@@ -29,14 +29,14 @@ _QUESTIONS = 200
 def network(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The comparison's events through plain connections, TLS, and to a database 2 ms away."""
     topic = stage.topic(int(2_000_000 * scale), shopping)
-    with distant(stage.mariadb.port, _AWAY) as port, stage.with_tls() as encrypted:
+    with distant(stage.server.port, _AWAY) as port, stage.with_tls() as encrypted:
         programs = [
             (stage, replace(OURS, name="plain, next to each other")),
             (encrypted, _with_tls(stage)),
             (stage, replace(OURS, name="database 2 ms away", start=partial(_start_distant, port))),
         ]
         done = in_rounds(rounds, [partial(run, at, program, topic) for at, program in programs])
-        near, far = (_round_trip(stage, at) for at in (stage.mariadb.port, port))
+        near, far = (_round_trip(stage, at) for at in (stage.server.port, port))
     distance = f"An answer of the database takes {1e3 * near:.2f} ms, and {1e3 * far:.2f} ms there."
     return f"{table(done)}\n\n{distance}", as_json(done)
 

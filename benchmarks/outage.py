@@ -101,12 +101,12 @@ def _measure(stage: Stage, seconds: float) -> Outage:
         with Sender(*to, rate=RATE, first=POOL, total=total, scratch=scratch) as sender:
             while sender.sent < BEFORE * RATE:
                 time.sleep(TICK)
-            stage.mariadb.kill()
+            stage.server.kill()
             begun = time.monotonic()
             while time.monotonic() - begun < seconds:
                 meter.memory()
                 time.sleep(1)
-            stage.mariadb.start()
+            stage.server.start()
             back = time.monotonic()
             with closing(connect(url)) as database, database.cursor() as table:
                 waiting = POOL + sender.sent - count(table)

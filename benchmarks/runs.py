@@ -169,7 +169,7 @@ class Watch:
         self._meters = (
             self._program,
             Meter([stage.broker.pid or 0]),
-            Meter([stage.mariadb.pid or 0]),
+            Meter([stage.server.pid or 0]),
         )
         self._moments: list[Moment] = []
         self._memory: list[tuple[float, int]] = []

@@ -17,10 +17,10 @@ from db.engine import connect
 from db.upgrade import migrate
 from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
 from dev.certificates import Authority
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from dev.processes import StartError, free_port
 
-#: As on a real server of this size; the rest are MariaDB's defaults and those of dev.mariadb
+#: As on a real server of this size; the rest are MariaDB's defaults and those of dev.server
 #: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
 DATABASE_OPTIONS = (
     "--innodb-buffer-pool-size=4G",
@@ -103,13 +103,13 @@ class Stage:
         self.authority = Authority("benchmark")
         self.broker = KafkaAsShipped(folder / "broker", self.authority)
         # Without a certificate, as clients take TLS where it is offered, and not all of them do.
-        self.mariadb = MariaDB(folder / "mariadb", options=DATABASE_OPTIONS)
+        self.server = private_server(folder / "mariadb", options=DATABASE_OPTIONS)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.broker)
-            stack.enter_context(self.mariadb)
+            stack.enter_context(self.server)
             self._stack = stack.pop_all()
         return self
 
@@ -128,7 +128,7 @@ class Stage:
         keys.chmod(0o644)  # the server may run as another user
         options = (*DATABASE_OPTIONS, f"--ssl-cert={keys}", f"--ssl-key={keys}")
         other = copy(self)
-        with MariaDB(self.folder / "mariadb-tls", options=options) as other.mariadb:
+        with private_server(self.folder / "mariadb-tls", options=options) as other.server:
             yield other
 
     def topic(
@@ -149,17 +149,17 @@ class Stage:
     def database(self) -> Iterator[str]:
         """URL of a database with the app's schema and no rows, gone afterwards."""
         name = f"bench_{uuid4().hex[:8]}"
-        url = self.mariadb.create_database(name)
+        url = self.server.create_database(name)
         engine = connect(make_url(url).set(drivername="mysql+pymysql"))
         try:
             migrate(engine)
             yield url
         finally:
             engine.dispose()
-            self.mariadb.drop_database(name)
+            self.server.drop_database(name)
 
     def database_settings(self) -> dict[str, str]:
         """The database's settings that decide how fast it is."""
         names = ", ".join(f"@@{name}" for name in DATABASE_VARIABLES)
-        values = self.mariadb.execute(f"SELECT {names}")[0]
+        values = self.server.execute(f"SELECT {names}")[0]
         return dict(zip(DATABASE_VARIABLES, map(str, values), strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+from db import session_variables
 from db.pool import spare_round_trips
 from pipeline import metrics
 
@@ -19,25 +20,6 @@ IO_TIMEOUT = 30
 POOL_SIZE = 6
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
-
-#: Seconds that a statement waits for a lock.
-LOCK_WAIT_TIMEOUT = 10
-
-_SESSION = (
-    "SET SESSION time_zone = '+00:00',"
-    # Without backslash escapes a JSON text is quoted by one replace instead of a table look-up.
-    " sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES',"
-    # A worker frozen inside a transaction must not keep its partitions' locks for hours.
-    " wait_timeout = 30,"
-    # Nor one frozen while it sends lines those of the table, for which all others wait.
-    " net_read_timeout = 10,"
-    # The text of an error says which key and which row it is about.
-    " lc_messages = 'en_US',"
-    # Enough warnings for every row of a statement; the default is 64.
-    " max_error_count = 65535,"
-    f" innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
-)
 
 
 def connect(
@@ -61,7 +43,6 @@ def connect(
         pool_timeout=POOL_TIMEOUT,
         pool_reset_on_return=None,
         pool_recycle=1800,
-        isolation_level="READ COMMITTED",
         hide_parameters=True,
         connect_args={
             "charset": "utf8mb4",
@@ -73,7 +54,8 @@ def connect(
             "write_timeout": io_timeout,
         },
     )
-    event.listen(engine, "connect", _prepare_session)
+    # Before SQLAlchemy's own, which looks at the session to know how names are quoted there.
+    event.listen(engine, "connect", _prepare_session, insert=True)
     spare_round_trips(engine)
     return engine
 
@@ -81,7 +63,7 @@ def connect(
 def _prepare_session(connection: Any, _record: Any) -> None:
     metrics.CONNECTIONS.inc()
     with connection.cursor() as cursor:
-        cursor.execute(_SESSION)
+        session_variables.prepare(cursor)
 
 
 def is_mariadb(connection: Connection) -> bool:

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.engine import LOCK_WAIT_TIMEOUT
 from db.errors import classified
 from db.rollup_sql import add_sums
 from db.sales_tables import rollup_minutes, rollup_products, rollup_state
+from db.session_variables import LOCK_WAIT_TIMEOUT
 from db.watermark import (
     FIRST,
     LAST,

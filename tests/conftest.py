@@ -1,22 +1,23 @@
 """Servers once a session, everything else fresh for each test; all of it ends with pytest."""
 
 import functools
+import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, make_url
-from xdist.scheduler import LoadFileScheduling
 
 from db.engine import connect
 from dev import ROOT
 from dev.broker import Broker, choose
-from dev.mariadb import MariaDB
+from dev.database import DatabaseServer, private_server
 from dev.processes import Folder
-from tests.helpers.databases import ON_MYSQL
-from tests.helpers.mysql_server import MySQL
+from tests.helpers.accounts import OWNER, WORKER, grant, make_accounts
+from tests.helpers.databases import missing, servers_of
 from tests.helpers.worker import FAUST, environment
 
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -30,15 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     items.sort(key=lambda item: "unit" in item.path.parts)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
-    """Share out the tests file by file, and let one process have all that needs MySQL."""
-    return _ByFile(config, log)
-
-
-class _ByFile(LoadFileScheduling):  # type: ignore[misc] # it has no types
-    def _split_scope(self, nodeid: str) -> str:
-        return ON_MYSQL if ON_MYSQL in nodeid else str(super()._split_scope(nodeid))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a database server on each that it is for."""
+    if "server" in metafunc.fixturenames:
+        on = servers_of(metafunc.definition, metafunc.fixturenames)
+        metafunc.parametrize("server", on, indirect=True)
 
 
 def pytest_terminal_summary(
@@ -65,33 +62,41 @@ def broker(folder: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def mariadb(folder: Path) -> Iterator[MariaDB]:
-    """Its defaults are not ours: neither charset nor time zone may be leaned on."""
-    with MariaDB(folder / "mariadb", charset="latin1", time_zone="+05:30") as running:
-        yield running
+def start_server(folder: Path) -> Iterator[Callable[[str], DatabaseServer]]:
+    """Starts a database server by its name, once a session.
 
+    Its defaults are not ours: neither charset nor time zone may be leaned on.
+    """
+    with ExitStack() as stack:
 
-@pytest.fixture(scope="session")
-def mysql(folder: Path) -> Iterator[MySQL]:
-    if MySQL.missing():
-        pytest.skip("set-up could not fetch a MySQL 8 that runs here")
-    with MySQL(folder / "mysql", "--default-time-zone=+05:30") as running:
-        yield running
+        @functools.cache
+        def start(name: str) -> DatabaseServer:
+            server = private_server(folder / name, name, charset="latin1", time_zone="+05:30")
+            stack.enter_context(server)
+            make_accounts(server)
+            return server
 
-
-@pytest.fixture
-def server(request: pytest.FixtureRequest) -> MariaDB:
-    """The database server: MariaDB, or what `tests.helpers.databases` has said of this test."""
-    running = request.getfixturevalue(getattr(request, "param", "mariadb"))
-    assert isinstance(running, MariaDB)
-    return running
+        yield start
 
 
 @pytest.fixture
-def database_url(server: MariaDB) -> Iterator[str]:
-    """URL of an empty database."""
+def server(
+    request: pytest.FixtureRequest, start_server: Callable[[str], DatabaseServer]
+) -> DatabaseServer:
+    """The database server; `tests.helpers.databases` says which ones a test runs on."""
+    if why := missing(request.param):
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return start_server(request.param)
+
+
+@pytest.fixture
+def database_url(server: DatabaseServer) -> Iterator[str]:
+    """URL of an empty database, for the account that migrates."""
     name = f"test_{uuid4().hex[:12]}"
-    yield server.create_database(name)
+    server.create_database(name)
+    yield grant(server, OWNER, name)
     server.drop_database(name)
 
 
@@ -113,7 +118,7 @@ def migrate_cli() -> MigrateCli:
 
 
 @functools.cache
-def _copying(server: MariaDB, migrate_cli: MigrateCli) -> list[str]:
+def _copying(server: DatabaseServer, migrate_cli: MigrateCli) -> list[str]:
     """Statements that make what ``migrate`` makes: faster than migrating each time."""
     result = migrate_cli(server.create_database("migrated"))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -135,12 +140,12 @@ def _copying(server: MariaDB, migrate_cli: MigrateCli) -> list[str]:
 
 
 @pytest.fixture
-def migrated_url(database_url: str, server: MariaDB, migrate_cli: MigrateCli) -> str:
-    """URL of a database with the app's schema and no rows."""
+def migrated_url(database_url: str, server: DatabaseServer, migrate_cli: MigrateCli) -> str:
+    """URL of a database with the app's schema and no rows, for the account of workers."""
     name = database_url.rpartition("/")[2]
     for statement in _copying(server, migrate_cli):
         server.execute(statement.format(name))
-    return database_url
+    return grant(server, WORKER, name)
 
 
 @pytest.fixture

@@ -50,21 +50,21 @@ def worker_joins_and_is_killed(stage: Stage) -> None:
 
 
 def kill_database(stage: Stage) -> None:
-    stage.mariadb.kill()
+    stage.server.kill()
     _pause(stage)
-    stage.mariadb.start()
+    stage.server.start()
 
 
 def restart_database(stage: Stage) -> None:
-    stage.mariadb.stop()
+    stage.server.stop()
     _pause(stage)
-    stage.mariadb.start()
+    stage.server.start()
 
 
 def freeze_database(stage: Stage) -> None:
-    stage.mariadb.pause()
+    stage.server.pause()
     time.sleep(stage.random.uniform(1, 3))
-    stage.mariadb.resume()
+    stage.server.resume()
 
 
 def cut_connections(stage: Stage) -> None:
@@ -83,10 +83,10 @@ def lose_answers_to_commit(stage: Stage) -> None:
 
 def kill_worker_and_database(stage: Stage) -> None:
     worker = stage.any_worker()
-    stage.mariadb.kill()
+    stage.server.kill()
     worker.kill()
     stage.remove(worker)
-    stage.mariadb.start()
+    stage.server.start()
     stage.start_worker()
 
 

@@ -32,9 +32,9 @@ def main() -> int:
         (worker,) = stage.workers
         traffic = Traffic(stage.broker, TOPIC, rate=options.rate)
         time.sleep(AROUND)
-        stage.mariadb.kill()
+        stage.server.kill()
         most = _outage(worker, options.minutes)
-        stage.mariadb.start()
+        stage.server.start()
         time.sleep(AROUND)
         back = time.monotonic()
         traffic.stop()

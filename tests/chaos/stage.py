@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from dev import ROOT
 from dev.broker import Broker
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from tests.chaos.proxy import Proxy
 from tests.helpers.worker import FAUST, Worker, environment
 
@@ -52,9 +52,9 @@ class Stage:
         with ExitStack() as stack:
             self.broker = stack.enter_context(self._broker_kind(self._folder / "broker"))
             self.broker.create_topic(TOPIC)
-            self.mariadb = stack.enter_context(MariaDB(self._folder / "mariadb"))
-            self.proxy = stack.enter_context(Proxy(self.mariadb.port, self.random.randrange(2**32)))
-            self.url = self.mariadb.create_database("chaos")
+            self.server = stack.enter_context(private_server(self._folder / "mariadb"))
+            self.proxy = stack.enter_context(Proxy(self.server.port, self.random.randrange(2**32)))
+            self.url = self.server.create_database("chaos")
             settings = environment(DATABASE_URL=self.url, KAFKA_URL=self.broker.url)
             subprocess.run(
                 [*FAUST, "migrate"], cwd=ROOT, env=settings, check=True, capture_output=True
@@ -74,7 +74,7 @@ class Stage:
         worker = Worker(
             log,
             KAFKA_URL=self.broker.url,
-            DATABASE_URL=self.url.replace(f":{self.mariadb.port}/", f":{self.proxy.port}/"),
+            DATABASE_URL=self.url.replace(f":{self.server.port}/", f":{self.proxy.port}/"),
             TOPIC=TOPIC,
             CONSUMER_GROUP=GROUP,
             STARTING_OFFSETS="earliest",

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 
 from dev.certificates import Authority
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from tests.chaos.proxy import Proxy
 
 
@@ -20,7 +20,7 @@ def server(folder):
     key = Authority("the proxy's").issue("mariadb").write(files / "server.pem")
     key.chmod(0o644)  # the server may run as another user
     options = (f"--ssl-cert={key}", f"--ssl-key={key}")
-    with MariaDB(folder / "mariadb-offering-tls", options=options) as running:
+    with private_server(folder / "mariadb-offering-tls", options=options) as running:
         yield running
 
 

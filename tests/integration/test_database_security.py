@@ -19,7 +19,7 @@ from db.rollup import Rollup
 from db.tables import metadata
 from dev import ROOT
 from dev.certificates import Authority
-from dev.mariadb import MariaDB, SecretURL
+from dev.database import SecretURL, private_server
 from pipeline.errors import FatalError, UntrustedError
 from tests.helpers.sums import settle
 from tests.helpers.worker import rows, wait_until
@@ -48,7 +48,7 @@ def server(folder: Path, authority):
     key = authority.issue("mariadb").write(files / "server.pem")
     key.chmod(0o644)  # the server may run as another user
     options = (f"--ssl-cert={key}", f"--ssl-key={key}", "--require-secure-transport=ON")
-    with MariaDB(folder / "mariadb-tls", options=options) as running:
+    with private_server(folder / "mariadb-tls", options=options) as running:
         yield running
 
 
@@ -122,7 +122,7 @@ def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder
     with made(f"{local}?ssl_verify_identity=false", authority.pem) as engine:
         features.check(engine)
     with (
-        MariaDB(folder / "mariadb-plain", options=("--skip-ssl",)) as plain,
+        private_server(folder / "mariadb-plain", options=("--skip-ssl",)) as plain,
         made(plain.create_database("d"), authority.pem) as engine,
         pytest.raises(UntrustedError, match="The database offers no TLS: turn it on there, or"),
     ):

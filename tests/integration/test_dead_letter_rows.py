@@ -16,7 +16,6 @@ from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
-from tests.helpers.databases import also_mysql_slow
 from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids
 
 MIB = 1 << 20
@@ -28,7 +27,6 @@ def write(engine, number, *records, end=None):
     return Writer(engine, "g", "w").write(number, NOW, [found])
 
 
-@also_mysql_slow
 def test_the_same_event_read_again_is_the_same_letter(begun):
     records = [record(0, b"bad"), record(1, None), record(2, b"")]
     write(begun, 1, *records)
@@ -47,7 +45,6 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [0, 1, 2, 3]
 
 
-@also_mysql_slow
 def test_another_event_at_the_same_position_is_another_letter(begun):
     write(begun, 1, record(0, b"bad"))
     OffsetStore(begun, "g").set("t", {0: 0})
@@ -55,7 +52,6 @@ def test_another_event_at_the_same_position_is_another_letter(begun):
     assert [row.value for row in dead_letter_rows(begun)] == [b"bad", b"of the topic made again"]
 
 
-@also_mysql_slow
 def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
     known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
     with begun.begin() as connection:
@@ -80,7 +76,6 @@ def small_packets(server, migrated_url):
     server.execute(f"SET GLOBAL max_allowed_packet = {before}")
 
 
-@also_mysql_slow
 @pytest.mark.parametrize(
     ("value_bytes", "key_bytes"), [(3 * MIB, 3), (3 * MIB, 3 * MIB), (10, 3 * MIB)]
 )

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer
 from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.broker import ApacheKafka, Broker, EmbeddedBroker, choose
-from dev.mariadb import MariaDB
+from dev.database import DatabaseServer
 from dev.processes import Process, StartError
 from tests.helpers import wire
 from tests.helpers.worker import children, environment, is_alive, wait_until
@@ -69,11 +69,9 @@ def test_a_killed_broker_comes_back_with_its_topics(broker: Broker, tmp_path: Pa
         own.delete_topic("kept")
 
 
-def test_mariadb_keeps_its_rows_when_killed(
-    server: MariaDB, request: pytest.FixtureRequest
-) -> None:
-    folder = request.getfixturevalue("folder") / "killed"
-    with MariaDB(folder) as own:
+def test_a_killed_database_server_keeps_its_rows(server: DatabaseServer, tmp_path: Path) -> None:
+    own = type(server)(tmp_path / "killed", server.installation)
+    with own:
         own.create_database("kept")
         own.execute("CREATE TABLE kept.t (n INT)")
         own.execute("INSERT INTO kept.t VALUES (7)")
@@ -82,13 +80,13 @@ def test_mariadb_keeps_its_rows_when_killed(
         assert own.execute("SELECT n FROM kept.t") == [(7,)]
 
 
-def test_the_tests_database_server_has_foreign_defaults(server: MariaDB) -> None:
+def test_the_tests_database_servers_have_foreign_defaults(server: DatabaseServer) -> None:
     """Whatever passes on it does not lean on utf8mb4 or UTC being the default."""
     query = "SELECT @@character_set_server, @@global.time_zone"
     assert server.execute(query) == [("latin1", "+05:30")]
 
 
-def test_passwords_stay_in_their_file(server: MariaDB) -> None:
+def test_passwords_stay_in_their_file(server: DatabaseServer) -> None:
     file = server.folder / "password"
     assert file.stat().st_mode & 0o077 == 0
     assert file.read_text() not in server.log.read_text(errors="replace")
@@ -98,7 +96,7 @@ def test_passwords_stay_in_their_file(server: MariaDB) -> None:
     assert repr(server.url("d")) == f"'mysql://flash_sale:***@127.0.0.1:{server.port}/d'"
 
 
-def test_the_servers_are_reached_from_this_machine_only(server: MariaDB) -> None:
+def test_the_servers_are_reached_from_this_machine_only(server: DatabaseServer) -> None:
     assert server.execute("SELECT @@bind_address") == [("127.0.0.1",)]
 
 
@@ -106,9 +104,9 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from dev.broker import choose
-from dev.mariadb import MariaDB
+from dev.database import private_server
 folder = Path(sys.argv[1])
-MariaDB(folder / "mariadb").start()
+private_server(folder / "database").start()
 choose()[0](folder / "broker").start()
 print("up", flush=True)
 time.sleep(600)

@@ -16,7 +16,6 @@ from db.tables import batches, dead_letters
 from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.errors import TransientError
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
 from tests.helpers.sink import NOW, statements, stored_ids
 from tests.helpers.worker import wait_until
@@ -76,7 +75,6 @@ class Traffic:
         return value(one)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
 def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
     if not looks:
@@ -108,7 +106,6 @@ def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
         )
 
 
-@also_mysql_slow
 def test_without_duplicates_nothing_is_looked_up(indexed):
     ours = writer(indexed)
     ours.write(1, NOW, [chunk("a", "b")])
@@ -124,7 +121,6 @@ def test_without_duplicates_nothing_is_looked_up(indexed):
     assert stored_ids(indexed) == ["a", "b", "c", "d", "e"]
 
 
-@also_mysql_slow
 def test_what_was_stored_lately_is_looked_up_and_what_others_stored_is_found_too(indexed):
     ours, others = writer(indexed), writer(indexed, "other")
     ours.write(1, NOW, [chunk("a", "b", "c")])
@@ -159,7 +155,6 @@ def test_other_programs_rows_count_as_known(indexed):
     assert (batch.valid, batch.duplicate) == (2, 1)
 
 
-@also_mysql_slow
 def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed):
     with indexed.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
@@ -177,7 +172,6 @@ def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 3, 1)
 
 
-@also_mysql_slow
 def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
     with indexed.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE INDEX one (user_id)"))
@@ -187,7 +181,6 @@ def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 1, 1)
 
 
-@also_mysql_slow
 def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed):
     """Its look-up cannot see them: they are not committed yet."""
     inserted, go_on = threading.Event(), threading.Event()
@@ -224,7 +217,6 @@ def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed
     assert stored_ids(indexed) == ["a", "b", "c", "d"]
 
 
-@also_mysql
 def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
     """In opposite orders, so that they run into deadlocks as well."""
     ids = [f"shared {n}" for n in range(600)]
@@ -266,7 +258,6 @@ def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
     assert OffsetStore(indexed, "g").read("t") == dict.fromkeys(PARTITIONS, 610)
 
 
-@also_mysql_slow
 def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
     writer(indexed).write(1, NOW, [chunk_of([b"1", b"2", b"3", b"4", b"5", value("a")])])
     with indexed.begin() as connection:

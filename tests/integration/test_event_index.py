@@ -14,7 +14,6 @@ from db.engine import connect
 from db.upgrade import make_index
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests.helpers.databases import also_mysql_slow
 
 #: Alike to the collations of the servers, byte by byte all different.
 ALIKE = ["e1", "E1", "e1 ", "e1\x00", "é1", "e\u03011", "🔥", "🔥 ", "e01", " e1"]
@@ -44,7 +43,6 @@ def described(engine):
         return connection.execute(text("SHOW CREATE TABLE flash_sale_events")).one()[1]
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
 def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
     with patient.begin() as connection:
@@ -81,7 +79,6 @@ def test_the_index_is_told_by_its_name_at_the_end_of_the_servers_words():
         assert event_index.is_duplicate(f"Duplicate entry '{entry}' for key '{key}'") is ours
 
 
-@also_mysql_slow
 def test_known_ids_are_looked_up_in_the_index(patient):
     make_index(patient)
     asked = []
@@ -92,7 +89,6 @@ def test_known_ids_are_looked_up_in_the_index(patient):
     assert "uq_event_id" in [line["key"] for line in plan]
 
 
-@also_mysql_slow
 @pytest.mark.slow
 def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_engine):
     ids = ["b", "a", "b", "A", "a ", "b", "once"] + ["many"] * 7 + [f"x{n}" for n in range(9)] * 2
@@ -124,7 +120,6 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
     assert "The index is there already" in faust("migrate", DEDUPLICATE="true")
 
 
-@also_mysql_slow
 def test_making_it_may_be_killed_after_any_statement(patient):
     insert(patient, "a", "A")
     for number in count(1):
@@ -170,7 +165,6 @@ def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, cha
     assert described(patient) == before
 
 
-@also_mysql_slow
 def test_what_is_written_while_it_is_made_is_in_it(patient):
     """Nothing written meanwhile is missing in the index."""
     insert(patient, *(f"old {n}" for n in range(500)))

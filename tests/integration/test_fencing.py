@@ -16,7 +16,6 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sink import NOW, chunk, event, record
 
 
@@ -59,7 +58,6 @@ def test_a_proxy_that_does_nothing_is_not_noticed(through, proxy, migrated_engin
     assert proxy.seen == 0
 
 
-@also_mysql
 @pytest.mark.parametrize(
     "statement",
     [
@@ -77,7 +75,6 @@ def test_lines_sent_elsewhere_are_not_stored(through, proxy, migrated_engine):
     assert_nothing_is_stored(through, proxy, migrated_engine, "LOAD DATA")
 
 
-@also_mysql
 def test_rows_sent_elsewhere_are_not_stored(through, proxy, migrated_engine, inserts_only):
     assert_nothing_is_stored(through, proxy, migrated_engine, "INSERT INTO flash_sale_events")
 
@@ -95,7 +92,6 @@ def assert_nothing_is_stored(through, proxy, migrated_engine, statement):
     assert stored(migrated_engine) == ([1, 1, 1], {0: 2, 1: 0})
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("statement", ["SET SESSION time_zone", "SET AUTOCOMMIT"])
 def test_a_session_that_was_not_set_up_stores_nothing(through, proxy, migrated_engine, statement):
     proxy.swallowed = (statement,)

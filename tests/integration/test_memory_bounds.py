@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from sqlalchemy import text
 
 from dev.audit import count_stored, engine
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from tests.helpers import wire
 from tests.helpers.events import event, ids, names
 from tests.helpers.worker import configure, dead_letters, rows, wait_until
@@ -210,7 +210,7 @@ def test_what_is_in_memory_is_reported(worker, send, migrated_url, server):
 def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
     worker, send, migrate_cli, tmp_path
 ):
-    with MariaDB(tmp_path / "small", options=("--max-allowed-packet=1M",)) as small:
+    with private_server(tmp_path / "small", options=("--max-allowed-packet=1M",)) as small:
         assert small.execute("SELECT @@max_allowed_packet") == [(1024 * 1024,)]
         url = small.create_database("small")
         assert migrate_cli(url).returncode == 0

@@ -22,7 +22,6 @@ from db.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
 from tests.helpers import sales
-from tests.helpers.databases import also_mysql_slow
 from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import assert_sums_true, settle
 
@@ -98,7 +97,6 @@ def old_worker_writes(engine):
                 connection.execute(text(statement), given)
 
 
-@also_mysql_slow
 def test_old_workers_beside_new_ones_count_nothing_twice(empty):
     bring_to(empty, "0003")
     old_worker_writes(empty)
@@ -116,7 +114,6 @@ def test_old_workers_beside_new_ones_count_nothing_twice(empty):
             assert connection.scalar(outdated) == 0
 
 
-@also_mysql_slow
 def test_undone_the_old_sums_have_every_row(empty):
     migrate(empty)
     OffsetStore(empty, "g").begin("t", {0: 0})
@@ -166,7 +163,6 @@ def kill_anywhere(server, database_url, start, values):
     engine.dispose()
 
 
-@also_mysql_slow
 @pytest.mark.slow
 def test_a_migration_killed_after_any_statement_is_run_again(server, database_url):
     kill_anywhere(server, database_url, "0002", [b"abc", None, b"", b"\x00\xff" * 5000])
@@ -186,7 +182,6 @@ def test_two_migrations_at_once_are_one(database_url, migrate_cli):
     assert said[1].startswith(f"The schema was brought from nothing to version {VERSION}:\n")
 
 
-@also_mysql_slow
 def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, monkeypatch):
     monkeypatch.setattr(upgrade, "LOCK_TIMEOUT", 1)
     with empty.connect() as other:
@@ -206,7 +201,6 @@ def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, mo
         other.invalidate()
 
 
-@also_mysql_slow
 def test_where_no_lock_holds_two_at_once_break_nothing(empty):
     # As behind a proxy that hands out a session for each statement.
     program = (
@@ -229,7 +223,6 @@ def test_where_no_lock_holds_two_at_once_break_nothing(empty):
         assert connection.scalars(text("SELECT * FROM alembic_version")).all() == [VERSION]
 
 
-@also_mysql_slow
 def test_old_letters_are_described_in_portions(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
@@ -250,7 +243,6 @@ def test_old_letters_are_described_in_portions(empty):
     assert all(digest == sha256(value).digest() for value, _, digest in dead_letter_rows(empty))
 
 
-@also_mysql_slow
 def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
     migrate(empty)
     with empty.begin() as connection:
@@ -260,7 +252,6 @@ def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
     assert dead_letter_rows(empty) == [(b"x", None, b"unknown, written by an older app")]
 
 
-@also_mysql_slow
 def test_letters_are_found_by_position_through_the_key(empty):
     migrate(empty)
     with empty.connect() as connection:

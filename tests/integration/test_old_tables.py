@@ -14,7 +14,6 @@ from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
-from tests.helpers.databases import also_mysql_slow
 from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
 from tests.helpers.sink import record
 from tests.helpers.worker import rows, wait_until
@@ -51,7 +50,6 @@ def store(engine, **fields):
         raise RowError(detail)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, empty):
     statement, said = REFUSED[name]
@@ -64,7 +62,6 @@ def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(na
     store(empty, timestamp=None)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("name", WARNED)
 def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
     name, empty, database_url
@@ -91,7 +88,6 @@ def test_a_table_that_costs_single_rows_is_warned_of_and_its_alter_fixes_it(
         store(empty, **event)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("name", FINE)
 def test_a_table_that_takes_all_rows_is_not_spoken_of(name, empty):
     make(empty, FINE[name])
@@ -99,7 +95,6 @@ def test_a_table_that_takes_all_rows_is_not_spoken_of(name, empty):
     store(empty, timestamp=None, product_id=None, event_type=None, user_id="u" * 50)
 
 
-@also_mysql_slow
 def test_a_view_in_its_place_is_refused(empty):
     make(
         empty, [ddl(name="old_events"), "CREATE VIEW flash_sale_events AS SELECT * FROM old_events"]
@@ -109,7 +104,6 @@ def test_a_view_in_its_place_is_refused(empty):
     assert found.found.startswith("flash_sale_events is a view")
 
 
-@also_mysql_slow
 def test_an_id_that_is_full_is_refused(empty):
     make(empty, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY")])
     run(empty, "INSERT INTO flash_sale_events (id) VALUES (1932735283)")
@@ -123,7 +117,6 @@ def test_an_id_that_is_full_is_refused(empty):
     store(empty)
 
 
-@also_mysql_slow
 def test_constraints_of_ones_own_are_spoken_of(empty, server):
     products = "CREATE TABLE products (id VARCHAR(50) PRIMARY KEY) CHARSET=utf8mb4"
     key = "CONSTRAINT known FOREIGN KEY (product_id) REFERENCES products (id)"
@@ -141,7 +134,6 @@ def test_constraints_of_ones_own_are_spoken_of(empty, server):
         store(empty)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("table", ["batches", "rollup_state"])
 def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     run(migrated_engine, f"ALTER TABLE {table} ENGINE=MyISAM")
@@ -151,7 +143,6 @@ def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     assert look(migrated_engine) == []
 
 
-@also_mysql_slow
 def test_an_account_is_told_only_what_it_may_see(empty, database_url, server):
     make(empty, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY"), TRIGGER])
     database = database_url.rpartition("/")[2]

@@ -6,7 +6,6 @@ from sqlalchemy.exc import ProgrammingError
 
 from db import pool
 from db.engine import connect
-from tests.helpers.databases import also_mysql
 
 
 @pytest.fixture
@@ -33,7 +32,6 @@ def sent(engine, monkeypatch):
     return found
 
 
-@also_mysql
 def test_after_a_commit_nothing_is_rolled_back(engine, sent):
     with engine.begin() as connection:
         connection.execute(text("DO 1"))
@@ -46,7 +44,6 @@ def test_after_a_commit_nothing_is_rolled_back(engine, sent):
     assert sent == ["rollback"] * 2
 
 
-@also_mysql
 def test_what_is_left_open_is_rolled_back(engine):
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE one (id INT PRIMARY KEY) ENGINE=InnoDB"))
@@ -63,7 +60,6 @@ def test_what_is_left_open_is_rolled_back(engine):
         assert connection.scalar(text("SELECT COUNT(*) FROM one")) == 0
 
 
-@also_mysql
 def test_a_connection_that_has_rested_is_asked(engine, sent, monkeypatch):
     for _ in range(3):
         with engine.begin():
@@ -75,7 +71,6 @@ def test_a_connection_that_has_rested_is_asked(engine, sent, monkeypatch):
     assert "ping" in sent
 
 
-@also_mysql
 def test_one_that_the_server_has_closed_is_replaced(engine, database_url, monkeypatch):
     monkeypatch.setattr(pool, "TRUSTED", 0.0)
     with engine.connect() as connection:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dev.audit import Sent
-from dev.mariadb import MariaDB
+from dev.database import private_server
 from tests.chaos.proxy import Proxy
 from tests.helpers.events import event, ids, offsets_of, stored
 from tests.helpers.traffic import Traffic, audit
@@ -116,7 +116,7 @@ def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, 
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     wait_until(lambda: len(rows(migrated_url)) > 2000, 30)
     source = create_engine(migrated_url.replace("mysql:", "mysql+pymysql:"))
-    with MariaDB(tmp_path / "restored") as other:
+    with private_server(tmp_path / "restored") as other:
         restored = other.create_database("restored")
         target = create_engine(restored.replace("mysql:", "mysql+pymysql:"))
         copied = _dump_and_restore(source, target)

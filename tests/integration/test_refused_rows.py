@@ -16,7 +16,6 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from pipeline.record import PlainRecord
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sink import (
     NOW,
     chunk,
@@ -66,7 +65,6 @@ def commits(engine):
         return int(connection.execute(text("SHOW GLOBAL STATUS LIKE 'Com_commit'")).one()[1])
 
 
-@also_mysql
 @pytest.mark.parametrize("seed", range(8))
 def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, monkeypatch, seed):
     """Against the plainest reference: row by row, in order, what the table can hold."""
@@ -134,7 +132,6 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
     assert sums == (number, len(wanted_rows), revenue)
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("bad", [[0], [7], [19], [0, 1, 2, 18, 19], list(range(20)), [3, 4, 11]])
 def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     records = [
@@ -159,7 +156,6 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
     assert {row.reason for row in found} == {"unstorable"}
 
 
-@also_mysql
 def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     users = ["a", "b", "a", "c", "b", "a"]
     records = [record(n, event(n, user_id=user)) for n, user in enumerate(users)]
@@ -189,7 +185,6 @@ def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_o
     assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("code", sorted(errors._ROW))
 def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     with begun.begin() as connection:
@@ -219,7 +214,6 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
-@also_mysql_slow
 def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, server):
     with begun.begin() as connection:
         refuse(connection, 1644)

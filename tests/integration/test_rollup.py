@@ -17,7 +17,6 @@ from db.watermark import join
 from db.writer import Writer
 from pipeline.errors import FatalError, TransientError
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sales import chunk, event, write
 from tests.helpers.sink import NOW, statements
 from tests.helpers.sums import assert_sums_true, settle
@@ -46,7 +45,6 @@ def open_transaction(begun, *, offset=None, joined=False):
         yield connection
 
 
-@also_mysql
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_rows_of_another_program_that_are_committed_late_are_summed(begun, end):
     rollup = Rollup(begun, 0)
@@ -87,7 +85,6 @@ def test_a_transaction_behind_the_mark_is_not_waited_for(begun):
     assert_sums_true(begun)
 
 
-@also_mysql_slow
 def test_a_write_under_way_is_waited_for_and_holds_up_no_other_one(begun, monkeypatch):
     monkeypatch.setattr(module, "LOCK_WAIT", 30)
     rollup = Rollup(begun, 0)
@@ -127,7 +124,6 @@ def test_a_write_that_hangs_is_named_and_nothing_is_marked(begun):
     assert_sums_true(begun)
 
 
-@also_mysql_slow
 def test_offsets_that_no_write_holds_are_looked_at_together(begun):
     OffsetStore(begun, "g").begin("t", dict.fromkeys(range(300), 0))
     write(begun, 0, partition=0)
@@ -141,7 +137,6 @@ def test_offsets_that_no_write_holds_are_looked_at_together(begun):
     assert_sums_true(begun)
 
 
-@also_mysql
 def test_a_replay_under_way_is_waited_for(begun):
     rollup = Rollup(begun, 5)
     with open_transaction(begun, joined=True) as replay:
@@ -169,7 +164,6 @@ def test_rows_are_summed_a_round_after_the_mark(begun):
     assert rollup.step() == (10, 10, 0.0, 0, 3600, None)
 
 
-@also_mysql_slow
 def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
     for name, value in (("PORTION", 20), ("SMALLEST", 7), ("LARGEST", 60)):
         monkeypatch.setattr(module, name, value)

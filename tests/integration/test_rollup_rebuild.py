@@ -8,7 +8,6 @@ from sqlalchemy import text
 from db.offsets import OffsetStore
 from db.rollup import Rollup
 from db.writer import Writer
-from tests.helpers.databases import also_mysql_slow
 from tests.helpers.sales import chunk, event, shown, write
 from tests.helpers.sink import NOW
 from tests.helpers.sums import assert_sums_true, settle
@@ -44,7 +43,6 @@ def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):
     assert OffsetStore(begun, "g").read("t") == {0: 30, 1: 0}
 
 
-@also_mysql_slow
 @pytest.mark.parametrize("again", [1, 3])
 def test_ids_that_begin_again_are_noticed_and_a_rebuild_is_the_way_out(begun, again):
     rollup = Rollup(begun, 0)
@@ -79,7 +77,6 @@ def test_a_rebuild_of_an_empty_table_leaves_no_sums(begun):
         assert connection.scalar(text("SELECT COUNT(*) FROM rollup_minutes")) == 0
 
 
-@also_mysql_slow
 def test_sums_that_are_purged_come_back_with_a_rebuild_only(begun):
     rollup = Rollup(begun, 0)
     write(begun, 0, size=100)

@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from tests.helpers.databases import also_mysql_slow
 from tests.helpers.sales import event
 from tests.helpers.sums import assert_sums_true
 from tests.helpers.worker import rows, wait_until
@@ -21,7 +20,6 @@ def behind(running):
     return None if found is None else found["behind"]
 
 
-@also_mysql_slow
 def test_sums_are_exact_after_kills_with_several_workers_and_groups(
     worker, produce, migrated_engine, migrated_url
 ):

@@ -12,7 +12,6 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.writer import Writer
 from dev import ROOT
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sales import chunk, event
 from tests.helpers.sums import assert_sums_true, settle
 from tests.helpers.worker import rows
@@ -47,7 +46,6 @@ def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
     assert written == exist
 
 
-@also_mysql
 def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
     store = OffsetStore(migrated_engine, "g")
     store.begin("t", {0: 0, 1: 0})
@@ -103,7 +101,6 @@ PAST = (
 )
 
 
-@also_mysql_slow
 def test_rows_from_before_are_summed(database_url, server, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.begin() as connection:
@@ -121,7 +118,6 @@ def test_rows_from_before_are_summed(database_url, server, migrate_cli):
     engine.dispose()
 
 
-@also_mysql_slow
 def test_keys_too_wide_for_the_sums_keep_apart(database_url, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.begin() as connection:

@@ -9,7 +9,6 @@ from sqlalchemy import text
 from db import reports
 from db.reports import Reports
 from pipeline.errors import TransientError
-from tests.helpers.databases import also_mysql_slow
 
 
 def test_viewers_share_the_questions(worker, server):
@@ -43,7 +42,6 @@ def test_viewers_share_the_questions(worker, server):
         assert int(str(asked[0][0])) <= waited / 2 + 1, table
 
 
-@also_mysql_slow
 def test_a_question_ends_when_its_time_is_over(migrated_engine, monkeypatch):
     with migrated_engine.begin() as connection:
         connection.execute(

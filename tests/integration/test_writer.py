@@ -21,7 +21,6 @@ from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
-from tests.helpers.databases import also_mysql, also_mysql_slow
 from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets
 
 
@@ -29,7 +28,6 @@ def session(connection):
     return connection.scalar(text("SELECT CONNECTION_ID()"))
 
 
-@also_mysql
 def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
     good, bad = record(0, event(0, price=2.5, quantity=4)), record(1, b"\xff not json", None, -1)
     batch = Writer(begun, "g", "w").write(
@@ -52,7 +50,6 @@ def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
     assert batch.line().startswith("Batch 1: 1 valid rows written, 1 dropped (1 malformed)")
 
 
-@also_mysql
 def test_a_write_repeated_adds_nothing_and_answers_the_same(begun):
     """The answer to COMMIT was lost: only the ledger knows that the first try was stored."""
     writer = Writer(begun, "g", "w")
@@ -66,7 +63,6 @@ def test_a_write_repeated_adds_nothing_and_answers_the_same(begun):
     assert again.total + 1.0 == first.total + 1.0, "a number to count with"
 
 
-@also_mysql_slow
 def test_whoever_comes_second_adds_only_what_is_new(begun):
     Writer(begun, "g", "one").write(1, NOW, [chunk(0, 10)])
     late = Writer(begun, "g", "two").write(1, NOW, [chunk(0, 6), chunk(6, 15)])
@@ -77,7 +73,6 @@ def test_whoever_comes_second_adds_only_what_is_new(begun):
     assert (nothing.events, nothing.offsets) == (0, {("t", 0): 15})
 
 
-@also_mysql_slow
 def test_a_gap_is_never_written_over(begun):
     writer = Writer(begun, "g", "w")
     with pytest.raises(OffsetGapError, match=r"stored offset of t/0 is 0, but .* begin at 3"):
@@ -90,7 +85,6 @@ def test_a_gap_is_never_written_over(begun):
     assert stored_offsets(begun) == {0: 0, 1: 0}
 
 
-@also_mysql_slow
 def test_groups_do_not_disturb_each_other(begun):
     OffsetStore(begun, "other").begin("t", {0: 0})
     Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
@@ -99,7 +93,6 @@ def test_groups_do_not_disturb_each_other(begun):
     assert stored_offsets(begun) == {0: 3, 1: 0}
 
 
-@also_mysql
 def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
     with begun.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
@@ -111,7 +104,6 @@ def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
     assert "category" in refused.detail
 
 
-@also_mysql_slow
 def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
     with begun.begin() as connection:
         connection.execute(text("DROP TABLE batches"))
@@ -120,7 +112,6 @@ def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
     assert stored_ids(begun) == []
 
 
-@also_mysql_slow
 def test_statements_are_cut_to_what_the_server_takes(begun):
     pieces = [chunk(0, 50), chunk(50, 51), chunk(51, 400)]
     with begun.begin() as connection:
@@ -128,7 +119,6 @@ def test_statements_are_cut_to_what_the_server_takes(begun):
     assert stored_ids(begun) == [f"e{n}" for n in range(400)]
 
 
-@also_mysql
 def test_quotes_backslashes_and_percent_signs_come_back_as_they_were(begun):
     odd = "o'\"\\%s%(x)s:rows;--\x00漢🔥"
     Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, category=odd)])
@@ -171,7 +161,6 @@ def test_hostile_text_stays_text_whatever_mode_a_session_is_in(begun, mode):
         assert stored == [text_of_it] * 2
 
 
-@also_mysql_slow
 def test_time_is_utc_whatever_the_servers_zone(begun):
     Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, timestamp="2026-11-27T10:15:30+02:00")])
     with begun.connect() as connection:
@@ -179,7 +168,6 @@ def test_time_is_utc_whatever_the_servers_zone(begun):
     assert seconds == datetime(2026, 11, 27, 8, 15, 30, tzinfo=UTC).timestamp()
 
 
-@also_mysql
 def test_migrations_make_what_the_metadata_says(begun):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
@@ -200,7 +188,6 @@ def test_the_newest_migration_is_the_one_a_worker_asks_for():
     assert scripts.get_current_head() == VERSION
 
 
-@also_mysql_slow
 def test_the_replaced_jobs_table_is_taken_over_with_its_rows(database_url, migrate_cli):
     engine = create_engine(sessions_url(database_url))
     with engine.begin() as connection:
@@ -224,7 +211,6 @@ def sessions_url(url: str) -> str:
     return url.replace("mysql://", "mysql+pymysql://")
 
 
-@also_mysql
 def test_sessions_are_strict(begun):
     with begun.connect() as connection:
         mode, zone = connection.execute(text("SELECT @@sql_mode, @@time_zone")).one()

@@ -24,8 +24,9 @@ def setup(tmp_path):
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(path, copy)
-    # Neither a browser nor promtool is to be looked for.
+    # No browser, promtool or MySQL is to be looked for.
     for name in (
+        ".local/servers/mysql-9.7/ready",
         ".local/done/no-chromium",
         ".local/done/promtool",
         ".venv/bin/pip",

@@ -1,0 +1,85 @@
+"""What a session is set to when it is opened, so that it owes nothing to the server's globals.
+
+An ordinary account may set each of these on every supported server (MySQL wants an administrator's
+right for some others, such as `max_error_count`). Where a server or a proxy refuses the statement
+all the same, they are set one by one, and only those that rows depend on must succeed.
+"""
+
+from typing import Any, NamedTuple
+
+from db.driver import MySQLError
+
+#: Seconds that a statement waits for a lock.
+LOCK_WAIT_TIMEOUT = 10
+
+#: The largest value of `sql_select_limit`, which means no limit.
+_ALL_ROWS = 2**64 - 1
+
+
+class _Variable(NamedTuple):
+    name: str
+    value: str
+    #: Whether rows would be stored otherwise without it.
+    needed: bool = False
+
+
+_VARIABLES = (
+    # `ts` is a TIMESTAMP: the server converts what it is given from the session's zone.
+    _Variable("time_zone", "'+00:00'", needed=True),
+    # A value that does not fit is refused. Without backslash escapes a JSON text is quoted by one
+    # replace instead of a table look-up. No ANSI_QUOTES: the dialect quotes names with backticks.
+    _Variable(
+        "sql_mode",
+        "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,"
+        "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES'",
+        needed=True,
+    ),
+    # InnoDB may skip a unique index without it, and so may a duplicate.
+    _Variable("unique_checks", "1", needed=True),
+    # CHAIN would begin a transaction with each COMMIT, RELEASE would end the connection.
+    _Variable("completion_type", "'NO_CHAIN'", needed=True),
+    # A query returns all its rows, however many it joins; an update needs no key in its WHERE.
+    _Variable("sql_select_limit", str(_ALL_ROWS), needed=True),
+    _Variable("sql_big_selects", "1"),
+    _Variable("sql_safe_updates", "0"),
+    # `WHERE id IS NULL` finds nothing.
+    _Variable("sql_auto_is_null", "0"),
+    # Notes count as warnings: what the server did to a row is proven by their number.
+    _Variable("sql_notes", "1"),
+    _Variable("group_concat_max_len", "1048576"),
+    # The text of an error says which key and which row it is about.
+    _Variable("lc_messages", "'en_US'"),
+    # A worker frozen inside a transaction must not keep its partitions' locks for hours.
+    _Variable("wait_timeout", "30"),
+    # Nor one frozen while it sends lines those of the table, for which all others wait.
+    _Variable("net_read_timeout", "10"),
+    _Variable("innodb_lock_wait_timeout", str(LOCK_WAIT_TIMEOUT)),
+)
+
+#: Of MariaDB alone; to MySQL it is a comment. Without it a duplicate may be left out unmentioned.
+_OF_MARIADB = " /*M! , old_mode = '' */"
+
+#: Each statement locks what it reads and no gaps beside it, and may write.
+_TRANSACTIONS = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
+
+
+def prepare(cursor: Any) -> None:
+    """Set a new session up.
+
+    Args:
+        cursor: the driver's, of a connection that was just opened.
+
+    Raises:
+        pymysql.err.MySQLError: the connection is gone, or the server refuses what rows depend on.
+    """
+    try:
+        assignments = ", ".join(f"{one.name} = {one.value}" for one in _VARIABLES)
+        cursor.execute(f"SET SESSION {assignments}{_OF_MARIADB}")
+    except MySQLError:
+        for one in _VARIABLES:
+            try:
+                cursor.execute(f"SET SESSION {one.name} = {one.value}")
+            except MySQLError:
+                if one.needed:
+                    raise
+    cursor.execute(_TRANSACTIONS)
