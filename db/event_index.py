@@ -6,6 +6,7 @@ has such a key as an expression of the index, MariaDB as an invisible virtual co
 """
 
 from collections.abc import Collection
+from itertools import groupby
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -37,15 +38,21 @@ _LONGEST = 768
 _EXAMPLES = 5
 _ROWS = 5
 
-#: The examples, and on each line how many ids there are and how many rows too many.
+#: The rows of the examples, a line each, and on each how many ids there are and how many rows too
+#: many. Nothing is joined into one text: the server may cut that (`group_concat_max_len`).
 _REPEATED = text(
     f"""
-    SELECT id_bytes, times, ids, COUNT(*) OVER () AS total, SUM(times - 1) OVER () AS more FROM (
-        SELECT {_KEY} AS id_bytes, COUNT(*) AS times, MIN(id) AS first,
-            SUBSTRING_INDEX(GROUP_CONCAT(id ORDER BY id), ',', {_ROWS}) AS ids
-        FROM {_TABLE} WHERE {_COLUMN} IS NOT NULL GROUP BY id_bytes HAVING COUNT(*) > 1
-    ) AS repeated
-    ORDER BY times DESC, first LIMIT {_EXAMPLES}
+    WITH examples AS (
+        SELECT *, COUNT(*) OVER () AS total, SUM(times - 1) OVER () AS more FROM (
+            SELECT {_KEY} AS id_bytes, COUNT(*) AS times, MIN(id) AS first
+            FROM {_TABLE} WHERE {_COLUMN} IS NOT NULL GROUP BY id_bytes HAVING COUNT(*) > 1
+        ) AS repeated
+        ORDER BY times DESC, first LIMIT {_EXAMPLES}
+    ), numbered AS (
+        SELECT examples.*, id, ROW_NUMBER() OVER (PARTITION BY id_bytes ORDER BY id) AS place
+        FROM examples JOIN {_TABLE} ON {_KEY} = id_bytes
+    )
+    SELECT * FROM numbered WHERE place <= {_ROWS} ORDER BY times DESC, first, place
     """  # noqa: S608 - of names of our own
 )
 
@@ -197,11 +204,12 @@ def _duplicates(connection: Connection) -> str:
     found = connection.execute(_REPEATED).all()
     if not found:
         return f"An event_id stood twice in {_TABLE}, and no longer does: run it again."
-    examples = "".join(
-        f"\n  '{printable(one.id_bytes)}': {one.times} rows, id {one.ids.replace(',', ', ')}"
-        f"{', …' if one.times > _ROWS else ''}"
-        for one in found
-    )
+    examples = ""
+    for id_bytes, rows in groupby(found, lambda row: row.id_bytes):
+        [*same] = rows
+        more = ", …" if same[0].times > _ROWS else ""
+        ids = ", ".join(str(row.id) for row in same)
+        examples += f"\n  '{printable(id_bytes)}': {same[0].times} rows, id {ids}{more}"
     return (
         f"The index for DEDUPLICATE was not made: {found[0].total} of the event ids in {_TABLE} "
         f"stand more than once, in {found[0].more} rows too many. Leave one row of each (a "

@@ -23,10 +23,8 @@ _COLUMNS = """
     WHERE TABLE_SCHEMA = DATABASE() ORDER BY ORDINAL_POSITION
 """
 _INDEXES = """
-    SELECT TABLE_NAME AS relation, INDEX_NAME AS name,
-        GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX) AS columns
-    FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
-    GROUP BY TABLE_NAME, INDEX_NAME
+    SELECT TABLE_NAME AS relation, INDEX_NAME AS name, COLUMN_NAME AS part
+    FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() ORDER BY SEQ_IN_INDEX
 """
 _ROW_ESTIMATE = """
     SELECT TABLE_ROWS FROM information_schema.TABLES
@@ -43,7 +41,7 @@ class Relation:
     """A table, or a view with its query: its columns, and its indexes with their columns."""
 
     columns: tuple[str, ...]
-    indexes: frozenset[tuple[str, str]]
+    indexes: frozenset[tuple[str, tuple[str | None, ...]]]
     query: str | None
 
 
@@ -56,12 +54,15 @@ def relations(connection: Connection) -> Relations:
     columns: dict[str, list[str]] = {}
     for row in connection.execute(text(_COLUMNS)):
         columns.setdefault(row.relation, []).append(row.name)
-    indexes: dict[str, set[tuple[str, str]]] = {}
+    indexes: dict[str, dict[str, list[str | None]]] = {}
     for row in connection.execute(text(_INDEXES)):
-        indexes.setdefault(row.relation, set()).add((row.name, row.columns))
+        # None where MySQL indexes an expression.
+        indexes.setdefault(row.relation, {}).setdefault(row.name, []).append(row.part)
     return {
         row.name: Relation(
-            tuple(columns.get(row.name, ())), frozenset(indexes.get(row.name, ())), row.query
+            tuple(columns.get(row.name, ())),
+            frozenset((name, tuple(parts)) for name, parts in indexes.get(row.name, {}).items()),
+            row.query,
         )
         for row in connection.execute(text(_RELATIONS))
         if row.name != _VERSIONS

@@ -1,0 +1,80 @@
+"""Lists of any length, whatever the server's `group_concat_max_len` is: its least, here."""
+
+import json
+import re
+
+import pytest
+from sqlalchemy import event, text
+
+from db import schema_changes
+from db.offsets import OffsetStore
+from db.upgrade import make_index
+from dev import ROOT
+from pipeline.errors import FatalError
+from tests.helpers.databases import also_mysql
+
+pytestmark = also_mysql
+
+LEAST = 4
+
+
+@pytest.fixture
+def engine(migrated_engine):
+    """The app's engine, on a server that joins four bytes at most."""
+
+    @event.listens_for(migrated_engine, "connect")
+    def limit(connection, _record):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION group_concat_max_len = {LEAST}")
+
+    return migrated_engine
+
+
+def test_the_way_back_names_all_of_300_partitions(engine):
+    offsets = {number: 10**12 + number for number in range(300)}
+    store = OffsetStore(engine, "flash-sale-etl")
+    store.begin("flash_sale_events", offsets)
+    store.begin("other", {0: 7})
+    OffsetStore(engine, "another").begin("flash_sale_events", {0: 3})
+    page = (ROOT / "docs" / "switch-over.md").read_text()
+    [statement] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    with engine.connect() as connection:
+        found = connection.execute(text(statement)).scalars().all()
+    expected = {str(number): offset for number, offset in offsets.items()}
+    merged = {topic: where for line in found for topic, where in json.loads(line).items()}
+    assert len(found) == 2
+    assert merged == {"flash_sale_events": expected, "other": {"0": 7}}
+
+
+def test_ids_of_rows_that_stand_twice_are_whole(engine):
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events AUTO_INCREMENT = 1000000"))
+        for one in ["a"] * 7 + ["b", "b ", "b"]:
+            connection.execute(
+                text("INSERT INTO flash_sale_events (event_id) VALUES (:i)"), {"i": one}
+            )
+        first = connection.scalar(text("SELECT MIN(id) FROM flash_sale_events"))
+    with pytest.raises(FatalError) as refusal:
+        make_index(engine)
+    ids = ", ".join(str(first + n) for n in range(5))
+    assert f"'a': 7 rows, id {ids}, …" in str(refusal.value)
+    assert f"'b': 2 rows, id {first + 7}, {first + 9}" in str(refusal.value)
+    assert "2 of the event ids in flash_sale_events stand more than once, in 7 rows" in str(
+        refusal.value
+    )
+
+
+def test_a_column_added_to_an_index_is_a_change(engine):
+    def shape():
+        with engine.connect() as connection:
+            return dict(schema_changes.relations(connection))
+
+    before = shape()
+    with engine.begin() as connection:
+        connection.execute(text("CREATE INDEX ix ON flash_sale_events (event_id)"))
+    one = shape()
+    assert one["flash_sale_events"] != before["flash_sale_events"]
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix ON flash_sale_events"))
+        connection.execute(text("CREATE INDEX ix ON flash_sale_events (event_id, user_id)"))
+    assert shape()["flash_sale_events"] != one["flash_sale_events"]
