@@ -35,8 +35,8 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
         raise FatalError(str(error)) from error
     except TransientError as error:
         raise FatalError(
-            f"The database at {settings.database.host}:{settings.database.port or 3306} does not "
-            f"answer: start it, or change DATABASE_URL ({error})."
+            f"The database at {settings.database_address} does not answer: start it, or change "
+            f"DATABASE_URL ({error})."
         ) from error
 
 

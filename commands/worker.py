@@ -130,12 +130,11 @@ def _unusable(host: str, port: int, error: OSError) -> FatalError:
 
 def running(settings: Settings) -> str:
     """What runs, from where to where: a worker's first line."""
-    database = settings.database
     files = "".join(f" and {file}" for file in env_files())
     return (
         f"{RUNS}: topic {settings.topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
-        f"group {settings.consumer_group}, into {database.database} at {database.host}. Settings "
-        f"are those of the environment{files}."
+        f"group {settings.consumer_group}, into {settings.database.database} at "
+        f"{settings.database_address}. Settings are those of the environment{files}."
     )
 
 

@@ -11,7 +11,8 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from config import urls
+from config import jaas
+from config.jdbc import from_jdbc
 from config.logging import LogFormat, say
 from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
 
@@ -41,6 +42,11 @@ _OTHER_NAMES = {
     "KAFKA_GROUP_ID": "CONSUMER_GROUP",
     "GROUP_ID": "CONSUMER_GROUP",
     "KAFKA_USER": "KAFKA_USERNAME",
+    "KAFKA_SASL_USERNAME": "KAFKA_USERNAME",
+    "KAFKA_SASL_PASSWORD": "KAFKA_PASSWORD",
+    "SASL_MECHANISM": "KAFKA_SASL_MECHANISM",
+    "SASL_USERNAME": "KAFKA_USERNAME",
+    "SASL_PASSWORD": "KAFKA_PASSWORD",
     "AUTO_OFFSET_RESET": "STARTING_OFFSETS",
     "KAFKA_AUTO_OFFSET_RESET": "STARTING_OFFSETS",
     "DATABASE": "DATABASE_URL",
@@ -53,6 +59,16 @@ _OTHER_NAMES = {
     "SPRING_DATASOURCE_URL": "DATABASE_URL",
     "WEB_PORT": "PORT",
 }
+#: Where people put a JAAS line, which says that a login is wanted.
+_JAAS_NAMES = (
+    "KAFKA_SASL_JAAS_CONFIG",
+    "SASL_JAAS_CONFIG",
+    "KAFKA_JAAS_CONFIG",
+    "SPRING_KAFKA_PROPERTIES_SASL_JAAS_CONFIG",
+)
+#: What else is known to say whether Kafka is spoken to in TLS.
+_PROTOCOL_NAMES = ("KAFKA_SECURITY_PROTOCOL", "SECURITY_PROTOCOL")
+_PROTOCOLS = ("SSL", "SASL_SSL")
 
 
 class _Defaults(Settings):
@@ -87,6 +103,8 @@ def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -
             log_format = "json"
         for warning in warnings(values):
             say(warning, logging.WARNING, log_format)
+        if KAFKA in needed:
+            _refuse_jaas_lines(values)
         return _settings(files, needed)
     except ValidationError as error:
         sentences = [_sentence(one["loc"], one["msg"], values) for one in error.errors()]
@@ -145,9 +163,24 @@ def warnings(values: Mapping[str, str]) -> Iterator[str]:
             if meant is None or not values.keys().isdisjoint(_names_of(meant)):
                 continue
         hint = ""
-        if meant in DATABASE_VARIABLES and (translated := urls.from_jdbc(values[name])):
+        if meant in DATABASE_VARIABLES and (translated := from_jdbc(values[name])):
             hint = f" Write {meant}={translated}"
         yield f"{name} is not a setting of this app, and is ignored: is {meant} meant?{hint}"
+    for name in _PROTOCOL_NAMES:
+        protocol = values.get(name, "").upper()
+        if protocol in _PROTOCOLS and "://" not in values.get(KAFKA.upper(), "://"):
+            yield (
+                f"{name} is not a setting of this app, and is ignored: begin KAFKA_URL with "
+                f"{protocol}://"
+            )
+
+
+def _refuse_jaas_lines(values: Mapping[str, str]) -> None:
+    if "KAFKA_SASL_MECHANISM" in values:
+        return
+    for name in _JAAS_NAMES:
+        if refusal := jaas.refusal(values.get(name, "")):
+            raise ValueError(f"{name} {refusal}.")
 
 
 def _settings(files: list[Path], needed: Collection[str]) -> Settings:

@@ -9,7 +9,8 @@ from pydantic import model_validator as validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
-from config import tls, urls
+from config import jaas, tls, urls
+from config.database_tls import database_tls
 
 #: Characters of `WEB_TOKEN`: nobody guesses it.
 SHORTEST_TOKEN = 16
@@ -43,7 +44,8 @@ class Settings(BaseSettings):
         description="A file of settings to read instead of `.env`; `/dev/null` reads none.",
     )
     kafka_url: str = Field(
-        description="Brokers: `kafka://host:9092,host2:9092`, or `kafka+ssl://…` for TLS."
+        description="Brokers: `host:9092,host2:9092`, with `kafka+ssl://` (or `SSL://`, "
+        "`SASL_SSL://`) before them for TLS."
     )
     kafka_trusted_cert: str = Field(
         "", repr=False, description="Authority that signs the brokers' certificates, PEM text."
@@ -65,7 +67,8 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(
         validation_alias=AliasChoices(*DATABASE_VARIABLES),
-        description="MySQL or MariaDB: `mysql://user:password@host:3306/database`.",
+        description="MySQL or MariaDB: `mysql://user:password@host:3306/database`; options are in "
+        "docs/database.md.",
     )
     database_ca: str = Field(
         "", repr=False, description="Authority that signs the database's certificate, PEM text."
@@ -168,6 +171,13 @@ class Settings(BaseSettings):
         urls.brokers(value)
         return value
 
+    @field_validator("kafka_sasl_mechanism", "kafka_username", "kafka_password", mode="before")
+    @classmethod
+    def _no_jaas_line(cls, value: object) -> object:
+        if isinstance(value, str) and (refusal := jaas.refusal(value)):
+            raise ValueError(refusal)
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
@@ -206,6 +216,11 @@ class Settings(BaseSettings):
     @validator(mode="after")
     def _login_is_whole(self) -> "Settings":
         login = self.kafka_sasl_mechanism, self.kafka_username, self.kafka_password
+        if urls.brokers(self.kafka_url).login and not any(login):
+            raise ValueError(
+                "KAFKA_URL asks for a login (SASL_SSL): set KAFKA_SASL_MECHANISM, KAFKA_USERNAME "
+                "and KAFKA_PASSWORD as well, or begin it with SSL://"
+            )
         if any(login) and not all(login):
             raise ValueError(
                 "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together: set all "
@@ -271,13 +286,21 @@ class Settings(BaseSettings):
     @property
     def database(self) -> URL:
         """The database as SQLAlchemy wants it; its ``str()`` masks the password."""
-        return urls.without_options(urls.database(self.database_url.get_secret_value()))
+        return urls.for_driver(self._database_url, encrypts=self.database_tls is not None)
+
+    @property
+    def database_address(self) -> str:
+        """Where the database is: ``host:port``, or the path of its socket."""
+        return urls.shown(self._database_url)
 
     @cached_property
     def database_tls(self) -> ssl.SSLContext | None:
-        """The TLS context for the database, or None where TLS is only taken if offered."""
-        url = urls.database(self.database_url.get_secret_value())
-        return urls.database_tls(url, self.database_ca)
+        """The TLS context for the database, or None where TLS is only taken if offered, or not."""
+        return database_tls(self._database_url, self.database_ca)
+
+    @property
+    def _database_url(self) -> URL:
+        return urls.database(self.database_url.get_secret_value())
 
     @property
     def _client_key(self) -> str:

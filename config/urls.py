@@ -1,153 +1,190 @@
 """`KAFKA_URL` and `DATABASE_URL`, taken apart."""
 
+import ipaddress
 import re
-import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qsl, unquote
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
-from config import tls
+from config import jaas
+from config.database_options import DISABLED, MODE, SOCKET, understood
+from config.jdbc import from_jdbc
 
-#: What a URL's options may say: TLS as PyMySQL, SQLAlchemy and MySQL's own clients name it.
-_MODES = ("PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
-_FILES = ("ssl_ca", "ssl_cert", "ssl_key")
-_SWITCHES = ("ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname")
-#: Meant for other drivers (ClearDB's URLs have the first); sessions here need neither.
-_MEANINGLESS = ("reconnect", "charset")
+_KAFKA_PORT = 9092
+_LAST_PORT = 65535
 
-_JDBC = re.compile(
-    r"jdbc:(?:\w+:)?(?:mysql|mariadb)(?::\w+)*://(?:(?P<user>[^:@/?]*)(?::[^/?]*)?@)?"
-    r"(?P<host>[^:/?,@]*)(?::(?P<port>\d+))?[^/?@]*(?:/(?P<database>[^?@]*))?(?:\?(?P<options>.*))?",
+#: How an address may begin, case ignored: our names, then those of Kafka's listeners. Whether it is
+#: spoken to in TLS, and whether with a login.
+_SCHEMES = {
+    "kafka": (False, False),
+    "kafka+ssl": (True, False),
+    "plaintext": (False, False),
+    "ssl": (True, False),
+    "sasl_ssl": (True, True),
+}
+_BROKER = re.compile(r"(?P<host>\[[^\[\]]*\]|[\w.-]+)(?::(?P<port>\d+))?/?")
+
+_DATABASE = re.compile(
+    # The driver is that of another program.
+    r"(?:mysql|mysql2|mariadb|trilogy)"
+    r"(?:\+(?:pymysql|mysqldb|mysqlconnector|mariadbconnector|asyncmy|aiomysql|cymysql))?://"
+    r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
+    r"(?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#,\s]*)(?::(?P<port>\d*))?"
+    r"/(?P<database>[^/@?#]+)(?:\?(?P<options>[^#]*))?",
     re.IGNORECASE,
+)
+_FORM = "must be mysql://user:password@host:3306/database"
+#: Where a URL of the database ends that has one host too many, or IPv6 without brackets.
+_SEVERAL = re.compile(r"\w[\w+]*://(?:[^@/?#]*@)?[^@/?#]*,[^@/?#]*(?:/[^@#]*)?")
+_IPV6 = re.compile(
+    r"\w[\w+]*://(?:[^@/?#]*@)?[0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*/[^@#]*", re.IGNORECASE
 )
 
 
 @dataclass(frozen=True)
 class Brokers:
-    """Addresses, ``host:port`` each, and whether they are spoken to in TLS."""
+    """Addresses, ``host:port`` each, whether they are spoken to in TLS, and with a login."""
 
     addresses: tuple[str, ...]
     tls: bool
+    login: bool = False
 
 
 def brokers(value: str) -> Brokers:
-    """Take apart ``kafka://a:1,b:2`` or ``kafka+ssl://a:1,kafka+ssl://b:2``.
+    """Take apart ``a:9092,b:9092``, ``kafka+ssl://a:9093`` or ``SASL_SSL://a,SASL_SSL://b``.
+
+    An address without a scheme has that of the first one.
 
     Raises:
-        ValueError: it is neither; the text says what it must be.
+        ValueError: it is none of these; the text says what it must be.
     """
-    for scheme in ("kafka://", "kafka+ssl://"):
-        addresses = [part.strip().removeprefix(scheme) for part in value.split(",") if part.strip()]
-        if value.strip().startswith(scheme) and all(map(_is_address, addresses)):
-            return Brokers(tuple(addresses), tls=scheme == "kafka+ssl://")
-    raise ValueError(
-        "must be kafka://host:port, or kafka+ssl://host:port for TLS, several separated by commas"
-    )
+    if refusal := jaas.refusal(value):
+        raise ValueError(refusal)
+    if "@" in value:
+        raise ValueError(
+            "holds a login: name the addresses alone, and set KAFKA_SASL_MECHANISM, "
+            "KAFKA_USERNAME and KAFKA_PASSWORD"
+        )
+    parts = [part.strip().rpartition("://") for part in value.split(",") if part.strip()]
+    schemes = [scheme.lower() for scheme, _, _ in parts]
+    if "sasl_plaintext" in schemes:
+        raise ValueError(
+            "asks for a login without TLS, which this app never sends: begin it with SASL_SSL://"
+        )
+    addresses = [_broker(address) for _, _, address in parts]
+    first = (schemes or [""])[0] or "kafka"
+    kinds = {_SCHEMES.get(scheme or first) for scheme in schemes}
+    if None in kinds or None in addresses or not parts:
+        raise ValueError(
+            "must be host:9092 or kafka://host:9092, or kafka+ssl://host:9093 for TLS, several "
+            "separated by commas; an IPv6 address stands in brackets"
+        )
+    if len(kinds) > 1:
+        raise ValueError("has addresses with and without TLS or login: begin all of them alike")
+    tls, login = _SCHEMES[first]
+    return Brokers(tuple(address for address in addresses if address), tls, login)
 
 
 def database(value: str) -> URL:
     """Take apart ``mysql://user:password@host:3306/database``, options included.
 
+    Its query has the options that ``config.database_options`` understood.
+
     Raises:
         ValueError: it is not that; the text says what it must be, and never quotes it.
     """
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        url = URL.create("none")
+    value = value.strip()
     if translated := from_jdbc(value):
         raise ValueError(f"is a JDBC URL: write {translated}")
-    if url.drivername not in {"mysql", "mysql+pymysql"} or not url.host or not url.database:
-        raise ValueError("must be mysql://user:password@host:3306/database")
-    known = ("ssl_mode", *_FILES, *_SWITCHES, *_MEANINGLESS)
-    if unknown := sorted({_name(option) for option in url.query} - {*known}):
-        raise ValueError(f"has an unknown option {unknown[0]!r}; known are {', '.join(known)}")
-    return url.set(drivername="mysql+pymysql")
-
-
-def from_jdbc(value: str) -> str | None:
-    """A JDBC URL of MySQL or MariaDB as it is written here, without its password; else None."""
-    found = _JDBC.fullmatch(value.strip())
-    if not found:
-        return None
-    options = parse_qs(found["options"] or "")
-    user = found["user"] or options.get("user", ["USER"])[0]
-    address = f"{found['host'] or 'HOST'}:{found['port'] or 3306}"
-    return f"mysql://{quote(user, safe='')}:PASSWORD@{address}/{found['database'] or 'DATABASE'}"
-
-
-def without_options(url: URL) -> URL:
-    """The URL as the driver gets it: what its options say is said to it in other ways."""
-    return url.difference_update_query(url.query)
-
-
-def database_tls(url: URL, trusted: str) -> ssl.SSLContext | None:
-    """The TLS context for a database, or None where encryption is only taken if offered.
-
-    With an authority named, or TLS asked for without REQUIRED, the server is verified, name
-    included.
-
-    Args:
-        url: of the database; its options say how.
-        trusted: PEM text of the authorities trusted; empty for what the options say.
-
-    Raises:
-        ValueError: an option is wrong; the text names it.
-    """
-    options = {_name(name): str(value) for name, value in url.query.items()}
-    mode = options.get("ssl_mode", "").upper()
-    if mode not in ("", *_MODES):
-        raise ValueError(f"ssl_mode must be one of {', '.join(_MODES)}")
-    trusted = trusted or _read(options, "ssl_ca")
-    asked = mode not in ("", "PREFERRED") or any(name in options for name in _FILES + _SWITCHES)
-    if not (trusted or asked):
-        return None
-    certificate, key = _read(options, "ssl_cert"), _read(options, "ssl_key")
-    if certificate:
-        try:
-            tls.check_key(key or certificate, certificate)
-        except ValueError as error:
-            raise ValueError(f"ssl_key {error}") from None
-    return tls.client_context(
-        trusted=trusted,
-        verify=_switch(options, "ssl_verify_cert", mode != "REQUIRED" or bool(trusted)),
-        verify_hostname=(
-            _switch(options, "ssl_verify_identity", mode not in ("REQUIRED", "VERIFY_CA"))
-            and _switch(options, "ssl_check_hostname", True)
-        ),
-        certificate=certificate,
-        key=key,
+    found = _DATABASE.fullmatch(value)
+    # An @ that ends no login may end the login of a password with an odd character.
+    if not found or ("@" in value and found["user"] is None):
+        raise ValueError(_what_is_wrong(value))
+    port = int(found["port"]) if found["port"] else None
+    host = _host(found["host"])
+    if host is None or not _is_port(port):
+        raise ValueError(_FORM)
+    options = understood(parse_qsl(found["options"] or "", keep_blank_values=True))
+    if SOCKET in options and host not in ("", "localhost"):
+        raise ValueError(f"names a host and a {SOCKET}: leave out one of them")
+    if SOCKET not in options and not host:
+        raise ValueError(_FORM)
+    return URL.create(
+        "mysql+pymysql",
+        username=_decoded(found["user"]),
+        password=_decoded(found["password"]),
+        host=host,
+        port=port,
+        database=unquote(found["database"]),
+        query=options,
     )
 
 
-def _is_address(host: str) -> bool:
-    name, _, port = host.rpartition(":")
-    return bool(name) and "/" not in host and "@" not in host and port.isdecimal()
+def for_driver(url: URL, *, encrypts: bool) -> URL:
+    """The URL as the driver gets it: of its options it has those that PyMySQL understands.
+
+    Args:
+        url: from ``database``.
+        encrypts: whether TLS is asked for.
+    """
+    query = {SOCKET: url.query[SOCKET]} if SOCKET in url.query else {}
+    # As MySQL's clients do: what stays on the machine is encrypted where that is asked for.
+    if url.query.get(MODE) == DISABLED or (query and not encrypts):
+        query["ssl_disabled"] = "true"
+    return url.set(query=query)
 
 
-def _name(option: str) -> str:
-    return option.replace("-", "_")
+def shown(url: URL) -> str:
+    """Where a database is: ``host:3306``, ``[::1]:3306`` or the path of its socket."""
+    if path := url.query.get(SOCKET):
+        return str(path)
+    host = url.host or ""
+    return f"{f'[{host}]' if ':' in host else host}:{url.port or 3306}"
 
 
-def _read(options: Mapping[str, str], name: str) -> str:
-    if name not in options:
-        return ""
+def _what_is_wrong(value: str) -> str:
+    if value.lower().startswith("jdbc:"):
+        return _FORM
+    if _SEVERAL.fullmatch(value):
+        return "names several hosts, and this app connects to one address: name one"
+    if _IPV6.fullmatch(value):
+        return f"{_FORM}; an IPv6 address stands in brackets, [::1]:3306"
+    _, _, after = value.partition("://")
+    login, _, rest = after.rpartition("@")
+    if set(login) & set("@/?#") or "#" in rest:
+        return (
+            "has a character in its user, password or database that must be percent-encoded: "
+            "write %40 for @, %2F for /, %3F for ? and %23 for #"
+        )
+    return _FORM
+
+
+def _broker(address: str) -> str | None:
+    """``host:port``; None where it is no address."""
+    found = _BROKER.fullmatch(address)
+    port = int(found["port"] or _KAFKA_PORT) if found else None
+    if not found or not _is_port(port):
+        return None
+    host = _host(found["host"])
+    return host and f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _host(text: str) -> str | None:
+    """A host without its brackets; None where no IPv6 address is in them."""
+    if not text.startswith("["):
+        return unquote(text)
+    address = unquote(text.strip("[]"))
     try:
-        text = Path(options[name]).read_text()
-        tls.certificates(text) if name != "ssl_key" else None
-    except OSError as error:
-        raise ValueError(f"{name} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{name} {error}") from None
-    return text
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return None
+    return address
 
 
-def _switch(options: Mapping[str, str], name: str, default: bool) -> bool:
-    value = options.get(name, str(default)).lower()
-    if value not in ("true", "1", "false", "0"):
-        raise ValueError(f"{name} must be true or false")
-    return value in ("true", "1")
+def _is_port(port: int | None) -> bool:
+    return port is None or 1 <= port <= _LAST_PORT
+
+
+def _decoded(text: str | None) -> str | None:
+    return None if text is None else unquote(text)

@@ -36,6 +36,8 @@ def connect(
         pool_size: connections open at most.
         io_timeout: seconds without an answer after which a connection is given up.
     """
+    # PyMySQL would send the password in Latin-1, and fail where it has other characters.
+    password = {"password": str(url.password).encode()} if url.password else {}
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -45,6 +47,7 @@ def connect(
         pool_recycle=1800,
         hide_parameters=True,
         connect_args={
+            **password,
             "charset": "utf8mb4",
             # For lines in memory; no file is ever sent (db.driver).
             "local_infile": True,

@@ -109,9 +109,12 @@ def test_a_warning_stands_before_the_refusal(monkeypatch, capsys):
     warning, refusal = _refusal(capsys).splitlines()
     assert warning == (
         "DB_URL is not a setting of this app, and is ignored: is DATABASE_URL meant? Write "
-        "DATABASE_URL=mysql://app:PASSWORD@db:3307/shop"
+        "DATABASE_URL=mysql://app:PASSWORD@db:3307/shop?ssl_mode=REQUIRED"
     )
     assert refusal.startswith("DATABASE_URL is not set: set it in the environment or in .env (")
+
+
+FIRST = " (its first host: this app connects to one address)"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,26 @@ def test_a_warning_stands_before_the_refusal(monkeypatch, capsys):
         ("jdbc:mariadb://db/shop", "mysql://USER:PASSWORD@db:3306/shop"),
         ("jdbc:mysql://x:s3cret@db:3306/shop", "mysql://x:PASSWORD@db:3306/shop"),
         ("jdbc:mysql://x:s3@cret@db:3306/shop", "mysql://x:PASSWORD@db:3306/shop"),
-        ("jdbc:mysql://a:1,b:2/shop?user=o'x", "mysql://o%27x:PASSWORD@a:1/shop"),
-        ("JDBC:mysql:replication://a/shop", "mysql://USER:PASSWORD@a:3306/shop"),
+        ("JDBC:mysql:replication://a/shop?user=o'x", "mysql://o%27x:PASSWORD@a:3306/shop"),
+        ("jdbc:mysql://[::1]:3307/shop", "mysql://USER:PASSWORD@[::1]:3307/shop"),
+        ("jdbc:mysql://x:s3cret@[2001:db8::1]/shop", "mysql://x:PASSWORD@[2001:db8::1]:3306/shop"),
+        ("jdbc:mysql://a:1,[::1]:2/shop", f"mysql://USER:PASSWORD@a:1/shop{FIRST}"),
+        ("jdbc:mysql://[::1]:2,a/shop", f"mysql://USER:PASSWORD@[::1]:2/shop{FIRST}"),
+        ("jdbc:mysql://(host=a,port=1),(host=b)/shop", f"mysql://USER:PASSWORD@a:1/shop{FIRST}"),
+        ("jdbc:mysql://address=(host=::1)(port=1)/shop", "mysql://USER:PASSWORD@[::1]:1/shop"),
+        (
+            "jdbc:mysql://db/shop?useSSL=true&requireSSL=true&verifyServerCertificate=true"
+            "&trustCertificateKeyStorePassword=s3cret",
+            "mysql://USER:PASSWORD@db:3306/shop?ssl_mode=REQUIRED&ssl_verify_cert=true",
+        ),
+        (
+            "jdbc:mariadb://db/shop?sslMode=verify-full&serverSslCert=/etc/ca.pem",
+            "mysql://USER:PASSWORD@db:3306/shop?ssl_mode=VERIFY_IDENTITY&ssl_ca=/etc/ca.pem",
+        ),
+        (
+            "jdbc:mysql://db/shop?useSSL=false&allowPublicKeyRetrieval=true&serverTimezone=UTC",
+            "mysql://USER:PASSWORD@db:3306/shop",
+        ),
     ],
 )
 def test_a_jdbc_url_is_answered_with_its_translation(monkeypatch, capsys, jdbc, written):
@@ -149,7 +170,7 @@ def test_servers_that_are_not_asked_need_no_address_but_a_right_one(monkeypatch,
     assert settings.topic == "flash_sale_events"
     connect(settings.database, settings.database_tls).dispose()
     assert _refusal(capsys).startswith("KAFKA_URL is not set")
-    monkeypatch.setenv("KAFKA_URL", "a:9092")
+    monkeypatch.setenv("KAFKA_URL", "http://a:9092")
     with pytest.raises(SystemExit):
         load({"DATABASE_URL"})
     assert capsys.readouterr().err.startswith("KAFKA_URL is wrong")
@@ -167,3 +188,34 @@ def _refusal(capsys):
     said = capsys.readouterr().err
     assert "s3cret" not in said
     return str(said)
+
+
+JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="s3"'
+
+
+@pytest.mark.parametrize("name", ["KAFKA_SASL_JAAS_CONFIG", "SASL_JAAS_CONFIG"])
+def test_a_jaas_line_is_refused_under_other_names(monkeypatch, capsys, name):
+    for variable, value in {**GOOD, name: JAAS}.items():
+        monkeypatch.setenv(variable, value)
+    assert _refusal(capsys) == (
+        f"{name} is a JAAS line, which this app does not read: set KAFKA_SASL_MECHANISM=PLAIN, "
+        "KAFKA_USERNAME=u and KAFKA_PASSWORD=PASSWORD instead.\n"
+    )
+    load({"DATABASE_URL"})
+    # It is another program's where the login is set.
+    monkeypatch.setenv("KAFKA_URL", "SASL_SSL://a:9092")
+    monkeypatch.setenv("KAFKA_SASL_MECHANISM", "PLAIN")
+    monkeypatch.setenv("KAFKA_USERNAME", "u")
+    monkeypatch.setenv("KAFKA_PASSWORD", "p")
+    load()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_protocol_that_is_ignored_is_said():
+    protocol = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
+    assert list(warnings({**protocol, "KAFKA_URL": "a:9092"})) == [
+        "KAFKA_SECURITY_PROTOCOL is not a setting of this app, and is ignored: begin KAFKA_URL "
+        "with SASL_SSL://"
+    ]
+    assert list(warnings({**protocol, "KAFKA_URL": "SASL_SSL://a:9092"})) == []
+    assert list(warnings({"SECURITY_PROTOCOL": "PLAINTEXT", "KAFKA_URL": "a:9092"})) == []

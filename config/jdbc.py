@@ -1,0 +1,67 @@
+"""JDBC URLs: what to write in `DATABASE_URL` instead."""
+
+import re
+from urllib.parse import parse_qsl, quote, urlencode
+
+from config.database_options import DISABLED, FILES, MODE, PREFERRED, understood
+
+_JDBC = re.compile(
+    r"jdbc:(?:\w+:)?(?:mysql|mariadb)(?::\w+)*://(?:(?P<user>[^:@/?]*)(?::[^/?]*)?@)?"
+    r"(?P<hosts>[^/?@]*)(?:/(?P<database>[^?@]*))?(?:\?(?P<options>.*))?",
+    re.IGNORECASE,
+)
+#: A host of several: `a:3306`, `[::1]:3306`, `(host=a,port=3306)`, `address=(host=a)(port=3306)`.
+_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]()=]*)(?::(?P<port>\d+))?")
+_PART = re.compile(r"\b(host|port)=([^,()]*)", re.IGNORECASE)
+
+
+def from_jdbc(value: str) -> str | None:
+    """A JDBC URL of MySQL or MariaDB as it is written here, without its password; else None.
+
+    What its options say of TLS is kept; of several hosts, the first, and that is said.
+    """
+    found = _JDBC.fullmatch(value.strip())
+    if not found:
+        return None
+    options = parse_qsl(found["options"] or "")
+    user = found["user"] or dict(options).get("user", "USER")
+    host, port, is_one = _first(found["hosts"])
+    written = (
+        f"mysql://{quote(user, safe='')}:PASSWORD@{host or 'HOST'}:{port or 3306}"
+        f"/{found['database'] or 'DATABASE'}{_kept(options)}"
+    )
+    return written if is_one else f"{written} (its first host: this app connects to one address)"
+
+
+def _first(hosts: str) -> tuple[str, str | None, bool]:
+    """Host, port, and whether there is no other."""
+    if "(" in hosts:
+        parts = [(name.lower(), text) for name, text in _PART.findall(hosts)]
+        names = [text for name, text in parts if name == "host"]
+        host = next(iter(names), "")
+        port = next((text for name, text in parts if name == "port"), None)
+        return (f"[{host}]" if ":" in host else host), port, len(names) < 2
+    first, *others = hosts.split(",")
+    found = _HOST.fullmatch(first)
+    return (found["host"], found["port"], not others) if found else ("", None, not others)
+
+
+def _kept(options: list[tuple[str, str]]) -> str:
+    """Those options that mean something here, but for TLS that is only taken if offered, or not."""
+    known = [one for one in options if _is_known(one)]
+    try:
+        said = understood(known)
+    except ValueError:
+        return ""
+    if said.get(MODE) in (DISABLED, PREFERRED):
+        del said[MODE]
+    return f"?{urlencode(said, safe='/')}" if said else ""
+
+
+def _is_known(option: tuple[str, str]) -> bool:
+    try:
+        said = understood([option])
+    except ValueError:
+        return False
+    # A certificate's text may stand in place of its file.
+    return all(said[name].startswith("/") for name in FILES if name in said)
