@@ -4,30 +4,30 @@ import json
 import re
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
 
 from db import schema_changes
+from db.engine import connect
 from db.offsets import OffsetStore
 from db.upgrade import make_index
 from dev import ROOT
 from pipeline.errors import FatalError
-from tests.helpers.databases import also_mysql
-
-pytestmark = also_mysql
 
 LEAST = 4
 
 
 @pytest.fixture
-def engine(migrated_engine):
-    """The app's engine, on a server that joins four bytes at most."""
+def engine(migrated_url, database_url):
+    """The engine of who migrates, on a server that joins four bytes at most."""
+    made = connect(make_url(database_url).set(drivername="mysql+pymysql"))
 
-    @event.listens_for(migrated_engine, "connect")
+    @event.listens_for(made, "connect")
     def limit(connection, _record):
         with connection.cursor() as cursor:
             cursor.execute(f"SET SESSION group_concat_max_len = {LEAST}")
 
-    return migrated_engine
+    yield made
+    made.dispose()
 
 
 def test_the_way_back_names_all_of_300_partitions(engine):
