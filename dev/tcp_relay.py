@@ -14,23 +14,25 @@ _WAITING = 1024 * 1024
 
 
 class TcpRelay:
-    """Forwards connections to a port of the same host.
+    """Forwards connections to a port of the same machine.
 
     Args:
         host: of the server.
         port: of the server.
         connect: what to forward with.
+        bind: address to accept connections on; None for that of the server.
     """
 
-    def __init__(self, host: str, port: int, connect: Connect) -> None:
+    def __init__(self, host: str, port: int, connect: Connect, bind: str | None = None) -> None:
         self.host = host
         self.port = 0
+        self._bind = bind or host
         self._server_port = port
         self._connect = connect
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         """Accept connections on this port, or else on a free one."""
-        server = await asyncio.start_server(self._serve, self.host, port, limit=_WAITING)
+        server = await asyncio.start_server(self._serve, self._bind, port, limit=_WAITING)
         self.port = server.sockets[0].getsockname()[1]
         return server
 

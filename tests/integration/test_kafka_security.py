@@ -74,7 +74,16 @@ def test_events_flow_in_every_way(
         },
         by_certificate
         | {"KAFKA_URL": broker.tls_url("ELSEWHERE"), "KAFKA_VERIFY_HOSTNAME": "false"},
-        *(by_password | {"KAFKA_SASL_MECHANISM": mechanism} for mechanism in MECHANISMS),
+        by_certificate | {"KAFKA_URL": broker.tls_url("CLIENTS").replace("kafka+ssl", "SSL")},
+        by_password,
+        *(
+            by_password
+            | {
+                "KAFKA_SASL_MECHANISM": mechanism,
+                "KAFKA_URL": by_password["KAFKA_URL"].replace("kafka+ssl", "SASL_SSL"),
+            }
+            for mechanism in MECHANISMS[1:]
+        ),
     ]
     folder = tmp_path / "temporary"
     folder.mkdir()
