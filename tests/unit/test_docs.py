@@ -30,7 +30,9 @@ OTHER_VARIABLES = {
     # Of Faust, and of other programs that the pages start.
     "FAUST_LOOP", "GRAFANA_PASSWORD", "MYSQL_PASSWORD",
     # Not settings, which is why they are warned of.
-    "FLUSH_INTERVALL", "KAFKA_TOPIC",
+    "FLUSH_INTERVALL", "KAFKA_SASL_JAAS_CONFIG", "KAFKA_TOPIC", "SASL_JAAS_CONFIG",
+    # Names of Kafka's listeners.
+    "SASL_PLAINTEXT", "SASL_SSL",
     # Of the server and its clients.
     "VERIFY_CA", "VERIFY_IDENTITY",
     "AUTO_INCREMENT", "CONNECTION_ID", "CURRENT_TIMESTAMP", "GET_LOCK", "JSON_OBJECT",

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import jaas, urls
+from config.database_options import understood
 from config.database_tls import database_tls
 from config.settings import Settings
+from dev import ROOT
 from dev.certificates import Authority
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
@@ -147,6 +149,20 @@ def test_tls_turned_off(options):
     made = settings(f"mysql://u:p@db/d?{options}")
     assert made.database_tls is None
     assert made.database.query == {"ssl_disabled": "true"}
+
+
+def test_urls_and_options_of_the_document_work():
+    page = (ROOT / "docs" / "database.md").read_text()
+    addresses = page.partition("## Addresses")[2].partition("\n## ")[0]
+    found = re.findall(r"`(\w[\w+]*://\w[^`]*)`", addresses)
+    assert len(found) == 5
+    for url in found:
+        assert urls.database(url).database == "shop"
+    table = page.partition("\n## TLS")[2].partition("\n\nCase")[0]
+    for name, values in re.findall(r"`(\w+)=([^`…]+)`", table):
+        assert understood([(name, values)]), name
+    for name in re.findall(r"`(\w+)`", table.partition("| option")[2]):
+        assert understood([(name, "/path")]), name
 
 
 @pytest.mark.parametrize(
