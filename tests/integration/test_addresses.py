@@ -14,8 +14,10 @@ from pymysql.converters import escape_string
 from sqlalchemy import make_url, text
 
 from config.settings import Settings
+from db import features
 from db.engine import connect
 from dev.tcp_relay import RelayThread, TcpRelay
+from pipeline.errors import UntrustedError
 from tests.helpers.accounts import OWNER, WORKER, grants
 from tests.helpers.databases import each_server, mysql_only
 from tests.helpers.worker import rows, wait_until
@@ -135,7 +137,7 @@ def test_odd_names_and_passwords_log_in(server, account, path, migrate_cli, engi
 
 
 @mysql_only
-def test_tls_is_used_as_the_options_say(account, path, database_url, engine):
+def test_tls_is_used_as_the_options_say(server, account, path, database_url, engine):
     database = make_url(database_url).database
     login = account(database, OWNER)
     by_socket = f"mysql://{login}@/{database}?unix_socket={path}"
@@ -143,6 +145,7 @@ def test_tls_is_used_as_the_options_say(account, path, database_url, engine):
         (str(database_url), True),
         (f"{database_url}?tls=preferred", True),
         (f"{database_url}?sslaccept=accept_invalid_certs", True),
+        (f"{database_url}?sslmode=verify-ca&sslca={server.folder / 'data' / 'ca.pem'}", True),
         (f"{database_url}?useSSL=false", False),
         (by_socket, False),
         (f"{by_socket}&ssl_mode=REQUIRED", True),
@@ -150,6 +153,10 @@ def test_tls_is_used_as_the_options_say(account, path, database_url, engine):
         with engine(url).connect() as connection:
             cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1]
             assert bool(cipher) is encrypted, url.partition("?")[2]
+    # The server has made its certificate itself, which no authority vouches for.
+    for options in ("sslaccept=strict", 'ssl={"rejectUnauthorized":true}', "tls=true"):
+        with pytest.raises(UntrustedError, match="The database's certificate is not trusted"):
+            features.check(engine(f"{database_url}?{options}"))
 
 
 def forwards():
