@@ -26,6 +26,7 @@ from db.errors import classified
 from db.fence import fenced
 from db.offsets import OffsetStore
 from db.refused_rows import RowInserter
+from db.rehearsal import rehearse
 from db.rows import STATEMENT_BYTES
 from db.tables import batches
 from pipeline.batch import Batch, Refused, empty_drops
@@ -131,6 +132,10 @@ class Writer:
             raise FatalError(
                 f"The database refuses a dead letter or a ledger line: {error}."
             ) from error
+
+    def rehearse(self, chunk: Chunk) -> None:
+        """See ``db.rehearsal``."""
+        rehearse(self._engine, self._group, chunk)
 
     def _lock(
         self, connection: Connection, chunks: Sequence[Chunk]

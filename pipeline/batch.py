@@ -81,6 +81,13 @@ class Sink(Protocol):
             FatalError: nothing is stored; a person must change something.
         """
 
+    def rehearse(self, chunk: Chunk) -> None:
+        """Insert what a chunk holds, wherever its partition stands, and roll back.
+
+        Raises:
+            TransientError, FatalError: as ``write`` would.
+        """
+
 
 def empty_drops() -> Counter[str]:
     """Zero for every reason, so that each one is always present."""

@@ -53,23 +53,24 @@ class Buffer:
     def take(self, max_events: int, max_bytes: int) -> tuple[datetime, list[Chunk]] | None:
         """Hand out chunks of about so many events and bytes, at least one; None when empty.
 
-        ``done`` must follow before the next ``take``.
+        ``done`` must follow.
         """
-        assert not self._in_flight, "one write at a time"
         if not self._chunks:
             return None
         opened = self.opened or datetime.now(UTC)
+        taken: list[Chunk] = []
         events = size = 0
         while self._chunks:
             chunk = self._chunks[0]
             events += chunk.events
             size += chunk.size
-            if self._in_flight and (events > max_events or size > max_bytes):
+            if taken and (events > max_events or size > max_bytes):
                 break
             self._count(chunk, -1)
-            self._in_flight.append(self._chunks.popleft())
+            taken.append(self._chunks.popleft())
+        self._in_flight += taken
         self.opened = datetime.now(UTC) if self._chunks else None
-        return opened, list(self._in_flight)
+        return opened, taken
 
     def done(self, stuck: Sequence[Chunk] = ()) -> None:
         """What ``take`` returned, and what was stuck, is written, except for ``stuck``."""

@@ -170,11 +170,20 @@ class Chunk:
         """The part at and after ``offset``."""
         return self if offset <= self.start else self._between(offset, self.end)
 
-    def split(self) -> tuple["Chunk", "Chunk"]:
-        """Two chunks that together cover this one; it must hold two events or more."""
-        offsets = sorted([*self.offsets, *(letter.offset for letter in self.dead)])
-        border = offsets[len(offsets) // 2]
+    def split(self, first: int | None = None) -> tuple["Chunk", "Chunk"]:
+        """Two chunks that together cover this one; it must hold two events or more.
+
+        Args:
+            first: events of the first one; None for half of them.
+        """
+        offsets = self._all_offsets()
+        border = offsets[len(offsets) // 2 if first is None else first]
         return self._between(self.start, border), self._between(border, self.end)
+
+    def event(self, number: int) -> "Chunk":
+        """One of its events, counted from 0 in the order of offsets, in a chunk of its own."""
+        offset = self._all_offsets()[number]
+        return self._between(offset, offset + 1)
 
     def without(self, rows: Collection[int]) -> "Chunk":
         """The same range without some of its rows, named by their index."""
@@ -189,6 +198,9 @@ class Chunk:
         """An event made from a row, for when Kafka no longer has the original."""
         (found,) = _decode_lines(self.rows.split(b"\n")[row])
         return PlainRecord(self.offsets[row], self.stream.restore(found), timestamp=self.oldest)
+
+    def _all_offsets(self) -> list[int]:
+        return sorted([*self.offsets, *(letter.offset for letter in self.dead)])
 
     def _between(self, start: int, end: int) -> "Chunk":
         first, after = (bisect_left(self.offsets, offset) for offset in (start, end))

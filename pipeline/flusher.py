@@ -5,22 +5,27 @@ Invariants:
   allowed is used up (``pipeline.memory``);
 - a transient error is retried for ever; anything else ends the worker, and the events are read
   again. A row that the database refuses is no error here: the writer makes it a dead letter;
-- if an error that is not about the connection or the server's state comes back on the same batch,
-  the event at fault is searched for (``pipeline.search``) and named. It waits, with its partition,
-  and is retried; all others are written.
+- if an error that is not about the connection or the server's state comes back, the batch is
+  bisected (``pipeline.search``). An event at fault is named, waits with its partition and is
+  retried; all others are written. Where no event is at fault, it is an outage.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from mode import Service
 from mode.utils.logging import get_logger
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    retry_if_exception_type,
+)
 
 from pipeline import metrics
 from pipeline.batch import Batch, Sink
@@ -28,12 +33,14 @@ from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.errors import TOO_LARGE, FatalError, TransientError
 from pipeline.originals import Originals, Reread
-from pipeline.retry import BACKOFF, MAX_ATTEMPTS, is_retried
-from pipeline.search import Partition, Search
+from pipeline.retry import BACKOFF, MAX_ATTEMPTS, SEARCH_BACKOFF, is_retried
+from pipeline.search import Partition, Search, Stuck, Trial, describe, spread
 from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
+
+_T = TypeVar("_T")
 
 Listener = Callable[[Batch], None]
 
@@ -82,8 +89,8 @@ class Flusher(Service):
         self._reread = reread
         self._listeners = listeners
         self._on_stuck = on_stuck
-        #: By partition that is stuck, the chunk of one event that cannot be written.
-        self._stuck: dict[Partition, Chunk] = {}
+        #: By partition that is stuck, the event that cannot be written.
+        self._stuck: dict[Partition, Stuck] = {}
         #: Events in one write at most, while the server takes no larger ones.
         self._cap = max_events
         self._numbers = count(1)
@@ -132,12 +139,12 @@ class Flusher(Service):
                     pass
         except TimeoutError:
             log.warning(
-                "Gave up the last write after %s s: its events will be read again.",
+                "Final flush timed out after %s s; unwritten events will be re-read.",
                 self._stop_timeout,
             )
         except FatalError as error:
             end_worker(self, error)
-        self._note_stuck({}, None)
+        self._note_stuck({})
         forgotten = self.buffer.discard()
         if forgotten:
             log.info("%d buffered events were dropped and will be read again.", forgotten)
@@ -157,7 +164,7 @@ class Flusher(Service):
                 left = await self._store(opened, chunks)
                 if epoch != self.buffer.epoch:
                     # Its partitions were revoked meanwhile: their new owner reads it again.
-                    self._note_stuck({}, None)
+                    self._note_stuck({})
                     left = ()
             finally:
                 self.buffer.done(left)
@@ -187,62 +194,80 @@ class Flusher(Service):
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> list[Chunk]:
         """Write what can be written; the rest comes back."""
+        failure = None
         if not self._stuck:
             try:
                 await self._write(opened, chunks, MAX_ATTEMPTS)
             except TransientError as error:
-                log.warning(
-                    "The batch cannot be written as a whole, searching for the event at fault: %s",
-                    error,
-                )
-                return await self._search(opened, chunks, error)
-            # The server may accept larger writes again.
-            self._cap = min(self._max_events, self._cap + 1 + self._cap // 10)
-            return []
-        return await self._search(opened, chunks)
-
-    async def _search(
-        self, opened: datetime, chunks: list[Chunk], failure: TransientError | None = None
-    ) -> list[Chunk]:
-        """Write what can be written; ``failure`` is that of all chunks together."""
-        suspects = list(self._stuck.values())
-        behind = [chunk for chunk in self.buffer.stuck if all(chunk is not one for one in suspects)]
-        search = Search([*behind, *chunks], suspects)
-        why = None
-        while part := search.next():
-            if failure is None:
-                try:
-                    await self._write(opened, part, 1)
-                except TransientError as error:
-                    failure = error
-            if failure is not None:
-                self._tick()
-                self._shrink(part, failure)
-                if found := search.failed(part):
-                    offset = min((*found.offsets, *(one.offset for one in found.dead), found.end))
-                    why = why or f"{found.topic}/{found.partition}/{offset}: {failure}"
-                failure = None
-        self._note_stuck(search.stuck, why)
+                log.warning("The batch cannot be written, bisecting for the bad event: %s", error)
+                failure = error
+            else:
+                # The server may accept larger writes again.
+                self._cap = min(self._max_events, self._cap + 1 + self._cap // 10)
+                return []
+        left = [*self.buffer.stuck, *chunks]
+        places = spread()
+        epoch = self.buffer.epoch
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            wait=SEARCH_BACKOFF,
+            before_sleep=self._before_retry,
+        ):
+            with attempt:
+                search = self._new_search(left, places)
+                await self._run(search, opened, failure)
+                left, failure = search.left, None
+                self._note_stuck(search.stuck)
+                if search.outage and epoch == self.buffer.epoch:
+                    left += self._more(left)
+                    raise search.outage
         self.last_error = None
-        return search.left
+        return left
+
+    def _new_search(self, chunks: Sequence[Chunk], places: Iterator[float]) -> Search:
+        suspects = [one.chunk for one in self._stuck.values()]
+        others = [chunk for chunk in chunks if all(chunk is not one for one in suspects)]
+        return Search(others, self._stuck, places)
+
+    async def _run(self, search: Search, opened: datetime, failure: TransientError | None) -> None:
+        """Do what a search says; ``failure`` is that of all chunks together, if it is known."""
+        trial = search.next()
+        while trial:
+            error = failure or await self._failure(opened, trial)
+            failure = None
+            if error:
+                self._tick()
+                self._shrink(trial.chunks, error)
+            trial = search.next(error)
+
+    async def _failure(self, opened: datetime, trial: Trial) -> TransientError | None:
+        """Do a trial; returns what went wrong."""
+        try:
+            if trial.is_rehearsal:
+                await self._ask(self._writer.rehearse, *trial.chunks)
+            else:
+                await self._write(opened, trial.chunks, 1)
+        except TransientError as error:
+            return error
+        return None
+
+    def _more(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """What has come in meanwhile: one of these events may show that another is at fault."""
+        room = self._cap - sum(chunk.events for chunk in chunks)
+        taken = self.buffer.take(room, self._max_bytes) if room > 0 else None
+        return taken[1] if taken else []
 
     def _shrink(self, chunks: Sequence[Chunk], error: TransientError) -> None:
         events = sum(chunk.events for chunk in chunks)
         if error.kind == TOO_LARGE and events > 1:
             self._cap = min(self._cap, events // 2)
 
-    def _note_stuck(self, stuck: dict[Partition, Chunk], why: str | None) -> None:
-        sentence = None
-        if why:
-            where = ", ".join(f"{topic}/{partition}" for topic, partition in stuck)
-            sentence = (
-                f"{why}. Nothing is lost: it is retried, {where} waits for it, and other "
-                "partitions continue."
-            )
+    def _note_stuck(self, stuck: dict[Partition, Stuck]) -> None:
+        sentence = describe(stuck) or None
         if sentence and sentence != self.stuck:
             log.error("An event cannot be stored: %s", sentence)
         if self.stuck and not sentence:
-            log.info("Every event can be stored again.")
+            log.info("Recovered: no event is blocked.")
         if stuck.keys() != self._stuck.keys():
             self._on_stuck(stuck.keys())
         self._stuck, self.stuck = stuck, sentence
@@ -255,25 +280,17 @@ class Flusher(Service):
         """
         number = next(self._numbers)
         loop = asyncio.get_running_loop()
-        seen: list[str] = []
+        seen: list[TransientError] = []
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(partial(is_retried, seen, max_attempts)),
             wait=BACKOFF,
             before_sleep=self._before_retry,
         ):
             with attempt:
-                self.unanswered_since = monotonic()
-                try:
-                    batch = await in_thread(
-                        self._writer.write,
-                        number,
-                        opened,
-                        chunks,
-                        Originals(self._reread, loop).read,
-                        self._answered,
-                    )
-                finally:
-                    self.unanswered_since = None
+                read_again = Originals(self._reread, loop).read
+                batch = await self._ask(
+                    self._writer.write, number, opened, chunks, read_again, self._answered
+                )
         self._tick()
         self.last_write = self.last_tick
         if self.last_error:
@@ -281,6 +298,14 @@ class Flusher(Service):
         self.last_error = None
         for listener in self._listeners:
             listener(batch)
+
+    async def _ask(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Call the sink, and note since when it owes an answer."""
+        self.unanswered_since = monotonic()
+        try:
+            return await in_thread(function, *arguments)
+        finally:
+            self.unanswered_since = None
 
     def _answered(self) -> None:
         """Note that the write in flight goes on. From its thread."""

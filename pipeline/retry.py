@@ -1,30 +1,30 @@
-"""When a write that failed is tried again, and how soon."""
+"""When a write that failed is retried, and how soon."""
 
 from tenacity import wait_exponential_jitter
 
 from pipeline.errors import SEARCHED, TOO_LARGE, TransientError
 
-#: Seconds between tries while the database is away.
+#: Seconds between attempts while the database is away.
 BACKOFF = wait_exponential_jitter(multiplier=0.2, max=10, jitter=0.5)
+#: Seconds between searches that find every event failing. Each search is several writes.
+SEARCH_BACKOFF = wait_exponential_jitter(multiplier=1, max=10, jitter=0.5)
 
-#: Attempts with the same error before the event at fault is searched for.
+#: Attempts before the batch is bisected for the event at fault.
 MAX_ATTEMPTS = 3
 
 
-def is_retried(seen: list[str], max_attempts: int, error: BaseException) -> bool:
-    """Whether the same write is tried again.
+def is_retried(seen: list[TransientError], max_attempts: int, error: BaseException) -> bool:
+    """Whether the same write is attempted again.
 
     Args:
-        seen: messages of the errors so far that a batch may cause, all alike; updated here.
-        max_attempts: tries that end in such an error.
-        error: what the newest try ended in.
+        seen: errors in a row that an event may cause; updated here.
+        max_attempts: how many of them end the write.
+        error: what the last attempt ended in.
     """
     if not isinstance(error, TransientError):
         return False
     if error.kind not in SEARCHED:
         seen.clear()
         return True
-    if seen and seen[-1] != str(error):
-        seen.clear()
-    seen.append(str(error))
+    seen.append(error)
     return error.kind != TOO_LARGE and len(seen) < max_attempts

@@ -1,61 +1,198 @@
-"""Finds the event that makes a write fail again and again, by bisection.
+"""Bisects a write that fails for the event at fault, and tells that from an outage.
 
-Pure state. A part that fails is split in two, and the first half is tried first, until the part is
-a single event. Its partition is then stuck: nothing after that event is tried, and other partitions
-continue.
+Pure state: it says what to try, and is given the outcome. A part that fails is split until it is a
+single event, the suspect. An event is at fault only where another one can be stored and it cannot.
+So one somewhere else in the batch and then the suspect are each written alone and rolled back. If
+that works for both, as it does where only COMMIT fails, the next event of another partition and
+then the suspect are written for good. If the other event fails as well, or if there is none, this
+is an outage: the search ends, and no event is named.
+
+The partition of an event at fault is stuck: nothing after that event is written, and other
+partitions continue.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import count
+from typing import NamedTuple
 
 from pipeline.chunk import Chunk
+from pipeline.errors import TransientError
 
 Partition = tuple[str, int]
 
+#: The golden ratio: its multiples, without their integers, spread evenly over 0 to 1.
+_GOLDEN = 0.618_033_988_749_895
+
+
+class Trial(NamedTuple):
+    """What to write next; if it is a rehearsal, only to roll it back."""
+
+    chunks: list[Chunk]
+    is_rehearsal: bool = False
+
+
+class Stuck(NamedTuple):
+    """The chunk of one event that cannot be stored, and what the server said of it."""
+
+    chunk: Chunk
+    error: str
+
 
 class Search:
-    """Hands out parts until each is written or stuck.
+    """Hands out trials until each event is stored or stuck, or until this is an outage.
 
     Args:
         chunks: what to write; each partition's in the order of offsets.
-        suspects: chunks that come before those and were stuck: each is tried alone.
+        stuck: events that were at fault before, each of which comes before those of its partition.
+        places: where to take other events from, as a fraction of what is not written: each
+            search of the same chunks should take another one.
     """
 
-    def __init__(self, chunks: Sequence[Chunk], suspects: Sequence[Chunk] = ()) -> None:
-        self._parts = deque([*([chunk] for chunk in suspects), list(chunks)])
-        #: By partition, the chunk of one event at which it is stuck.
-        self.stuck: dict[Partition, Chunk] = {}
-        #: What could not be tried because of that, and those chunks; in order.
+    def __init__(
+        self,
+        chunks: Sequence[Chunk],
+        stuck: Mapping[Partition, Stuck] | None = None,
+        places: Iterator[float] | None = None,
+    ) -> None:
+        #: By partition, the event at which it is stuck.
+        self.stuck = dict(stuck or {})
+        #: What is not stored: events at fault, and what comes behind them; in order.
         self.left: list[Chunk] = []
+        #: Why no event is named for what is left.
+        self.outage: TransientError | None = None
+        self._parts = deque([*([one.chunk] for one in self.stuck.values()), list(chunks)])
+        self._places = spread() if places is None else places
+        self._behind: set[Partition] = set()
+        self._is_any_stored = False
+        self._trials = self._run()
 
-    def next(self) -> list[Chunk] | None:
-        """The next part to write, not empty; None where there is none."""
+    def next(self, error: TransientError | None = None) -> Trial | None:
+        """The next trial; None where there is none.
+
+        Args:
+            error: what the one before ended in, None where it worked.
+        """
+        try:
+            return self._trials.send(error)
+        except StopIteration:
+            return None
+
+    def _run(self) -> Generator[Trial, TransientError | None, None]:
+        while part := self._next_part():
+            error = yield Trial(part)
+            if error is None:
+                self._is_any_stored = True
+                for chunk in part:
+                    self.stuck.pop(_partition(chunk), None)
+            elif len(part) > 1 or part[0].events > 1:
+                # At first its first event alone: in an outage that fails, too, and ends the search.
+                self._parts.extendleft(reversed(_split(part, head=not self._is_any_stored)))
+            else:
+                yield from self._judge(part[0], error)
+                if self.outage:
+                    self.left += [chunk for part in self._parts for chunk in part]
+                    return
+
+    def _next_part(self) -> list[Chunk] | None:
         while self._parts:
             part = self._parts.popleft()
-            self.left += [chunk for chunk in part if _partition(chunk) in self.stuck]
-            if free := [chunk for chunk in part if _partition(chunk) not in self.stuck]:
+            self.left += [chunk for chunk in part if _partition(chunk) in self._behind]
+            if free := [chunk for chunk in part if _partition(chunk) not in self._behind]:
                 return free
         return None
 
-    def failed(self, part: Sequence[Chunk]) -> Chunk | None:
-        """The part could not be written.
+    def _judge(
+        self, suspect: Chunk, error: TransientError
+    ) -> Generator[Trial, TransientError | None, None]:
+        """Find out whether an event that failed alone is at fault, or the server."""
+        known = self.stuck.get(_partition(suspect))
+        if known and known.error == str(error):
+            self._blame(suspect, error)
+            return
+        other = self._other_event(suspect)
+        if other is None or (yield Trial([other], is_rehearsal=True)):
+            self._end(error, suspect)
+            return
+        if again := (yield Trial([suspect], is_rehearsal=True)):
+            self._blame(suspect, again)
+            return
+        other = self._take_event_of_other_partition(suspect)
+        if other is None:
+            self._end(error, suspect)
+        elif failed := (yield Trial([other])):
+            self._end(failed, suspect, other)
+        elif again := (yield Trial([suspect])):
+            self._blame(suspect, again)
+        else:
+            self.stuck.pop(_partition(suspect), None)
 
-        Returns:
-            Its one chunk, where that is a single event and its partition is stuck now; else None:
-            it was split, and its two parts come next.
-        """
-        if len(part) > 1:
-            middle = len(part) // 2
-            self._parts.extendleft([list(part[middle:]), list(part[:middle])])
-            return None
-        [chunk] = part
-        if chunk.events > 1:
-            left, right = chunk.split()
-            self._parts.extendleft([[right], [left]])
-            return None
-        self.stuck[_partition(chunk)] = chunk
+    def _blame(self, chunk: Chunk, error: TransientError) -> None:
+        self.stuck[_partition(chunk)] = Stuck(chunk, str(error))
+        self._behind.add(_partition(chunk))
         self.left.append(chunk)
-        return chunk
+
+    def _end(self, error: TransientError, *chunks: Chunk) -> None:
+        self.outage = error
+        self.left += chunks
+
+    def _other_event(self, suspect: Chunk) -> Chunk | None:
+        """An event that is not written yet; where all others are, none, from behind the last."""
+        waiting = [chunk for part in self._parts for chunk in part if chunk.events]
+        number = int(next(self._places) * sum(chunk.events for chunk in waiting))
+        for chunk in waiting:
+            if number < chunk.events:
+                return chunk.event(number)
+            number -= chunk.events
+        return suspect.since(suspect.end) if self._is_any_stored else None
+
+    def _take_event_of_other_partition(self, suspect: Chunk) -> Chunk | None:
+        """The next event to be written of a partition that is not stuck."""
+        excluded = {*self._behind, _partition(suspect)}
+        for part in self._parts:
+            for place, chunk in enumerate(part):
+                if _partition(chunk) not in excluded:
+                    head, rest = _cut(chunk)
+                    part[place : place + 1] = rest
+                    return head
+        return None
+
+
+def describe(stuck: Mapping[Partition, Stuck]) -> str:
+    """What a person should know of events that cannot be stored; empty where there is none."""
+    if not stuck:
+        return ""
+    chunk, error = next(iter(stuck.values()))
+    offset = min((*chunk.offsets, *(one.offset for one in chunk.dead), chunk.end))
+    where = ", ".join(f"{topic}/{partition}" for topic, partition in stuck)
+    return (
+        f"{chunk.topic}/{chunk.partition}/{offset}: {error}. Nothing is lost: it is retried, "
+        f"{where} waits for it, and other partitions continue."
+    )
+
+
+def spread() -> Iterator[float]:
+    """Numbers from 0 to 1 that are far from each other, and in the end everywhere."""
+    return (number * _GOLDEN % 1 for number in count(1))
+
+
+def _split(part: Sequence[Chunk], *, head: bool) -> list[list[Chunk]]:
+    """Two halves of a part; or its first event, and the halves of what follows."""
+    if head:
+        first, rest = _cut(part[0])
+        return [[first], *_split([*rest, *part[1:]], head=False)]
+    if len(part) > 1:
+        middle = len(part) // 2
+        return [list(part[:middle]), list(part[middle:])]
+    return [[half] for half in part[0].split()] if part[0].events > 1 else [list(part)]
+
+
+def _cut(chunk: Chunk) -> tuple[Chunk, list[Chunk]]:
+    """The first event of a chunk, and what follows, if anything does."""
+    if chunk.events < 2:
+        return chunk, []
+    head, rest = chunk.split(1)
+    return head, [rest]
 
 
 def _partition(chunk: Chunk) -> Partition:

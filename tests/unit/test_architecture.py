@@ -45,6 +45,7 @@ CARRIERS = (
     "load",
     "offsets",
     "refused_rows",
+    "rehearsal",
     "replay",
     "rows",
     "tables",

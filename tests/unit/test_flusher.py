@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 import pipeline.flusher
+import pipeline.retry
 from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
@@ -36,6 +38,7 @@ class FakeWriter:
     def __init__(self, fault: Fault = lambda number, chunks: None) -> None:
         self.fault = fault
         self.tries: list[int] = []
+        self.rehearsals = 0
         self.stored: list[int] = []
         self.events = 1
 
@@ -46,6 +49,10 @@ class FakeWriter:
             self.stored += piece.offsets
         now = datetime.now(UTC)
         return Batch(number, opened, now, 0.0, self.events, 0, empty_drops(), {}, {}, 0.0, {})
+
+    def rehearse(self, chunk: Chunk) -> None:
+        self.rehearsals += 1
+        self.fault(0, [chunk])
 
 
 def flusher(writer: FakeWriter, **settings: float) -> Flusher:
@@ -59,6 +66,7 @@ def flusher(writer: FakeWriter, **settings: float) -> Flusher:
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
     monkeypatch.setattr(pipeline.flusher, "BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(pipeline.flusher, "SEARCH_BACKOFF", lambda state: 0.01)
 
 
 async def test_a_write_is_retried_through_an_outage_and_loses_nothing():
@@ -242,6 +250,87 @@ async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_a
     assert service.stuck is None
     assert service.buffer.events == 0
     assert held == [[("t", 0)], []]
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Callable[[], float]:
+    """Seconds that retries have waited, with their real backoff; they pass at once."""
+    waited = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        waited[0] += seconds
+
+    for name in ("BACKOFF", "SEARCH_BACKOFF"):
+        monkeypatch.setattr(pipeline.flusher, name, getattr(pipeline.retry, name))
+    monkeypatch.setattr(
+        pipeline.flusher, "AsyncRetrying", partial(pipeline.flusher.AsyncRetrying, sleep=sleep)
+    )
+    return lambda: waited[0]
+
+
+@pytest.mark.parametrize("kind", ["other", "too_large"])
+@pytest.mark.parametrize("is_commit_only", [False, True])
+async def test_unknown_error_of_all_events_is_an_outage(clock, caplog, kind, is_commit_only):
+    """It lasts 20 s, and the event at fault is still found afterwards."""
+    bad = cannot_store(1_700, kind=kind)
+    during: list[tuple[int, str | None]] = []
+
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        if clock() < 20:
+            during.append((number, service.last_error))
+            if number or not is_commit_only:
+                raise TransientError("MySQL error 1226: x has exceeded 'max_updates'", kind)
+        bad(number, chunks)
+
+    writer = FakeWriter(fault)
+    service = flusher(writer, max_events=10_000)
+    service.put(chunk(0, 2_000))
+    service.put(replace(chunk(10_000, 2_000), partition=1))
+    await asyncio.wait_for(service.flush(), 20)
+    writes = sum(1 for number, _ in during if number)
+    assert 5 <= writes <= 20
+    assert len(during) - writes <= 12, "rehearsals"
+    assert "1226" in str(during[-1][1]), "not ready, in the server's words"
+    assert sorted(writer.stored) == [*range(1_700), *range(10_000, 12_000)]
+    assert service.stuck
+    assert service.stuck.startswith("t/0/1700: MySQL error 9999")
+    assert caplog.text.count("cannot be stored") == 1
+    assert len(writer.tries) + writer.rehearsals - len(during) <= 40
+    assert service.last_error is None
+
+
+async def test_single_event_is_compared_with_what_comes_in(clock):
+    def more() -> None:
+        service.put(chunk(5, 1))
+        service.put(replace(chunk(7, 1), partition=1))
+
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        if clock() > 30 and not writer.stored and service.buffer.events == 1:
+            loop.call_soon_threadsafe(more)
+        cannot_store(4)(number, chunks)
+
+    loop = asyncio.get_running_loop()
+    writer = FakeWriter(fault)
+    service = flusher(writer)
+    service.put(chunk(4, 1))
+    await asyncio.wait_for(service.flush(), 20)
+    assert writer.stored == [7]
+    assert service.stuck
+    assert service.stuck.startswith("t/0/4: ")
+    assert service.buffer.events == 2
+
+
+async def test_what_was_revoked_in_an_outage_is_left(clock):
+    def fault(number: int, chunks: list[Chunk]) -> None:
+        if clock() > 30:
+            service.buffer.discard()
+        raise TransientError("MySQL error 1105: x", "other")
+
+    writer = FakeWriter(fault)
+    service = flusher(writer)
+    service.put(chunk(0, 5))
+    await asyncio.wait_for(service.flush(), 20)
+    assert (service.buffer.events, service.stuck, writer.stored) == (0, None, [])
 
 
 async def test_draining_leaves_what_cannot_be_stored_to_be_read_again():
