@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.errors import FatalError, RowError, TransientError, UntrustedError
+from db.errors import advice
+from pipeline.errors import FatalError, LoginError, RowError, TransientError
 
 
 class State(StrEnum):
@@ -49,11 +50,11 @@ class CheckResults:
         """Turn an error of the app's into a failure: its sentence ends with how to fix it."""
         try:
             yield
-        except (UntrustedError, RowError, FatalError) as error:
+        except (LoginError, RowError, FatalError) as error:
             found, _, hint = str(error).rstrip(".").rpartition(": ")
             self.fail(subject, found or hint, hint if found else "")
         except TransientError as error:
-            self.fail(subject, str(error), "start the database, or change DATABASE_URL")
+            self.fail(subject, str(error), advice(error))
 
     def has_failed(self, *subjects: str) -> bool:
         """Whether one of these subjects has failed; without any, whether anything has."""

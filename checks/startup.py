@@ -5,7 +5,8 @@ from sqlalchemy import Engine
 
 from config.settings import Settings
 from db import event_index, features, schema
-from pipeline.errors import FatalError, TransientError, UntrustedError
+from db.errors import advice
+from pipeline.errors import FatalError, LoginError, TransientError
 from pipeline.threads import in_thread
 from source.permissions import may_join, may_read
 from source.start_offsets import StartOffsets
@@ -31,13 +32,19 @@ async def prepare(settings: Settings, engine: Engine, start_offsets: StartOffset
         await may_read(settings, min(bounds))
         await may_join(settings)
         await start_offsets.begin(bounds)
-    except UntrustedError as error:
+    except LoginError as error:
         raise FatalError(str(error)) from error
     except TransientError as error:
-        raise FatalError(
-            f"The database at {settings.database_address} does not answer: start it, or change "
-            f"DATABASE_URL ({error})."
-        ) from error
+        raise FatalError(_cannot_be_used(settings, error)) from error
+
+
+def _cannot_be_used(settings: Settings, error: TransientError) -> str:
+    where = f"The database at {settings.database_address}"
+    if not error.is_away:
+        return f"{where} answers, but cannot be used: {error}. Try: {advice(error)}."
+    if "timed out" in str(error):
+        return f"{where} does not answer in time: {advice(error)} ({error})."
+    return f"{where} does not answer: start it, or change DATABASE_URL ({error})."
 
 
 def _tell(found: schema.Schema) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from mode import Service
 from mode.utils.logging import get_logger
 
-from pipeline.errors import FatalError, TransientError
+from pipeline.errors import FatalError, TransientError, state_of_database
 from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
@@ -77,7 +77,7 @@ class DatabaseWatch(Service):
         """Ask once, and note what is wrong; end the worker if its offsets were changed."""
         since = self._unanswered_since()
         if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
-            self._set_last_error(f"no answer to a write for {waited:.0f} s")
+            self._set_last_error(f"is away: no answer to a write for {waited:.0f} s")
             return
         if self._asking is None:
             self._asked = monotonic()
@@ -85,14 +85,14 @@ class DatabaseWatch(Service):
             self._asking = asyncio.create_task(in_thread(self._read, bool(self._changed)))
         done, _ = await asyncio.wait({self._asking}, timeout=PING_TIMEOUT)
         if not done:
-            self._set_last_error(f"no answer for {monotonic() - self._asked:.0f} s")
+            self._set_last_error(f"is away: no answer for {monotonic() - self._asked:.0f} s")
             return
         task, self._asking = self._asking, None
         try:
             found = task.result()
         except (TransientError, FatalError) as error:
             # What is fatal to a write ends the worker at the next one; until then it is not ready.
-            self._set_last_error(str(error))
+            self._set_last_error(state_of_database(error))
         else:
             self._set_last_error(None)
             self._compare(found)
@@ -134,7 +134,7 @@ class DatabaseWatch(Service):
         if wrote is not None and monotonic() - wrote < QUIET:
             error = None
         if error and not self.last_error:
-            log.warning("The database does not answer: %s", error)
+            log.warning("The database %s", error)
         elif self.last_error and not error:
-            log.info("The database answers again.")
+            log.info("The database can be used again.")
         self.last_error = error

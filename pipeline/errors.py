@@ -17,15 +17,24 @@ class TransientError(Exception):
     Args:
         message: what it said.
         kind: one of a few words, for counting.
+        is_away: whether there was no connection, or no answer in time; else the server answered
+            with an error.
     """
 
-    def __init__(self, message: str, kind: str = "other") -> None:
+    def __init__(self, message: str, kind: str = "other", *, is_away: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.is_away = is_away
 
 
-class UntrustedError(TransientError):
-    """TLS cannot be set up as the settings require; the text says what to change."""
+class LoginError(TransientError):
+    """The login is refused, or TLS cannot be set up; the text says what to change.
+
+    A worker does not start with it. A running one retries: it may pass.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "login")
 
 
 class RowError(Exception):
@@ -38,3 +47,9 @@ class FatalError(Exception):
 
 class OffsetGapError(FatalError):
     """Events between the stored offset and the batch were never seen: writing would lose them."""
+
+
+def state_of_database(error: TransientError | FatalError) -> str:
+    """The predicate of "the database …": "is away: …", or "cannot be used: …" where it answered."""
+    is_away = isinstance(error, TransientError) and error.is_away
+    return f"{'is away' if is_away else 'cannot be used'}: {error}"

@@ -31,7 +31,7 @@ from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
-from pipeline.errors import TOO_LARGE, FatalError, TransientError
+from pipeline.errors import TOO_LARGE, FatalError, TransientError, state_of_database
 from pipeline.originals import Originals, Reread
 from pipeline.retry import BACKOFF, MAX_ATTEMPTS, SEARCH_BACKOFF, is_retried
 from pipeline.search import Partition, Search, Stuck, Trial, describe, spread
@@ -104,6 +104,7 @@ class Flusher(Service):
         self.last_write: float | None = None
         #: Since when the database owes an answer to a write, or None.
         self.unanswered_since: float | None = None
+        #: What the last attempt says of the database: "is away: …" or "cannot be used: …".
         self.last_error: str | None = None
         #: Which events cannot be written and why, in words.
         self.stuck: str | None = None
@@ -319,7 +320,8 @@ class Flusher(Service):
 
     async def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self.last_error = str(error)
+        if isinstance(error, TransientError):
+            self.last_error = state_of_database(error)
         self.last_tick = monotonic()
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0

@@ -15,7 +15,7 @@ class Health:
     Args:
         quiet_for: seconds since the flusher's last sign of life, None before its first.
         quiet_limit: seconds it may be quiet.
-        database_error: what is wrong with the database now, or None.
+        database_error: what is wrong with the database ("is away: …"), or None.
         stuck: which event cannot be stored and why, or None.
         held_back: why the circuit breaker is open, or None.
         rebalancing: True while partitions are being handed around.
@@ -46,7 +46,7 @@ class Health:
         if not self.positioned():
             return "the stored offsets are not known yet"
         if error := self.database_error():
-            return f"the database is away: {error}"
+            return f"the database {error}"
         if stuck := self.stuck():
             return f"an event cannot be stored: {stuck}"
         if reason := self.held_back():

@@ -21,6 +21,7 @@ class MySQLProxy:
     ``elsewhere``: statements that begin so run on another connection to the server, which commits
     each by itself, and their answers are passed on.
     ``swallowed``: statements that begin so are answered with OK and go nowhere.
+    ``refused``: statements that begin so are answered with ``error`` and go nowhere.
     ``seen``: how many statements were treated in one of these ways.
 
     Args:
@@ -33,6 +34,9 @@ class MySQLProxy:
         self._sockets: list[socket.socket] = []
         self.elsewhere: tuple[str, ...] = ()
         self.swallowed: tuple[str, ...] = ()
+        self.refused: tuple[str, ...] = ()
+        #: A code and what the server says.
+        self.error = (1105, "unknown")
         self.seen = 0
 
     def __enter__(self) -> Self:
@@ -98,6 +102,9 @@ class MySQLProxy:
         if statement.startswith(self.swallowed or ("\0",)):
             self.seen += 1
             return [_ok(0, 0)]
+        if statement and statement.startswith(self.refused or ("\0",)):
+            self.seen += 1
+            return [_error(*self.error)]
         if not statement.startswith(self.elsewhere or ("\0",)):
             return []
         self.seen += 1
@@ -108,12 +115,7 @@ class MySQLProxy:
                     return _result(cursor)
                 return [_ok(cursor.rowcount, cursor.lastrowid or 0)]
         except pymysql.MySQLError as error:
-            return [
-                b"\xff"
-                + struct.pack("<H", int(error.args[0]))
-                + b"#HY000"
-                + str(error.args[1]).encode()
-            ]
+            return [_error(*error.args)]
 
 
 def _lines(client: socket.socket, source: BinaryIO) -> tuple[bytes, int]:
@@ -131,6 +133,10 @@ def _lines(client: socket.socket, source: BinaryIO) -> tuple[bytes, int]:
 
 def _header(packet: bytes, number: int) -> bytes:
     return len(packet).to_bytes(3, "little") + bytes([number])
+
+
+def _error(code: int, message: str) -> bytes:
+    return b"\xff" + struct.pack("<H", code) + b"#HY000" + message.encode()
 
 
 def _ok(rows: int, last_id: int) -> bytes:

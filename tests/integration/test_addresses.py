@@ -17,7 +17,7 @@ from config.settings import Settings
 from db import features
 from db.engine import connect
 from dev.tcp_relay import RelayThread, TcpRelay
-from pipeline.errors import UntrustedError
+from pipeline.errors import LoginError
 from tests.helpers.accounts import OWNER, WORKER, grants
 from tests.helpers.databases import each_server, mysql_only
 from tests.helpers.worker import rows, wait_until
@@ -155,7 +155,7 @@ def test_tls_is_used_as_the_options_say(server, account, path, database_url, eng
             assert bool(cipher) is encrypted, url.partition("?")[2]
     # The server has made its certificate itself, which no authority vouches for.
     for options in ("sslaccept=strict", 'ssl={"rejectUnauthorized":true}', "tls=true"):
-        with pytest.raises(UntrustedError, match="The database's certificate is not trusted"):
+        with pytest.raises(LoginError, match="The database's certificate is not trusted"):
             features.check(engine(f"{database_url}?{options}"))
 
 

@@ -58,7 +58,11 @@ async def test_each_thing_that_is_wrong_is_found_with_its_mend(
             "5000, but its log ends at .* → .*offsets reset",
         ),
         ({"DATABASE_URL": empty}, "Schema", "at version none, .* → run `faust -A app migrate`"),
-        ({"DATABASE_URL": reader}, "Database rights", "1142.* → grant SELECT, INSERT, UPDATE"),
+        (
+            {"DATABASE_URL": reader},
+            "Database rights",
+            "1142.* lacks INSERT on stream_offsets → `GRANT INSERT ON",
+        ),
         (
             {"DATABASE_URL": reader.replace("reads", "s3cret")},
             "Database",

@@ -114,7 +114,7 @@ def test_an_outage_is_said_and_holds_up_nothing(worker, produce, page, server):
     expect(page.locator("#revenue")).to_have_text("10")
     server.pause()
     try:
-        expect(page.locator("#banner")).to_contain_text("The database does not answer")
+        expect(page.locator("#banner")).to_contain_text("The database is away: ")
         expect(page.locator("#revenue")).to_have_text("10")
         # Viewers and liveness probes are answered meanwhile.
         for path in ("data/", "dead-letters/?reason=invalid", "data/"):

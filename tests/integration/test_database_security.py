@@ -20,7 +20,7 @@ from db.tables import metadata
 from dev import ROOT
 from dev.certificates import Authority
 from dev.database import SecretURL, private_server
-from pipeline.errors import FatalError, UntrustedError
+from pipeline.errors import FatalError, LoginError
 from tests.helpers.sums import settle
 from tests.helpers.worker import rows, wait_until
 
@@ -116,7 +116,7 @@ def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder
         (wrong_login, authority.pem, "the login is refused: check the user and password in"),
     ]
     for url, trusted, sentence in cases:
-        with made(url, trusted) as engine, pytest.raises((FatalError, UntrustedError)) as refusal:
+        with made(url, trusted) as engine, pytest.raises((FatalError, LoginError)) as refusal:
             features.check(engine)
         assert sentence in str(refusal.value)
     with made(f"{local}?ssl_verify_identity=false", authority.pem) as engine:
@@ -124,7 +124,7 @@ def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder
     with (
         private_server(folder / "mariadb-plain", options=("--skip-ssl",)) as plain,
         made(plain.create_database("d"), authority.pem) as engine,
-        pytest.raises(UntrustedError, match="The database offers no TLS: turn it on there, or"),
+        pytest.raises(LoginError, match="The database offers no TLS: turn it on there, or"),
     ):
         features.check(engine)
 

@@ -89,7 +89,7 @@ def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_second
     produce([b"bad"])
     wait_until(lambda: not running.is_ready(), 10, "not ready")
     assert "no answer" in running.get("/ready/")["reason"]
-    assert "[WARNING] The database does not answer: no answer" in running.log_text()
+    assert "[WARNING] The database is away: no answer" in running.log_text()
 
 
 def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(

@@ -186,7 +186,10 @@ def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, serv
     cases = [
         (worker(DATABASE_URL=nothing), f"127.0.0.1:{port} does not answer: start it, or change"),
         (worker(DATABASE_URL=server.create_database("empty")), "run `faust -A app migrate`"),
-        (worker(DATABASE_URL=server.url("nowhere")), "the database does not exist"),
+        (
+            worker(DATABASE_URL=server.url("nowhere")),
+            "the database nowhere does not exist: create it, or change",
+        ),
         (
             worker(DATABASE_URL=migrated_url.replace("flash_sale:", "flash_sale:x")),
             "the login is refused: check the user and password in DATABASE_URL",

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from agents.flash_sales import FLASH_SALES
-from db import errors
+from db.error_codes import ROW
 from db.insertion import Insertion
 from db.offsets import OffsetStore
 from db.tables import batches
@@ -185,7 +185,7 @@ def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_o
     assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
 
 
-@pytest.mark.parametrize("code", sorted(errors._ROW))
+@pytest.mark.parametrize("code", sorted(ROW))
 def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     with begun.begin() as connection:
         refuse(connection, code)

@@ -52,12 +52,20 @@ def never():
 
 
 async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
-    watch = DatabaseWatch(Database(TransientError("gone"), AT).read, lambda: AT, never)
+    gone = TransientError("gone", is_away=True)
+    watch = DatabaseWatch(Database(gone, AT).read, lambda: AT, never)
     await watch.look()
-    assert watch.last_error == "gone"
+    assert watch.last_error == "is away: gone"
     await watch.look()
     assert watch.last_error is None
     assert ended == []
+
+
+async def test_database_that_answers_with_an_error_is_not_away(ended, caplog):
+    watch = DatabaseWatch(Database(TransientError("MySQL error 1040: x")).read, lambda: AT, never)
+    await watch.look()
+    assert watch.last_error == "cannot be used: MySQL error 1040: x"
+    assert "The database cannot be used: MySQL error 1040: x" in caplog.text
 
 
 async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefly():
@@ -163,4 +171,4 @@ async def test_a_write_that_gets_no_answer_is_noticed_though_questions_do():
         await watch.look()
         told.append(watch.last_error)
         since.pop(0)
-    assert told == [None, "no answer to a write for 8 s", None, None]
+    assert told == [None, "is away: no answer to a write for 8 s", None, None]

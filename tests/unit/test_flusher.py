@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from tenacity import AsyncRetrying
 
 import pipeline.flusher
 import pipeline.retry
@@ -262,9 +263,7 @@ def clock(monkeypatch) -> Callable[[], float]:
 
     for name in ("BACKOFF", "SEARCH_BACKOFF"):
         monkeypatch.setattr(pipeline.flusher, name, getattr(pipeline.retry, name))
-    monkeypatch.setattr(
-        pipeline.flusher, "AsyncRetrying", partial(pipeline.flusher.AsyncRetrying, sleep=sleep)
-    )
+    monkeypatch.setattr(pipeline.flusher, "AsyncRetrying", partial(AsyncRetrying, sleep=sleep))
     return lambda: waited[0]
 
 
