@@ -1,0 +1,72 @@
+"""A server that answers is not said to be away, and a login refused for a while ends no worker."""
+
+import pytest
+
+from checks.database import look_at_database
+from checks.result import CheckResults
+from checks.startup import prepare
+from config.settings import Settings
+from db.engine import connect
+from pipeline.errors import FatalError
+from tests.helpers.accounts import WORKER, grants
+from tests.helpers.databases import each_server
+from tests.helpers.events import event
+from tests.helpers.worker import rows, wait_until
+
+NAME = "rotated"
+ACCOUNT = f"'{NAME}'@'127.0.0.1'"
+
+
+@pytest.fixture
+def account(server, migrated_url):
+    """URL of an account of this test's own, with the rights of workers."""
+    database = migrated_url.rpartition("/")[2]
+    server.execute(f"CREATE USER {ACCOUNT} IDENTIFIED BY 'first-s3cret'")
+    for statement in grants(WORKER):
+        here = statement.replace(" ON shop.", f" ON `{database}`.")
+        server.execute(here.replace(f"'{WORKER}'@'%'", ACCOUNT))
+    yield f"mysql://{NAME}:first-s3cret@127.0.0.1:{server.port}/{database}"
+    server.execute(f"DROP USER {ACCOUNT}")
+
+
+def end_connections(server):
+    for (number,) in server.execute(
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{NAME}'"
+    ):
+        server.execute(f"KILL {number}")
+
+
+@each_server
+def test_worker_outlives_a_changed_password(server, worker, produce, account, migrated_url):
+    running = worker(DATABASE_URL=account, FLUSH_INTERVAL=0.3).wait_ready()
+    server.execute(f"ALTER USER {ACCOUNT} IDENTIFIED BY 'other-s3cret'")
+    end_connections(server)
+    produce([event(n) for n in range(100)])
+    wait_until(lambda: not running.is_ready(), 20)
+    wait_until(lambda: "login is refused" in running.get("/ready/")["reason"], 20)
+    reason = running.get("/ready/")["reason"]
+    assert reason.startswith("the database cannot be used: MySQL error 1045: ")
+    assert running.request("/health/")[0] == 200
+    server.execute(f"ALTER USER {ACCOUNT} IDENTIFIED BY 'first-s3cret'")
+    wait_until(lambda: len(rows(migrated_url)) == 100, 30)
+    wait_until(running.is_ready, 20)
+    log = running.log_text()
+    assert "s3cret" not in log
+    assert "cannot be stored" not in log
+    assert "away" not in log
+
+
+async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
+    server.execute(f"ALTER USER {ACCOUNT} WITH MAX_QUERIES_PER_HOUR 1")
+    settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")  # type: ignore[call-arg]
+    engine = connect(settings.database)
+    results = CheckResults()
+    look_at_database(engine, results)
+    [found] = [one for one in results.all if one.subject == "Database"]
+    assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
+    assert found.hint == "raise the limit, or wait until the hour is over"
+    with pytest.raises(FatalError) as refusal:
+        await prepare(settings, engine, None)  # type: ignore[arg-type]
+    assert f"127.0.0.1:{server.port} answers, but cannot be used: MySQL error" in str(refusal.value)
+    assert "raise the limit" in str(refusal.value)
+    engine.dispose()
