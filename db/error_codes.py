@@ -87,7 +87,7 @@ PASSING: dict[str, dict[int, str]] = {
     },
     "deadlock": {
         1020: "record changed since it was read (MariaDB)",
-        1213: "deadlock; lost certification (Galera)",
+        1213: "deadlock, lost certification (Galera)",
         1412: "table definition changed",
         1467: "no id for a row, while another load waits for this one",
         1613: "branch rolled back, it took too long",
@@ -109,7 +109,7 @@ PASSING: dict[str, dict[int, str]] = {
     },
     "too_many_connections": {
         1040: "too many connections",
-        1203: "max_user_connections; resources exhausted (Vitess)",
+        1203: "max_user_connections, resources exhausted (Vitess)",
     },
     "limit": {
         1226: "the account's limit: updates, queries or connections an hour",
@@ -132,7 +132,7 @@ PASSING: dict[str, dict[int, str]] = {
         1035: "old key file",
         1037: "out of memory",
         1038: "out of sort memory",
-        1041: "out of memory; transaction throttled (Vitess)",
+        1041: "out of memory, transaction throttled (Vitess)",
         1114: "table full",
         1135: "no thread can be made",
         1194: "table crashed",
@@ -145,7 +145,7 @@ PASSING: dict[str, dict[int, str]] = {
         3170: "memory for range optimisation",
     },
     "cluster": {
-        1047: "node not ready (Galera); no such session (Vitess)",
+        1047: "node not ready (Galera), no such session (Vitess)",
         1218: "error connecting to a primary",
         1297: "temporary error of a storage engine",
         1429: "no connection to another server",
@@ -155,23 +155,23 @@ PASSING: dict[str, dict[int, str]] = {
         3168: "server not available (also Vitess)",
         8027: "schema out of date (TiDB)",
         8120: "no start time (TiDB)",
-        9001: "no backend in time (ProxySQL); PD time-out (TiDB)",
-        9002: "backend connections fail (ProxySQL); TiKV time-out (TiDB)",
+        9001: "no backend in time (ProxySQL), PD time-out (TiDB)",
+        9002: "backend connections fail (ProxySQL), TiKV time-out (TiDB)",
         9003: "TiKV busy (TiDB)",
-        9004: "backend offline (ProxySQL); lock time-out (TiDB)",
-        9005: "backend lags (ProxySQL); region unavailable (TiDB)",
-        9006: "backend ping time-out (ProxySQL); GC too early (TiDB)",
-        9007: "change of user time-out (ProxySQL); write conflict (TiDB)",
-        9008: "backend unhealthy (ProxySQL); store limit (TiDB)",
+        9004: "backend offline (ProxySQL), lock time-out (TiDB)",
+        9005: "backend lags (ProxySQL), region unavailable (TiDB)",
+        9006: "backend ping time-out (ProxySQL), GC too early (TiDB)",
+        9007: "change of user time-out (ProxySQL), write conflict (TiDB)",
+        9008: "backend unhealthy (ProxySQL), store limit (TiDB)",
         9009: "backend unhealthy (ProxySQL)",
-        9010: "read-only check time-out (ProxySQL); stale command (TiDB)",
-        9011: "read-only check time-out (ProxySQL); time not synchronised (TiDB)",
-        9012: "read-only checks missed (ProxySQL); TiFlash time-out (TiDB)",
-        9013: "backend unhealthy (ProxySQL); TiFlash busy (TiDB)",
+        9010: "read-only check time-out (ProxySQL), stale command (TiDB)",
+        9011: "read-only check time-out (ProxySQL), time not synchronised (TiDB)",
+        9012: "read-only checks missed (ProxySQL), TiFlash time-out (TiDB)",
+        9013: "backend unhealthy (ProxySQL), TiFlash busy (TiDB)",
     },
     "interrupted": {
         1028: "sort aborted",
-        1317: "query interrupted; deadline or failover (Vitess)",
+        1317: "query interrupted, deadline or failover (Vitess)",
         1969: "max_statement_time (MariaDB)",
         3024: "maximum execution time",
     },
@@ -179,7 +179,7 @@ PASSING: dict[str, dict[int, str]] = {
 
 #: The write as a whole is too large: it is halved at once, and later writes are smaller.
 LARGE = {
-    1153: "max_allowed_packet; message too large (Vitess)",
+    1153: "max_allowed_packet, message too large (Vitess)",
     1197: "the binary log's cache",
     1206: "the lock table",
     1705: "the binary log's statement cache",
@@ -196,7 +196,7 @@ LARGE = {
 #: rotated, accounts unlocked and proxies' lists of users reloaded under it.
 LOGIN = {
     1044: "may not use the database",
-    1045: "login refused; permission denied (Vitess)",
+    1045: "login refused, permission denied (Vitess)",
     1049: "unknown database",
     1129: "host blocked after many errors",
     1130: "host not allowed",
@@ -232,7 +232,7 @@ FATAL = {
 #: Known to be sent by an outage as well as for a single statement: judged like an unknown code.
 JUDGED = {
     1064: "syntax, as a proxy may see it",
-    1105: "unknown error; also reparents and failovers (Vitess, PlanetScale)",
+    1105: "unknown error, also reparents and failovers (Vitess, PlanetScale)",
     1180: "error during COMMIT",
     1181: "error during ROLLBACK",
     1196: "changes could not be rolled back",

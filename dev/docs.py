@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from config.settings import Settings
+from db import error_codes
 from dev import ROOT, catalogue, event_tables
 
 #: Every page of documentation.
@@ -89,6 +90,7 @@ def list_commands() -> dict[str, Any]:
 PARTS = {
     "columns": event_tables.columns,
     "commands": commands,
+    "errors": error_codes.table,
     "example": event_tables.example,
     "fields": event_tables.fields,
     "metrics": catalogue.table,

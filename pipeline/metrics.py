@@ -60,8 +60,9 @@ BUFFERED_AGE = Gauge(
 )
 RETRIES = Counter(
     "etl_retries",
-    "Writes retried, by error: `connection`, `deadlock`, `lock_wait`, `too_many_connections`, "
-    "`read_only`, `resources`, `cluster`, `interrupted`, `too_large`, `other`.",
+    "Writes retried, by error: `connection`, `login`, `deadlock`, `lock_wait`, "
+    "`too_many_connections`, `limit`, `read_only`, `resources`, `cluster`, `interrupted`, "
+    "`too_large`, `other`.",
     ["error"],
 )
 CONNECTIONS = Counter(
