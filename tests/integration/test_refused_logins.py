@@ -43,7 +43,7 @@ def test_worker_outlives_a_changed_password(server, worker, produce, account, mi
     end_connections(server)
     produce([event(n) for n in range(100)])
     wait_until(lambda: not running.is_ready(), 20)
-    wait_until(lambda: "login is refused" in running.get("/ready/")["reason"], 20)
+    wait_until(lambda: "login is refused" in running.get("/ready/").get("reason", ""), 20)
     reason = running.get("/ready/")["reason"]
     assert reason.startswith("the database cannot be used: MySQL error 1045: ")
     assert running.request("/health/")[0] == 200
@@ -56,9 +56,24 @@ def test_worker_outlives_a_changed_password(server, worker, produce, account, mi
     assert "away" not in log
 
 
+@each_server
+def test_used_up_limit_of_an_account_names_no_event(server, worker, produce, account, migrated_url):
+    running = worker(DATABASE_URL=account, FLUSH_INTERVAL=0.3).wait_ready()
+    server.execute(f"ALTER USER {ACCOUNT} WITH MAX_UPDATES_PER_HOUR 1")
+    end_connections(server)
+    produce([event(n) for n in range(100)])
+    wait_until(lambda: "has exceeded the" in running.get("/ready/").get("reason", ""), 20)
+    assert "the database cannot be used: MySQL error 1226" in running.get("/ready/")["reason"]
+    server.execute(f"ALTER USER {ACCOUNT} WITH MAX_UPDATES_PER_HOUR 0")
+    end_connections(server)
+    wait_until(lambda: len(rows(migrated_url)) == 100, 30)
+    wait_until(running.is_ready, 20)
+    assert "cannot be stored" not in running.log_text()
+
+
 async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
     server.execute(f"ALTER USER {ACCOUNT} WITH MAX_QUERIES_PER_HOUR 1")
-    settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")  # type: ignore[call-arg]
+    settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")
     engine = connect(settings.database)
     results = CheckResults()
     look_at_database(engine, results)
