@@ -6,7 +6,7 @@ single rows, which become dead letters, is a warning.
 
 from collections.abc import Iterator
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateColumn
 
@@ -69,6 +69,9 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         if found is None:
             if is_missing(connection, table.name, column.name):
                 yield _missing(table, column, there)
+        elif column.computed is not None:
+            if not found.generated:
+                yield _not_computed(table, column)
         elif found.generated:
             yield _generated(table.name, column, found)
         elif table is not flash_sale_events and not _fits(column, found):
@@ -89,6 +92,22 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
             )
     if table is flash_sale_events:
         yield from events_checks.look_at_events(there)
+    else:
+        yield from _lacking_keys(table, there)
+
+
+def _lacking_keys(table: Table, there: TableFacts) -> Iterator[TableProblem]:
+    for key in _keys(table):
+        names = {column.name for column in key.columns}
+        # A newer version may have added a column to it.
+        if not any(names.issubset(map(str.lower, one)) for one in there.unique.values()):
+            drop = f"DROP INDEX {key.name}, " if key.name in there.unique else ""
+            yield TableProblem(
+                True,
+                f"{table.name} has no unique index over {', '.join(key.columns.keys())}, without "
+                "which it takes the same row twice",
+                alter(table.name, drop + _added(key)),
+            )
 
 
 def _missing(table: Table, column: Column[object], there: TableFacts) -> TableProblem:
@@ -112,6 +131,28 @@ def _generated(table: str, column: Column[object], there: ColumnFacts) -> TableP
     return TableProblem(
         True, f"{table}.{column.name} is a generated column, which takes no value", hint
     )
+
+
+def _not_computed(table: Table, column: Column[object]) -> TableProblem:
+    changes = [f"DROP COLUMN {column.name}", f"ADD COLUMN {_spelled(column)}"]
+    for key in _keys(table):
+        if column.name in key.columns:
+            changes = [f"DROP INDEX {key.name}", *changes, _added(key)]
+    return TableProblem(
+        True,
+        f"{table.name}.{column.name} is a plain column, and the server must compute it",
+        alter(table.name, ", ".join(changes)),
+    )
+
+
+def _keys(table: Table) -> list[PrimaryKeyConstraint | UniqueConstraint]:
+    kinds = PrimaryKeyConstraint, UniqueConstraint
+    return [one for one in table.constraints if isinstance(one, kinds)]
+
+
+def _added(key: PrimaryKeyConstraint | UniqueConstraint) -> str:
+    kind = "PRIMARY KEY" if isinstance(key, PrimaryKeyConstraint) else f"UNIQUE INDEX {key.name}"
+    return f"ADD {kind} ({', '.join(key.columns.keys())})"
 
 
 def _fits(column: Column[object], there: ColumnFacts) -> bool:

@@ -32,9 +32,10 @@ _COLUMNS = """
     ORDER BY ORDINAL_POSITION
 """
 _KEYS = """
-    SELECT INDEX_NAME AS name, COLUMN_NAME AS of_column FROM information_schema.STATISTICS
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :events AND NON_UNIQUE = 0
-    ORDER BY INDEX_NAME, SEQ_IN_INDEX
+    SELECT TABLE_NAME AS of_table, INDEX_NAME AS name, COLUMN_NAME AS of_column
+    FROM information_schema.STATISTICS
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :ours AND NON_UNIQUE = 0
+    ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
 """
 _TRIGGERS = """
     SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS
@@ -127,6 +128,11 @@ def read_facts(connection: Connection) -> dict[str, TableFacts]:
     columns: dict[str, dict[str, ColumnFacts]] = {}
     for row in _ask(connection, _COLUMNS):
         columns.setdefault(row.of_table, {})[row.name.lower()] = _column(row)
+    unique: dict[str, dict[str, list[str]]] = {}
+    for row in _ask(connection, _KEYS):
+        # MySQL has none for an expression.
+        names = unique.setdefault(row.of_table, {}).setdefault(row.name, [])
+        names.append(row.of_column or "an expression")
     found = {}
     for row in _ask(connection, _TABLES):
         rest = {}
@@ -138,6 +144,7 @@ def read_facts(connection: Connection) -> dict[str, TableFacts]:
             engine=row.engine,
             transactional=row.transactions == "YES" if row.transactions else None,
             columns=columns.get(row.name, {}),
+            unique=unique.get(row.name, {}),
             **rest,
         )
     return found
@@ -158,12 +165,7 @@ def is_missing(connection: Connection, table: str, column: str = "1") -> bool:
 
 
 def _of_events(connection: Connection, columns: dict[str, ColumnFacts]) -> dict[str, Any]:
-    unique: dict[str, list[str]] = {}
-    for row in _ask(connection, _KEYS):
-        # MySQL has none for an expression.
-        unique.setdefault(row.name, []).append(row.of_column or "an expression")
     return {
-        "unique": unique,
         "triggers": [row.name for row in _ask(connection, _TRIGGERS)],
         "constraints": [(row.kind, row.name) for row in _ask(connection, _CONSTRAINTS)],
         "partitions": [(row.method, row.bound) for row in _ask(connection, _PARTITIONS)],

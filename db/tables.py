@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Computed,
     Integer,
     MetaData,
     String,
@@ -75,8 +76,8 @@ circuit_breakers = Table(
 )
 
 #: What was dropped: the value, cut where the server takes no more, where it was, and why. Its full
-#: length and digest are kept; the digest is in the key, because the position alone does not tell
-#: an event from the one that stands there after the topic was recreated.
+#: length and digest are kept. Digest and Kafka's timestamp are in the key, because the position
+#: alone does not tell an event from the one that stands there after the topic was recreated.
 dead_letters = Table(
     "dead_letters",
     metadata,
@@ -100,12 +101,19 @@ dead_letters = Table(
         nullable=False,
         server_default=text("'unknown, written by an older app'"),
     ),
+    # In a unique key, nulls are all different.
+    Column(
+        "kafka_ts_key",
+        DATETIME(fsp=3),
+        Computed("COALESCE(kafka_ts, TIMESTAMP'1000-01-01 00:00:00')", persisted=False),
+    ),
     UniqueConstraint(
         "consumer_group",
         "kafka_topic",
         "kafka_partition",
         "kafka_offset",
         "value_sha256",
+        "kafka_ts_key",
         name="uq_dead_letters",
     ),
     **UTF8,

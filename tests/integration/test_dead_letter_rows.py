@@ -52,6 +52,19 @@ def test_another_event_at_the_same_position_is_another_letter(begun):
     assert [row.value for row in dead_letter_rows(begun)] == [b"bad", b"of the topic made again"]
 
 
+def test_the_same_bytes_of_a_recreated_topic_are_another_letter(begun):
+    of_each = [record(0, b"bad", timestamp=when) for when in (1_795_774_530_123, None)]
+    of_each.append(record(0, b"bad", timestamp=1_795_774_530_124))
+    for number, one in enumerate(of_each * 2, 1):
+        OffsetStore(begun, "g").set("t", {0: 0})
+        write(begun, number, one)
+    assert [row.kafka_ts and row.kafka_ts.microsecond for row in dead_letter_rows(begun)] == [
+        123_000,
+        None,
+        124_000,
+    ]
+
+
 def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
     known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
     with begun.begin() as connection:
