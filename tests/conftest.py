@@ -134,8 +134,9 @@ def _copying(server: DatabaseServer, migrate_cli: MigrateCli) -> list[str]:
         for table in tables
         for statement in (
             f"CREATE TABLE `{{0}}`.`{table}` LIKE migrated.`{table}`",
+            # MySQL takes no value for a computed column, not even of no row.
             f"INSERT INTO `{{0}}`.`{table}` SELECT * FROM migrated.`{table}`",
-        )
+        )[: 1 + bool(server.execute(f"SELECT 1 FROM migrated.`{table}` LIMIT 1"))]
     ] + [view.replace("`migrated`", "`{0}`") for view in views]
 
 

@@ -12,6 +12,7 @@ from db.engine import connect
 from db.refused_rows import RowInserter
 from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
+from db.upgrade import migrate
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
@@ -141,6 +142,35 @@ def test_the_apps_own_tables_must_have_transactions(table, migrated_engine):
     assert found.refused
     run(migrated_engine, found.hint)
     assert look(migrated_engine) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("stream_offsets DROP PRIMARY KEY", "no unique index over consumer_group, kafka_topic"),
+        (
+            "dead_letters DROP INDEX uq_dead_letters, ADD UNIQUE INDEX uq_dead_letters"
+            " (consumer_group, kafka_topic, kafka_partition, kafka_offset, value_sha256)",
+            "no unique index over .*, kafka_offset, value_sha256, kafka_ts_key",
+        ),
+        (
+            "dead_letters DROP INDEX uq_dead_letters, DROP COLUMN kafka_ts_key,"
+            " ADD COLUMN kafka_ts_key DATETIME(3), ADD UNIQUE INDEX uq_dead_letters"
+            " (consumer_group, kafka_topic, kafka_partition, kafka_offset, value_sha256,"
+            " kafka_ts_key)",
+            "kafka_ts_key is a plain column",
+        ),
+    ],
+    ids=["primary", "narrower", "plain"],
+)
+def test_a_lost_key_is_refused_and_its_alter_restores_it(change, said, empty):
+    migrate(empty)
+    run(empty, f"ALTER TABLE {change}")
+    [found] = look(empty)
+    assert found.refused
+    assert re.search(said, found.found)
+    run(empty, found.hint)
+    assert look(empty) == []
 
 
 def test_an_account_is_told_only_what_it_may_see(empty, database_url, server):
