@@ -46,7 +46,7 @@ from config.settings import Settings
 from config.version import VERSION
 from db import schema
 from db.breakers import BreakerStore
-from db.engine import connect
+from db.engine import connect, ping
 from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.reports import Reports
@@ -146,10 +146,14 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     )
 
     # The pipeline: writes the agent's chunks in batches.
+    def moved(offsets: Mapping[tuple[str, int], int]) -> None:
+        """These offsets are stored now; Kafka is told for lag monitors."""
+        progress.move(offsets)
+        control.report(offsets)
+
     def report(batch: Batch) -> None:
-        """Count a committed batch, and commit its offsets to Kafka for lag monitors."""
-        progress.move(batch.offsets)
-        control.report(batch.offsets)
+        """Count a committed batch."""
+        moved(batch.offsets)
         breakers.stored(batch.rows, batch.refused)
         if batch.events:
             progress.add(batch)
@@ -190,6 +194,8 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         known_offsets,
         lambda: flusher.last_write,
         lambda: flusher.unanswered_since,
+        ping=partial(ping, engine),
+        follow=moved,
     )
     sums = Rollup(engine, settings.rollup_interval)
     rollups = RollupService(sums.step, settings.rollup_interval)

@@ -88,10 +88,14 @@ def carry_out(
     else:
         confirm(f"{told} Change the stored offsets?", yes)
     store.set(settings.topic, {partition: move.new for partition, move in changed.items()})
-    say(
-        "Stored. A worker that runs notices within 10 s and ends with exit status 1: start it "
-        "again, unless your platform does."
-    )
+    say(f"Stored. A worker that runs notices within 10 s and {_then(changed)}.")
+
+
+def _then(moves: Mapping[int, Move]) -> str:
+    """What a running worker does with the moves."""
+    if all(move.stored is not None and move.new >= move.stored for move in moves.values()):
+        return "follows: it reads what lies between and stores none of it, until it is restarted"
+    return "ends with exit status 1: start it again, unless your platform does"
 
 
 def effect(moves: Mapping[int, Move], deduplicate: bool) -> str:

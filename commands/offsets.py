@@ -75,8 +75,9 @@ def offsets(
         `reset` continues at another place: going back stores events again, unless
         DEDUPLICATE=true, going forward leaves events out. It says how many, and asks. `adopt`
         continues where a Structured Streaming job stopped, and asks where the group has offsets
-        already. A running worker notices within 10 s that its offsets were changed, and ends with
-        exit status 1; started again, it continues from the new ones.
+        already. A running worker notices within 10 s. Of offsets that went back it ends with exit
+        status 1; started again, it continues from the new ones. Those that went forward it follows:
+        it reads what lies between and stores none of it; started again, it does not read it.
         """
         hush_kafka()
         with or_exit():

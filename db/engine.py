@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from db import session_variables
+from db.errors import classified
 from db.pool import spare_round_trips
 from pipeline import metrics
 
@@ -67,6 +68,16 @@ def _prepare_session(connection: Any, _record: Any) -> None:
     metrics.CONNECTIONS.inc()
     with connection.cursor() as cursor:
         session_variables.prepare(cursor)
+
+
+def ping(engine: Engine) -> None:
+    """Verify that the server answers. It counts this as no statement.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    with classified(), engine.connect():
+        pass  # the pool has asked the connection, or used it a moment ago
 
 
 def is_mariadb(connection: Connection) -> bool:

@@ -84,7 +84,7 @@ class Writer:
 
         Returns:
             The batch as it stands in the ledger; one without events where nothing was new. Its
-            offsets are those stored now.
+            offsets are those stored now, of all the chunks' partitions.
 
         Raises:
             TransientError: nothing is known to be stored; repeat the write.
@@ -96,10 +96,9 @@ class Writer:
                 locked, session, packet = self._lock(connection, chunks)
                 new = _skip_stored(chunks, locked)
                 if not new:
-                    return self._stored_before(connection, number) or replace(
-                        summary(number, opened, [chunk.since(chunk.end) for chunk in chunks], 0.0),
-                        offsets=locked,
-                    )
+                    nothing = [chunk.since(chunk.end) for chunk in chunks]
+                    before = self._stored_before(connection, number)
+                    return replace(before or summary(number, opened, nothing, 0.0), offsets=locked)
                 limit = min(STATEMENT_BYTES, packet // 3)
                 if self._new_rows:
                     new, refused = self._new_rows.insert(connection, new, limit, session, alive)
@@ -109,8 +108,9 @@ class Writer:
                 insert_dead_letters(connection, self._group, dead, session, packet)
                 stored = [chunk.without(rows) for chunk, rows in zip(new, refused, strict=True)]
                 ends = _ends(new)
-                batch = summary(
-                    number, opened, stored, perf_counter() - started, _named(new, refused)
+                batch = replace(
+                    summary(number, opened, stored, perf_counter() - started, _named(new, refused)),
+                    offsets=locked | ends,
                 )
                 if batch.events:
                     # Offsets without events (transaction markers) are no batch, as with the job

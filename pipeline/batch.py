@@ -27,7 +27,7 @@ class Batch:
     ``events`` are ``valid``, ``dropped`` (keyed by reason) and ``duplicate`` ones, which are left
     out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
     ``total`` is the sum of the stream's summed column;
-    ``offsets`` is the next offset to store of each ``(topic, partition)``, ``rows`` how many rows
+    ``offsets`` is the next offset stored of each ``(topic, partition)``, ``rows`` how many rows
     each had, ``refused`` what became dead letters because the database refused the row; times are
     UTC.
     """

@@ -1,20 +1,24 @@
-"""Asks the database every few seconds for the stored offsets, whether anything is written or not.
+"""Asks the database every few seconds, whether anything is written or not.
 
-One question tells two things: whether the database answers, without which a worker is not ready,
-and whether the offsets are still those from which the worker continues. Another program may have
-changed them (`offsets reset`); a write would notice, but an idle worker writes nothing.
+That tells whether the database answers, without which a worker is not ready, and whether the stored
+offsets are still those from which the worker continues. Another worker may have moved them forward,
+by a COMMIT that arrived late: that is followed. Another program may have moved them back (`offsets
+reset`): a write would notice, but an idle worker writes nothing.
 
+- Most questions are a ping, which is no statement: servers count those, and limit them for some
+  accounts. The offsets are read now and then, and while something is wrong.
 - One question is asked at a time, as a server that accepts connections and never answers holds its
   thread and its connection until the driver gives up.
 - A write that waits for an answer tells the same: a server may answer questions and no writes, as
   its disk is full, or a table is locked.
 - An answer counts only where the worker's own offsets were the same before and after it, and no
   write was under way: then none of its own writes is the difference.
-- What seems to have changed is asked for once more under a lock, which only a primary gives: a
-  proxy may have sent the first question to a replica, whose answer is old.
+- An offset that seems to be set back is asked for once more under a lock, which only a primary
+  gives: a proxy may have sent the first question to a replica, whose answer is old.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TypeAlias
@@ -32,6 +36,8 @@ Offsets: TypeAlias = Mapping[tuple[str, int], int]
 
 #: Seconds between questions, and for which a write that succeeded tells that the database answers.
 QUIET = 2.0
+#: Seconds between questions for the offsets: a worker whose offsets were set back ends within ten.
+READ_INTERVAL = 8.0
 #: Seconds that an answer may take. With twice the other it is less than a load balancer's ten.
 PING_TIMEOUT = 4.0
 #: Seconds that a write may wait for an answer: with a question under way less than the ten, too.
@@ -48,6 +54,8 @@ class DatabaseWatch(Service):
             its partitions are not known.
         last_write: when the last write succeeded (``time.monotonic``), or None.
         unanswered_since: since when a write waits for an answer, or None.
+        ping: sends no statement; blocking; raises the same.
+        follow: called with offsets that are ahead of the worker's.
     """
 
     logger = log
@@ -58,6 +66,8 @@ class DatabaseWatch(Service):
         known: Callable[[], Offsets | None],
         last_write: Callable[[], float | None],
         unanswered_since: Callable[[], float | None] = lambda: None,
+        ping: Callable[[], None] = lambda: None,
+        follow: Callable[[Offsets], None] = lambda ahead: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,11 +75,15 @@ class DatabaseWatch(Service):
         self._known = known
         self._last_write = last_write
         self._unanswered_since = unanswered_since
-        self._asking: asyncio.Task[Offsets] | None = None
+        self._ping = ping
+        self._follow = follow
+        self._asking: asyncio.Task[Offsets | None] | None = None
         self._asked = 0.0
+        #: When the offsets were last read.
+        self._last_read = -math.inf
         #: What was known when the question was asked.
         self._before: Offsets | None = None
-        #: What another program seems to have changed, since the last answer.
+        #: What another program seems to have set back, since the last answer.
         self._changed: dict[tuple[str, int], int | None] = {}
         self.last_error: str | None = None
 
@@ -81,8 +95,7 @@ class DatabaseWatch(Service):
             return
         if self._asking is None:
             self._asked = monotonic()
-            self._before = self._known()
-            self._asking = asyncio.create_task(in_thread(self._read, bool(self._changed)))
+            self._asking = asyncio.create_task(self._ask())
         done, _ = await asyncio.wait({self._asking}, timeout=PING_TIMEOUT)
         if not done:
             self._set_last_error(f"is away: no answer for {monotonic() - self._asked:.0f} s")
@@ -95,16 +108,40 @@ class DatabaseWatch(Service):
             self._set_last_error(state_of_database(error))
         else:
             self._set_last_error(None)
-            self._compare(found)
+            if found is not None:
+                self._last_read = self._asked
+                self._compare(found)
 
     @Service.task
     async def _look_now_and_then(self) -> None:
         while not self.should_stop:
             await self.sleep(QUIET)
+            was_sure = not self._changed
             await self.look()
+            if self._changed and was_sure:
+                await self.look()
+
+    async def _ask(self) -> Offsets | None:
+        """The stored offsets; None where a ping is enough."""
+        is_due = self._asked - self._last_read >= READ_INTERVAL
+        if not (is_due or self._changed or self.last_error):
+            await in_thread(self._ping)
+            return None
+        self._before = self._known()
+        return await in_thread(self._read, bool(self._changed))
 
     def _compare(self, found: Offsets) -> None:
-        changed = self._differences(found)
+        differences = self._differences(found)
+        known = self._before or {}
+        ahead = {
+            partition: stored
+            for partition, stored in differences.items()
+            if stored is not None and stored > known[partition]
+        }
+        if ahead:
+            log.info("Another program moved stored offsets forward, which is followed: %s", ahead)
+            self._follow(ahead)
+        changed = {one: stored for one, stored in differences.items() if one not in ahead}
         if changed and changed == self._changed:
             end_worker(self, self._sentence(changed))
         self._changed = changed

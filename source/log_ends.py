@@ -1,7 +1,7 @@
 """Watches the log end offsets of the assigned partitions while the worker runs.
 
 The lag is computed from them. If a log gets shorter, another one may have its name now, and a topic
-may be deleted: the worker stops for either.
+may be deleted: the worker stops for either, and for a stored offset beyond the log's end.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ from pipeline.errors import FatalError, TransientError
 from pipeline.shutdown import end_worker
 from source.control import ConsumerControl
 from source.log_reader import Bounds
-from source.start_offsets import OtherLogError
+from source.start_offsets import LogEndError, OtherLogError
 from source.topics import NoTopicError
 
 log = get_logger(__name__)
@@ -23,9 +23,17 @@ log = get_logger(__name__)
 #: Seconds between polls.
 INTERVAL = 5.0
 
+#: Looks in a row for which a log may end before the stored offset: a broker that was killed tells
+#: the end it last wrote down, until it has looked.
+SETTLING_LOOKS = 3
+
 
 class Watcher(Protocol):
     """A service that needs the log end offsets."""
+
+    @property
+    def stored(self) -> Mapping[tuple[str, int], int]:
+        """The stored offsets, as far as the worker knows."""
 
     def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
         """The topic's logs have these bounds now."""
@@ -59,19 +67,34 @@ class LogEnds:
         self._find_topic = find_topic
         self._watcher = watcher
         self._service = service
+        #: Looks in a row that found a stored offset beyond the log's end.
+        self._beyond = 0
 
     async def look(self) -> None:
         """Look once."""
         consumer = self._control.consumer
+        # Before the ends are asked for: what was read by now is in the log.
+        stored = dict(self._watcher.stored)
         try:
             if consumer.topic_partitions(self._topic) == 0:
                 await self._find_topic()
             bounds = await consumer.bounds()
             if self._watcher.ends_went_back(self._topic, bounds):
                 await consumer.check_logs(bounds)
-        except (NoTopicError, OtherLogError) as error:
+            self._compare(stored, bounds)
+        except (NoTopicError, OtherLogError, LogEndError) as error:
             end_worker(self._service, error)
         except (KafkaError, TransientError, FatalError) as error:
             log.info("The log end offsets are unknown: %s", error)
         else:
             self._watcher.see(self._topic, bounds)
+
+    def _compare(self, stored: Mapping[tuple[str, int], int], bounds: Mapping[int, Bounds]) -> None:
+        beyond = [
+            LogEndError.of(self._topic, number, at, found)
+            for number, found in bounds.items()
+            if (at := stored.get((self._topic, number), 0)) > found.end
+        ]
+        self._beyond = self._beyond + 1 if beyond else 0
+        if self._beyond >= SETTLING_LOOKS:
+            raise beyond[0]

@@ -35,6 +35,14 @@ RESET_HINT = (
 class LogEndError(FatalError):
     """A stored offset is beyond the log's end."""
 
+    @classmethod
+    def of(cls, topic: str, partition: int, stored: int, bounds: Bounds) -> "LogEndError":
+        """The error of a partition."""
+        return cls(
+            f"The stored offset of {topic}/{partition} is {stored}, but the log ends at "
+            f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
+        )
+
 
 class OtherLogError(FatalError):
     """The log is not the one that was read."""
@@ -144,10 +152,7 @@ class StartOffsets:
 
     def _position(self, partition: int, start: int, bounds: Bounds) -> Position:
         if start > bounds.end:
-            raise LogEndError(
-                f"The stored offset of {self._topic}/{partition} is {start}, but the log ends at "
-                f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
-            )
+            raise LogEndError.of(self._topic, partition, start, bounds)
         return first_available(self._topic, partition, start, bounds)
 
 

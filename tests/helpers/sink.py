@@ -22,7 +22,7 @@ def record(
     offset: int,
     value: bytes | None,
     key: bytes | None = b"\x00key",
-    timestamp: int = 1_795_774_530_123,
+    timestamp: int | None = 1_795_774_530_123,
 ) -> PlainRecord:
     """A record as Kafka has it."""
     return PlainRecord(offset, value, key, timestamp)

@@ -73,6 +73,18 @@ def test_whoever_comes_second_adds_only_what_is_new(begun):
     assert (nothing.events, nothing.offsets) == (0, {("t", 0): 15})
 
 
+def test_offsets_of_a_batch_are_those_stored_now(begun):
+    """Also of partitions of which nothing was new, and of a write whose answer was lost."""
+    first = Writer(begun, "g", "one")
+    first.write(1, NOW, [chunk(0, 10), chunk(0, 3, partition=1)])
+    second = Writer(begun, "g", "two")
+    written = second.write(1, NOW, [chunk(0, 5), chunk(0, 7, partition=1)])
+    assert written.offsets == {("t", 0): 10, ("t", 1): 7}
+    Writer(begun, "g", "three").write(1, NOW, [chunk(7, 9, partition=1)])
+    again = second.write(1, NOW, [chunk(0, 5), chunk(0, 7, partition=1)])
+    assert (again.events, again.offsets) == (written.events, {("t", 0): 10, ("t", 1): 9})
+
+
 def test_a_gap_is_never_written_over(begun):
     writer = Writer(begun, "g", "w")
     with pytest.raises(OffsetGapError, match=r"stored offset of t/0 is 0, but .* begin at 3"):

@@ -16,6 +16,7 @@ BACK = AT | {("t", 0): 5}
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
     monkeypatch.setattr(pipeline.database_watch, "PING_TIMEOUT", 0.1)
+    monkeypatch.setattr(pipeline.database_watch, "READ_INTERVAL", 0.0)
 
 
 @pytest.fixture
@@ -98,10 +99,10 @@ async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
 
 @pytest.mark.parametrize(
     ("stored", "told"),
-    [(BACK, "is 5"), (AT | {("t", 0): 15}, "is 15"), ({("t", 1): 20}, "is gone")],
-    ids=["back", "forward", "gone"],
+    [(BACK, "is 5"), ({("t", 1): 20}, "is gone")],
+    ids=["back", "gone"],
 )
-async def test_offsets_that_others_changed_end_the_worker(ended, stored, told):
+async def test_offsets_set_back_end_the_worker(ended, stored, told):
     database = Database(stored)
     watch = DatabaseWatch(database.read, lambda: AT, never)
     await watch.look()
@@ -110,6 +111,53 @@ async def test_offsets_that_others_changed_end_the_worker(ended, stored, told):
     [sentence] = ended
     assert f"The stored offset of t/0 {told}, but the worker continues from 10" in sentence
     assert database.locked == [False, True]
+
+
+async def test_an_offset_that_moved_forward_is_followed(ended):
+    followed: list[object] = []
+    known = dict(AT)
+
+    def follow(ahead):
+        followed.append(ahead)
+        known.update(ahead)
+
+    stored = AT | {("t", 0): 15}
+    watch = DatabaseWatch(Database(stored).read, lambda: dict(known), never, follow=follow)
+    for _ in range(3):
+        await watch.look()
+    assert followed == [{("t", 0): 15}]
+    assert ended == []
+
+
+async def test_of_two_offsets_one_is_followed_and_one_ends_it(ended):
+    followed: list[object] = []
+    stored = {("t", 0): 15, ("t", 1): 5}
+    watch = DatabaseWatch(Database(stored).read, lambda: AT, never, follow=followed.append)
+    for _ in range(2):
+        await watch.look()
+    assert followed[0] == {("t", 0): 15}
+    assert "The stored offset of t/1 is 5, but the worker continues from 20" in ended[0]
+
+
+async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch):
+    monkeypatch.setattr(pipeline.database_watch, "READ_INTERVAL", 3600.0)
+    pings = []
+    answers = [None, TransientError("gone"), None]
+
+    def ping():
+        pings.append(1)
+        if error := answers.pop(0):
+            raise error
+
+    database = Database(AT)
+    watch = DatabaseWatch(database.read, lambda: AT, never, ping=ping)
+    errors = []
+    for _ in range(5):
+        await watch.look()
+        errors.append(watch.last_error)
+    # Read, ping, a ping that fails, read, ping.
+    assert errors == [None, None, "gone", None, None]
+    assert (len(database.locked), len(pings)) == (2, 3)
 
 
 async def test_offsets_of_other_workers_partitions_are_theirs(ended):
