@@ -48,6 +48,7 @@ from db import schema
 from db.breakers import BreakerStore
 from db.engine import connect, ping
 from db.offsets import OffsetStore
+from db.preconditions import Preconditions
 from db.replay import Replayer
 from db.reports import Reports
 from db.rollup import Rollup
@@ -161,12 +162,14 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
             log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}")
             history.add(batch)
 
+    preconditions = Preconditions(engine, deduplicate=settings.deduplicate)
     flusher = Flusher(
         Writer(
             engine,
             group,
             worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
             deduplicate=settings.deduplicate,
+            preconditions=preconditions,
         ),
         interval=settings.flush_interval,
         max_events=settings.flush_max_events,
@@ -222,7 +225,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         breakers.forget()
 
     async def before_start() -> None:
-        await prepare(settings, engine, start_offsets)
+        await prepare(settings, engine, preconditions, start_offsets)
         log.info("%s", running(settings), extra={"version": VERSION})
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, breakers.close_all)
 

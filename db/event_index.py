@@ -56,7 +56,13 @@ _REPEATED = text(
     """  # noqa: S608 - of names of our own
 )
 
+_MISSING = (
+    f"DEDUPLICATE is true, but {_TABLE} has no unique index {NAME}: run `faust -A app migrate` "
+    "with DEDUPLICATE=true, which makes it."
+)
+
 _DUPLICATE = 1062
+_NO_INDEX = 1176
 _TOO_LONG = f"its key is too long: run `ALTER TABLE {_TABLE} ROW_FORMAT=DYNAMIC` first"
 #: What else a server may have against the index, and what to do then.
 _REFUSALS = {
@@ -96,16 +102,34 @@ def check(engine: Engine, wanted: bool) -> str | None:
     with classified(), engine.connect() as connection:
         found = exists(connection)
     if wanted and not found:
-        raise FatalError(
-            f"DEDUPLICATE is true, but {_TABLE} has no unique index {NAME}: run "
-            "`faust -A app migrate` with DEDUPLICATE=true, which makes it."
-        )
+        raise FatalError(_MISSING)
     if found and not wanted:
         return (
             f"{_TABLE} has the unique index {NAME}, but DEDUPLICATE is false, so that an event "
             f"with a known event_id becomes a dead letter: set DEDUPLICATE=true, or run `{DROP}`"
         )
     return None
+
+
+def hold(connection: Connection) -> None:
+    """Verify that the index is there, and keep it from being dropped until the transaction ends.
+
+    To be called before the first savepoint: going back to one gives up what was held since.
+
+    Args:
+        connection: in a transaction.
+
+    Raises:
+        FatalError: it is not there.
+        sqlalchemy.exc.DBAPIError: the server refused otherwise.
+    """
+    try:
+        # Finds nothing, and looks nowhere: naming the index is enough.
+        connection.exec_driver_sql(f"SELECT 1 FROM {_TABLE} USE INDEX ({NAME}) WHERE 1 = 0")  # noqa: S608
+    except DBAPIError as error:
+        if error.orig is not None and error.orig.args[0] == _NO_INDEX:
+            raise FatalError(_MISSING) from error
+        raise
 
 
 def make(connection: Connection) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from db import watermark
+from db import event_index, watermark
 from db.dead_letters import DeadLetters, Filter, is_cut, transaction
 from db.duplicates import NewRowInserter
 from db.fence import SESSION, another_session, check_session
@@ -176,6 +176,7 @@ class Replayer:
         if self._new_rows is None:
             [refused] = self._rows.insert(connection, [chunk], STATEMENT_BYTES, session)
             return chunk, refused
+        event_index.hold(connection)
         [new], [refused] = self._new_rows.insert(connection, [chunk], STATEMENT_BYTES, session)
         return new, refused
 

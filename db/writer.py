@@ -20,11 +20,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, insert, select
 
+from db import event_index
 from db.dead_letter_rows import PlacedDeadLetter, insert_dead_letters
 from db.duplicates import NewRowInserter
 from db.errors import classified
 from db.fence import fenced
 from db.offsets import OffsetStore
+from db.preconditions import Preconditions
 from db.refused_rows import RowInserter
 from db.rehearsal import rehearse
 from db.rows import STATEMENT_BYTES
@@ -51,12 +53,20 @@ class Writer:
         group: the consumer group.
         worker: a name no other worker has or had.
         deduplicate: whether events whose ids are stored already are left out.
+        preconditions: verified again now and then; None where nobody changes the tables.
     """
 
     def __init__(
-        self, engine: Engine, group: str, worker: str, *, deduplicate: bool = False
+        self,
+        engine: Engine,
+        group: str,
+        worker: str,
+        *,
+        deduplicate: bool = False,
+        preconditions: Preconditions | None = None,
     ) -> None:
         self._engine = engine
+        self._preconditions = preconditions
         self._group = group
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
@@ -90,6 +100,8 @@ class Writer:
             TransientError: nothing is known to be stored; repeat the write.
             FatalError: nothing is stored; a person must change something.
         """
+        if self._preconditions:
+            self._preconditions.verify_again()
         started = perf_counter()
         try:
             with classified(), self._engine.begin() as connection:
@@ -101,6 +113,7 @@ class Writer:
                     return replace(before or summary(number, opened, nothing, 0.0), offsets=locked)
                 limit = min(STATEMENT_BYTES, packet // 3)
                 if self._new_rows:
+                    event_index.hold(connection)
                     new, refused = self._new_rows.insert(connection, new, limit, session, alive)
                 else:
                     refused = self._rows.insert(connection, new, limit, session, alive)
