@@ -46,7 +46,7 @@ from config.settings import Settings
 from config.version import VERSION
 from db import schema
 from db.breakers import BreakerStore
-from db.engine import connect, ping
+from db.engine import connect, connect_for_queries, ping
 from db.offsets import OffsetStore
 from db.preconditions import Preconditions
 from db.replay import Replayer
@@ -103,6 +103,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     read_committed = settings.isolation_level == "read_committed"
     app = _faust_app(settings)
     engine = connect(settings.database, settings.database_tls)
+    queries = connect_for_queries(settings.database, settings.database_tls)
 
     # The state that the parts share.
     memory = Memory(settings.buffer_max_events, settings.buffer_max_bytes)
@@ -157,6 +158,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         moved(batch.offsets)
         breakers.stored(batch.rows, batch.refused)
         if batch.events:
+            rollups.stored()
             progress.add(batch)
             lag = progress.total_lag
             log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}")
@@ -183,8 +185,10 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), stream, breakers, flusher)
 
     # Background services.
+    watched = OffsetStore(queries, group)
+
     def stored_offsets(locked: bool) -> dict[tuple[str, int], int]:
-        return {(topic, at): to for at, to in offset_store.read(topic, locked=locked).items()}
+        return {(topic, at): to for at, to in watched.read(topic, locked=locked).items()}
 
     def known_offsets() -> dict[tuple[str, int], int] | None:
         """Those from which the worker continues; None while they may be about to change."""
@@ -200,7 +204,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         ping=partial(ping, engine),
         follow=moved,
     )
-    sums = Rollup(engine, settings.rollup_interval)
+    sums = Rollup(engine, settings.rollup_interval, queries)
     rollups = RollupService(sums.step, settings.rollup_interval)
     for service in (flusher, breakers, watch, rollups):
         # Faust takes a service that is made already as well as its class.
@@ -243,7 +247,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
     )
     export(flusher.buffer, memory, health, settings, schema=schema.VERSION)
     pages(app, state.as_json, health)
-    dashboard(app, state.with_history, health, Reports(engine, group))
+    dashboard(app, state, health, Reports(queries, group))
 
     _add_commands(app, settings, stream, engine, offset_store, breaker_store, sums)
     return app

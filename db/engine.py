@@ -1,12 +1,14 @@
 """Connections: every session speaks UTC and utf8mb4 and refuses what does not fit."""
 
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from db import session_variables
+from db.driver import MySQLError
 from db.errors import classified
 from db.pool import spare_round_trips
 from pipeline import metrics
@@ -15,12 +17,18 @@ from pipeline import metrics
 CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
-#: Connections of a process at most. At once need one each: the write, the roll-up, the page reports
-#: (one query at a time), start offsets, the watch, and brief queries besides. Nothing that has one
-#: waits for a second, so there is no deadlock.
-POOL_SIZE = 6
+#: Connections of a process at most. At once need one each: the write, the roll-up, start offsets,
+#: and brief work besides. Nothing that has one waits for a second, so there is no deadlock.
+POOL_SIZE = 4
+#: And for queries: the watch's, and those of the roll-up and the page reports (one at a time).
+QUERY_POOL_SIZE = 2
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
+#: Seconds after which one is opened again: an address may mean another server by then.
+RECYCLED = 3600
+
+#: Seconds that the server works on one query: a day of sums may be millions of rows.
+QUERY_TIME_LIMIT = 10.0
 
 
 def connect(
@@ -37,6 +45,39 @@ def connect(
         pool_size: connections open at most.
         io_timeout: seconds without an answer after which a connection is given up.
     """
+    return _engine(url, tls, pool_size, io_timeout, autocommit=False)
+
+
+def connect_for_queries(
+    url: URL, tls: ssl.SSLContext | None = None, time_limit: float = QUERY_TIME_LIMIT
+) -> Engine:
+    """Build an engine on which each query is a transaction of its own, of limited time.
+
+    So a query is one statement, with none before or after it: some accounts may send few an hour.
+
+    Args:
+        url: ``mysql+pymysql://…``.
+        tls: as of ``connect``.
+        time_limit: seconds that the server works on a query.
+    """
+    engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, autocommit=True)
+
+    def limit_time(connection: Any, _record: Any) -> None:
+        # Each server takes its own, and the other's for a comment.
+        milliseconds = max(1, round(1000 * time_limit))
+        with suppress(MySQLError), connection.cursor() as cursor:
+            cursor.execute(
+                f"SET SESSION /*M! max_statement_time = {time_limit:f} */"
+                f" /*!80000 max_execution_time = {milliseconds} */"
+            )
+
+    event.listen(engine, "connect", limit_time)
+    return engine
+
+
+def _engine(
+    url: URL, tls: ssl.SSLContext | None, pool_size: int, io_timeout: int, *, autocommit: bool
+) -> Engine:
     # PyMySQL would send the password in Latin-1, and fail where it has other characters.
     password = {"password": str(url.password).encode()} if url.password else {}
     engine = create_engine(
@@ -45,11 +86,13 @@ def connect(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
         pool_reset_on_return=None,
-        pool_recycle=1800,
+        pool_recycle=RECYCLED,
+        skip_autocommit_rollback=autocommit,
         hide_parameters=True,
         connect_args={
             **password,
             "charset": "utf8mb4",
+            "autocommit": autocommit,
             # For lines in memory; no file is ever sent (db.driver).
             "local_infile": True,
             "ssl": tls,

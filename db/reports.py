@@ -1,4 +1,4 @@
-"""The dashboard's queries: they read by primary key, and their time is limited.
+"""The dashboard's queries: they read by primary key.
 
 Blocking; call it off the event loop.
 """
@@ -9,15 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import DBAPIError
 
-from db.engine import is_mariadb
 from db.errors import classified
 from db.sales_tables import rollup_minutes, rollup_products, rollup_state
 from db.tables import dead_letters
 from models.printable import printable
 from models.rules import Reason, Rejection, transform
-from pipeline.errors import TransientError
 
 #: Minutes and hours that are shown.
 MINUTES = 60
@@ -30,17 +27,16 @@ _JUDGED_BYTES = 65_536
 RECENT_DEAD_LETTERS = 10_000
 SHOWN_BYTES = 1_000
 
-#: Seconds that the server works on one question: a day of sums may be millions of rows.
-TIME_LIMIT = 10.0
-#: MariaDB's and MySQL's code of an answer that took longer.
-_OVERTIME = {1969, 3024}
-
 _SHOWN = select(rollup_state.c.shown).scalar_subquery()
 _STEPS = ("views", "carts", "purchases", "others")
 
 
 class Reports:
     """Numbers of all workers, and the dead letters of one consumer group.
+
+    Args:
+        engine: from ``db.engine.connect_for_queries``.
+        group: the consumer group.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
@@ -72,7 +68,7 @@ class Reports:
         """
         columns = dead_letters.c
         with self._begin() as connection:
-            newest = connection.scalar(select(func.max(columns.id))) or 0
+            newest = select(func.coalesce(func.max(columns.id), 0)).scalar_subquery()
             statement = (
                 select(
                     columns.id,
@@ -109,28 +105,8 @@ class Reports:
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with classified(), self._engine.connect() as connection, _limited(connection):
-            try:
-                yield connection
-            except DBAPIError as error:
-                if error.orig and error.orig.args[0] in _OVERTIME:
-                    raise TransientError(f"the answer took longer than {TIME_LIMIT:g} s") from error
-                raise
-
-
-@contextmanager
-def _limited(connection: Connection) -> Iterator[None]:
-    """Limit the time of a statement: otherwise the server continues when nobody waits for it."""
-    if is_mariadb(connection):
-        name, value = "max_statement_time", f"{TIME_LIMIT:f}"
-    else:
-        name, value = "max_execution_time", f"{max(1, TIME_LIMIT * 1000):.0f}"
-    connection.exec_driver_sql(f"SET SESSION {name} = {value}")
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql(f"SET SESSION {name} = DEFAULT")
+        with classified(), self._engine.connect() as connection:
+            yield connection
 
 
 def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:

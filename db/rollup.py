@@ -74,20 +74,31 @@ class Rollup:
     Args:
         engine: from ``db.engine.connect``.
         interval: seconds between a mark and summing up to it.
+        queries: from ``db.engine.connect_for_queries``, to look whether there is work; None for the
+            other one.
 
     Raises (every method):
         TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
 
-    def __init__(self, engine: Engine, interval: float) -> None:
+    def __init__(self, engine: Engine, interval: float, queries: Engine | None = None) -> None:
         self._engine = engine
+        self._queries = queries or engine
         self._interval = interval
         self._portion = PORTION
         self._whole: float | None = None
 
     def step(self) -> Progress:
         """Do a bounded part of the work; none of it while another worker does."""
+        with classified(), self._queries.connect() as connection:
+            state = look(connection)
+        found = self._progress(state)
+        if found.error:
+            return found
+        if not (found.behind or state.shown != state.generation or state.outdated):
+            return found._replace(wait=self._interval)
         with self._connection() as connection:
+            # Again: what follows must run in the session that has looked.
             state = look(connection)
             found = self._progress(state)
             if found.error:

@@ -5,6 +5,7 @@ others find the work done. An error is logged, counted and shown; it never ends 
 readiness does not depend on it.
 """
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ FIRST = 1.0
 #: are older than so many seconds, as under a load that does not end.
 REST, LATE_REST = 7.0, 1.0
 LATE = 60.0
+#: Seconds between looks while nothing is stored: rows of other programs are found this late.
+IDLE = 60.0
 
 
 class Progress(NamedTuple):
@@ -47,6 +50,11 @@ class Progress(NamedTuple):
         """Ids between the two: rows that are not summed, or somewhat more."""
         return max(0, self.newest - self.summed_to)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there was nothing to do, or nothing can be done."""
+        return bool(self.wait) and (not self.behind or self.error is not None)
+
 
 class RollupService(Service):
     """Does step after step, waiting between them while there is nothing to do.
@@ -64,10 +72,19 @@ class RollupService(Service):
         self._interval = interval
         self.progress: Progress | None = None
         self.last_error: str | None = None
+        #: Whether rows were stored since the last step began.
+        self._stored = asyncio.Event()
+        self._is_idle = False
+
+    def stored(self) -> None:
+        """This worker has stored rows: there is something to sum."""
+        self._stored.set()
 
     async def turn(self) -> float:
         """Do one step; return the seconds to wait before the next."""
         begun, before = monotonic(), self.progress
+        self._is_idle = False
+        self._stored.clear()
         try:
             result = await self.wait(in_thread(self._step))
         except (TransientError, RowError, FatalError) as error:
@@ -82,6 +99,7 @@ class RollupService(Service):
             found: Progress = result.result
             self._note(found)
             quiet = before is not None and found.newest == before.newest
+            self._is_idle = found.is_done and (quiet or before is None)
             rest = LATE_REST if found.seconds > LATE else REST
             return found.wait or (0.0 if quiet else rest * (monotonic() - begun))
         return self._interval
@@ -106,6 +124,8 @@ class RollupService(Service):
         await self.sleep(min(FIRST, self._interval))
         while not self.should_stop:
             await self.sleep(await self.turn())
+            if self._is_idle:
+                await self.wait_first(self._stored.wait(), timeout=max(0.0, IDLE - self._interval))
 
     def _note(self, found: Progress) -> None:
         self.progress = found

@@ -17,6 +17,7 @@ from pipeline.errors import FatalError, TransientError
 from pipeline.threads import in_thread
 from web.headers import content_policy
 from web.health import Health
+from web.status import Status
 
 _HERE = Path(__file__).parent
 _VENDOR = _HERE / "vendor" / "uplot"
@@ -25,6 +26,8 @@ _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 #: Seconds an answer of the database serves for, and those a viewer waits for a new one.
 MAX_AGE = 2.0
 ANSWER_TIMEOUT = 1.5
+#: Seconds it serves for while nothing happens.
+IDLE_AGE = 30.0
 #: An answer that took longer (s) than this is asked for so many times more seldom than it takes.
 SLOW = 0.1
 REST = 10
@@ -35,10 +38,16 @@ class Shared:
 
     Args:
         ask: asks the database.
+        version: another one whenever the answer may be another one.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, ask: Callable[[], Awaitable[Any]], version: Callable[[], object] = lambda: None
+    ) -> None:
         self._ask = ask
+        self._version = version
+        #: The version when the database was last asked.
+        self._asked_of: object = self
         self._value: Any = None
         self._since: float | None = None
         self._error: str | None = None
@@ -49,9 +58,11 @@ class Shared:
     async def get(self) -> dict[str, Any]:
         """The newest answer there is with its age in seconds, and what is wrong, or None."""
         # However much the sums have grown, the database works for viewers a tenth of the time.
-        pause = MAX_AGE if self._took <= SLOW else max(MAX_AGE, REST * self._took)
+        is_idle = self._error is None and self._version() == self._asked_of
+        rest = REST * self._took if self._took > SLOW else 0.0
+        pause = max(IDLE_AGE if is_idle else MAX_AGE, rest)
         if self._asking is None and monotonic() - self._asked >= pause:
-            self._asked = monotonic()
+            self._asked, self._asked_of = monotonic(), self._version()
             self._asking = asyncio.create_task(self._refresh())
         if self._asking is not None:
             await asyncio.wait({self._asking}, timeout=ANSWER_TIMEOUT)
@@ -84,14 +95,12 @@ def page() -> tuple[str, dict[str, str]]:
     return html, content_policy(scripts=inline["script"], styles=inline["style"])
 
 
-def dashboard(
-    app: faust.App, worker: Callable[[], dict[str, Any]], health: Health, reports: Reports
-) -> None:
+def dashboard(app: faust.App, state: Status, health: Health, reports: Reports) -> None:
     """Register the page and what it asks for.
 
     Args:
         app: the Faust app.
-        worker: what this worker knows of itself.
+        state: what this worker knows of itself.
         health: whether it is alive and ready.
         reports: what the database knows.
     """
@@ -103,9 +112,9 @@ def dashboard(
         async with one_at_a_time:
             return await in_thread(question, *arguments)
 
-    sales = Shared(partial(ask, reports.sales))
+    sales = Shared(partial(ask, reports.sales), state.version)
     dead_letters = {
-        name: Shared(partial(ask, reports.dead_letters, reason))
+        name: Shared(partial(ask, reports.dead_letters, reason), state.version)
         for name, reason in [("", None), *((reason.value, reason) for reason in Reason)]
     }
 
@@ -118,7 +127,7 @@ def dashboard(
         answer = {
             "alive": health.alive(),
             "ready": health.ready(),
-            "worker": worker(),
+            "worker": state.with_history(),
             "sales": await sales.get(),
         }
         return self.json(answer)

@@ -31,6 +31,11 @@ class Status:
         dropped, lag = self.progress.total_dropped, self.progress.total_lag
         self.history.sample(Totals(time(), read, dropped, lag, in_memory))
 
+    def version(self) -> object:
+        """Another one whenever something was stored or summed, as far as the worker knows."""
+        sums = self.rollups.progress
+        return self.progress.batches, sums and (sums.summed_to, sums.newest)
+
     def as_json(self) -> dict[str, Any]:
         """What `/batches/` shows."""
         return {

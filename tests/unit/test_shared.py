@@ -16,7 +16,7 @@ async def test_ten_viewers_cost_one_question(monkeypatch):
         await asyncio.sleep(0.05)
         return len(asked)
 
-    shared = Shared(ask)
+    shared = Shared(ask, object)
     answers = await asyncio.gather(*(shared.get() for _ in range(10)))
     assert [answer["value"] for answer in answers] == [1] * 10
     assert (await shared.get())["value"] == 1
@@ -36,7 +36,7 @@ async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypat
             await hang.wait()
         return "old" if len(asked) == 1 else "new"
 
-    shared = Shared(ask)
+    shared = Shared(ask, object)
     assert (await shared.get())["error"] is None
     begun = time.monotonic()
     answers = await asyncio.gather(*(shared.get() for _ in range(10)))
@@ -59,7 +59,7 @@ async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
             raise answer
         return answer
 
-    shared = Shared(ask)
+    shared = Shared(ask, object)
     found = [await shared.get() for _ in range(3)]
     assert [(one["value"], one["error"]) for one in found] == [
         ("first", None),
@@ -77,8 +77,24 @@ async def test_an_answer_that_takes_long_is_asked_for_seldom(monkeypatch):
         asked.append(time.monotonic())
         await asyncio.sleep(0.05)
 
-    shared = Shared(ask)
+    shared = Shared(ask, object)
     while len(asked) < 2:
         await shared.get()
         await asyncio.sleep(0.001)
     assert asked[1] - asked[0] >= 10 * 0.05
+
+
+async def test_while_nothing_happens_it_is_asked_seldom(monkeypatch):
+    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
+    monkeypatch.setattr(dashboard, "IDLE_AGE", 3600.0)
+    asked = []
+    versions = [1]
+
+    async def ask():
+        asked.append(versions[-1])
+
+    shared = Shared(ask, lambda: versions[-1])
+    for version in (1, 1, 2, 2):
+        versions.append(version)
+        await shared.get()
+    assert asked == [1, 2]
