@@ -22,17 +22,21 @@ from dev.processes import Process, StartError
 ORDINARY_RATES = (0, 1_000, 5_000, 20_000)
 ORDINARY_PARTITIONS = 6
 ORDINARY_SECONDS = 30
-#: Seconds before it, so that nothing of the worker's start is in it.
-_SETTLING = 6
+#: Seconds before it, so that nothing of the worker's start is in it; while idle, nor of sums.
+_SETTLING, _IDLE_SETTLING = 6, 20
 
 
 def ordinary_day(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Processor time of a worker that keeps up with a steady rate."""
     seconds = max(5.0, ORDINARY_SECONDS * scale)
     found: dict[int, list[float]] = {rate: [] for rate in ORDINARY_RATES}
+    hourly: list[float] = []
     for _ in range(rounds):
         for rate, cores in found.items():
-            cores.append(_cores(stage, rate, seconds))
+            core, statements = _costs(stage, rate, seconds)
+            cores.append(core)
+            if not rate:
+                hourly.append(3600 * statements)
     rows = [
         [
             f"{rate:,}",
@@ -42,11 +46,13 @@ def ordinary_day(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         for rate, cores in found.items()
     ]
     head = ["events/s", "% of a core", "CPU µs/event"]
-    return report.table(head, rows), {"cores": {str(rate): one for rate, one in found.items()}}
+    idle = f"Without events it sends {report.spread(hourly, ',.0f')} statements an hour."
+    results = {"cores": {str(rate): one for rate, one in found.items()}, "statements": hourly}
+    return f"{report.table(head, rows)}\n\n{idle}", results
 
 
-def _cores(stage: Stage, rate: int, seconds: float) -> float:
-    """Seconds of processor time a second, at so many events a second."""
+def _costs(stage: Stage, rate: int, seconds: float) -> tuple[float, float]:
+    """Seconds of processor time and statements a second, at so many events a second."""
     topic = f"ordinary_{time.time_ns()}"
     with (
         worker(stage, topic, ORDINARY_PARTITIONS) as (url, process),
@@ -57,10 +63,20 @@ def _cores(stage: Stage, rate: int, seconds: float) -> float:
         _send(stage, topic, source, rate=10, seconds=1)
         with database.cursor() as table:
             wait_for_rows(table, 1, process)
-        _send(stage, topic, source, rate=rate, seconds=_SETTLING)
-        before, begun = meter.cpu(), time.monotonic()
-        _send(stage, topic, source, rate=rate, seconds=seconds)
-        return (meter.cpu() - before) / (time.monotonic() - begun)
+            settling = _SETTLING if rate else _IDLE_SETTLING
+            _send(stage, topic, source, rate=rate, seconds=settling)
+            asked = _statements(table)
+            before, begun = meter.cpu(), time.monotonic()
+            _send(stage, topic, source, rate=rate, seconds=seconds)
+            passed = time.monotonic() - begun
+            # Without the one that asks.
+            sent = _statements(table) - asked - 1
+            return (meter.cpu() - before) / passed, sent / passed
+
+
+def _statements(table: Any) -> int:
+    table.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+    return int(table.fetchone()[1])
 
 
 @contextmanager

@@ -71,6 +71,12 @@ def _core(rate: int, results: Results) -> list[float]:
     return [1e6 * one / rate if rate else 100 * one for one in results["cores"][str(rate)]]
 
 
+def _statements(results: Results) -> list[float]:
+    """An hour, without events."""
+    found: list[float] = results["statements"]
+    return found
+
+
 def _cost(
     scenario: str, what: str, wanted: float, values: Callable[[Results], Sequence[float]]
 ) -> Target:
@@ -112,6 +118,7 @@ TARGETS = (
     ),
     _ratio("duplicates", "true, 5 % duplicates", "DEDUPLICATE=false", 0.6),
     Target("ordinary", "idle: % of a core", 0.6, partial(_core, 0), at_least=False),
+    Target("ordinary", "idle: statements an hour", 600, _statements, at_least=False),
     *(
         _cost("ordinary", f"µs/event at {rate:,} a second", 8, partial(_core, rate))
         for rate in (1_000, 5_000, 20_000)

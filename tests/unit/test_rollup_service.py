@@ -9,6 +9,7 @@ import pytest
 from pipeline import rollup_service
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.rollup_service import Progress, RollupService
+from tests.helpers.worker import until
 
 
 def run(*outcomes):
@@ -66,3 +67,34 @@ def test_it_rests_less_when_the_sums_are_a_minute_old(monkeypatch):
 def test_before_the_first_look_nothing_is_known():
     service, _ = run()
     assert service.as_json() is None
+
+
+async def test_while_idle_it_looks_when_rows_are_stored():
+    steps: list[int] = []
+
+    def step():
+        steps.append(1)
+        return Progress(9, 9, 0, wait=0.01)
+
+    service = RollupService(step, 0.01)
+    async with service:
+        await until(lambda: len(steps) == 1)
+        await asyncio.sleep(0.1)
+        assert len(steps) == 1
+        service.stored()
+        await until(lambda: len(steps) == 2)
+
+
+async def test_while_other_programs_store_rows_it_looks_each_round():
+    newest = count(9)
+
+    def step():
+        number = next(newest)
+        return Progress(number, number, 0, wait=0.01)
+
+    service = RollupService(step, 0.01)
+    async with service:
+        # The first look knows of none before it.
+        await until(lambda: service.progress is not None)
+        service.stored()
+        await until(lambda: service.progress is not None and service.progress.newest > 15)
