@@ -7,6 +7,7 @@ from checks.result import CheckResults
 from checks.startup import prepare
 from config.settings import Settings
 from db.engine import connect
+from db.preconditions import Preconditions
 from pipeline.errors import FatalError
 from tests.helpers.accounts import WORKER, grants
 from tests.helpers.databases import each_server
@@ -81,7 +82,8 @@ async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
     assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
     assert found.hint == "raise the limit, or wait until the hour is over"
     with pytest.raises(FatalError) as refusal:
-        await prepare(settings, engine, None)  # type: ignore[arg-type]
+        preconditions = Preconditions(engine, deduplicate=False)
+        await prepare(settings, engine, preconditions, None)  # type: ignore[arg-type]
     assert f"127.0.0.1:{server.port} answers, but cannot be used: MySQL error" in str(refusal.value)
     assert "raise the limit" in str(refusal.value)
     engine.dispose()
