@@ -13,7 +13,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 3
+REVISION = 4
 
 cdef enum:
     MAX_FIELDS = 32
@@ -49,7 +49,7 @@ cdef struct Event:
     Part[MAX_FIELDS] parts
     Decimal price
     int quantity
-    unsigned char[21] moment
+    unsigned char[28] moment
 
 
 cdef inline Text skip_blanks(Text at, Text end) noexcept:
@@ -142,29 +142,30 @@ cdef inline int last_day(int month, int year) noexcept:
 
 
 cdef bint read_moment(Part *part, unsigned char *to) noexcept:
-    """Spell a plain timestamp as ``YYYY-MM-DD HH:MM:SS`` in UTC, as its part; whether it fits."""
-    cdef Text at = part.start
-    cdef Text end = at + part.size
+    """Spell a plain timestamp as ``models.timestamps`` does, a quote behind it; whether it fits."""
+    cdef Text start = part.start, at = start + 19, end = start + part.size
     cdef int year, month, day, hour, minute, second, zone_hour, zone_minute, place
     cdef int[6] numbers
-    if part.size < 19 or at[4] != c'-' or at[7] != c'-' or at[13] != c':' or at[16] != c':':
+    if part.size < 19 or start[4] != c'-' or start[7] != c'-' or start[13] != c':' or start[16] != c':':
         return False
-    year = two_digits(at) * 100 + two_digits(at + 2)
-    month, day = two_digits(at + 5), two_digits(at + 8)
-    hour, minute, second = two_digits(at + 11), two_digits(at + 14), two_digits(at + 17)
+    year = two_digits(start) * 100 + two_digits(start + 2)
+    month, day = two_digits(start + 5), two_digits(start + 8)
+    hour, minute, second = two_digits(start + 11), two_digits(start + 14), two_digits(start + 17)
     # No zone leads out of a TIMESTAMP then, and every fourth is a leap year.
     if not (1971 <= year <= 2037 and 1 <= month <= 12 and 1 <= day <= last_day(month, year)):
         return False
-    if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59 and at[10] in (c'T', c' ')):
+    if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59 and start[10] in (c'T', c' ')):
         return False
-    memcpy(to, at, 19)
-    to[10] = c' '
     part.start, part.size = to, 19
-    at += 19
     if at < end and at[0] == c'.':
         at += 1
         while is_digit(at, end):
+            # Microseconds at most, and no zeros at their end.
+            if at - start < 26 and at[0] != c'0':
+                part.size = at - start + 1
             at += 1
+    memcpy(to, start, part.size)
+    to[10], to[part.size] = c' ', c'"'
     if at == end or (at[0] == c'Z' and end - at == 1):
         return True
     if end - at != 6 or (at[0] != c'+' and at[0] != c'-') or at[3] != c':':
@@ -229,7 +230,7 @@ cdef Py_ssize_t put_revenue(unsigned char *to, Decimal price, int quantity, doub
     # It would be -0.0. Numbers of 15 digits and of 9 do not multiply to more than a FLOAT holds.
     if not price.digits and quantity < 0 or price.digits < 0 and not quantity:
         return 0
-    revenue[0] = <double>single * quantity
+    revenue[0] = <double>single * <float>quantity
     if <float>short == <float>revenue[0]:
         revenue[0] = short
     if abs(<double>price.digits * quantity) < 1e15 and (
@@ -296,7 +297,7 @@ cdef class WholeEvents:
         cdef Text start = <Text>PyBytes_AS_STRING(value), end = start + PyBytes_GET_SIZE(value)
         cdef Text at = skip_blanks(start, end)
         event.named = event.price.digits = event.price.places = event.quantity = 0
-        event.moment[0] = event.moment[20] = c'"'
+        event.moment[0] = c'"'
         at = self._members(at, end, event, 0) if at[0] == c'{' else NULL
         return at != NULL and skip_blanks(at, end) == end
 
@@ -354,8 +355,7 @@ cdef class WholeEvents:
             if at == NULL or (kind == TIMESTAMP and not read_moment(part, event.moment + 1)):
                 return NULL
             # With its quotes.
-            part.start -= 1
-            part.size += 2
+            part.start, part.size = part.start - 1, part.size + 2
             return at
         part.start = at
         at = read_number(at, end, &number, kind == PRICE, 15)

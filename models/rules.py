@@ -40,10 +40,13 @@ class Rejection:
 #: The largest float32, and so the largest FLOAT.
 MAX_FLOAT = 3.4028234663852886e38
 
+#: Halfway to what would be the next one. As JSON it is shortest as 3.4028235677973366e38, which is
+#: less: Spark reads that as the largest.
+_HALFWAY = 3.4028235677973366e38
+
 #: Native, because that makes infinity of what is too large; from Python 3.14 on it raises.
-_float32 = struct.Struct("f")
-_pack, _unpack = _float32.pack, _float32.unpack
-_pack_two = struct.Struct("2f").pack
+_two_floats = struct.Struct("2f")
+_pack, _unpack = _two_floats.pack, _two_floats.unpack
 
 #: Where a row has texts, and how long they may be.
 _TEXTS = [
@@ -51,6 +54,9 @@ _TEXTS = [
     for place, field in enumerate(ROW_FIELDS)
     if field.max_length is not None
 ]
+
+#: What a server leaves out at the end of a text that is too long.
+_BLANKS = " \t\n\v\f\r"
 
 #: Without one of these, filled in or not, an event is invalid.
 _REQUIRED = ("event_id", "user_id", "category")
@@ -93,20 +99,23 @@ def transform(value: bytes | None) -> tuple[Row, int] | Rejection:
     if price is None:
         price = event.price = 0.0
         flags |= _PRICE_FILLED
+    elif not -MAX_FLOAT <= price <= MAX_FLOAT and -_HALFWAY <= price <= _HALFWAY:
+        price = event.price = math.copysign(MAX_FLOAT, price)
     try:
-        float32 = _unpack(_pack(price))[0]
+        float32, units = _unpack(_pack(price, quantity))
     except OverflowError:
         return _beyond_float(price, quantity, math.inf)
-    revenue = float32 * quantity
+    if not float32:
+        # Never -0.0, which the server would keep of a loaded row, but not of an inserted one.
+        price = event.price = float32 = 0.0
+    revenue = float32 * units + 0.0
     # Written so that NaN fails it too.
     if not (-MAX_FLOAT <= float32 <= MAX_FLOAT and -MAX_FLOAT <= revenue <= MAX_FLOAT):
         return _beyond_float(price, quantity, revenue)
     # What is stored is a FLOAT. Of the numbers that become the same FLOAT, those with fewer digits
     # cost the server an eighth less of its time to read.
-    if not -MAX_FLOAT <= price <= MAX_FLOAT:
-        price = event.price = float32
     short = price * quantity
-    if -MAX_FLOAT <= short <= MAX_FLOAT and _pack_two(short, short) == _pack_two(short, revenue):
+    if -MAX_FLOAT <= short <= MAX_FLOAT and _pack(short, short) == _pack(short, revenue):
         revenue = short
     ts = event.timestamp
     if ts is not None:
@@ -116,8 +125,11 @@ def transform(value: bytes | None) -> tuple[Row, int] | Rejection:
         elif ts is OUT_OF_RANGE:
             return Rejection(Reason.UNSTORABLE, "timestamp is outside 1970 to 2038-01-19")
     row = _row(event, revenue, ts)
-    if not fits and (rejection := _too_long(row)):
-        return rejection
+    if not fits:
+        cut = _cut(row)
+        if isinstance(cut, Rejection):
+            return cut
+        row = cut
     return row, flags
 
 
@@ -145,11 +157,16 @@ def _beyond_float(price: float, quantity: int, revenue: float) -> Rejection:
     return Rejection(Reason.UNSTORABLE, detail)
 
 
-def _too_long(row: Row) -> Rejection | None:
+def _cut(row: Row) -> Row | Rejection:
+    """The row as the table holds it: strict or not, servers cut blanks that do not fit."""
     for place, limit in _TEXTS:
-        if len(row[place] or "") > limit:
-            name, length = ROW_FIELDS[place].name, len(row[place])
+        text = row[place]
+        if text is None or len(text) <= limit:
+            continue
+        if text[limit:].strip(_BLANKS):
             return Rejection(
-                Reason.UNSTORABLE, f"{name} has {length} characters, the column holds {limit}"
+                Reason.UNSTORABLE,
+                f"{ROW_FIELDS[place].name} has {len(text)} characters, the column holds {limit}",
             )
-    return None
+        row = (*row[:place], text[:limit], *row[place + 1 :])
+    return row

@@ -1,4 +1,4 @@
-"""Spark's reading of timestamp text, as whole seconds of UTC.
+"""Spark's reading of timestamp text, in UTC and to the microsecond.
 
 The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeUtils,
 parseTimestampString): parts may have one digit or two, everything after the year may be left
@@ -24,14 +24,17 @@ class OutOfRange(Enum):
 
 OUT_OF_RANGE: Final = OutOfRange.OUT_OF_RANGE
 
-#: What a TIMESTAMP column holds: MySQL 8.4 reference manual, 13.2.2.
-FIRST = "1970-01-01 00:00:01"
+#: What a TIMESTAMP column holds at most: MySQL 8.4 reference manual, 13.2.2.
 LAST = "2038-01-19 03:14:07"
 
 #: How nearly every producer writes a time: its hour, minute, seconds, a fraction, and a zone of
 #: whole minutes.
 _PLAIN = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d)(:[0-5]\d)(:[0-5]\d)(?:\.\d*+)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d[T ]\d\d)(:[0-5]\d)(:[0-5]\d)"
+    # Microseconds, as Spark keeps them, without zeros at their end.
+    r"(?:(\.\d{0,5}[1-9])\d*+|\.\d*+)?"
+    r"(Z|[+-]\d\d:\d\d)?",
+    re.ASCII,
 )
 _is_plain = _PLAIN.fullmatch
 
@@ -57,12 +60,14 @@ def to_utc(text: str) -> str | OutOfRange | None:
     """Read a timestamp.
 
     Returns:
-        ``YYYY-MM-DD HH:MM:SS``, the fraction cut off; ``OUT_OF_RANGE``; or None where the text
-        is no timestamp.
+        ``YYYY-MM-DD HH:MM:SS`` and, unless it is zero, a fraction of up to six digits;
+        ``OUT_OF_RANGE``; or None where the text is no timestamp.
     """
     plain = _is_plain(text)
     if plain is not None:
-        hour, minute, seconds, zone = plain.groups()
+        hour, minute, seconds, fraction, zone = plain.groups()
+        if fraction is not None:
+            seconds += fraction
         found = _hour(hour, zone)
         if found is not None:
             return found + minute + seconds
@@ -110,13 +115,15 @@ def _any(text: str) -> str | OutOfRange | None:
     offset = _offset(time[4], local)
     if offset is None:
         return None
-    seconds = local - offset
-    microseconds = int((time[3] or "0")[:6].ljust(6, "0"))
-    if not -_MAX_MICROSECONDS - 1 <= seconds * 1_000_000 + microseconds <= _MAX_MICROSECONDS:
+    fraction = (time[3] or "")[:6].rstrip("0")
+    microseconds = (local - offset) * 1_000_000 + int(fraction.ljust(6, "0"))
+    if not -_MAX_MICROSECONDS - 1 <= microseconds <= _MAX_MICROSECONDS:
         return None
-    if not 1 <= seconds <= 2**31 - 1:
+    # The column does not hold second 0, but MySQL rounds.
+    if not 0 < microseconds < 2**31 * 1_000_000:
         return OUT_OF_RANGE
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction and f'.{fraction}'}"
 
 
 def _day_number(year: int, month: int, day: int) -> int | None:

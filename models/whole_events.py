@@ -17,7 +17,7 @@ from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
 WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
 
 #: The build that goes with this file.
-_REVISION = 3
+_REVISION = 4
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}

@@ -10,7 +10,7 @@ import msgspec
 
 from models.fields import ROW_FIELDS
 
-_is_time = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").fullmatch
+_is_time = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,5}[1-9]|\.[1-9])?").fullmatch
 
 
 def assert_storable(row: Sequence[Any]) -> None:
@@ -27,5 +27,6 @@ def assert_storable(row: Sequence[Any]) -> None:
             assert -(2**31) <= found < 2**31
         else:
             assert _is_time(found)
-            assert "1970-01-01 00:00:01" <= found <= "2038-01-19 03:14:07"
+            # Second 0 with a fraction, which MySQL rounds up.
+            assert "1970-01-01 00:00:00." < found < "2038-01-19 03:14:08"
     msgspec.json.encode(row).decode()

@@ -105,6 +105,7 @@ def test_what_is_whole_is_taken(rows, value):
 
 def test_every_case_of_the_contract(rows):
     values = [base64.b64decode(case["value_b64"] or b"") for case in load()]
+    values += [case["value"].encode() for case in load("stored_cases.jsonl")]
     assert sum(assert_compiled_alike(rows, value) for value in values) > 20
 
 

@@ -26,10 +26,13 @@ def at(day: date, hour: int, minute: int = 0, second: int = 0, zone=UTC) -> str:
 @pytest.mark.parametrize(("spelled", "zone"), TODAY)
 def test_a_time_without_a_date_is_today_where_its_zone_is(spelled, zone):
     before = datetime.now(zone).date()
-    found = to_utc(f"10:15:30.5{spelled}"), to_utc(f"T10:15:30{spelled}")
+    found = to_utc(f"10:15:30{spelled}"), to_utc(f"T10:15:30{spelled}")
+    with_fraction = to_utc(f"10:15:30.5{spelled}")
     # Midnight may pass meanwhile.
     days = before, datetime.now(zone).date()
-    assert set(found) <= {at(day, 10, 15, 30, zone) for day in days}
+    times = {at(day, 10, 15, 30, zone) for day in days}
+    assert set(found) <= times
+    assert with_fraction in {f"{time}.5" for time in times}
 
 
 @pytest.mark.parametrize(("text", "time"), [("T7", (7,)), ("T10", (10,)), ("7:5", (7, 5))])
@@ -92,3 +95,34 @@ def test_summer_time_begins_and_ends_on_the_day():
 def test_what_64_bits_of_microseconds_cannot_hold_is_null(text, expected):
     """A fraction is cut to microseconds before."""
     assert to_utc(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("digits", "kept"),
+    [
+        *[("", ""), (".", ""), (".0", ""), (".000000", ""), (".0000009", ""), (".5", ".5")],
+        *[(".50", ".5"), (".05", ".05"), (".123456", ".123456"), (".1234569", ".123456")],
+        *[(".9999999", ".999999"), (".000001", ".000001"), (".100000000000000000001", ".1")],
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-27T10:15:30{}Z", "2026-11-27 10:15:30"),
+        ("2026-11-27 10:15:30{}+01:00", "2026-11-27 09:15:30"),
+        ("2026-11-27 10:15:30{}+05:30", "2026-11-27 04:45:30"),
+        ("2026-11-27 10:15:30{} Europe/Berlin", "2026-11-27 09:15:30"),
+        ("2038-01-19 03:14:07{}", "2038-01-19 03:14:07"),
+        ("1970-01-01 00:00:01{}", "1970-01-01 00:00:01"),
+    ],
+)
+def test_microseconds_are_kept(digits, kept, text, expected):
+    assert to_utc(text.format(digits)) == expected + kept
+
+
+def test_a_fraction_of_second_0_is_left_to_the_server():
+    assert to_utc("1970-01-01 00:00:00.0000009") is OUT_OF_RANGE
+    assert to_utc("1970-01-01 00:00:00.000001") == "1970-01-01 00:00:00.000001"
+    assert to_utc("1970-01-01T01:00:00.5+01:00") == "1970-01-01 00:00:00.5"
+    assert to_utc("1969-12-31 23:59:59.999999") is OUT_OF_RANGE
+    assert to_utc("2038-01-19 03:14:08.0") is OUT_OF_RANGE

@@ -211,9 +211,10 @@ def float32(number):
 @example(3.40282350e38, 1)
 @example(1.70141178e38, 2)
 @example(1.1, 3)
+@example(1.1, 2**24 + 1)
 def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
     transformed = transform(changed(price=price, quantity=quantity))
-    spark = float32(price), float32(float32(price) * quantity)
+    spark = float32(price), float32(float32(price) * float32(quantity))
     if isinstance(transformed, Rejection):
         assert not all(map(math.isfinite, spark)) or abs(float32(price) * quantity) > MAX_FLOAT
     else:
@@ -222,6 +223,34 @@ def test_price_and_revenue_become_the_floats_that_spark_stores(price, quantity):
         )
         assert (float32(stored_price), float32(stored_revenue)) == spark
         assert max(abs(stored_price), abs(stored_revenue)) <= MAX_FLOAT, "a FLOAT takes it"
+
+
+@pytest.mark.parametrize("price", [3.4028235677973366e38, -3.4028235677973366e38])
+def test_what_spark_reads_as_the_largest_float_is_stored_as_it(price):
+    stored, _ = row(changed(price=price, quantity=1))
+    assert stored["price"] == stored["revenue"] == math.copysign(MAX_FLOAT, price)
+    assert isinstance(transform(changed(price=math.nextafter(price, math.copysign(1e39, price)))),
+                      Rejection)  # fmt: skip
+
+
+@pytest.mark.parametrize(("price", "quantity"), [(-0.0, 2), (0.0, -2), (-1e-46, 3), (-1.5, 0)])
+def test_zero_has_no_sign(price, quantity):
+    stored, _ = row(changed(price=price, quantity=quantity))
+    assert str(stored["revenue"]) == "0.0"
+    assert str(stored["price"]) in ("0.0", "-1.5")
+
+
+@pytest.mark.parametrize("field", ["event_id", "user_id", "product_id", "category"])
+def test_blanks_that_do_not_fit_are_cut_as_the_servers_do(field):
+    for text in ("x" * 50 + " \t\n\v\f\r" * 30, "😀" * 49 + "   ", " " * 60):
+        assert row(changed(**{field: text}))[0][field] == text[:50]
+    for odd in ("x", " x", "\u00a0", "\u3000", "\0", "\x1c"):
+        assert isinstance(transform(changed(**{field: "x" * 50 + odd})), Rejection)
+
+
+def test_a_filled_text_is_cut_too():
+    stored, _ = row(changed(user_id=None, product_id="p" * 44 + " " * 6))
+    assert (stored["user_id"], stored["product_id"]) == ("guest_" + "p" * 44, "p" * 44 + " " * 6)
 
 
 def test_false_is_no_number():
