@@ -84,11 +84,11 @@ class EnrichedEvent(SharedFields):
     """An event as it is stored, in the order in which the rules make a row.
 
     ``price`` and ``revenue`` are numbers that become the right FLOATs; ``ts`` is UTC, spelled
-    ``YYYY-MM-DD HH:MM:SS``.
+    ``YYYY-MM-DD HH:MM:SS`` with a fraction unless that is zero: servers round it, or cut it.
     """
 
     revenue: float = _field(FloatField, "price × quantity", nullable=False)
-    ts: datetime | None = _field(DatetimeField, "`timestamp` in UTC, to the second")
+    ts: datetime | None = _field(DatetimeField, "`timestamp` in UTC; MySQL rounds a fraction of a second, MariaDB cuts it")
 
 
 def as_event(row: Sequence[Any]) -> bytes:
