@@ -88,7 +88,9 @@ class EnrichedEvent(SharedFields):
     """
 
     revenue: float = _field(FloatField, "price × quantity", nullable=False)
-    ts: datetime | None = _field(DatetimeField, "`timestamp` in UTC; MySQL rounds a fraction of a second, MariaDB cuts it")
+    ts: datetime | None = _field(
+        DatetimeField, "`timestamp` in UTC; MySQL rounds a fraction of a second, MariaDB cuts it"
+    )
 
 
 def as_event(row: Sequence[Any]) -> bytes:

@@ -2,12 +2,15 @@
 
 import socket
 import time
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
 from config.version import VERSION
 from db.sales_tables import ROW_COLUMNS
 from dev.processes import free_port
+from models.fields import ROW_NAMES
+from models.rules import transform
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
 from tests.contract.test_cases import FLOATS, assert_same_row, load, value
@@ -25,10 +28,19 @@ def whole_rows(engine):
         return [dict(row) for row in found.mappings()]
 
 
+def row_on(engine, case):
+    """The row of a case as this kind of server stores it: MySQL rounds, MariaDB cuts."""
+    row = case["row"]
+    ts = transform(value(case))[0][ROW_NAMES.index("ts")]
+    if engine.dialect.is_mariadb or not ts or float(f"0{ts[19:]}") < 0.5:
+        return row
+    return row | {"ts": str(datetime.fromisoformat(row["ts"]) + timedelta(seconds=1))}
+
+
 def assert_contract(cases, url, engine):
     """Rows and dead letters are those of the cases, sent to partition 0 with number as key."""
-    expected = [case["row"] for case in cases if case["expect"] == "row"]
     found = whole_rows(engine)
+    expected = [row_on(engine, case) for case in cases if case["expect"] == "row"]
     assert len(found) == len(expected)
     for one, row in zip(found, expected, strict=True):
         assert_same_row({**one, "ts": one["ts"] and str(one["ts"])}, row)
