@@ -31,7 +31,9 @@ def whole_rows(engine):
 def row_on(engine, case):
     """The row of a case as this kind of server stores it: MySQL rounds, MariaDB cuts."""
     row = case["row"]
-    ts = transform(value(case))[0][ROW_NAMES.index("ts")]
+    transformed = transform(value(case))
+    assert isinstance(transformed, tuple)
+    ts = transformed[0][ROW_NAMES.index("ts")]
     if engine.dialect.is_mariadb or not ts or float(f"0{ts[19:]}") < 0.5:
         return row
     return row | {"ts": str(datetime.fromisoformat(row["ts"]) + timedelta(seconds=1))}
