@@ -1,10 +1,12 @@
 """What a session is set to when it is opened, so that it owes nothing to the server's globals.
 
-An ordinary account may set each of these on every supported server (MySQL wants an administrator's
-right for some others, such as `max_error_count`). Where a server or a proxy refuses the statement
-all the same, they are set one by one, and only those that rows depend on must succeed.
+An ordinary account may set each of these on every supported server: MySQL wants an administrator's
+right for `max_error_count`, so only MariaDB is asked for that. Where a server or a proxy refuses
+the statement all the same, they are set one by one, and only those that rows depend on must
+succeed.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from db.driver import MySQLError
@@ -56,8 +58,12 @@ _VARIABLES = (
     _Variable("innodb_lock_wait_timeout", str(LOCK_WAIT_TIMEOUT)),
 )
 
-#: Of MariaDB alone; to MySQL it is a comment. Without it a duplicate may be left out unmentioned.
-_OF_MARIADB = " /*M! , old_mode = '' */"
+_OF_MARIADB = (
+    # A duplicate is never left out unmentioned.
+    _Variable("old_mode", "''"),
+    # A warning for every row of a statement; the default is 64.
+    _Variable("max_error_count", "65535"),
+)
 
 #: Each statement locks what it reads and no gaps beside it, and may write.
 _TRANSACTIONS = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
@@ -73,13 +79,19 @@ def prepare(cursor: Any) -> None:
         pymysql.err.MySQLError: the connection is gone, or the server refuses what rows depend on.
     """
     try:
-        assignments = ", ".join(f"{one.name} = {one.value}" for one in _VARIABLES)
-        cursor.execute(f"SET SESSION {assignments}{_OF_MARIADB}")
+        # The second part is a comment to MySQL.
+        cursor.execute(
+            f"SET SESSION {_assignments(_VARIABLES)} /*M! , {_assignments(_OF_MARIADB)} */"
+        )
     except MySQLError:
-        for one in _VARIABLES:
+        for one in (*_VARIABLES, *_OF_MARIADB):
             try:
                 cursor.execute(f"SET SESSION {one.name} = {one.value}")
             except MySQLError:
                 if one.needed:
                     raise
     cursor.execute(_TRANSACTIONS)
+
+
+def _assignments(variables: Iterable[_Variable]) -> str:
+    return ", ".join(f"{one.name} = {one.value}" for one in variables)

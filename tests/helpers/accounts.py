@@ -3,8 +3,9 @@
 import re
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 
+from db.engine import connect
 from dev import ROOT
 from dev.database import DatabaseServer, SecretURL
 
@@ -16,6 +17,7 @@ _HOST = "127.0.0.1"
 #: By port, the servers that are running.
 _servers: dict[int, DatabaseServer] = {}
 _dbas: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
+_owners: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 
 
 def grants(account: str) -> list[str]:
@@ -45,7 +47,24 @@ def grant(server: DatabaseServer, account: str, database: str) -> SecretURL:
 def dba(engine: Engine) -> Engine:
     """An engine on the same database with all rights: for what its owner does to the tables."""
     if engine not in _dbas:
-        server = _servers[engine.url.port or 0]
-        url = make_url(server.url(engine.url.database or "")).set(drivername="mysql+pymysql")
+        url = _url(server_of(engine).url(engine.url.database or ""))
         _dbas[engine] = create_engine(url, pool_size=1, isolation_level="READ COMMITTED")
     return _dbas[engine]
+
+
+def owner(engine: Engine) -> Engine:
+    """The app's own engine on the same database, for the account that migrates."""
+    if engine not in _owners:
+        _owners[engine] = connect(
+            _url(grant(server_of(engine), OWNER, engine.url.database or "")), pool_size=1
+        )
+    return _owners[engine]
+
+
+def server_of(engine: Engine) -> DatabaseServer:
+    """The server that an engine connects to."""
+    return _servers[engine.url.port or 0]
+
+
+def _url(url: str) -> URL:
+    return make_url(url).set(drivername="mysql+pymysql")

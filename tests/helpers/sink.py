@@ -14,6 +14,7 @@ from db.sales_tables import flash_sale_events
 from db.tables import dead_letters
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
+from tests.helpers.accounts import dba
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -75,7 +76,7 @@ def constrain(engine):
 
     Skips the test where the server does not say which row it refused.
     """
-    with engine.begin() as connection:
+    with dba(engine).begin() as connection:
         if not can_name_rows(connection):
             pytest.skip("this server does not say which row it refused")
         for statement in (

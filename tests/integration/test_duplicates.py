@@ -16,6 +16,7 @@ from db.tables import batches, dead_letters
 from db.upgrade import make_index
 from db.writer import Writer
 from pipeline.errors import TransientError
+from tests.helpers.accounts import dba, owner
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
 from tests.helpers.sink import NOW, statements, stored_ids
 from tests.helpers.worker import wait_until
@@ -23,7 +24,7 @@ from tests.helpers.worker import wait_until
 
 @pytest.fixture
 def indexed(migrated_engine):
-    make_index(migrated_engine)
+    make_index(owner(migrated_engine))
     OffsetStore(migrated_engine, "g").begin("t", dict.fromkeys(PARTITIONS, 0))
     return migrated_engine
 
@@ -99,6 +100,7 @@ def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
             connection.scalar(select(text("COUNT(*)")).select_from(dead_letters))
             == (traffic.counts["malformed"])
         )
+    with owner(indexed).connect() as connection:
         quality = text("SELECT SUM(events), SUM(duplicate) FROM data_quality_per_hour")
         assert tuple(connection.execute(quality).one()) == (
             traffic.counts["events"],
@@ -156,7 +158,7 @@ def test_other_programs_rows_count_as_known(indexed):
 
 
 def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed):
-    with indexed.begin() as connection:
+    with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
         connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('old')"))
     values = [
@@ -173,7 +175,7 @@ def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed
 
 
 def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
-    with indexed.begin() as connection:
+    with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE INDEX one (user_id)"))
     values = [value("a"), value("b", user_id="v"), value("c"), value("b", user_id="w")]
     batch = writer(indexed).write(1, NOW, [chunk_of(values)])
@@ -283,7 +285,7 @@ def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
 
 
 def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
-    with indexed.begin() as connection:
+    with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
     values = [value("a"), value("b", category="wide"), value("c", category="wider")]
     writer(indexed).write(1, NOW, [chunk_of(values)])

@@ -11,6 +11,7 @@ from db.insertion import Insertion
 from db.left_out import insert_but_refused
 from db.writer import Writer
 from pipeline.chunk import Chunk
+from tests.helpers.accounts import dba
 from tests.helpers.sink import (
     NOW,
     chunk,
@@ -101,7 +102,7 @@ def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
 @pytest.mark.parametrize("seed", range(3))
 def test_no_value_is_cut_to_fit(constrained, seed):
     """Leaving rows out, a server would also store what it had to change."""
-    with constrained.begin() as connection:
+    with dba(constrained).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
     records, good = mixed(Random(seed), 300, ["good"] * 20 + ["bad", "known user", "long"])
     store(constrained, records)
@@ -109,7 +110,7 @@ def test_no_value_is_cut_to_fit(constrained, seed):
 
 
 def test_a_trigger_did_nothing_for_a_row_that_is_not_stored(constrained):
-    with constrained.begin() as connection:
+    with dba(constrained).begin() as connection:
         connection.execute(text("CREATE TABLE seen (event_id VARCHAR(50))"))
         connection.execute(
             text(
@@ -120,7 +121,7 @@ def test_a_trigger_did_nothing_for_a_row_that_is_not_stored(constrained):
     records, good = mixed(Random(1), 300, ["good"] * 20 + ["bad", "known user"])
     store(constrained, records)
     assert_stored(constrained, records, good)
-    with constrained.connect() as connection:
+    with dba(constrained).connect() as connection:
         seen = list(connection.scalars(text("SELECT event_id FROM seen ORDER BY 1")))
     assert seen == sorted(f"e{n}" for n in good)
 
@@ -149,7 +150,7 @@ def test_nothing_is_inserted_in_another_session(constrained):
 
 
 def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, monkeypatch):
-    with constrained.begin() as connection:
+    with dba(constrained).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
     asked: list[int] = []
     leave_out = Insertion.leave_out

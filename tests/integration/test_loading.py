@@ -21,6 +21,7 @@ from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.contract import test_cases as contract
+from tests.helpers.accounts import dba
 from tests.helpers.databases import mysql_only
 from tests.helpers.sink import NOW, chunk, constrain, event, record, stored_ids
 
@@ -116,7 +117,7 @@ def test_a_write_of_several_statements_is_in_order(loads, monkeypatch, statement
 
 
 def test_statements_are_as_large_as_the_server_is_fast_and_rows_are_good(loads, monkeypatch):
-    with loads.begin() as connection:
+    with dba(loads).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD CHECK (category <> 'bad')"))
     writer = Writer(loads, "g", "w")
     sizes = []
@@ -169,7 +170,7 @@ def test_in_another_session_nothing_is_stored(loads):
     ],
 )
 def test_what_does_not_fit_is_not_changed_to_fit(loads, statements_seen, change):
-    with loads.begin() as connection:
+    with dba(loads).begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events MODIFY {change}"))
     odd = event(1, category="four 漢", price=1.2345, quantity=1000)
     records = [record(0, event(0)), record(1, odd), record(2, event(2))]
@@ -183,7 +184,7 @@ def test_what_does_not_fit_is_not_changed_to_fit(loads, statements_seen, change)
 
 def test_nothing_is_proven_where_a_trigger_ran(loads, statements_seen):
     """It may have done anything with a row; a statement for it counts warnings of its own."""
-    with loads.begin() as connection:
+    with dba(loads).begin() as connection:
         connection.execute(
             text(
                 "CREATE TRIGGER t BEFORE INSERT ON flash_sale_events FOR EACH ROW "

@@ -16,6 +16,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from pipeline.record import PlainRecord
+from tests.helpers.accounts import dba
 from tests.helpers.sink import (
     NOW,
     chunk,
@@ -31,7 +32,7 @@ from tests.helpers.sink import (
 def refusing(begun):
     """No two rows may have the same user, and a trigger refuses the category ``bad``."""
     OffsetStore(begun, "g").begin("t", {2: 0})
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
         refuse(connection, 1644)
     return begun
@@ -169,7 +170,7 @@ def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
 
 
 def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_ours(begun):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("CREATE TABLE seen (k INT UNIQUE)"))
         connection.execute(
             text(
@@ -187,7 +188,7 @@ def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_o
 
 @pytest.mark.parametrize("code", sorted(ROW))
 def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         refuse(connection, code)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     assert Writer(begun, "g", "w").write(1, NOW, pieces) is not None
@@ -196,7 +197,7 @@ def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
 
 
 def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun, monkeypatch):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         refuse(connection, 1644)
 
     attempt = Insertion.attempt
@@ -215,7 +216,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
 
 
 def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, server):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         refuse(connection, 1644)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     writer = Writer(begun, "g", "w")
@@ -259,7 +260,7 @@ def test_a_value_kafka_no_longer_has_is_made_from_its_row(refusing):
 
 
 def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE dead_letters ADD UNIQUE no_two_alike (reason(3))"))
         connection.execute(
             text(

@@ -21,6 +21,7 @@ from db.upgrade import alembic_config
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
+from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets
 
 
@@ -106,7 +107,7 @@ def test_groups_do_not_disturb_each_other(begun):
 
 
 def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
     batch = Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3), chunk(3, 4, category="four")])
     assert stored_ids(begun) == ["e0", "e1", "e2"]
@@ -117,7 +118,7 @@ def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
 
 
 def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("DROP TABLE batches"))
     with pytest.raises(FatalError, match="faust -A app migrate"):
         Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
