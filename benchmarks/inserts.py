@@ -23,14 +23,15 @@ from benchmarks.table import connect
 from benchmarks.topics import numbered
 from benchmarks.traffic import sale
 from db.driver import send_lines
-from db.load import load_statement, loadable
-from db.rows import STATEMENT_BYTES, insert_statement, statements
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.write.insert_values import insert_statement
+from db.write.lines import Lines
+from db.write.load_data import load_statement, loadable
+from db.write.row_store import INSERT_BYTES
 from dev.database import private_server
 from dev.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
-from pipeline.chunk import Chunk
 
 BATCH = 20_000
 _COLUMNS = ", ".join(ROW_COLUMNS)
@@ -94,11 +95,11 @@ def _executemany(cursor: Any, rows: Sequence[Row]) -> None:
 
 
 def _values(cursor: Any, rows: Sequence[Row]) -> None:
-    chunk = Chunk(FLASH_SALES, "t", 0, 0, len(rows), rows=_encode_lines(rows)[:-1])
+    lines = Lines([_encode_lines(rows)[:-1]])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
-    for lines in statements([chunk], STATEMENT_BYTES):
-        cursor.execute(insert_statement(FLASH_SALES, lines, session))
+    while lines:
+        cursor.execute(insert_statement(FLASH_SALES, lines.take(INSERT_BYTES), session))
 
 
 def _with_escapes(way: Way, every: int) -> Way:

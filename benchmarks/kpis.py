@@ -18,11 +18,11 @@ from sqlalchemy import Engine, insert, make_url, text
 from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
 from db.engine import connect
-from db.refused_rows import RowInserter
 from db.rollup import Rollup
-from db.rows import STATEMENT_BYTES
 from db.tables import batches
 from db.upgrade import migrate
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
 from db.writer import ledger_line, summary
 from dev.database import DatabaseServer, private_server
 from dev.processes import Folder
@@ -119,12 +119,13 @@ def _insert(
     done = 0
     cpu, clock = _cpu(server), time.monotonic()
     supply = cycle(chunks)
+    rows = RowStore()
     rollup = Rollup(engine, 0)
     for number in count(1):
         batch = list(islice(supply, BATCH))
         with engine.begin() as connection:
-            session = connection.scalar(text("SELECT CONNECTION_ID()"))
-            RowInserter().insert(connection, batch, STATEMENT_BYTES, session)
+            session = connection.scalar(text("SELECT CONNECTION_ID()")) or 0
+            rows.store(Transaction(connection, FLASH_SALES, session, 1 << 24), batch)
             line = summary(number, datetime.now(UTC), batch, 0.1)
             connection.execute(insert(batches), ledger_line(line, "g", "w"))
         done += sum(chunk.valid for chunk in batch)

@@ -9,15 +9,13 @@ from agents.flash_sales import FLASH_SALES
 from db import event_index, schema
 from db.errors import classified
 from db.fence import SESSION, check_session
-from db.refused_rows import RowInserter
 from db.sales_tables import flash_sale_events
 from db.table_facts import read_facts
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.record import Record
-
-#: Bytes of JSON in one statement: below the smallest `max_allowed_packet` in use.
-_STATEMENT_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
 def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
     if not rows:
         return {}
-    session = check_session(connection.execute(select(*SESSION)).one())
-    found = RowInserter().insert(connection, list(rows.values()), _STATEMENT_BYTES, session)
-    return {place: of_row[0] for place, of_row in zip(rows, found, strict=True) if of_row}
+    row = connection.execute(select(*SESSION)).one()
+    transaction = Transaction(connection, FLASH_SALES, check_session(row), int(row.packet))
+    refused = RowStore().store(transaction, list(rows.values())).refused
+    return {place: of_row[0] for place, of_row in zip(rows, refused, strict=True) if of_row}

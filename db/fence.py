@@ -15,6 +15,8 @@ from pipeline.errors import FatalError
 
 #: Fails when evaluated, with an error that none of our statements has otherwise (1242).
 _FAILURE = "(SELECT 1 UNION SELECT 2)"
+#: Fails in a lenient statement, too, where the other one's error may be only a warning (1690).
+LENIENT_FAILURE = "~0 + CONNECTION_ID()"
 
 #: A session's id, the variables set when it was opened, and its limit for a statement.
 SESSION: tuple[ColumnElement[Any], ...] = tuple(
@@ -54,9 +56,9 @@ def another_session(what: str) -> FatalError:
     return FatalError(f"{what}: the statement ran in another session. {ONE_SESSION}.")
 
 
-def fenced_sql(session: int | str, expression: str) -> str:
+def fenced_sql(session: int | str, expression: str, failure: str = _FAILURE) -> str:
     """The SQL expression, which fails (error 1242) in any session but this one."""
-    return f"IF(CONNECTION_ID()={session},{expression},{_FAILURE})"
+    return f"IF(CONNECTION_ID()={session},{expression},{failure})"
 
 
 def fenced(session: int, value: Any) -> ColumnElement[Any]:

@@ -5,8 +5,9 @@ from sqlalchemy import Engine
 from db.dead_letter_rows import insert_dead_letters
 from db.errors import classified
 from db.offsets import OffsetStore
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES, into
+from db.write.insert_values import into
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError
 
@@ -28,8 +29,7 @@ def rehearse(engine: Engine, group: str, chunk: Chunk) -> None:
             store = OffsetStore(engine, group)
             _, session, packet = store.lock(connection, chunk.topic, [chunk.partition])
             if chunk.valid:
-                limit = min(STATEMENT_BYTES, packet // 3)
-                RowInserter().insert(connection, [chunk], limit, session)
+                RowStore().store(Transaction(connection, stream, session, packet), [chunk])
             else:
                 connection.exec_driver_sql(
                     f"INSERT INTO {into(stream)} SELECT {columns} FROM {stream.table} WHERE FALSE"  # noqa: S608 - names of our own

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from db import event_index, watermark
+from db import watermark
 from db.dead_letters import DeadLetters, Filter, is_cut, transaction
-from db.duplicates import NewRowInserter
 from db.fence import SESSION, another_session, check_session
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES
 from db.tables import batches, dead_letters
+from db.write.deduplicate import DeduplicatingRowStore
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
 from db.writer import ledger_line, summary
 from pipeline.batch import empty_drops
 from pipeline.chunk import Chunk
@@ -80,8 +80,7 @@ class Replayer:
         self._group = group
         self._stream = stream
         self._letters = DeadLetters(engine, group)
-        self._rows = RowInserter()
-        self._new_rows = NewRowInserter() if deduplicate else None
+        self._rows = DeduplicatingRowStore() if deduplicate else RowStore()
 
     def replay(
         self,
@@ -128,7 +127,8 @@ class Replayer:
             if marked:
                 session = check_session(letters[0])
                 watermark.join(connection)
-                new, rows = self._insert(connection, chunk, session)
+                write = Transaction(connection, self._stream, session, int(letters[0].packet))
+                [new], [rows] = self._rows.store(write, [chunk])
                 for row, detail in rows.items():
                     refused[new.offsets[row]] = UNSTORABLE, f"the database says: {detail}"
                 stored = new.without(rows)
@@ -167,18 +167,6 @@ class Replayer:
         chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
         refused |= {letter.offset: (letter.reason, letter.detail) for letter in chunk.dead}
         return chunk, refused
-
-    def _insert(
-        self, connection: Connection, chunk: Chunk, session: int
-    ) -> tuple[Chunk, dict[int, str]]:
-        """Insert the chunk's rows; return it without those whose events are stored already, and
-        what the database says of its refused rows, by their index."""
-        if self._new_rows is None:
-            [refused] = self._rows.insert(connection, [chunk], STATEMENT_BYTES, session)
-            return chunk, refused
-        event_index.hold(connection)
-        [new], [refused] = self._new_rows.insert(connection, [chunk], STATEMENT_BYTES, session)
-        return new, refused
 
     def _mark(self, connection: Connection, ids: list[int], session: int) -> None:
         marked = connection.execute(

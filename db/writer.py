@@ -20,17 +20,16 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, insert, select
 
-from db import event_index
 from db.dead_letter_rows import PlacedDeadLetter, insert_dead_letters
-from db.duplicates import NewRowInserter
 from db.errors import classified
 from db.fence import fenced
 from db.offsets import OffsetStore
 from db.preconditions import Preconditions
-from db.refused_rows import RowInserter
 from db.rehearsal import rehearse
-from db.rows import STATEMENT_BYTES
 from db.tables import batches
+from db.write.deduplicate import DeduplicatingRowStore
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
 from pipeline.batch import Batch, Refused, empty_drops
 from pipeline.chunk import Chunk, DeadLetter
 from pipeline.errors import FatalError, OffsetGapError, RowError
@@ -70,8 +69,7 @@ class Writer:
         self._group = group
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
-        self._rows = RowInserter()
-        self._new_rows = NewRowInserter() if deduplicate else None
+        self._rows = DeduplicatingRowStore() if deduplicate else RowStore()
         #: What the newest try was about to commit.
         self._tried: Batch | None = None
 
@@ -111,18 +109,15 @@ class Writer:
                     nothing = [chunk.since(chunk.end) for chunk in chunks]
                     before = self._stored_before(connection, number)
                     return replace(before or summary(number, opened, nothing, 0.0), offsets=locked)
-                limit = min(STATEMENT_BYTES, packet // 3)
-                if self._new_rows:
-                    event_index.hold(connection)
-                    new, refused = self._new_rows.insert(connection, new, limit, session, alive)
-                else:
-                    refused = self._rows.insert(connection, new, limit, session, alive)
-                dead = _dead_letters(new, refused, read_again)
+                transaction = Transaction(connection, new[0].stream, session, packet, alive)
+                kept, refused = self._rows.store(transaction, new)
+                dead = _dead_letters(kept, refused, read_again)
                 insert_dead_letters(connection, self._group, dead, session, packet)
-                stored = [chunk.without(rows) for chunk, rows in zip(new, refused, strict=True)]
-                ends = _ends(new)
+                stored = [chunk.without(rows) for chunk, rows in zip(kept, refused, strict=True)]
+                ends = _ends(kept)
+                seconds = perf_counter() - started
                 batch = replace(
-                    summary(number, opened, stored, perf_counter() - started, _named(new, refused)),
+                    summary(number, opened, stored, seconds, _named(kept, refused)),
                     offsets=locked | ends,
                 )
                 if batch.events:
@@ -132,7 +127,7 @@ class Writer:
                     line["worker"] = fenced(session, self._worker)
                     connection.execute(insert(batches).values(line))
                 # Last: whatever went before is kept only if this finds the session of the lock.
-                last = _last(new)
+                last = _last(kept)
                 for topic in {topic for topic, _ in ends}:
                     moves = {
                         partition: (locked[topic, partition], end)

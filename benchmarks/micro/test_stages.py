@@ -12,7 +12,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from agents.flash_sales import FLASH_SALES
 from benchmarks.topics import numbered
 from benchmarks.traffic import Mix, bad, mistyped, sale
-from db.rows import STATEMENT_BYTES, insert_statement, statements
+from db.write.insert_values import insert_statement
+from db.write.lines import Lines
+from db.write.row_store import INSERT_BYTES
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
@@ -95,8 +97,9 @@ def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
 
 
 def sql_text(chunks: list[Chunk]) -> None:
-    for lines in statements(chunks, STATEMENT_BYTES):
-        insert_statement(FLASH_SALES, lines, 1)
+    lines = Lines(chunk.rows for chunk in chunks)
+    while lines:
+        insert_statement(FLASH_SALES, lines.take(INSERT_BYTES), 1)
 
 
 def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:

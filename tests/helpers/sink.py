@@ -4,11 +4,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from db.left_out import can_name_rows
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
-from db.left_out import can_name_rows
 from db.offsets import OffsetStore
 from db.sales_tables import flash_sale_events
 from db.tables import dead_letters

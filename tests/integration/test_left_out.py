@@ -3,12 +3,12 @@
 from random import Random
 
 import pytest
+from db.insertion import Insertion
+from db.left_out import insert_but_refused
 from pymysql.err import OperationalError
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
-from db.insertion import Insertion
-from db.left_out import insert_but_refused
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.accounts import dba

@@ -5,6 +5,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from db.insertion import Insertion
+from db.load import can_load, load
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES, statements
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymysql.err import MySQLError, OperationalError
@@ -13,10 +17,6 @@ from sqlalchemy import select, text
 from agents.flash_sales import FLASH_SALES
 from db import load as loading
 from db import refused_rows
-from db.insertion import Insertion
-from db.load import can_load, load
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES, statements
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.writer import Writer
 from pipeline.chunk import Chunk

@@ -4,13 +4,13 @@ import json
 import re
 
 import pytest
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES
 from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
 from db.engine import connect
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES
 from db.table_checks import look_at_tables
 from db.upgrade import migrate
 from pipeline.chunk import Chunk

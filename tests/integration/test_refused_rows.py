@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
+from db.insertion import Insertion
 from sqlalchemy import func, select, text
 
 from agents.flash_sales import FLASH_SALES

@@ -5,6 +5,8 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+from db.refused_rows import RowInserter
+from db.rows import STATEMENT_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, text
@@ -12,8 +14,6 @@ from sqlalchemy import create_engine, func, select, text
 from agents.flash_sales import FLASH_SALES
 from db import engine as sessions
 from db.offsets import OffsetStore
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES
 from db.sales_tables import flash_sale_events
 from db.schema import VERSION
 from db.tables import batches, dead_letters, metadata, stream_offsets

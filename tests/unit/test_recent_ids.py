@@ -1,7 +1,8 @@
 """The filter of recent ids finds each of them, and few others."""
 
-from db import recent_ids
 from db.recent_ids import RecentIds
+
+from db import recent_ids
 
 
 def ids(first, after):

@@ -5,10 +5,10 @@ import sqlite3
 from itertools import pairwise
 
 import pytest
+from db.rows import insert_statement, statements
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from db.rows import insert_statement, statements
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream

@@ -9,16 +9,14 @@ statement, the rows go back to a savepoint, and then all ids are looked up. What
 in docs/performance.md.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
-from sqlalchemy import Connection
-
 from db import event_index
-from db.insertion import DuplicateError
-from db.recent_ids import RecentIds
-from db.refused_rows import RowInserter
+from db.write.recent_ids import RecentIds
+from db.write.row_store import RowStore, Stored
+from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 
 #: Ids looked up in one statement: with many more, servers plan longer than they look.
@@ -29,67 +27,58 @@ _LASTING = 10
 _LOOKUPS = 3
 
 
-class NewRowInserter:
-    """Inserts those rows of writes whose events are not stored, one write after the other."""
+class _DuplicateError(Exception):
+    """A row's event is stored already: some rows of the write are stored, and others are not."""
+
+
+class DeduplicatingRowStore:
+    """Stores those rows of writes whose events are not stored, one write after the other."""
 
     def __init__(self) -> None:
-        self._rows = RowInserter()
+        self._rows = RowStore()
         #: For how many writes duplicates are expected, at first those of what another worker wrote.
         self._expected = _LASTING
         #: Whether duplicates are expected that this worker did not store lately.
         self._of_others = True
         self._recent = RecentIds()
 
-    def insert(
-        self,
-        connection: Connection,
-        chunks: Sequence[Chunk],
-        limit: int,
-        session: int,
-        alive: Callable[[], None] = lambda: None,
-    ) -> tuple[list[Chunk], list[dict[int, str]]]:
-        """Insert the valid rows of the chunks, in order, but duplicates and refused ones.
+    def store(self, transaction: Transaction, chunks: Sequence[Chunk]) -> Stored:
+        """Store the valid rows of the chunks, in order, but duplicates and refused ones.
 
         Args:
-            connection: in the transaction of the write, which reads what is committed.
-            chunks: whose rows. Of several with the same id the first one counts.
-            limit: bytes of JSON in one statement.
-            session: of that transaction; in any other one nothing is inserted.
-            alive: called after each statement, as a sign of life.
+            transaction: of the write, which reads what is committed.
+            chunks: whose rows; all of one stream. Of several with the same id the first one counts.
 
         Returns:
-            The chunks without the duplicates, which they count; and for each of them what the
-            database says of its refused rows, by the row's index there.
+            The chunks without the duplicates, which they count, and their refused rows.
 
         Raises:
-            pymysql.err.MySQLError, TransientError: see ``RowInserter.insert``.
+            pymysql.err.MySQLError, TransientError: see ``RowStore.store``.
         """
         left = list(chunks)
         repeated: set[bytes] = set()
         again = False
         for _ in range(_LOOKUPS):
             if self._expected:
-                left = self._new(connection, left, repeated, again)
-            connection.exec_driver_sql("SAVEPOINT before_new_rows")
+                left = self._new(transaction, left, repeated, again)
+            transaction.savepoint("before_new_rows")
             try:
-                refused = self._rows.insert(
-                    connection, left, limit, session, alive, stop_at_duplicate=True
-                )
-            except DuplicateError:
+                stored = self._rows.store(transaction, left, _require_new)
+            except _DuplicateError:
                 self._expected = _LASTING
                 again = self._of_others = True
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
+                transaction.rollback_to("before_new_rows")
                 continue
-            if repeated.isdisjoint(_ids_of(left, refused)):
-                return left, refused
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_new_rows")
+            if repeated.isdisjoint(_ids_of(left, stored.refused)):
+                return stored
+            transaction.rollback_to("before_new_rows")
             break
         # Other writers keep storing the same events, or the first of two rows with the same id was
         # refused: let the index decide, row by row.
-        return _sorted_out(chunks, self._rows.insert(connection, chunks, limit, session, alive))
+        return _sorted_out(self._rows.store(transaction, chunks))
 
     def _new(
-        self, connection: Connection, chunks: Sequence[Chunk], repeated: set[bytes], again: bool
+        self, transaction: Transaction, chunks: Sequence[Chunk], repeated: set[bytes], again: bool
     ) -> list[Chunk]:
         """The chunks without the rows whose ids are stored, or that a row before has.
 
@@ -101,12 +90,17 @@ class NewRowInserter:
         recent = self._recent.add(different)
         known: set[bytes] = set()
         for portion in _portions(different if self._of_others else recent):
-            known |= event_index.known(connection, chunks[0].stream, portion)
+            known |= event_index.known(transaction.connection, transaction.stream, portion)
         if not again:
             self._of_others = self._of_others and not known.issubset(recent)
         found = _known_rows(ids, known, repeated)
         self._expected = _LASTING if any(found) else self._expected - 1
         return _without(chunks, found)
+
+
+def _require_new(message: str) -> None:
+    if event_index.is_duplicate(message):
+        raise _DuplicateError
 
 
 def _known_rows(
@@ -154,13 +148,11 @@ def _without(chunks: Sequence[Chunk], found: Sequence[set[int]]) -> list[Chunk]:
     ]
 
 
-def _sorted_out(
-    chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]]
-) -> tuple[list[Chunk], list[dict[int, str]]]:
+def _sorted_out(stored: Stored) -> Stored:
     """Take those rows out of the chunks that were refused as duplicates."""
     found = [
         {row for row, detail in of_chunk.items() if event_index.is_duplicate(detail)}
-        for of_chunk in refused
+        for of_chunk in stored.refused
     ]
     others = [
         {
@@ -168,6 +160,6 @@ def _sorted_out(
             for row, detail in of_chunk.items()
             if row not in rows
         }
-        for of_chunk, rows in zip(refused, found, strict=True)
+        for of_chunk, rows in zip(stored.refused, found, strict=True)
     ]
-    return _without(chunks, found), others
+    return Stored(_without(stored.chunks, found), others)
