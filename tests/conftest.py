@@ -71,7 +71,10 @@ def start_server(folder: Path) -> Iterator[Callable[[str], DatabaseServer]]:
 
         @functools.cache
         def start(name: str) -> DatabaseServer:
-            server = private_server(folder / name, name, charset="latin1", time_zone="+05:30")
+            options = ("--local-infile=ON",)  # MySQL's default is OFF
+            server = private_server(
+                folder / name, name, charset="latin1", time_zone="+05:30", options=options
+            )
             stack.enter_context(server)
             make_accounts(server)
             return server

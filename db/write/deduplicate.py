@@ -55,6 +55,8 @@ class DeduplicatingRowStore:
         Raises:
             pymysql.err.MySQLError, TransientError: see ``RowStore.store``.
         """
+        # Before the first savepoint: going back to one gives up what was held since.
+        event_index.hold(transaction.connection)
         left = list(chunks)
         repeated: set[bytes] = set()
         again = False

@@ -16,8 +16,7 @@ Rows are stored in order, so of two that exclude each other the first one stays.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from time import monotonic
 from typing import NamedTuple, TypeAlias
@@ -116,8 +115,13 @@ class RowStore:
         done = 0
         while lines:
             part = lines.take(self._limit(transaction))
-            with _paced(self._inserts, len(part)):
+            begun = monotonic()
+            try:
                 found = self._insert(transaction, part)
+            except (MySQLError, TransientError):
+                self._broken(len(part), monotonic() - begun)
+                raise
+            self._inserts.proven(len(part), monotonic() - begun)
             self._refusing = bool(found)
             refused |= {done + row: message for row, message in found.items()}
             done += count(part)
@@ -151,7 +155,7 @@ class RowStore:
             refused = refused_rows(transaction, lines)
         except (MySQLError, Unproven) as error:
             if isinstance(error, MySQLError) and not _is_about_statement(error):
-                pace.broken(len(lines), monotonic() - begun)
+                self._broken(len(lines), monotonic() - begun)
                 raise
             transaction.rollback_to("before_statement")
             pace.unproven()
@@ -159,6 +163,11 @@ class RowStore:
         most = len(lines) * _FEW / max(1, len(refused))
         pace.proven(len(lines), monotonic() - begun, most)
         return refused
+
+    def _broken(self, size: int, seconds: float) -> None:
+        """A statement was ended from outside: each way's next one is smaller."""
+        for pace in (self._loads, self._ignores, self._inserts):
+            pace.broken(size, seconds)
 
     def _split(self, transaction: Transaction, lines: bytes, error: RowError | None) -> Refused:
         """Insert groups of rows that become smaller the more are refused."""
@@ -174,17 +183,6 @@ class RowStore:
             fewer = len(group) // 3 // len(found) if found else 2 * self._group
             self._group = max(1, min(_MANY, fewer))
         return refused
-
-
-@contextmanager
-def _paced(pace: Pace, size: int) -> Iterator[None]:
-    begun = monotonic()
-    try:
-        yield
-    except (MySQLError, TransientError):
-        pace.broken(size, monotonic() - begun)
-        raise
-    pace.proven(size, monotonic() - begun)
 
 
 def _is_about_statement(error: MySQLError) -> bool:

@@ -3,8 +3,6 @@
 import json
 from datetime import UTC, datetime
 
-import pytest
-from db.left_out import can_name_rows
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
@@ -12,6 +10,7 @@ from agents.flash_sales import FLASH_SALES
 from db.offsets import OffsetStore
 from db.sales_tables import flash_sale_events
 from db.tables import dead_letters
+from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
@@ -72,13 +71,8 @@ def dead_letter_rows(engine):
 
 
 def constrain(engine):
-    """Have the table take one row a user, none of the category ``bad``, and only product ``p``.
-
-    Skips the test where the server does not say which row it refused.
-    """
+    """Have the table take one row a user, none of the category ``bad``, and only product ``p``."""
     with dba(engine).begin() as connection:
-        if not can_name_rows(connection):
-            pytest.skip("this server does not say which row it refused")
         for statement in (
             "CREATE TABLE products (product_id VARCHAR(50) PRIMARY KEY) CHARACTER SET utf8mb4 "
             "COLLATE utf8mb4_bin",
@@ -89,3 +83,9 @@ def constrain(engine):
             "ADD CONSTRAINT listed FOREIGN KEY (product_id) REFERENCES products (product_id)",
         ):
             connection.execute(text(statement))
+
+
+def write(connection, packet=1 << 24):
+    """The transaction of a write on this connection."""
+    session = connection.scalar(text("SELECT CONNECTION_ID()"))
+    return Transaction(connection, FLASH_SALES, session, packet)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from sqlalchemy import Engine, make_url
 
 from db.engine import connect
 from db.offsets import OffsetStore
+from db.write import insert_ignore, insert_values, load_data
 from dev import ROOT
 from dev.broker import Broker
 from tests.helpers.worker import FAUST, Worker, environment
@@ -45,7 +47,27 @@ def begun(migrated_engine: Engine) -> Engine:
 @pytest.fixture
 def inserts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are inserted, also into a server that takes LOAD DATA LOCAL."""
-    monkeypatch.setattr("db.refused_rows.can_load", lambda _: False)
+    monkeypatch.setattr("db.write.load_data.is_taken", lambda _: False)
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each statement sent rows to the server: ``load``, ``ignore`` or ``values``."""
+    seen: list[str] = []
+
+    def spy(module: ModuleType, name: str, way: str) -> None:
+        function = getattr(module, name)
+
+        def noted(*arguments: Any) -> Any:
+            seen.append(way)
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, noted)
+
+    spy(load_data, "send", "load")
+    spy(insert_ignore, "send", "ignore")
+    spy(insert_values, "attempt", "values")
+    return seen
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import json
 import re
 
 import pytest
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES
 from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
@@ -13,10 +11,11 @@ from checks.storing import Answer, ask_database
 from db.engine import connect
 from db.table_checks import look_at_tables
 from db.upgrade import migrate
+from db.write.row_store import RowStore
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
-from tests.helpers.sink import record
+from tests.helpers.sink import record, write
 from tests.helpers.worker import rows, wait_until
 
 
@@ -45,8 +44,7 @@ def store(engine, **fields):
         FLASH_SALES, "t", 0, 0, 1, [record(0, json.dumps(EVENT | fields).encode())]
     )
     with engine.begin() as connection:
-        session = connection.scalar(text("SELECT CONNECTION_ID()"))
-        [refused] = RowInserter().insert(connection, [chunk], STATEMENT_BYTES, session)
+        [refused] = RowStore().store(write(connection), [chunk]).refused
     for detail in refused.values():
         raise RowError(detail)
 

@@ -81,8 +81,8 @@ async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
     [found] = [one for one in results.all if one.subject == "Database"]
     assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
     assert found.hint == "raise the limit, or wait until the hour is over"
+    preconditions = Preconditions(engine, deduplicate=False)
     with pytest.raises(FatalError) as refusal:
-        preconditions = Preconditions(engine, deduplicate=False)
         await prepare(settings, engine, preconditions, None)  # type: ignore[arg-type]
     assert f"127.0.0.1:{server.port} answers, but cannot be used: MySQL error" in str(refusal.value)
     assert "raise the limit" in str(refusal.value)

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
-from db.insertion import Insertion
 from sqlalchemy import func, select, text
 
 from agents.flash_sales import FLASH_SALES
 from db.error_codes import ROW
-from db.insertion import Insertion
 from db.offsets import OffsetStore
 from db.tables import batches
+from db.write import insert_values
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
@@ -71,7 +70,7 @@ def commits(engine):
 def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, monkeypatch, seed):
     """Against the plainest reference: row by row, in order, what the table can hold."""
     chance = Random(seed)
-    monkeypatch.setattr("db.writer.STATEMENT_BYTES", chance.choice([600, 5_000, 250_000]))
+    monkeypatch.setattr("db.write.row_store.INSERT_BYTES", chance.choice([600, 5_000, 250_000]))
     writer = Writer(refusing, "g", "w")
     users: set[str] = set()
     wanted_rows: list[str] = []
@@ -201,15 +200,15 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     with dba(begun).begin() as connection:
         refuse(connection, 1644)
 
-    attempt = Insertion.attempt
+    attempt = insert_values.attempt
 
-    def ending(self, rows):
-        error = attempt(self, rows)
+    def ending(transaction, rows):
+        error = attempt(transaction, rows)
         if error:
-            self.connection.connection.rollback()
+            transaction.connection.connection.rollback()
         return error
 
-    monkeypatch.setattr(Insertion, "attempt", ending)
+    monkeypatch.setattr(insert_values, "attempt", ending)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     with pytest.raises(TransientError, match="ended a transaction"):
         Writer(begun, "g", "w").write(1, NOW, pieces)
@@ -277,13 +276,13 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
 
 def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeypatch):
     seen: list[bytes] = []
-    attempt = Insertion.attempt
+    attempt = insert_values.attempt
 
-    def counted(self, rows):
+    def counted(transaction, rows):
         seen.append(rows)
-        return attempt(self, rows)
+        return attempt(transaction, rows)
 
-    monkeypatch.setattr(Insertion, "attempt", counted)
+    monkeypatch.setattr(insert_values, "attempt", counted)
 
     def inserts(number, start, **fields):
         records = [

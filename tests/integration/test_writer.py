@@ -5,8 +5,6 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
-from db.refused_rows import RowInserter
-from db.rows import STATEMENT_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, text
@@ -18,15 +16,12 @@ from db.sales_tables import flash_sale_events
 from db.schema import VERSION
 from db.tables import batches, dead_letters, metadata, stream_offsets
 from db.upgrade import alembic_config
+from db.write.row_store import RowStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
 from tests.helpers.accounts import dba
-from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets
-
-
-def session(connection):
-    return connection.scalar(text("SELECT CONNECTION_ID()"))
+from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets, write
 
 
 def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
@@ -128,7 +123,7 @@ def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
 def test_statements_are_cut_to_what_the_server_takes(begun):
     pieces = [chunk(0, 50), chunk(50, 51), chunk(51, 400)]
     with begun.begin() as connection:
-        RowInserter().insert(connection, pieces, 1000, session(connection))
+        RowStore().store(write(connection, 3000), pieces)
     assert stored_ids(begun) == [f"e{n}" for n in range(400)]
 
 
@@ -152,7 +147,7 @@ def test_any_text_comes_back_as_it_was(begun, texts):
     records = [record(n, value) for n, value in enumerate(values)]
     found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
     with begun.connect() as connection:
-        RowInserter().insert(connection, [found], STATEMENT_BYTES, session(connection))
+        RowStore().store(write(connection), [found])
         columns = flash_sale_events.c
         stored = connection.execute(
             select(columns.event_id, columns.user_id).order_by(columns.id)
@@ -168,7 +163,7 @@ def test_hostile_text_stays_text_whatever_mode_a_session_is_in(begun, mode):
         found = chunk(0, 2, category=text_of_it)
         with begun.connect() as connection:
             connection.execute(text(f"SET SESSION sql_mode = 'STRICT_ALL_TABLES,{mode}'"))
-            RowInserter().insert(connection, [found], STATEMENT_BYTES, session(connection))
+            RowStore().store(write(connection), [found])
             stored = connection.scalars(select(flash_sale_events.c.category)).all()
             connection.rollback()
         assert stored == [text_of_it] * 2

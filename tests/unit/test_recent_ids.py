@@ -1,8 +1,7 @@
 """The filter of recent ids finds each of them, and few others."""
 
-from db.recent_ids import RecentIds
-
-from db import recent_ids
+from db.write import recent_ids
+from db.write.recent_ids import RecentIds
 
 
 def ids(first, after):

@@ -3,15 +3,15 @@
 from random import Random
 
 import pytest
-from db.insertion import Insertion
-from db.left_out import insert_but_refused
 from pymysql.err import OperationalError
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
+from db.write import insert_ignore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.accounts import dba
+from tests.helpers.databases import mariadb_only
 from tests.helpers.sink import (
     NOW,
     chunk,
@@ -21,6 +21,7 @@ from tests.helpers.sink import (
     record,
     stored_ids,
     stored_offsets,
+    write,
 )
 
 
@@ -28,20 +29,6 @@ from tests.helpers.sink import (
 def constrained(begun, inserts_only):
     constrain(begun)
     return begun
-
-
-@pytest.fixture
-def attempts(monkeypatch):
-    """How many statements were tried without leaving rows out."""
-    seen: list[int] = []
-    attempt = Insertion.attempt
-
-    def counted(self, rows):
-        seen.append(rows.count(b"\n") + 1)
-        return attempt(self, rows)
-
-    monkeypatch.setattr(Insertion, "attempt", counted)
-    return seen
 
 
 def mixed(chance, count, kinds):
@@ -78,13 +65,13 @@ def assert_stored(engine, records, good):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_one_statement_leaves_out_what_constraints_refuse(constrained, attempts, seed):
+def test_one_statement_leaves_out_what_constraints_refuse(constrained, ways, seed):
     chance = Random(seed)
     kinds = ["good"] * chance.choice([1, 9, 99]) + ["bad", "known user", "unlisted"]
     records, good = mixed(chance, 600, kinds)
     store(constrained, records)
     assert_stored(constrained, records, good)
-    assert attempts == [600], "the first, which showed that there are such rows"
+    assert ways == ["values", "ignore"], "the first showed that there are such rows"
 
 
 def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
@@ -96,7 +83,7 @@ def test_what_the_database_says_of_a_row_is_said_of_that_row(constrained):
     store(constrained, records)
     first, second = dead_letter_rows(constrained)
     assert "none_bad" in first.detail
-    assert "Duplicate entry 'ü' for key 'one_a_user'" in second.detail
+    assert "Duplicate entry 'ü' for key" in second.detail
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -126,6 +113,7 @@ def test_a_trigger_did_nothing_for_a_row_that_is_not_stored(constrained):
     assert seen == sorted(f"e{n}" for n in good)
 
 
+@mariadb_only  # MySQL lets an ordinary account not set it
 def test_more_refused_rows_than_the_server_keeps_in_mind(constrained):
     """As behind a proxy that forgets what a session was told."""
     with constrained.begin() as connection:
@@ -138,29 +126,28 @@ def test_more_refused_rows_than_the_server_keeps_in_mind(constrained):
 
 
 def test_nothing_is_inserted_in_another_session(constrained):
-    rows = chunk(0, 3).rows
-    connection = constrained.raw_connection()
-    with connection.cursor() as cursor:
-        cursor.execute("SET autocommit = 1")
-        with pytest.raises(OperationalError, match="1242"):
-            insert_but_refused(cursor, FLASH_SALES, rows, 0)
-        cursor.execute("SET autocommit = 0")
-    connection.close()
+    with constrained.connect() as connection:
+        transaction = write(connection)
+        transaction.session += 1
+        connection.exec_driver_sql("SET autocommit = 1")
+        with pytest.raises(OperationalError, match="1690"):
+            insert_ignore.send(transaction, chunk(0, 3).rows)
+        connection.exec_driver_sql("SET autocommit = 0")
     assert stored_ids(constrained) == []
 
 
-def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, monkeypatch):
+def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, ways):
     with dba(constrained).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
-    asked: list[int] = []
-    leave_out = Insertion.leave_out
-
-    def counted(self, rows):
-        asked.append(rows.count(b"\n") + 1)
-        return leave_out(self, rows)
-
-    monkeypatch.setattr(Insertion, "leave_out", counted)
-    records, good = mixed(Random(1), 2000, ["good"] * 20 + ["long"])
-    store(constrained, records)
-    assert_stored(constrained, records, good)
-    assert 1 < len(asked) < 12
+    writer = Writer(constrained, "g", "w")
+    for number in range(40):
+        records = [
+            record(n, event(n, user_id=f"u{n}", category="toolong" if n % 2 else "c"))
+            for n in range(10 * number, 10 * number + 10)
+        ]
+        first = records[0].offset
+        writer.write(
+            number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, first, first + 10, records)]
+        )
+    assert stored_ids(constrained) == [f"e{n}" for n in range(0, 400, 2)]
+    assert 1 < ways.count("ignore") < 6
