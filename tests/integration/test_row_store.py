@@ -182,7 +182,7 @@ def test_a_kill_makes_the_next_statement_smaller(begun, server, monkeypatch, way
 
     def killed(transaction, lines):
         sizes.append(len(lines))
-        if len(lines) > 2_000:
+        if len(lines) > 1_000:
             Timer(0.2, server.execute, [f"KILL QUERY {transaction.session}"]).start()
             transaction.query("SELECT BENCHMARK(1000000000, MD5('a'))")
             pytest.fail("it was not killed")
