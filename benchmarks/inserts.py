@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateTable
 
 from agents.flash_sales import FLASH_SALES
 from benchmarks.meter import Meter
-from benchmarks.stage import DATABASE_OPTIONS
+from benchmarks.stage import database_server
 from benchmarks.table import connect
 from benchmarks.topics import numbered
 from benchmarks.traffic import sale
@@ -28,7 +28,6 @@ from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from db.write.load_data import load_statement, loadable
 from db.write.row_store import INSERT_BYTES
-from dev.database import private_server
 from dev.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
@@ -138,7 +137,7 @@ def main() -> int:
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with (
         Folder("inserts") as folder,
-        private_server(folder / "mariadb", options=DATABASE_OPTIONS) as server,
+        database_server(folder / "database") as server,
     ):
         url = server.create_database("inserts")
         ways: dict[str, Way] = {

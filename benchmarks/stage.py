@@ -1,4 +1,4 @@
-"""The servers of a benchmark: Apache Kafka and a private MariaDB, and a fresh database a run."""
+"""The servers of a benchmark: Apache Kafka and a private database, and a fresh schema a run."""
 
 import contextlib
 import os
@@ -17,27 +17,40 @@ from db.engine import connect
 from db.upgrade import migrate
 from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
 from dev.certificates import Authority
-from dev.database import private_server
+from dev.database import DEFAULT, DatabaseServer, chosen, private_server
 from dev.processes import StartError, free_port
 
-#: As on a real server of this size; the rest are MariaDB's defaults and those of dev.server
+#: As on a real server of this size; the rest are the server's defaults and those of dev.database
 #: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
-DATABASE_OPTIONS = (
-    "--innodb-buffer-pool-size=4G",
-    "--innodb-log-file-size=2G",
-    "--innodb-flush-method=O_DIRECT",
+_OPTIONS = ("--innodb-buffer-pool-size=4G", "--innodb-flush-method=O_DIRECT")
+_OF_MARIADB = ("--innodb-log-file-size=2G",)
+#: As shipped, with a binary log; it takes LOAD DATA LOCAL only where that was turned on.
+_OF_MYSQL = (
+    "--innodb-redo-log-capacity=2G",
+    "--log-bin=binlog",
+    "--server-id=1",
+    f"--local-infile={os.environ.get('LOCAL_INFILE', 'OFF')}",
 )
 #: Named in the results, as the server answers them.
 DATABASE_VARIABLES = (
     "innodb_flush_log_at_trx_commit",
     "innodb_doublewrite",
     "innodb_buffer_pool_size",
-    "innodb_log_file_size",
     "innodb_flush_method",
     "innodb_autoinc_lock_mode",
+    "local_infile",
     "log_bin",
+    "sync_binlog",
     "max_allowed_packet",
 )
+
+
+def database_server(folder: Path, *options: str) -> DatabaseServer:
+    """The server that ``SERVER`` names, set up for a benchmark."""
+    is_mysql = (chosen() or DEFAULT).startswith("mysql")
+    return private_server(
+        folder, options=(*_OPTIONS, *(_OF_MYSQL if is_mysql else _OF_MARIADB), *options)
+    )
 
 
 class KafkaAsShipped(ApacheKafka):
@@ -103,7 +116,7 @@ class Stage:
         self.authority = Authority("benchmark")
         self.broker = KafkaAsShipped(folder / "broker", self.authority)
         # Without a certificate, as clients take TLS where it is offered, and not all of them do.
-        self.server = private_server(folder / "mariadb", options=DATABASE_OPTIONS)
+        self.server = database_server(folder / "database")
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -124,11 +137,11 @@ class Stage:
     @contextlib.contextmanager
     def with_tls(self) -> Iterator[Self]:
         """The same broker, and another database, which has TLS."""
-        keys = self.authority.issue("mariadb").write(self.folder / "mariadb.pem")
+        keys = self.authority.issue("database").write(self.folder / "database.pem")
         keys.chmod(0o644)  # the server may run as another user
-        options = (*DATABASE_OPTIONS, f"--ssl-cert={keys}", f"--ssl-key={keys}")
         other = copy(self)
-        with private_server(self.folder / "mariadb-tls", options=options) as other.server:
+        options = (f"--ssl-cert={keys}", f"--ssl-key={keys}")
+        with database_server(self.folder / "database-tls", *options) as other.server:
             yield other
 
     def topic(
