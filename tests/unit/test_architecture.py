@@ -37,23 +37,18 @@ CARRIERS = (
     "breakers",
     "dead_letter_rows",
     "dead_letters",
-    "duplicates",
     "fence",
     "ledger",
-    "insertion",
-    "left_out",
-    "load",
     "offsets",
-    "refused_rows",
     "rehearsal",
     "replay",
-    "rows",
     "tables",
     "writer",
 )
 MACHINERY = [
     *(ROOT / "source").glob("*.py"),
     *(ROOT / "pipeline").glob("*.py"),
+    *(ROOT / "db" / "write").glob("*.py"),
     *(ROOT / "db" / f"{name}.py" for name in CARRIERS),
 ]
 
