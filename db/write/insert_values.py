@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from db.fence import fenced_sql
+from db.write.id_keys import blames_id
 from db.write.transaction import Transaction
-from pipeline.errors import RowError
+from pipeline.errors import RowError, TransientError
 from pipeline.stream import Stream
 
 #: What both servers say of a value that does not fit.
@@ -64,6 +65,7 @@ def split(
 
     Raises:
         pymysql.err.MySQLError: the server refused more than a row.
+        TransientError: a row was refused for the id that the server gave it.
     """
     refused: dict[int, str] = {}
     done = 0
@@ -75,6 +77,8 @@ def split(
             waiting += reversed(_parts(group, error))
         else:
             if error is not None:
+                if blames_id(transaction, str(error)):
+                    raise TransientError(f"The server gave an id twice: {error}", "deadlock")
                 refused[done] = str(error)
             done += len(group)
         error = None

@@ -22,6 +22,7 @@ from typing import Any
 
 from db.driver import MySQLError
 from db.engine import is_mariadb
+from db.write.id_keys import blames_id
 from db.write.lines import count
 from db.write.transaction import Transaction
 
@@ -86,6 +87,8 @@ def _named(transaction: Transaction, lines: bytes, missing: int) -> dict[int, st
     said = transaction.query("SHOW WARNINGS")
     if len(said) != missing or not all(code in LEFT_OUT for _, code, _ in said):
         raise Unproven("warnings of another kind, or some that the server did not keep")
+    if any(blames_id(transaction, message) for _, _, message in said):
+        raise Unproven("the server gave an id twice")
     places = _missing(transaction, lines, count(lines) - missing)
     return {place: message for place, (_, _, message) in zip(places, said, strict=True)}
 

@@ -1,16 +1,19 @@
 """Rows by LOAD DATA LOCAL: the same ones as by VALUES, and only what the server has proven."""
 
 import json
+from itertools import count
 from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pymysql.connections import Connection
 from pymysql.err import MySQLError
 from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
+from db import driver
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write import load_data, proof, row_store
 from db.write.row_store import RowStore
@@ -18,7 +21,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from tests.contract import test_cases as contract
 from tests.helpers.accounts import dba
-from tests.helpers.databases import mariadb_only
+from tests.helpers.databases import mariadb_only, mysql_only
 from tests.helpers.sink import NOW, chunk, constrain, event, record, stored_ids, write
 
 COLUMNS = [flash_sale_events.c[name] for name in ROW_COLUMNS]
@@ -189,6 +192,36 @@ def test_a_refused_row_with_the_key_of_a_stored_one_proves_nothing(constrained, 
     assert [refused.offset for refused in batch.refused] == [1]
     assert stored_ids(constrained) == ["e0"]
     assert ways[:2] == ["load", "values"]
+
+
+@mysql_only  # its loads take ids while others do
+def test_an_id_given_twice_refuses_no_row(begun, monkeypatch, ways):
+    """Another program inserts between the packets, and every second row is refused."""
+    with dba(begun).begin() as connection:
+        connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
+    events = [event(n, user_id=f"u{n}" if n % 2 == 0 else "u0") for n in range(200)]
+    records = [record(number, value) for number, value in enumerate(events)]
+    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    monkeypatch.setattr(driver, "_PACKET", 1000)
+    numbers = count()
+    write_packet = Connection.write_packet
+    with dba(begun).connect() as other, begun.connect() as connection:
+
+        def between(self, payload):
+            if self is ours:
+                user = {"user": f"z{next(numbers)}"}
+                other.execute(text("INSERT INTO flash_sale_events (user_id) VALUES (:user)"), user)
+                other.commit()
+            return write_packet(self, payload)
+
+        transaction = write(connection)
+        ours = transaction.cursor.connection
+        monkeypatch.setattr(Connection, "write_packet", between)
+        [refused] = RowStore().store(transaction, [whole]).refused
+        connection.commit()
+    assert sorted(refused) == list(range(1, 200, 2))
+    assert [one for one in stored_ids(begun) if one] == [f"e{n}" for n in range(0, 200, 2)]
+    assert ways[0] == "load"
 
 
 @mariadb_only
