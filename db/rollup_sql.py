@@ -43,7 +43,7 @@ def _key(column: str, *, wide: bool) -> str:
     """A text as bytes of UTF-8; cut where it is too wide, with a digest of all of it."""
     whole = f"CONVERT({column} USING utf8mb4)"
     if wide:
-        cut = f"CONCAT(LEFT({whole}, {WIDEST - 40}), SHA1({column}))"
+        cut = f"CONCAT(LEFT({whole}, {WIDEST - 40}), LEFT(SHA2({column}, 256), 40))"
         whole = f"IF(CHAR_LENGTH({column}) > {WIDEST}, {cut}, {whole})"
     return f"CAST({whole} AS BINARY)"
 

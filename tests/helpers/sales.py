@@ -8,6 +8,7 @@ from agents.flash_sales import FLASH_SALES
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
+from tests.helpers.accounts import owner
 from tests.helpers.sink import NOW
 
 
@@ -44,5 +45,5 @@ def write(engine, number, *, partition=0, size=10, group="g"):
 
 def shown(engine):
     """Orders that the views show."""
-    with engine.connect() as connection:
+    with owner(engine).connect() as connection:
         return connection.execute(text("SELECT SUM(orders) FROM sales_per_minute")).scalar()

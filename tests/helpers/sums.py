@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.rollup import Rollup
+from tests.helpers.accounts import owner
 
 _STEPS = {"view": 0, "cart": 1, "add_to_cart": 1, "purchase": 2}
 _Sums = dict[tuple[Any, ...], list[float]]
@@ -29,7 +30,7 @@ def settle(engine: Engine, most: int = 500) -> None:
 
 def assert_sums_true(engine: Engine) -> None:
     """The views say what the rows add up to, to the cent and the digits that a FLOAT holds."""
-    with engine.connect() as connection:
+    with owner(engine).connect() as connection:
         rows = [dict(row) for row in connection.execute(_ROWS).mappings()]
         for view, (keys, of) in _VIEWS.items():
             found = connection.execute(text(f"SELECT * FROM {view}")).all()

@@ -186,19 +186,21 @@ def its_settings(broker: Broker, migrated_url: str, topic: str) -> dict[str, obj
 
 
 @pytest.fixture
-def run_faust(its_settings: dict[str, object]) -> RunFaust:
+def run_faust(its_settings: dict[str, object], database_url: str) -> RunFaust:
     """Runs a command of the app on this test's database and topic.
 
-    It must end with ``status``, and without a traceback.
+    It must end with ``status``, and without a traceback. ``migrate`` is the account's that owns the
+    tables, all else the worker's.
     """
 
     def run(
         *arguments: object, status: int = 0, **settings: object
     ) -> "subprocess.CompletedProcess[str]":
+        account = {"DATABASE_URL": database_url} if arguments[0] == "migrate" else {}
         done = subprocess.run(
             [*FAUST, *map(str, arguments)],
             cwd=ROOT,
-            env=environment(**{**its_settings, **settings}),
+            env=environment(**{**its_settings, **account, **settings}),
             capture_output=True,
             text=True,
             check=False,

@@ -16,6 +16,7 @@ from db.reports import Reports
 from db.tables import batches, dead_letters, stream_offsets
 from db.writer import Writer
 from pipeline.chunk import Chunk
+from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids
 
 MIB = 1 << 20
@@ -124,14 +125,14 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
 
 
 def test_what_a_replay_would_store_is_told_with_its_id(begun):
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT few CHECK (quantity < 5)")
         )
     many = [event(n, quantity=9) for n in range(2)]
     write(begun, 1, *(record(n, value) for n, value in enumerate([*many, b"bad", None])))
     letters = sorted(dead_letter_rows(begun), key=lambda letter: letter.kafka_offset)
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events DROP CONSTRAINT few"))
     Replayer(begun, "g", FLASH_SALES).replay(Filter(ids=(letters[0].id,)))
     told = {one["id"]: one["replay"] for one in Reports(begun, "g").dead_letters(None)}

@@ -16,6 +16,7 @@ from db.offsets import OffsetStore
 from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
+from tests.helpers.accounts import dba
 from tests.helpers.events import event
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
@@ -164,7 +165,7 @@ def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     dropped, faust, migrated_url, migrated_engine
 ):
     corrected(migrated_engine, *range(5))
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_e3 CHECK (event_id <> 'e3')")
         )

@@ -14,6 +14,7 @@ from db.engine import connect
 from db.upgrade import make_index
 from dev import ROOT
 from pipeline.errors import FatalError
+from tests.helpers.accounts import dba
 
 #: Alike to the collations of the servers, byte by byte all different.
 ALIKE = ["e1", "E1", "e1 ", "e1\x00", "é1", "e\u03011", "🔥", "🔥 ", "e01", " e1"]
@@ -24,8 +25,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def patient(migrated_url):
-    engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
+def patient(migrated_url, database_url):
+    """The app's schema, for the account that migrates."""
+    engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     yield engine
     engine.dispose()
 
@@ -85,7 +87,7 @@ def test_known_ids_are_looked_up_in_the_index(patient):
     event.listen(patient, "before_cursor_execute", lambda *found: asked.append(found[2]))
     with patient.connect() as connection:
         event_index.known(connection, FLASH_SALES, [b"%d" % n for n in range(2000)])
-        plan = connection.execute(text(f"EXPLAIN {asked[-1]}")).mappings().all()
+        plan = connection.execute(text(f"EXPLAIN FORMAT=TRADITIONAL {asked[-1]}")).mappings().all()
     assert "uq_event_id" in [line["key"] for line in plan]
 
 
@@ -105,7 +107,7 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
     [statement] = re.findall(
         r"^(DELETE FROM flash_sale_events.*?);$", page, re.MULTILINE | re.DOTALL
     )
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         connection.execute(text(statement))
         left = connection.execute(text("SELECT id, event_id FROM flash_sale_events ORDER BY id"))
         assert [tuple(row) for row in left][:6] == [
@@ -153,7 +155,7 @@ def test_making_it_may_be_killed_after_any_statement(patient):
             "DROP PRIMARY KEY, ADD PRIMARY KEY (id, quantity) PARTITION BY HASH (quantity)",
             "partitioned",
         ),
-        ("MODIFY event_id VARCHAR(700), ROW_FORMAT=COMPACT", "ROW_FORMAT=DYNAMIC"),
+        ("MODIFY event_id VARCHAR(500), ROW_FORMAT=COMPACT", "ROW_FORMAT=DYNAMIC"),
     ],
 )
 def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, hint):
@@ -218,7 +220,7 @@ def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_en
     running = worker(STARTING_OFFSETS="latest").wait_ready()
     assert sentence in running.log_text()
     [drop] = re.findall("run `(ALTER TABLE .*)`", running.log_text())
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         connection.execute(text(drop))
     assert event_index.check(migrated_engine, False) is None
     assert "The index is made" in faust("migrate", DEDUPLICATE="true"), "once more"

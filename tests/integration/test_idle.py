@@ -11,6 +11,7 @@ from db import engine as sessions
 from db.engine import POOL_SIZE, connect
 from db.offsets import OffsetStore
 from pipeline.errors import TransientError
+from tests.helpers.accounts import dba
 from tests.helpers.events import event, offsets_of
 from tests.helpers.worker import wait_until
 
@@ -41,7 +42,7 @@ def test_an_idle_worker_whose_offsets_were_changed_ends_within_10_s(
     running.wait_stored(migrated_url, 10)
     wait_until(lambda: offsets_of(migrated_url)[0] == 10, 10)
     if to == "gone":
-        with migrated_engine.begin() as connection:
+        with dba(migrated_engine).begin() as connection:
             connection.execute(text("DELETE FROM stream_offsets"))
     else:
         faust("offsets", "reset", "--to", to, "--partition", 0, "--yes")

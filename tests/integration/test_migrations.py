@@ -187,7 +187,7 @@ def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, mo
     with empty.connect() as other:
         upgrade._wait_alone(other)
         session = other.scalar(text("SELECT CONNECTION_ID()"))
-        with pytest.raises(FatalError, match=rf"connection {session} \(flash_sale from 127"):
+        with pytest.raises(FatalError, match=rf"connection {session} \(shop_migrate from 127"):
             migrate(empty)
         # Another database's migration has nothing to do with it.
         elsewhere = server.create_database("migrated_beside")
@@ -258,8 +258,9 @@ def test_letters_are_found_by_position_through_the_key(empty):
         plan = (
             connection.execute(
                 text(
-                    "EXPLAIN SELECT id FROM dead_letters WHERE consumer_group = 'g'"
-                    " AND kafka_topic = 't' AND kafka_partition = 0 AND kafka_offset = 5"
+                    "EXPLAIN FORMAT=TRADITIONAL SELECT id FROM dead_letters"
+                    " WHERE consumer_group = 'g' AND kafka_topic = 't'"
+                    " AND kafka_partition = 0 AND kafka_offset = 5"
                 )
             )
             .mappings()

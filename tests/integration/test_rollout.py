@@ -13,6 +13,7 @@ from db.schema import VERSION
 from db.tables import metadata
 from db.upgrade import alembic_config, migrate
 from pipeline.errors import FatalError
+from tests.helpers.accounts import dba, owner
 from tests.helpers.old_schema import bring_to
 from tests.helpers.worker import rows, wait_until
 
@@ -30,7 +31,7 @@ ADDED = [
 
 
 def apply(engine, statements):
-    with engine.begin() as connection:
+    with dba(engine).begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
 
@@ -107,7 +108,7 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
     with pytest.raises(FatalError, match=refusal):
         schema.see_that_rows_fit(found)
     with pytest.raises(FatalError, match=refusal):
-        migrate(migrated_engine)
+        migrate(owner(migrated_engine))
     assert version(migrated_engine) == "9999"
 
 

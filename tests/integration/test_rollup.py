@@ -17,6 +17,7 @@ from db.watermark import join
 from db.writer import Writer
 from pipeline.errors import FatalError, TransientError
 from tests.chaos.mysql_proxy import MySQLProxy
+from tests.helpers.accounts import dba
 from tests.helpers.sales import chunk, event, write
 from tests.helpers.sink import NOW, statements
 from tests.helpers.sums import assert_sums_true, settle
@@ -65,7 +66,7 @@ def test_a_late_row_is_summed_where_all_others_up_to_the_mark_were_deleted(begun
         write(begun, 0)
         rollup.step()
         write(begun, 1)
-        with begun.begin() as connection:
+        with dba(begun).begin() as connection:
             connection.execute(text("DELETE FROM flash_sale_events WHERE id BETWEEN 4 AND 13"))
         with pytest.raises(TransientError, match="another program has not committed its rows"):
             rollup.step()

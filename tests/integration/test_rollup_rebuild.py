@@ -8,6 +8,7 @@ from sqlalchemy import text
 from db.offsets import OffsetStore
 from db.rollup import Rollup
 from db.writer import Writer
+from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event, shown, write
 from tests.helpers.sink import NOW
 from tests.helpers.sums import assert_sums_true, settle
@@ -25,13 +26,13 @@ def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):
     write(begun, 0)
     settle(begun)
     write(begun, 1)
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         for table in tables:
             connection.execute(text(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}"))
     rollup = Rollup(begun, 0)
     write(begun, 2)
     settle(begun)
-    with begun.begin() as connection:
+    with dba(begun).begin() as connection:
         for table in tables:
             connection.execute(text(f"DELETE FROM {table}"))
             connection.execute(text(f"INSERT INTO {table} SELECT * FROM kept_{table}"))
@@ -50,7 +51,7 @@ def test_ids_that_begin_again_are_noticed_and_a_rebuild_is_the_way_out(begun, ag
     write(begun, 1)
     settle(begun)
     before = shown(begun)
-    with begun.connect() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("TRUNCATE flash_sale_events"))
     assert rollup.step().error is None, "that there are no rows is no error"
     for number in range(2, 2 + again):
@@ -68,7 +69,7 @@ def test_ids_that_begin_again_are_noticed_and_a_rebuild_is_the_way_out(begun, ag
 def test_a_rebuild_of_an_empty_table_leaves_no_sums(begun):
     write(begun, 0)
     settle(begun)
-    with begun.connect() as connection:
+    with dba(begun).begin() as connection:
         connection.execute(text("TRUNCATE flash_sale_events"))
     Rollup(begun, 0).rebuild()
     settle(begun)
@@ -87,7 +88,7 @@ def test_sums_that_are_purged_come_back_with_a_rebuild_only(begun):
     gone = rollup.purge(datetime(2026, 11, 27, 1, 30))
     assert min(gone) > 5
     settle(begun)
-    with begun.connect() as connection:
+    with owner(begun).connect() as connection:
         left = set(connection.scalars(text("SELECT HOUR(minute) FROM sales_per_minute")))
         half = connection.scalars(
             text("SELECT minute FROM sales_per_minute WHERE HOUR(minute) = 1 ORDER BY minute")
@@ -98,7 +99,7 @@ def test_sums_that_are_purged_come_back_with_a_rebuild_only(begun):
     assert hours == {1, 2, None}, "an hour that had not ended is whole"
     write(begun, 1, size=100)
     settle(begun)
-    with begun.connect() as connection:
+    with owner(begun).connect() as connection:
         late = connection.execute(
             text(
                 "SELECT SUM(views + carts + purchases + others) FROM funnel_per_minute"

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
+from tests.helpers.accounts import dba
 from tests.helpers.sales import event
 from tests.helpers.sums import assert_sums_true
 from tests.helpers.worker import rows, wait_until
@@ -54,7 +55,7 @@ def test_sums_are_exact_after_kills_with_several_workers_and_groups(
 
 def test_an_error_is_shown_and_stops_nothing(worker, produce, migrated_engine, migrated_url):
     running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0.2).wait_ready()
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         connection.execute(text("RENAME TABLE rollup_minutes TO away"))
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 100)
@@ -64,7 +65,7 @@ def test_an_error_is_shown_and_stops_nothing(worker, produce, migrated_engine, m
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 200)
     assert running.log_text().count("The roll-up is stalled") == 1
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         connection.execute(text("RENAME TABLE away TO rollup_minutes"))
     wait_until(lambda: running.get("/batches/")["rollup"]["last_error"] is None, 20)
     wait_until(lambda: behind(running) == 0, 20)

@@ -12,6 +12,7 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.writer import Writer
 from dev import ROOT
+from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event
 from tests.helpers.sums import assert_sums_true, settle
 from tests.helpers.worker import rows
@@ -38,7 +39,7 @@ def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
         view: re.findall(r"\w+", columns)
         for view, columns in re.findall(r"^\| `(\w+)` \| (.*) \|$", head, re.MULTILINE)
     }
-    database = inspect(migrated_engine)
+    database = inspect(dba(migrated_engine))
     exist = {
         view: [column["name"] for column in database.get_columns(view)]
         for view in database.get_view_names()
@@ -59,7 +60,7 @@ def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
     Writer(migrated_engine, "g", "zombie").write(1, datetime.now(UTC), [again])
     settle(migrated_engine)
     assert_sums_true(migrated_engine)
-    with migrated_engine.connect() as connection:
+    with owner(migrated_engine).connect() as connection:
         quality = connection.execute(text("SELECT * FROM data_quality_per_hour")).all()
         funnel = connection.execute(text("SELECT * FROM funnel")).one()
     assert sum(hour.events for hour in quality) == 404 + len(ODD)

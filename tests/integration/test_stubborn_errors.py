@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import engine
+from tests.helpers.accounts import dba
 from tests.helpers.events import event, ids
 from tests.helpers.worker import dead_letters, wait_until
 from tests.integration.test_refused_rows import refuse
@@ -14,7 +15,7 @@ from tests.integration.test_refused_rows import refuse
 )
 def test_the_event_is_named_and_waits_and_all_else_goes_on(worker, produce, migrated_url, code):
     database = engine(migrated_url)
-    with database.begin() as connection:
+    with dba(database).begin() as connection:
         refuse(connection, code)
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([(event(n, category="bad" if n == 57 else "c"), n % 2) for n in range(100)])
@@ -29,7 +30,7 @@ def test_the_event_is_named_and_waits_and_all_else_goes_on(worker, produce, migr
     assert f"/1/28: MySQL error {code}" in reason
     assert running.request("/health/")[0] == 200
     assert dead_letters(migrated_url) == []
-    with database.begin() as connection:
+    with dba(database).begin() as connection:
         connection.execute(text("DROP TRIGGER refuse"))
     wait_until(lambda: len(ids(migrated_url)) == 120, 20)
     wait_until(running.is_ready, 10)
