@@ -32,9 +32,9 @@ def _as_bytes(column: str) -> str:
 
 _KEY = _as_bytes(_COLUMN)
 
-#: Characters of the column at most: a key has 3072 bytes, and to MySQL an expression with more of
-#: them is a text, which is no key.
-_LONGEST, _LONGEST_ON_MYSQL = 768, 512
+#: Characters of the column at most: a key has 3072 bytes, and MySQL takes an expression of more
+#: than 512 for a text, which is no key.
+_LONGEST, _LONGEST_ON_MYSQL = 768, 128
 #: Ids that stand more than once which are named, and rows named of each.
 _EXAMPLES = 5
 _ROWS = 5

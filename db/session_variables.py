@@ -38,17 +38,25 @@ _VARIABLES = (
     ),
     # InnoDB may skip a unique index without it, and so may a duplicate.
     _Variable("unique_checks", "1", needed=True),
+    # A row that the owner's key refuses is refused.
+    _Variable("foreign_key_checks", "1", needed=True),
     # CHAIN would begin a transaction with each COMMIT, RELEASE would end the connection.
     _Variable("completion_type", "'NO_CHAIN'", needed=True),
     # A query returns all its rows, however many it joins; an update needs no key in its WHERE.
     _Variable("sql_select_limit", str(_ALL_ROWS), needed=True),
     _Variable("sql_big_selects", "1"),
     _Variable("sql_safe_updates", "0"),
+    # The roll-up sorts by keys of so many bytes, and must tell them apart to the last one.
+    _Variable("max_sort_length", "1024", needed=True),
     # `WHERE id IS NULL` finds nothing.
     _Variable("sql_auto_is_null", "0"),
     # Notes count as warnings: what the server did to a row is proven by their number.
     _Variable("sql_notes", "1"),
     _Variable("group_concat_max_len", "1048576"),
+    # A table that names no engine: Alembic's own.
+    _Variable("default_storage_engine", "InnoDB"),
+    # Migrations read columns from SHOW CREATE TABLE, where quotes tell names from words.
+    _Variable("sql_quote_show_create", "1"),
     # The text of an error says which key and which row it is about.
     _Variable("lc_messages", "'en_US'"),
     # A worker frozen inside a transaction must not keep its partitions' locks for hours.
@@ -63,6 +71,18 @@ _OF_MARIADB = (
     _Variable("old_mode", "''"),
     # A warning for every row of a statement; the default is 64.
     _Variable("max_error_count", "65535"),
+    # A row that a CHECK refuses is refused.
+    _Variable("check_constraint_checks", "1", needed=True),
+    # What takes longer than the server likes would be ended again at each attempt.
+    _Variable("max_statement_time", "0"),
+    _Variable("idle_transaction_timeout", "0"),
+    _Variable("idle_write_transaction_timeout", "0"),
+    # A migration may copy a table where there is no other way.
+    _Variable("alter_algorithm", "'DEFAULT'"),
+)
+_OF_MYSQL = (
+    # As `max_statement_time`.
+    _Variable("max_execution_time", "0"),
 )
 
 #: Each statement locks what it reads and no gaps beside it, and may write.
@@ -79,12 +99,13 @@ def prepare(cursor: Any) -> None:
         pymysql.err.MySQLError: the connection is gone, or the server refuses what rows depend on.
     """
     try:
-        # The second part is a comment to MySQL.
+        # What is not of the server at hand is a comment to it.
         cursor.execute(
             f"SET SESSION {_assignments(_VARIABLES)} /*M! , {_assignments(_OF_MARIADB)} */"
+            f" /*!80000 , {_assignments(_OF_MYSQL)} */"
         )
     except MySQLError:
-        for one in (*_VARIABLES, *_OF_MARIADB):
+        for one in (*_VARIABLES, *_OF_MARIADB, *_OF_MYSQL):
             try:
                 cursor.execute(f"SET SESSION {one.name} = {one.value}")
             except MySQLError:

@@ -30,7 +30,11 @@ metadata = MetaData()
 #: To Kafka `Group` and `group` differ: compared by code point, whatever the server's default is.
 _NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
-UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+UTF8: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_row_format": "DYNAMIC",
+}
 
 
 #: The source of truth of what is done: everything below `next_offset`. `last_…` identify the last

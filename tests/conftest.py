@@ -1,7 +1,6 @@
 """Servers once a session, everything else fresh for each test; all of it ends with pytest."""
 
 import functools
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from dev.broker import Broker, choose
 from dev.database import DatabaseServer, private_server
 from dev.processes import Folder
 from tests.helpers.accounts import OWNER, WORKER, grant, make_accounts
-from tests.helpers.databases import missing, servers_of
+from tests.helpers.databases import require, servers_of
 from tests.helpers.worker import FAUST, environment
 
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -87,10 +86,7 @@ def server(
     request: pytest.FixtureRequest, start_server: Callable[[str], DatabaseServer]
 ) -> DatabaseServer:
     """The database server; `tests.helpers.databases` says which ones a test runs on."""
-    if why := missing(request.param):
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
+    require(request.param)
     return start_server(request.param)
 
 

@@ -1,10 +1,11 @@
 """Which database servers a test runs on.
 
-A test that uses the fixture ``server`` runs on MariaDB and on MySQL; one that uses a broker as well
-runs on the first of them, unless it is marked ``each_server``. With ``SERVER`` set, all run on that
-one alone.
+A test that uses the fixture ``server`` runs on MariaDB and on MySQL. One that uses a broker as well
+runs on the first of them, unless it is marked ``each_server``, or ``each_server_slow``: then it runs
+on the others in `make test-all` only. With ``SERVER`` set, all run on that one alone.
 """
 
+import os
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +14,7 @@ from dev.database import DEFAULT, SERVERS, chosen
 from dev.processes import StartError
 
 each_server = pytest.mark.each_server
+each_server_slow = pytest.mark.each_server(slow=True)
 mariadb_only = pytest.mark.only_on("mariadb")
 mysql_only = pytest.mark.only_on("mysql")
 
@@ -27,15 +29,23 @@ def servers_of(test: pytest.Function, fixtures: Sequence[str]) -> list[object]:
         servers = {title: name for title, name in servers.items() if name.startswith(only.args[0])}
         if not servers:
             return [pytest.param(one, marks=pytest.mark.skip(f"it is about {only.args[0]}"))]
-    elif "broker" in fixtures and not test.get_closest_marker("each_server"):
-        servers = dict(list(servers.items())[:1])
-    return [pytest.param(name, id=title) for title, name in servers.items()]
+    first, *others = (pytest.param(name, id=title) for title, name in servers.items())
+    if not only and "broker" in fixtures:
+        each = test.get_closest_marker("each_server")
+        if each is None:
+            return [first]
+        if each.kwargs.get("slow"):
+            others = [
+                pytest.param(*one.values, id=one.id, marks=pytest.mark.slow) for one in others
+            ]
+    return [first, *others]
 
 
-def missing(name: str) -> str | None:
-    """Why a server is not here; None where it is."""
+def require(name: str) -> None:
+    """Skip the test where a server is not here; on a build machine, which sets CI, fail it."""
     try:
         SERVERS[name]()
     except StartError as error:
-        return str(error)
-    return None
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))

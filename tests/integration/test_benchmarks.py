@@ -18,6 +18,7 @@ from benchmarks.traffic import sale
 from db.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
 from dev.broker import ApacheKafka, Broker, choose
+from dev.database import DatabaseServer
 from models.rules import Rejection, transform
 from tests.helpers import wire
 from tests.helpers.worker import environment
@@ -121,7 +122,7 @@ def test_a_topic_gets_as_many_partitions_as_asked(broker: Broker):
     assert topic.expected == expected(sale, EVENTS)
 
 
-def test_wrong_rows_are_reported(broker: Broker, migrated_url: str, migrated_engine: Engine):
+def test_wrong_rows_are_reported(broker: Broker, server: DatabaseServer, migrated_engine: Engine):
     topic = fill(broker, f"bench_{uuid4().hex[:8]}", EVENTS)
     transformed = [transform(value) for value, _, _ in islice(numbered(sale), EVENTS)]
     rows = [
@@ -131,7 +132,10 @@ def test_wrong_rows_are_reported(broker: Broker, migrated_url: str, migrated_eng
     ]
     with migrated_engine.begin() as connection:
         connection.execute(insert(flash_sale_events), rows)
-    with closing(connect(migrated_url)) as database, database.cursor() as table:
+    with (
+        closing(connect(server.url(migrated_engine.url.database or ""))) as database,
+        database.cursor() as table,
+    ):
         assert check(table, topic.expected) == ""
         for damage, told in DAMAGES.items():
             table.execute("BEGIN")

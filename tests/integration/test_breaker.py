@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from dev.audit import count_stored, engine
+from tests.helpers.accounts import dba
+from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 
@@ -152,8 +154,9 @@ def test_a_small_memory_is_left_to_the_partitions_that_flow(worker, produce, mig
 
 
 @pytest.mark.slow
+@each_server_slow
 def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, migrated_url, faust):
-    with engine(migrated_url).begin() as connection:
+    with dba(engine(migrated_url)).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_free CHECK (price > 0)")
         )
@@ -173,7 +176,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
     wait_until(lambda: len(rows(migrated_url)) == 100, 20)
     assert len(dead_letters(migrated_url)) == 150, "held"
 
-    with engine(migrated_url).begin() as connection:
+    with dba(engine(migrated_url)).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events DROP CONSTRAINT no_free"))
     wait_until(lambda: breaker_rows(migrated_url) == [0], 10)
     faust("breaker", "close")

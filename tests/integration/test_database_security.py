@@ -3,7 +3,6 @@
 import re
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,22 +16,13 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.rollup import Rollup
 from db.tables import metadata
-from dev import ROOT
 from dev.certificates import Authority
-from dev.database import SecretURL, private_server
+from dev.database import private_server
 from pipeline.errors import FatalError, LoginError
+from tests.helpers.accounts import OWNER, WORKER, grant, grants, make_accounts
+from tests.helpers.databases import each_server, require
 from tests.helpers.sums import settle
 from tests.helpers.worker import rows, wait_until
-
-DOCUMENT = (ROOT / "docs" / "database.md").read_text()
-PASSWORD = "database-s3cret-of-the-tests"
-
-
-def grants(before_or_after: str) -> list[str]:
-    """Statements of the document's SQL block that begins so."""
-    block = re.search(rf"```sql\n-- {before_or_after}.*?\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert block
-    return [line.rstrip(";") for line in block[1].splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +31,16 @@ def authority():
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, authority):
+def server(request, folder, authority):
     """In place of the session's server: one that takes nobody without TLS."""
-    files = folder / "mariadb-tls-files"
-    files.mkdir()
-    key = authority.issue("mariadb").write(files / "server.pem")
+    require(request.param)
+    files = folder / f"{request.param}-tls-files"
+    files.mkdir(exist_ok=True)
+    key = authority.issue("database").write(files / "server.pem")
     key.chmod(0o644)  # the server may run as another user
     options = (f"--ssl-cert={key}", f"--ssl-key={key}", "--require-secure-transport=ON")
-    with private_server(folder / "mariadb-tls", options=options) as running:
+    with private_server(folder / f"{request.param}-tls", request.param, options=options) as running:
+        make_accounts(running)
         yield running
 
 
@@ -58,38 +50,23 @@ def migrated_url(database_url):
     return database_url
 
 
-@pytest.fixture
-def account(server, database_url):
-    """Makes one of the documented accounts; returns its URL."""
-    database = database_url.rpartition("/")[2]
-
-    def make(name: str, block: str) -> SecretURL:
-        for statement in grants(block):
-            here = statement.replace("shop.", f"`{database}`.").replace("@'%'", "@'127.0.0.1'")
-            server.execute(re.sub("'[a-z ]*password'", f"'{PASSWORD}'", here))
-        return SecretURL(f"mysql://{name}:{PASSWORD}@127.0.0.1:{server.port}/{database}")
-
-    yield make
-    for name in ("shop_migrate", "shop_worker"):
-        server.execute(f"DROP USER IF EXISTS '{name}'@'127.0.0.1'")
-
-
 def test_every_table_has_its_grant():
-    granted = set(re.findall(r" ON shop\.(\w+) TO 'shop_worker'", DOCUMENT))
+    granted = set(re.findall(r" ON shop\.(\w+) TO", "\n".join(grants(WORKER))))
     assert granted == {*metadata.tables, "alembic_version"}
 
 
+@each_server
 def test_the_documented_grants_are_enough_and_tls_is_verified(
-    account, authority, migrate_cli, worker, produce, topic, tmp_path
+    server, database_url, authority, migrate_cli, worker, produce, topic, tmp_path
 ):
-    result = migrate_cli(account("shop_migrate", "Before"))
+    result = migrate_cli(database_url)
     assert result.returncode == 0, result.stderr
-    url = account("shop_worker", "After")
+    url = grant(server, WORKER, database_url.rpartition("/")[2])
     produce([b'{"event_id": "e", "user_id": "u", "category": "c", "price": 1}', b"bad"])
     running = worker(DATABASE_URL=url, DATABASE_CA=authority.pem, CONSUMER_GROUP="one")
     wait_until(lambda: len(rows(url)) == 1, 40, "the event is stored")
     assert running.terminate() == 0
-    assert PASSWORD not in running.log_text()
+    assert server.password() not in running.log_text()
 
     # The commands do no more than this; the authority is in a file this time.
     file = tmp_path / "ca.pem"
@@ -105,9 +82,10 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
         assert sums.purge(datetime(2038, 1, 1)) == (0, 0)
 
 
-def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder):
+@each_server
+def test_what_is_refused_is_one_sentence(server, database_url, authority, worker, tmp_path):
     other = Authority("another").pem
-    wrong_login = database_url.replace("flash_sale:", "flash_sale:x")
+    wrong_login = database_url.replace(f"{OWNER}:", f"{OWNER}:x")
     local = database_url.replace("127.0.0.1", "localhost")
     elsewhere = "certificate is made out to another host: change the host in DATABASE_URL, or add"
     cases = [
@@ -121,8 +99,9 @@ def test_what_is_refused_is_one_sentence(database_url, authority, worker, folder
         assert sentence in str(refusal.value)
     with made(f"{local}?ssl_verify_identity=false", authority.pem) as engine:
         features.check(engine)
+    without = "--tls-version=" if server.is_mysql else "--skip-ssl"
     with (
-        private_server(folder / "mariadb-plain", options=("--skip-ssl",)) as plain,
+        type(server)(tmp_path / "plain", server.installation, options=(without,)) as plain,
         made(plain.create_database("d"), authority.pem) as engine,
         pytest.raises(LoginError, match="The database offers no TLS: turn it on there, or"),
     ):

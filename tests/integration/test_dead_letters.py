@@ -17,6 +17,7 @@ from db.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
@@ -100,6 +101,7 @@ def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
         assert max(map(len, printed.splitlines())) <= 80, printed
 
 
+@each_server_slow
 def test_a_summary_says_what_is_wrong_how_often_and_where(dropped, faust_out, faust, topic):
     found = json.loads(faust_out("dead-letters", "summary", "--json"))
     assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
@@ -129,6 +131,7 @@ def test_values_are_shown_safely(dropped, faust, migrated_url):
     assert "(none)" in listed, "the tombstone"
 
 
+@each_server
 def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
     dropped, faust, migrated_url, migrated_engine
 ):
@@ -151,6 +154,7 @@ def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
         assert connection.scalar(text("SELECT SUM(valid) FROM batches")) == 3
 
 
+@each_server_slow
 def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, migrated_engine):
     corrected(migrated_engine, *range(5))
     threads = [threading.Thread(target=faust, args=REPLAY) for _ in range(3)]
@@ -161,6 +165,7 @@ def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, 
     assert sorted(row["event_id"] for row in rows(migrated_url)) == [f"e{n}" for n in range(5)]
 
 
+@each_server_slow
 def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     dropped, faust, migrated_url, migrated_engine
 ):
@@ -218,6 +223,7 @@ def test_limit_and_pending_hold_for_every_action(
     assert "--dry-run is for `replay` and `purge`." in said
 
 
+@each_server_slow
 def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated_url):
     assert "3 would be deleted" in faust(
         "dead-letters", "purge", "--reason", "invalid", "--dry-run"

@@ -2,11 +2,13 @@
 
 from itertools import cycle
 
+from tests.helpers.databases import each_server_slow
 from tests.helpers.duplicates import ALIKE, PARTITIONS, value
 from tests.helpers.worker import dead_letters as dead_letters_of
 from tests.helpers.worker import rows, stored_offsets, wait_until
 
 
+@each_server_slow
 def test_each_id_once_over_partitions_restarts_kills_and_resets(
     worker, produce, faust, migrated_url, topic
 ):

@@ -73,7 +73,7 @@ def frozen(server):
 @pytest.fixture
 def locked(migrated_engine):
     """It answers questions, and no write."""
-    with migrated_engine.connect() as connection:
+    with dba(migrated_engine).connect() as connection:
         connection.exec_driver_sql("SET SESSION wait_timeout = 600")
         connection.exec_driver_sql("LOCK TABLES dead_letters WRITE")
         yield

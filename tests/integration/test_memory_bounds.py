@@ -13,6 +13,8 @@ from sqlalchemy import text
 from dev.audit import count_stored, engine
 from dev.database import private_server
 from tests.helpers import wire
+from tests.helpers.accounts import dba
+from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event, ids, names
 from tests.helpers.worker import configure, dead_letters, rows, wait_until
 
@@ -238,9 +240,10 @@ def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
         pytest.param({}, LIMIT, 20_000, marks=slow, id="whole"),
     ],
 )
+@each_server_slow
 def test_refused_rows_whose_events_are_large(worker, send, migrated_url, settings, limit, count):
     """Rows are small, but what was sent is read again for the dead letters."""
-    with engine(migrated_url).begin() as connection:
+    with dba(engine(migrated_url)).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT none CHECK (price < 0)")
         )

@@ -15,6 +15,7 @@ from db.write.row_store import RowStore
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from tests.helpers.accounts import dba, server_of
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
 from tests.helpers.sink import record, write
 from tests.helpers.worker import rows, wait_until
@@ -201,6 +202,7 @@ def test_an_account_is_told_only_what_it_may_see(empty, database_url, server):
 
 
 @pytest.mark.slow
+@each_server_slow
 def test_a_worker_does_not_start_on_a_table_without_transactions(
     worker, faust, migrated_engine, migrated_url, produce
 ):
@@ -220,6 +222,7 @@ def test_a_worker_does_not_start_on_a_table_without_transactions(
     assert "ALTER TABLE flash_sale_events ENGINE=InnoDB" in faust("migrate")
 
 
+@each_server_slow
 def test_a_worker_says_what_costs_rows_and_starts(
     worker, faust, migrated_url, produce, migrated_engine
 ):
@@ -233,6 +236,7 @@ def test_a_worker_says_what_costs_rows_and_starts(
     assert "→ ALTER TABLE flash_sale_events CONVERT TO CHARACTER SET utf8mb4\n" in checked
 
 
+@each_server
 def test_a_sample_is_what_the_database_says(faust, produce, migrated_engine, migrated_url):
     make(migrated_engine, ddl("CONSTRAINT paid CHECK (price >= 0)", options="CHARSET=latin1"))
     odd: list[dict[str, object]] = [{"user_id": "😀"}, {"price": -1}, {"user_id": "u" * 51}]

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.traffic import Traffic, audit
 from tests.helpers.worker import rows, stored_offsets, wait_until
@@ -17,6 +18,7 @@ def restartable(broker):
 
 
 @pytest.mark.slow
+@each_server_slow
 def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
     worker, broker, topic, migrated_url, server
 ):

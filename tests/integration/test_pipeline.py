@@ -14,6 +14,8 @@ from models.rules import transform
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
 from tests.contract.test_cases import FLOATS, assert_same_row, load, value
+from tests.helpers.accounts import OWNER, WORKER, dba, grant
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event, stored
 from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 
@@ -56,6 +58,7 @@ def assert_contract(cases, url, engine):
         assert letters[number]["kafka_offset"] == number
 
 
+@each_server
 def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_engine):
     cases = load()
     produce([(value(case), 0, str(n).encode()) for n, case in enumerate(cases)])
@@ -64,6 +67,7 @@ def test_the_contract_holds_end_to_end(worker, produce, migrated_url, migrated_e
     assert_contract(cases, migrated_url, migrated_engine)
 
 
+@each_server_slow
 def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated_engine, server):
     cases = load()
     settings = {"FLUSH_INTERVAL": 0.2, "FLUSH_MAX_EVENTS": 20}
@@ -85,6 +89,7 @@ def test_the_contract_holds_under_faults(worker, produce, migrated_url, migrated
     assert_contract(cases, migrated_url, migrated_engine)
 
 
+@each_server_slow
 def test_the_database_takes_every_row_the_rules_let_pass(worker, produce, migrated_url):
     count = 20_000
     fuzz = values(seed=7)
@@ -193,19 +198,22 @@ def assert_ends_with(running, status, sentence):
     assert "Traceback" not in log
 
 
+@each_server_slow
 def test_what_is_missing_at_the_start_is_one_sentence(worker, migrated_url, server):
     port = free_port()
     secret = server.url("x").split(":")[2].split("@")[0]
+    server.create_database("empty")
+    empty = grant(server, OWNER, "empty")
     nothing = f"mysql://u:{secret}@127.0.0.1:{port}/d"
     cases = [
         (worker(DATABASE_URL=nothing), f"127.0.0.1:{port} does not answer: start it, or change"),
-        (worker(DATABASE_URL=server.create_database("empty")), "run `faust -A app migrate`"),
+        (worker(DATABASE_URL=empty), "run `faust -A app migrate`"),
         (
             worker(DATABASE_URL=server.url("nowhere")),
             "the database nowhere does not exist: create it, or change",
         ),
         (
-            worker(DATABASE_URL=migrated_url.replace("flash_sale:", "flash_sale:x")),
+            worker(DATABASE_URL=migrated_url.replace(f"{WORKER}:", f"{WORKER}:x")),
             "the login is refused: check the user and password in DATABASE_URL",
         ),
         (worker(KAFKA_URL=f"kafka://127.0.0.1:{port}"), "start it, or change KAFKA_URL"),
@@ -221,7 +229,7 @@ def test_a_missing_topic_is_one_sentence(worker):
 
 def test_a_port_taken_while_a_worker_starts_is_one_sentence(worker, migrated_engine, server):
     port = free_port()
-    with migrated_engine.connect() as connection:
+    with dba(migrated_engine).connect() as connection:
         # What a worker asks the database comes behind its look at the port.
         connection.exec_driver_sql("LOCK TABLES alembic_version WRITE")
         running = worker(PORT=port)

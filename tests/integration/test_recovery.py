@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dev.audit import Sent
-from dev.database import private_server
 from tests.chaos.proxy import Proxy
+from tests.helpers.accounts import WORKER, dba, grant, make_accounts
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event, ids, offsets_of, stored
 from tests.helpers.traffic import Traffic, audit
 from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
@@ -13,8 +14,11 @@ from tests.helpers.worker import dead_letters, rows, stored_offsets, wait_until
 # --- rows that only the database refuses
 
 
-def test_a_row_only_the_database_refuses_costs_only_itself(worker, produce, migrated_url):
-    with create_engine(migrated_url.replace("mysql:", "mysql+pymysql:")).begin() as connection:
+@each_server
+def test_a_row_only_the_database_refuses_costs_only_itself(
+    worker, produce, migrated_url, migrated_engine
+):
+    with dba(migrated_engine).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_free CHECK (price > 0)")
         )
@@ -48,21 +52,12 @@ def read_only(server):
     turn(on=False)
 
 
-@pytest.fixture
-def plain_user(server, migrated_url):
-    """The database's URL for a user who may not write on a read-only server."""
-    database = migrated_url.rpartition("/")[2]
-    server.execute(f"CREATE USER plain@127.0.0.1 IDENTIFIED BY 'plain-{database}'")
-    server.execute(f"GRANT SELECT, INSERT, UPDATE ON {database}.* TO plain@127.0.0.1")
-    yield f"mysql://plain:plain-{database}@127.0.0.1:{server.port}/{database}"
-    server.execute("DROP USER plain@127.0.0.1")
-
-
 @pytest.mark.slow
+@each_server_slow
 def test_no_trouble_of_the_server_makes_a_dead_letter(
-    worker, broker, topic, migrated_url, migrated_engine, read_only, plain_user
+    worker, broker, topic, migrated_url, migrated_engine, read_only
 ):
-    running = worker(FLUSH_INTERVAL=0.3, DATABASE_URL=plain_user).wait_ready()
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     flow = Traffic(broker, topic, rate=500, count=9000)
     wait_until(lambda: rows(migrated_url), 20)
     read_only(on=True)
@@ -111,15 +106,20 @@ def test_wrong_offsets_are_refused(faust):
 
 
 @pytest.mark.slow
-def test_a_restored_backup_is_gone_on_from(worker, broker, topic, migrated_url, tmp_path, server):
+@each_server_slow
+def test_a_restored_backup_is_gone_on_from(
+    worker, broker, topic, migrated_url, migrated_engine, tmp_path, server
+):
     flow = Traffic(broker, topic, rate=1500, count=9000)
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     wait_until(lambda: len(rows(migrated_url)) > 2000, 30)
-    source = create_engine(migrated_url.replace("mysql:", "mysql+pymysql:"))
-    with private_server(tmp_path / "restored") as other:
-        restored = other.create_database("restored")
-        target = create_engine(restored.replace("mysql:", "mysql+pymysql:"))
-        copied = _dump_and_restore(source, target)
+    with type(server)(tmp_path / "restored", server.installation) as other:
+        make_accounts(other)
+        target = create_engine(
+            other.create_database("restored").replace("mysql:", "mysql+pymysql:")
+        )
+        copied = _dump_and_restore(dba(migrated_engine), target)
+        restored = grant(other, WORKER, "restored")
         assert 0 < copied < 9000
         running.kill()
         flow.finish()
@@ -151,6 +151,7 @@ def _dump_and_restore(source, target):
 # --- the answer to COMMIT is lost
 
 
+@each_server_slow
 def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated_url, server):
     with Proxy(server.port) as proxy:
         url = migrated_url.replace(f":{server.port}/", f":{proxy.port}/")

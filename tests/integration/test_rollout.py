@@ -14,6 +14,7 @@ from db.tables import metadata
 from db.upgrade import alembic_config, migrate
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba, owner
+from tests.helpers.databases import each_server_slow
 from tests.helpers.old_schema import bring_to
 from tests.helpers.worker import rows, wait_until
 
@@ -42,6 +43,7 @@ def version(engine):
 
 
 @pytest.mark.slow
+@each_server_slow
 def test_a_release_is_rolled_out_and_back_under_traffic(
     worker, faust, produce, migrated_engine, migrated_url
 ):

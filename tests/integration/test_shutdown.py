@@ -6,6 +6,7 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event, stored
 from tests.helpers.worker import rows, stored_offsets, wait_until
 
@@ -38,6 +39,7 @@ def test_a_full_buffer_is_written_and_the_group_left(worker, produce, migrated_u
         assert not members(broker, f"group-{topic}"), "it said goodbye"
 
 
+@each_server_slow
 def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
     worker, produce, migrated_url, server
 ):

@@ -8,10 +8,12 @@ import pytest
 
 from db.breakers import BreakerStore
 from dev.processes import free_port
+from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import wait_until
 
 
+@each_server_slow
 def test_a_working_group_at_a_glance(
     worker, produce, faust, faust_out, on_a_terminal, broker, topic
 ):

@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from dev.audit import engine
 from tests.helpers.accounts import dba
+from tests.helpers.databases import each_server
 from tests.helpers.events import event, ids
 from tests.helpers.worker import dead_letters, wait_until
 from tests.integration.test_refused_rows import refuse
@@ -13,6 +14,7 @@ from tests.integration.test_refused_rows import refuse
 @pytest.mark.parametrize(
     "code", [1064, *(pytest.param(code, marks=pytest.mark.slow) for code in (1105, 3100))]
 )
+@each_server
 def test_the_event_is_named_and_waits_and_all_else_goes_on(worker, produce, migrated_url, code):
     database = engine(migrated_url)
     with dba(database).begin() as connection:

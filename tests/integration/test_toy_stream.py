@@ -16,6 +16,7 @@ from source import control, patches
 from source.log_reader import LogReader
 from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
+from tests.helpers.accounts import WORKER, dba
 from tests.helpers.worker import wait_until
 
 
@@ -39,7 +40,9 @@ async def test_another_record_goes_into_another_table(broker, migrated_engine, t
         with migrated_engine.begin() as connection:
             return connection.execute(text(query))
 
-    ask("CREATE TABLE readings (sensor VARCHAR(20), celsius FLOAT)")
+    with dba(migrated_engine).begin() as connection:
+        connection.execute(text("CREATE TABLE readings (sensor VARCHAR(20), celsius FLOAT)"))
+        connection.execute(text(f"GRANT SELECT, INSERT ON readings TO {WORKER}@127.0.0.1"))
     produce([*(b'{"sensor": "north", "celsius": %d.5}' % n for n in range(100)), b"cold"])
     patches.install()
     app = faust.App("toy", broker=broker.url, web_enabled=False, topic_disable_leader=True)

@@ -14,7 +14,11 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_UTF8: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_row_format": "DYNAMIC",
+}
 _TEXT = mysql.VARCHAR(50, charset="utf8mb4", collation="utf8mb4_bin")
 
 _VIEWS = {

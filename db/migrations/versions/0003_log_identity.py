@@ -17,7 +17,11 @@ depends_on = None
 
 _NAME = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = mysql.VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
-_UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_UTF8: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_row_format": "DYNAMIC",
+}
 
 #: 32 bytes. Workers of the version before go on writing letters while this runs, and know nothing
 #: of the column: without a default their letters would be refused.

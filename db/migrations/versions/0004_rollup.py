@@ -16,7 +16,11 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_UTF8: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+_UTF8: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_row_format": "DYNAMIC",
+}
 _KEY = mysql.VARBINARY(1020)
 
 #: Of more old sums no copy is made: it would take minutes.
