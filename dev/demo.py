@@ -26,7 +26,8 @@ from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.audit import Sent, count_stored
 from dev.broker import Broker, EmbeddedBroker, choose
-from dev.database import private_server
+from dev.database import DEFAULT, SERVERS, chosen, private_server
+from dev.database.accounts import OWNER, WORKER, grant, make_accounts
 from dev.live_line import LiveLine
 from dev.parent_death_signal import die_with_parent
 from dev.processes import Folder, Process, StartError, free_port, listens
@@ -63,13 +64,16 @@ class Demo:
         folder = stack.enter_context(Folder("demo"))
         self.broker = stack.enter_context(broker(folder / "broker"))
         self.broker.create_topic(TOPIC)
-        self.server = stack.enter_context(private_server(folder / "mariadb"))
-        self.url = self.server.create_database("flash_sale")
+        self.server = stack.enter_context(private_server(folder / "database"))
+        self.server.create_database("flash_sale")
+        make_accounts(self.server)
+        self.url = grant(self.server, OWNER, "flash_sale")
         self.port = free_port()
         self.sent = Sent()
         migration = self._faust("migrate", folder / "migrate.log")
         if migration.wait(PATIENCE):
             raise StartError(f"The migration failed:\n{migration.log_text()}")
+        self.url = grant(self.server, WORKER, "flash_sale")
         self.worker = self._faust("worker", folder / "worker.log", "-l", "info")
         stack.callback(self.worker.stop)
         self._lines = follow(self.worker.log)
@@ -177,7 +181,8 @@ def main() -> int:
     kind = choose()[0] if os.environ.get("BROKER") else EmbeddedBroker
     try:
         with ExitStack() as stack:
-            print(f"Starting: {kind.kind} broker, private MariaDB, worker …", flush=True)
+            database = SERVERS[chosen() or DEFAULT]().version
+            print(f"Starting: {kind.kind} broker, private {database}, worker …", flush=True)
             demo = Demo(stack, kind)
             stop.patient = True
             print("The worker's pages:")

@@ -9,6 +9,7 @@ from typing import Any, Self
 from dev import ROOT
 from dev.broker import Broker
 from dev.database import private_server
+from dev.database.accounts import OWNER, WORKER, grant, make_accounts
 from tests.chaos.proxy import Proxy
 from tests.helpers.worker import FAUST, Worker, environment
 
@@ -52,13 +53,16 @@ class Stage:
         with ExitStack() as stack:
             self.broker = stack.enter_context(self._broker_kind(self._folder / "broker"))
             self.broker.create_topic(TOPIC)
-            self.server = stack.enter_context(private_server(self._folder / "mariadb"))
+            self.server = stack.enter_context(private_server(self._folder / "database"))
             self.proxy = stack.enter_context(Proxy(self.server.port, self.random.randrange(2**32)))
-            self.url = self.server.create_database("chaos")
-            settings = environment(DATABASE_URL=self.url, KAFKA_URL=self.broker.url)
+            self.server.create_database("chaos")
+            make_accounts(self.server)
+            owner = grant(self.server, OWNER, "chaos")
+            settings = environment(DATABASE_URL=owner, KAFKA_URL=self.broker.url)
             subprocess.run(
                 [*FAUST, "migrate"], cwd=ROOT, env=settings, check=True, capture_output=True
             )
+            self.url = grant(self.server, WORKER, "chaos")
             stack.callback(self._end_workers)
             self.start_worker().wait_ready()
             self._stack = stack.pop_all()

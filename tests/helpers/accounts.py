@@ -1,47 +1,25 @@
-"""The accounts that the documentation tells users to make, with exactly its grants."""
+"""Engines of the documented accounts, and of who may do all, on a test's database."""
 
-import re
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from db.engine import connect
-from dev import ROOT
-from dev.database import DatabaseServer, SecretURL
+from dev.database import DatabaseServer, accounts
+from dev.database.accounts import OWNER, WORKER, grant, grants
 
-#: Who migrates, and who does all else.
-OWNER, WORKER = "shop_migrate", "shop_worker"
+__all__ = ["OWNER", "WORKER", "dba", "grant", "grants", "make_accounts", "owner", "server_of"]
 
-_DOCUMENT = (ROOT / "docs" / "database.md").read_text()
-_HOST = "127.0.0.1"
 #: By port, the servers that are running.
 _servers: dict[int, DatabaseServer] = {}
 _dbas: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 _owners: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
 
 
-def grants(account: str) -> list[str]:
-    """The document's GRANT statements for an account, on the database ``shop``."""
-    found = re.findall(rf"^(GRANT [^;]* TO '{account}'@'%');$", _DOCUMENT, re.MULTILINE)
-    assert found, account
-    return found
-
-
 def make_accounts(server: DatabaseServer) -> None:
     """Make both accounts on a server, with no rights yet."""
     _servers[server.port] = server
-    for account in (OWNER, WORKER):
-        server.execute(
-            f"CREATE USER IF NOT EXISTS '{account}'@'{_HOST}' IDENTIFIED BY '{server.password()}'"
-        )
-
-
-def grant(server: DatabaseServer, account: str, database: str) -> SecretURL:
-    """Give an account the document's rights on a database; returns its URL there."""
-    for statement in grants(account):
-        here = statement.replace(" ON shop.", f" ON `{database}`.").replace("@'%'", f"@'{_HOST}'")
-        server.execute(here)
-    return server.url(database, account)
+    accounts.make_accounts(server)
 
 
 def dba(engine: Engine) -> Engine:
@@ -55,9 +33,8 @@ def dba(engine: Engine) -> Engine:
 def owner(engine: Engine) -> Engine:
     """The app's own engine on the same database, for the account that migrates."""
     if engine not in _owners:
-        _owners[engine] = connect(
-            _url(grant(server_of(engine), OWNER, engine.url.database or "")), pool_size=1
-        )
+        url = _url(grant(server_of(engine), OWNER, engine.url.database or ""))
+        _owners[engine] = connect(url, pool_size=1)
     return _owners[engine]
 
 

@@ -1,8 +1,8 @@
 """Which database servers a test runs on.
 
 A test that uses the fixture ``server`` runs on MariaDB and on MySQL. One that uses a broker as well
-runs on the first of them, unless it is marked ``each_server``, or ``each_server_slow``: then it runs
-on the others in `make test-all` only. With ``SERVER`` set, all run on that one alone.
+runs on the first of them, unless it is marked ``each_server``, or ``each_server_slow``: on the
+others in `make test-all` only. With ``SERVER`` set, all run on that one alone.
 """
 
 import os
@@ -35,9 +35,8 @@ def servers_of(test: pytest.Function, fixtures: Sequence[str]) -> list[object]:
         if each is None:
             return [first]
         if each.kwargs.get("slow"):
-            others = [
-                pytest.param(*one.values, id=one.id, marks=pytest.mark.slow) for one in others
-            ]
+            slow = pytest.mark.slow
+            others = [pytest.param(*one.values, id=one.id, marks=slow) for one in others]
     return [first, *others]
 
 

@@ -132,10 +132,8 @@ def test_wrong_rows_are_reported(broker: Broker, server: DatabaseServer, migrate
     ]
     with migrated_engine.begin() as connection:
         connection.execute(insert(flash_sale_events), rows)
-    with (
-        closing(connect(server.url(migrated_engine.url.database or ""))) as database,
-        database.cursor() as table,
-    ):
+    url = server.url(migrated_engine.url.database or "")
+    with closing(connect(url)) as database, database.cursor() as table:
         assert check(table, topic.expected) == ""
         for damage, told in DAMAGES.items():
             table.execute("BEGIN")

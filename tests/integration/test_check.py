@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from sqlalchemy import event
 
@@ -56,7 +57,7 @@ async def test_each_thing_that_is_wrong_is_found_with_its_mend(
     server.create_database("check_empty")
     empty = grant(server, OWNER, "check_empty")
     nothing = f"127.0.0.1:{free_port()}"
-    cases = [
+    cases: list[tuple[dict[str, Any], str, str]] = [
         (
             {"consumer_group": "ahead"},
             "Stored offsets",
