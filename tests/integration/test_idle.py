@@ -77,6 +77,7 @@ def locked(migrated_engine):
         connection.exec_driver_sql("SET SESSION wait_timeout = 600")
         connection.exec_driver_sql("LOCK TABLES dead_letters WRITE")
         yield
+        connection.exec_driver_sql("UNLOCK TABLES")
 
 
 @pytest.mark.parametrize("state", [pytest.param("frozen", marks=pytest.mark.slow), "locked"])
