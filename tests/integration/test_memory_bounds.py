@@ -13,7 +13,7 @@ from sqlalchemy import text
 from dev.audit import count_stored, engine
 from dev.database import private_server
 from tests.helpers import wire
-from tests.helpers.accounts import dba
+from tests.helpers.accounts import OWNER, WORKER, dba, grant, make_accounts
 from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event, ids, names
 from tests.helpers.worker import configure, dead_letters, rows, wait_until
@@ -214,8 +214,10 @@ def test_a_dead_letter_larger_than_the_server_takes_is_stored_cut(
 ):
     with private_server(tmp_path / "small", options=("--max-allowed-packet=1M",)) as small:
         assert small.execute("SELECT @@max_allowed_packet") == [(1024 * 1024,)]
-        url = small.create_database("small")
-        assert migrate_cli(url).returncode == 0
+        small.create_database("small")
+        make_accounts(small)
+        assert migrate_cli(grant(small, OWNER, "small")).returncode == 0
+        url = grant(small, WORKER, "small")
         (large,) = malformed(1, 3_000_000)
         (usual,) = malformed(1, 100_000)
         send([event(0), large, usual, event(3), event(4), event(5)])

@@ -22,6 +22,7 @@ from db.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
 from tests.helpers import sales
+from tests.helpers.accounts import OWNER, grant
 from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import assert_sums_true, settle
 
@@ -190,7 +191,8 @@ def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, mo
         with pytest.raises(FatalError, match=rf"connection {session} \(shop_migrate from 127"):
             migrate(empty)
         # Another database's migration has nothing to do with it.
-        elsewhere = server.create_database("migrated_beside")
+        server.create_database("migrated_beside")
+        elsewhere = grant(server, OWNER, "migrated_beside")
         beside = connect(make_url(elsewhere).set(drivername="mysql+pymysql"))
         assert migrate(beside).before is None
         beside.dispose()
