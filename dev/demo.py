@@ -181,7 +181,7 @@ def main() -> int:
     kind = choose()[0] if os.environ.get("BROKER") else EmbeddedBroker
     try:
         with ExitStack() as stack:
-            database = SERVERS[chosen() or DEFAULT]().version
+            database = SERVERS[chosen() or DEFAULT]().version.split()[0]
             print(f"Starting: {kind.kind} broker, private {database}, worker …", flush=True)
             demo = Demo(stack, kind)
             stop.patient = True

@@ -10,17 +10,20 @@ from sqlalchemy import make_url
 from dev.certificates import Authority
 from dev.database import private_server
 from tests.chaos.proxy import Proxy
+from tests.helpers.databases import require
 
 
 @pytest.fixture(scope="module")
-def server(folder):
+def server(request, folder):
     """In place of the session's server: one that offers TLS, as newer ones do by themselves."""
-    files = folder / "mariadb-offering-tls-files"
-    files.mkdir()
-    key = Authority("the proxy's").issue("mariadb").write(files / "server.pem")
+    require(request.param)
+    files = folder / f"{request.param}-offering-tls-files"
+    files.mkdir(exist_ok=True)
+    key = Authority("the proxy's").issue("database").write(files / "server.pem")
     key.chmod(0o644)  # the server may run as another user
     options = (f"--ssl-cert={key}", f"--ssl-key={key}")
-    with private_server(folder / "mariadb-offering-tls", options=options) as running:
+    data = folder / f"{request.param}-offering-tls"
+    with private_server(data, request.param, options=options) as running:
         yield running
 
 

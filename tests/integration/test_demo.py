@@ -65,8 +65,8 @@ def _shown(language: str) -> str:
 
 
 def _kinds(text: str) -> set[str]:
-    """The lines of a run, whatever the numbers and the broker."""
-    lines = re.sub(r"Starting: .* broker", "Starting: the broker", text).splitlines()
+    """The lines of a run, whatever the numbers and the servers."""
+    lines = re.sub(r"Starting: .*, worker", "Starting: all", text).splitlines()
     return {re.sub(r"\d+(?:\.\d+)?", "0", line.rstrip()) for line in lines}
 
 
