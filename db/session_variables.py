@@ -85,6 +85,9 @@ _OF_MYSQL = (
     _Variable("max_execution_time", "0"),
 )
 
+#: The server has no such variable, nor what it is about.
+_UNKNOWN = 1193
+
 #: Each statement locks what it reads and no gaps beside it, and may write.
 _TRANSACTIONS = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
 
@@ -108,8 +111,8 @@ def prepare(cursor: Any) -> None:
         for one in (*_VARIABLES, *_OF_MARIADB, *_OF_MYSQL):
             try:
                 cursor.execute(f"SET SESSION {one.name} = {one.value}")
-            except MySQLError:
-                if one.needed:
+            except MySQLError as error:
+                if one.needed and error.args[:1] != (_UNKNOWN,):
                     raise
     cursor.execute(_TRANSACTIONS)
 

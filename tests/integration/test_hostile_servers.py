@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from sqlalchemy import func, make_url, select, text
+from pymysql.err import OperationalError
+from sqlalchemy import create_engine, func, make_url, select, text
 
 from agents.flash_sales import FLASH_SALES
 from db.dead_letter_summary import summarize
@@ -13,6 +14,7 @@ from db.offsets import OffsetStore
 from db.replay import Replayer
 from db.reports import Reports
 from db.sales_tables import flash_sale_events
+from db.session_variables import prepare
 from db.upgrade import make_index, migrate
 from db.writer import Writer
 from dev.database import private_server
@@ -171,6 +173,31 @@ def test_rows_stored_and_rows_refused_are_the_rows_given(begun, server, local_in
     assert stored_ids(begun) == [f"e{n}" for n in range(600) if n not in refused]
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == refused
     assert stored_offsets(begun)[0] == 600
+
+
+class OneByOne:
+    """A cursor through a proxy that refuses to set several variables at once."""
+
+    def __init__(self, cursor):
+        self._cursor = cursor
+
+    def execute(self, statement):
+        if statement.count(" = ") > 1:
+            raise OperationalError(1105, "not supported")
+        self._cursor.execute(statement)
+
+
+def test_a_proxy_that_refuses_the_statement_costs_nothing(migrated_engine):
+    names = ["sql_mode", "time_zone", "sql_select_limit", "foreign_key_checks", "sql_notes"]
+    asked = text("SELECT " + ", ".join(f"@@{name}" for name in names))
+    with migrated_engine.connect() as connection:
+        wanted = connection.execute(asked).one()
+    plain = create_engine(migrated_engine.url)
+    with plain.connect() as connection:
+        assert not set(connection.execute(asked).one()) & set(wanted) - {0, 1}
+        prepare(OneByOne(connection.connection.cursor()))
+        assert connection.execute(asked).one() == wanted
+    plain.dispose()
 
 
 def test_times_are_utc_and_texts_are_whole(begun):
