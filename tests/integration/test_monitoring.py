@@ -89,9 +89,9 @@ def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, se
             return running.request("/metrics")[1]
 
         wait_until(lambda: 'etl_retries_total{error="connection"}' in told(), 30)
+        wait_until(lambda: "\netl_buffered_events 20.0" in told(), 20, "all are read")
         text = told()
         assert "\netl_ready 0.0" in text
-        assert "\netl_buffered_events 20.0" in text
         assert float(re.findall(r"^etl_buffered_bytes (\S+)", text, re.MULTILINE)[0]) > 20
         age = re.findall(r"^etl_oldest_buffered_event_age_seconds (\S+)", text, re.MULTILINE)
         assert 0 < float(age[0]) < 120
