@@ -20,6 +20,7 @@ class Pace:
         self._most = most
         self._pause = _SHORT_PAUSE
         self._skipped = 0
+        self._grows = True
 
     def take_turn(self) -> bool:
         """Whether it is this way's turn; a turn that is skipped counts."""
@@ -31,7 +32,7 @@ class Pace:
         self._pause, self._skipped = _SHORT_PAUSE, 0
         if seconds > SECONDS:
             self._shrink(size * SECONDS / seconds)
-        elif seconds < SECONDS / 2 and 2 * size > self.size:
+        elif self._grows and seconds < SECONDS / 2 and 2 * size > self.size:
             self.size = min(self._most, 2 * self.size)
         self._shrink(min(self.size, most))
 
@@ -40,8 +41,14 @@ class Pace:
         self._skipped, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
 
     def broken(self, size: int, seconds: float) -> None:
-        """A statement of this size was ended: by a time-out, a kill, a lost connection."""
+        """A statement of this size was ended, by a time-out or a kill: none is larger until a whole
+        write succeeds."""
+        self._grows = False
         self._shrink(min(size, self.size) * min(0.5, SECONDS / max(seconds, SECONDS)))
+
+    def end_write(self) -> None:
+        """A write succeeded: statements may grow again."""
+        self._grows = True
 
     def _shrink(self, size: float) -> None:
         self.size = max(1, int(size))

@@ -25,11 +25,11 @@ from db.driver import MySQLError
 from db.errors import classify
 from db.write import insert_ignore, insert_values, load_data
 from db.write.lines import Lines, count
-from db.write.pace import Pace
+from db.write.pace import SECONDS, Pace
 from db.write.proof import Unproven, can_prove, refused_rows
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError, TransientError
+from pipeline.errors import TOO_LARGE, RowError, TransientError
 
 #: Bytes of lines in one load, at first and at most.
 LOAD_BYTES, MOST_LOAD_BYTES = 1_000_000, 4_000_000
@@ -60,6 +60,7 @@ class RowStore:
         self._loads = Pace(LOAD_BYTES, MOST_LOAD_BYTES)
         self._ignores = Pace(INSERT_BYTES, INSERT_BYTES)
         self._inserts = Pace(INSERT_BYTES, INSERT_BYTES)
+        self._paces = self._loads, self._ignores, self._inserts
         #: Rows of an insert while some are refused.
         self._group = _MANY
         #: Whether rows of the last statement were refused.
@@ -102,6 +103,8 @@ class RowStore:
             done += count(piece)
         if refused:
             transaction.require_open("before_rows")
+        for pace in self._paces:
+            pace.end_write()
         return Stored(chunks, _by_chunk(refused, chunks))
 
     def _limit(self, transaction: Transaction) -> int:
@@ -118,8 +121,8 @@ class RowStore:
             begun = monotonic()
             try:
                 found = self._insert(transaction, part)
-            except (MySQLError, TransientError):
-                self._broken(len(part), monotonic() - begun)
+            except MySQLError as error:
+                self._broken(error, len(part), monotonic() - begun)
                 raise
             self._inserts.proven(len(part), monotonic() - begun)
             self._refusing = bool(found)
@@ -155,7 +158,7 @@ class RowStore:
             refused = refused_rows(transaction, lines)
         except (MySQLError, Unproven) as error:
             if isinstance(error, MySQLError) and not _is_about_statement(error):
-                self._broken(len(lines), monotonic() - begun)
+                self._broken(error, len(lines), monotonic() - begun)
                 raise
             transaction.rollback_to("before_statement")
             pace.unproven()
@@ -164,10 +167,12 @@ class RowStore:
         pace.proven(len(lines), monotonic() - begun, most)
         return refused
 
-    def _broken(self, size: int, seconds: float) -> None:
-        """A statement was ended from outside: each way's next one is smaller."""
-        for pace in (self._loads, self._ignores, self._inserts):
-            pace.broken(size, seconds)
+    def _broken(self, error: MySQLError, size: int, seconds: float) -> None:
+        """A statement was ended from outside: where it took long or was killed, each way's next one
+        is smaller. A connection that is merely lost says nothing about the size."""
+        if seconds > SECONDS or getattr(classify(error), "kind", "") in ("interrupted", TOO_LARGE):
+            for pace in self._paces:
+                pace.broken(size, seconds)
 
     def _split(self, transaction: Transaction, lines: bytes, error: RowError | None) -> Refused:
         """Insert groups of rows that become smaller the more are refused."""

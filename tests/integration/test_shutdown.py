@@ -47,7 +47,7 @@ def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
     server.kill()
     try:
         assert running.terminate(DEADLINE) == 0
-        assert "will be read again" in running.log_text()
+        assert "will be re-read" in running.log_text()
     finally:
         server.start()
     assert not rows(migrated_url)

@@ -156,7 +156,7 @@ async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch)
         await watch.look()
         errors.append(watch.last_error)
     # Read, ping, a ping that fails, read, ping.
-    assert errors == [None, None, "gone", None, None]
+    assert errors == [None, None, "cannot be used: gone", None, None]
     assert (len(database.locked), len(pings)) == (2, 3)
 
 
