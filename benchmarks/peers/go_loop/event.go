@@ -73,14 +73,14 @@ func firstTwo(text string) string {
 	return text
 }
 
-// toUTC returns an ISO timestamp as MySQL takes it, in whole seconds; nil where it is none.
+// toUTC returns an ISO timestamp as MySQL takes it, fraction included; nil where it is none.
 func toUTC(timestamp *string) *string {
 	if timestamp == nil {
 		return nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05", time.DateTime} {
 		if moment, err := time.Parse(layout, *timestamp); err == nil {
-			text := moment.UTC().Format(time.DateTime)
+			text := moment.UTC().Format("2006-01-02 15:04:05.999999")
 			return &text
 		}
 	}
