@@ -25,8 +25,8 @@ each_page = pytest.mark.parametrize("page", PRESENT)
 
 #: Names in capitals that are set, but are no settings of the app's.
 OTHER_VARIABLES = {
-    # Of make and of the tests.
-    "BROKER", "MARIADBD", "PYTHON",
+    # Of make, the tests and the benchmarks.
+    "BROKER", "LOCAL_INFILE", "MARIADBD", "PYTHON",
     # Of Faust, and of other programs that the pages start.
     "FAUST_LOOP", "GRAFANA_PASSWORD", "MYSQL_PASSWORD",
     # Not settings, which is why they are warned of.
