@@ -19,8 +19,10 @@ from sqlalchemy import Engine, make_url
 from db.engine import connect
 from db.offsets import OffsetStore
 from db.write import insert_ignore, insert_values, load_data
+from db.write.proof import can_prove
 from dev import ROOT
 from dev.broker import Broker
+from tests.helpers.sink import write
 from tests.helpers.worker import FAUST, Worker, environment
 
 #: A Kafka value, or a value with its partition, or with partition and key.
@@ -48,6 +50,15 @@ def begun(migrated_engine: Engine) -> Engine:
 def inserts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are inserted, also into a server that takes LOAD DATA LOCAL."""
     monkeypatch.setattr("db.write.load_data.is_taken", lambda _: False)
+
+
+@pytest.fixture
+def proving(begun: Engine) -> Engine:
+    """As ``begun``, on a server that can prove what a lenient statement stored."""
+    with begun.connect() as connection:
+        if not can_prove(write(connection)):
+            pytest.skip("this server does not count triggers")
+    return begun
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from tests.helpers.sink import (
 
 
 @pytest.fixture
-def constrained(begun, inserts_only):
-    constrain(begun)
-    return begun
+def constrained(proving, inserts_only):
+    constrain(proving)
+    return proving
 
 
 def mixed(chance, count, kinds):

@@ -44,6 +44,8 @@ CHANGES = {
 @pytest.fixture(params=["load", "ignore", "values"])
 def way(request, monkeypatch):
     """Leaves one way, besides the last that takes what no other can."""
+    if request.param != "values":
+        request.getfixturevalue("proving")
     if request.param != "load":
         monkeypatch.setattr(load_data, "is_taken", lambda _: False)
     if request.param == "values":

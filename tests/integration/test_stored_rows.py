@@ -1,19 +1,16 @@
 """Rows as the job's driver stored them on that kind of server, by every way of storing rows."""
 
-import pytest
 from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
 from db.engine import is_mariadb
 from db.sales_tables import flash_sale_events, rollup_minutes
-from db.write.proof import can_prove
 from db.writer import Writer
 from models.rules import transform
 from pipeline.chunk import Chunk
 from tests.contract.test_cases import load
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, dead_letter_rows, event, record
-from tests.helpers.sink import write as transaction
 from tests.helpers.sums import settle
 
 CASES = load("stored_cases.jsonl")
@@ -63,10 +60,8 @@ def test_by_values(begun, inserts_only, ways):
     assert set(ways) == {"values"}
 
 
-def test_by_leaving_a_row_out(begun, inserts_only, ways):
+def test_by_leaving_a_row_out(proving, begun, inserts_only, ways):
     with dba(begun).begin() as connection:
-        if not can_prove(transaction(connection)):
-            pytest.skip("this server does not count triggers")
         connection.execute(text("ALTER TABLE flash_sale_events ADD CHECK (category <> 'bad')"))
     values, rows = good(begun)
     write(begun, [*values, event(1, category="bad")])
@@ -74,10 +69,7 @@ def test_by_leaving_a_row_out(begun, inserts_only, ways):
     assert "ignore" in ways
 
 
-def test_by_loading(begun, ways):
-    with begun.connect() as connection:
-        if not can_prove(transaction(connection)):
-            pytest.skip("this server does not count triggers")
+def test_by_loading(proving, begun, ways):
     values, rows = good(begun)
     write(begun, values)
     assert_rows(begun, rows)
