@@ -151,7 +151,7 @@ def test_in_another_session_no_way_stores_a_row(begun, way):
         for refusing in (False, True):
             store = RowStore()
             store._refusing = refusing
-            with pytest.raises((MySQLError, TransientError), match="1242|ended a transaction"):
+            with pytest.raises((MySQLError, TransientError), match=r"1242|ended a transaction"):
                 store.store(transaction, [chunk(0, 2)])
         connection.exec_driver_sql("SET autocommit = 0")
     with begun.connect() as connection:
