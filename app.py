@@ -149,7 +149,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
 
     # The pipeline: writes the agent's chunks in batches.
     def moved(offsets: Mapping[tuple[str, int], int]) -> None:
-        """These offsets are stored now; Kafka is told for lag monitors."""
+        """These offsets are stored now; commit them to Kafka for lag monitors."""
         progress.move(offsets)
         control.report(offsets)
 

@@ -52,7 +52,7 @@ class Writer:
         group: the consumer group.
         worker: a name no other worker has or had.
         deduplicate: whether events whose ids are stored already are left out.
-        preconditions: verified again now and then; None where nobody changes the tables.
+        preconditions: verified again once a minute; None where nobody changes the tables.
     """
 
     def __init__(
