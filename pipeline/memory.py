@@ -16,6 +16,10 @@ from threading import RLock
 _MMAP_THRESHOLD = -3
 _ARENA_MAX = -8
 
+#: Bytes of a block of memory that goes back to the system as soon as it is freed, glibc's first
+#: choice. Smaller ones are kept, because to get a new one costs a page fault for each 4 KB.
+LARGE = 131_072
+
 
 class Lease:
     """Some events and their bytes, held until ``release`` or until nothing refers to it."""
@@ -111,7 +115,7 @@ def return_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, 65_536)
+        mallopt(_MMAP_THRESHOLD, LARGE)
         mallopt(_ARENA_MAX, 2)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from db.fence import fenced_sql
 from db.write.id_keys import blames_id
+from db.write.lines import runs
 from db.write.transaction import Transaction
 from pipeline.errors import RowError, TransientError
 from pipeline.stream import Stream
@@ -106,11 +107,7 @@ def fenced_values(lines: bytes, session: int, **failure: str) -> str:
 
 def values(lines: bytes) -> str:
     """Lines of JSON arrays as the rows of VALUES."""
-    if b"\\" not in lines:
-        return _quoted(lines)
-    return ",".join(
-        _escaped(line) if b"\\" in line else _quoted(line) for line in lines.split(b"\n")
-    )
+    return ",".join(_escaped(run) if escaped else _quoted(run) for run, escaped in runs(lines))
 
 
 def _quoted(lines: bytes) -> str:

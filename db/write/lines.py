@@ -5,7 +5,7 @@ text is cut at lines.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class Lines:
@@ -50,3 +50,23 @@ class Lines:
 def count(lines: bytes) -> int:
     """How many lines these are."""
     return lines.count(b"\n") + 1
+
+
+def runs(lines: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The lines in order: those with a backslash one by one, all between two of them together.
+
+    Yields:
+        Lines, and whether there is a backslash in them.
+    """
+    start = 0
+    while (at := lines.find(b"\\", start)) >= 0:
+        begin = max(start, lines.rfind(b"\n", start, at) + 1)
+        if begin > start:
+            yield lines[start : begin - 1], False
+        end = lines.find(b"\n", at)
+        if end < 0:
+            yield lines[begin:], True
+            return
+        yield lines[begin:end], True
+        start = end + 1
+    yield lines[start:], False

@@ -14,6 +14,7 @@ import msgspec
 
 from db.driver import MySQLError, send_lines
 from db.fence import LENIENT_FAILURE, fenced_sql
+from db.write.lines import runs
 from db.write.transaction import Transaction
 from pipeline.stream import Stream
 
@@ -73,16 +74,21 @@ def loadable(lines: bytes) -> bytes:
 
     It knows NULL in capital letters only, and of JSON's escapes neither ``\\u`` nor ``\\f``.
     """
-    if b"\\" in lines and (b"\\u" in lines or b"\\f" in lines or b"null" in lines):
-        return b"\n".join(
-            _respelled(line) if b"\\" in line else loadable(line) for line in lines.split(b"\n")
-        )
-    if b"null" in lines:
-        # Without a backslash every quote delimits a text. Outside of texts, there are only numbers.
-        parts = lines.split(b'"')
-        parts[::2] = map(bytes.upper, parts[::2])
-        return b'"'.join(parts)
-    return lines
+    escaped = b"\\" in lines and (b"\\u" in lines or b"\\f" in lines)
+    if not escaped and b"null" not in lines:
+        return lines
+    return b"\n".join(
+        _respelled(run) if has_escape else _capital_nulls(run) for run, has_escape in runs(lines)
+    )
+
+
+def _capital_nulls(lines: bytes) -> bytes:
+    if b"null" not in lines:
+        return lines
+    # Without a backslash every quote delimits a text. Outside of texts, there are only numbers.
+    parts = lines.split(b'"')
+    parts[::2] = map(bytes.upper, parts[::2])
+    return b'"'.join(parts)
 
 
 def _respelled(line: bytes) -> bytes:

@@ -36,9 +36,18 @@ class Pace:
             self.size = min(self._most, 2 * self.size)
         self._shrink(min(self.size, most))
 
-    def unproven(self) -> None:
-        """Nobody knows what it would have stored: it is tried again later, and ever later."""
-        self._skipped, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
+    def unproven(self, size: float = 0.0) -> None:
+        """Nobody knows what a statement would have stored: one of this size is tried next, or if
+        that is 0, this way pauses, each time for longer."""
+        if size:
+            self._shrink(min(size, self.size))
+        else:
+            self._skipped, self._pause = self._pause, min(_LONG_PAUSE, 2 * self._pause)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the next turn is to be skipped."""
+        return self._skipped > 0
 
     def broken(self, size: int, seconds: float) -> None:
         """A statement of this size was ended, by a time-out or a kill: none is larger until a whole

@@ -47,7 +47,16 @@ _TRIGGERS = {
 
 
 class Unproven(Exception):  # noqa: N818 - not an error: another way stores these rows
-    """Nobody knows what a statement stored, and it was undone."""
+    """Nobody knows what a statement stored, and it was undone.
+
+    Args:
+        reason: in words.
+        share: of its lines that can be proven, where only their number was too large.
+    """
+
+    def __init__(self, reason: str, share: float = 0.0) -> None:
+        super().__init__(reason)
+        self.share = share
 
 
 def can_prove(transaction: Transaction) -> bool:
@@ -73,8 +82,10 @@ def refused_rows(transaction: Transaction, lines: bytes) -> dict[int, str]:
     """
     stored, warnings = transaction.cursor.rowcount, transaction.cursor.warning_count
     missing = count(lines) - stored
-    if missing != warnings or not 0 <= missing <= _MOST:
+    if missing != warnings or missing < 0:
         raise Unproven(f"{stored} of {count(lines)} rows stored, {warnings} warnings")
+    if missing > _MOST:
+        raise _too_many(missing, _MOST)
     refused = _named(transaction, lines, missing) if missing else {}
     info = transaction.connection.info
     before, info["triggers"] = info["triggers"], _triggers(transaction)
@@ -83,10 +94,16 @@ def refused_rows(transaction: Transaction, lines: bytes) -> dict[int, str]:
     return refused
 
 
+def _too_many(missing: int, named: int) -> Unproven:
+    return Unproven(f"{missing} rows refused, {named} named", named / missing / 2)
+
+
 def _named(transaction: Transaction, lines: bytes, missing: int) -> dict[int, str]:
     said = transaction.query("SHOW WARNINGS")
-    if len(said) != missing or not all(code in LEFT_OUT for _, code, _ in said):
-        raise Unproven("warnings of another kind, or some that the server did not keep")
+    if not all(code in LEFT_OUT for _, code, _ in said):
+        raise Unproven("warnings of another kind")
+    if len(said) != missing:
+        raise _too_many(missing, len(said))
     if any(blames_id(transaction, message) for _, _, message in said):
         raise Unproven("the server gave an id twice")
     places = _missing(transaction, lines, count(lines) - missing)

@@ -17,6 +17,7 @@ Rows are stored in order, so of two that exclude each other the first one stays.
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from time import monotonic
 from typing import NamedTuple, TypeAlias
@@ -33,10 +34,9 @@ from pipeline.errors import TOO_LARGE, RowError, TransientError
 
 #: Bytes of lines in one load, at first and at most.
 LOAD_BYTES, MOST_LOAD_BYTES = 1_000_000, 4_000_000
-#: Bytes of lines in one insert: some thousand rows, enough to make its fixed cost vanish. On its
-#: way to the server the text is copied several times, and one emoji makes its copies four times
-#: as large.
-INSERT_BYTES = 250_000
+#: Bytes of lines in one insert: some hundred rows, enough to make its fixed cost vanish. Larger
+#: ones are parsed more slowly, and copies of more than ``pipeline.memory.LARGE`` cost page faults.
+INSERT_BYTES = 60_000
 #: Rows of an insert while hardly any are refused: more than any statement has.
 _MANY = 1 << 20
 #: Refused rows that a lenient statement should have at most: half of what can be proven.
@@ -65,6 +65,8 @@ class RowStore:
         self._group = _MANY
         #: Whether rows of the last statement were refused.
         self._refusing = False
+        #: Whether the next statement of this write is a load.
+        self._is_loading = False
 
     def store(
         self,
@@ -85,22 +87,16 @@ class RowStore:
             TransientError: the server has ended the transaction; nothing of it is stored.
         """
         transaction.savepoint("before_rows")
-        lines = Lines(chunk.rows for chunk in chunks)
-        refused: Refused = {}
-        done = 0
-        loads = self._loads.take_turn() and load_data.is_taken(transaction)
-        while lines:
-            piece = lines.take(self._loads.size if loads else self._limit(transaction))
-            found = None
-            if loads:
-                found = self._prove(transaction, piece, load_data.send, self._loads)
-                loads = found is not None
-            if found is None:
-                found = self._insert_all(transaction, piece)
+        self._is_loading = self._loads.take_turn() and load_data.is_taken(transaction)
+
+        def store_piece(piece: bytes) -> Refused:
+            found = self._store(transaction, piece)
             for message in found.values():
                 check(message)
-            refused |= {done + row: message for row, message in found.items()}
-            done += count(piece)
+            return found
+
+        lines = Lines(chunk.rows for chunk in chunks)
+        refused = _piecewise(lines, lambda: self._limit(transaction), store_piece)
         if refused:
             transaction.require_open("before_rows")
         for pace in self._paces:
@@ -108,38 +104,45 @@ class RowStore:
         return Stored(chunks, _by_chunk(refused, chunks))
 
     def _limit(self, transaction: Transaction) -> int:
+        if self._is_loading:
+            return self._loads.size
+        size = min(self._inserts.size, self._ignores.size) if self._refusing else self._inserts.size
         # A quotation mark is doubled, and hexadecimal digits are two for each byte.
-        return min(self._inserts.size, transaction.packet // 3)
+        return min(size, transaction.packet // 3)
 
-    def _insert_all(self, transaction: Transaction, piece: bytes) -> Refused:
-        """Store lines that may be too many for one insert."""
-        lines = Lines([piece])
-        refused: Refused = {}
-        done = 0
-        while lines:
-            part = lines.take(self._limit(transaction))
-            begun = monotonic()
-            try:
-                found = self._insert(transaction, part)
-            except MySQLError as error:
-                self._broken(error, len(part), monotonic() - begun)
-                raise
-            self._inserts.proven(len(part), monotonic() - begun)
-            self._refusing = bool(found)
-            refused |= {done + row: message for row, message in found.items()}
-            done += count(part)
-        return refused
+    def _store(self, transaction: Transaction, piece: bytes) -> Refused:
+        way = self._load if self._is_loading else self._insert
+        begun = monotonic()
+        try:
+            found = way(transaction, piece)
+        except MySQLError as error:
+            self._broken(error, len(piece), monotonic() - begun)
+            raise
+        if found is not None:
+            return found
+        # The load is not proven: these may be too many lines for one insert, or one more load.
+        self._is_loading = not self._loads.is_paused
+        return _piecewise(
+            Lines([piece]), lambda: self._limit(transaction), partial(self._store, transaction)
+        )
+
+    def _load(self, transaction: Transaction, lines: bytes) -> Refused | None:
+        return self._prove(transaction, lines, load_data.send, self._loads)
 
     def _insert(self, transaction: Transaction, lines: bytes) -> Refused:
-        error = None
+        begun = monotonic()
+        error: RowError | None = None
+        found: Refused | None = None
         if not self._refusing:
             error = insert_values.attempt(transaction, lines)
-            if error is None:
-                return {}
-        found = None
-        if self._ignores.take_turn():
+            found = None if error else {}
+        if found is None and self._ignores.take_turn():
             found = self._prove(transaction, lines, insert_ignore.send, self._ignores)
-        return self._split(transaction, lines, error) if found is None else found
+        if found is None:
+            found = self._split(transaction, lines, error)
+        self._inserts.proven(len(lines), monotonic() - begun)
+        self._refusing = bool(found)
+        return found
 
     def _prove(
         self,
@@ -150,6 +153,7 @@ class RowStore:
     ) -> Refused | None:
         """Store lines by a lenient statement; None where that is not proven, and undone."""
         if not can_prove(transaction):
+            pace.unproven()
             return None
         transaction.savepoint("before_statement")
         begun = monotonic()
@@ -158,10 +162,9 @@ class RowStore:
             refused = refused_rows(transaction, lines)
         except (MySQLError, Unproven) as error:
             if isinstance(error, MySQLError) and not _is_about_statement(error):
-                self._broken(error, len(lines), monotonic() - begun)
                 raise
             transaction.rollback_to("before_statement")
-            pace.unproven()
+            pace.unproven(len(lines) * getattr(error, "share", 0.0))
             return None
         most = len(lines) * _FEW / max(1, len(refused))
         pace.proven(len(lines), monotonic() - begun, most)
@@ -188,6 +191,19 @@ class RowStore:
             fewer = len(group) // 3 // len(found) if found else 2 * self._group
             self._group = max(1, min(_MANY, fewer))
         return refused
+
+
+def _piecewise(
+    lines: Lines, limit: Callable[[], int], store: Callable[[bytes], Refused]
+) -> Refused:
+    """Store lines piece by piece, each within the limit of its time."""
+    refused: Refused = {}
+    done = 0
+    while lines:
+        piece = lines.take(limit())
+        refused |= {done + row: message for row, message in store(piece).items()}
+        done += count(piece)
+    return refused
 
 
 def _is_about_statement(error: MySQLError) -> bool:
