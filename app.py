@@ -44,15 +44,16 @@ from config.load import load
 from config.logging import logging_config
 from config.settings import Settings
 from config.version import VERSION
-from db import schema
 from db.breakers import BreakerStore
-from db.engine import connect, connect_for_queries, ping
-from db.offsets import OffsetStore
-from db.preconditions import Preconditions
-from db.replay import Replayer
+from db.connection.engine import connect, connect_for_queries, ping
+from db.dead_letters.replay import Replayer
 from db.reports import Reports
-from db.rollup import Rollup
-from db.writer import Writer
+from db.rollup import watermark
+from db.rollup.rounds import Rollup
+from db.schema import version
+from db.schema.preconditions import Preconditions
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
@@ -171,7 +172,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
             group,
             worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
             deduplicate=settings.deduplicate,
-            preconditions=preconditions,
+            verify=preconditions.verify_again,
         ),
         interval=settings.flush_interval,
         max_events=settings.flush_max_events,
@@ -245,7 +246,7 @@ def create_app(settings: Settings, stream: Stream = FLASH_SALES) -> App:
         rebalancing=lambda: app.rebalancing,
         positioned=control.is_positioned,
     )
-    export(flusher.buffer, memory, health, settings, schema=schema.VERSION)
+    export(flusher.buffer, memory, health, settings, schema=version.VERSION)
     pages(app, state.as_json, health)
     dashboard(app, state, health, Reports(queries, group))
 
@@ -312,7 +313,9 @@ def _add_commands(
     migrate(app, settings)
     check(app, settings, engine)
     offsets(app, settings, offset_store, engine, stream)
-    replayer = Replayer(engine, group, stream, deduplicate=settings.deduplicate)
+    replayer = Replayer(
+        engine, group, stream, announce=watermark.join, deduplicate=settings.deduplicate
+    )
     dead_letters(app, engine, group, replayer)
     batches(app, engine, group)
     breaker(app, settings.topic, breaker_store)

@@ -1,6 +1,6 @@
 """The flash-sale stream: where the domain meets the machinery that carries it."""
 
-from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from models.event import as_event
 from models.quality import tally
 from models.rules import transform

@@ -22,8 +22,8 @@ from benchmarks.stage import database_server
 from benchmarks.table import connect
 from benchmarks.topics import numbered
 from benchmarks.traffic import sale
-from db.driver import send_lines
-from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.connection.driver import send_lines
+from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from db.write.load_data import load_statement, loadable

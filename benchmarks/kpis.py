@@ -17,15 +17,16 @@ from sqlalchemy import Engine, insert, make_url, text
 
 from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
-from db.engine import connect
-from db.rollup import Rollup
-from db.tables import batches
-from db.upgrade import migrate
+from db.connection.engine import connect
+from db.rollup.rounds import Rollup
+from db.schema.tables import batches
+from db.schema.upgrade import migrate
+from db.write.ledger import ledger_line
 from db.write.row_store import RowStore
 from db.write.transaction import Transaction
-from db.writer import ledger_line, summary
 from dev.database import DatabaseServer, private_server
 from dev.processes import Folder
+from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 
@@ -126,7 +127,7 @@ def _insert(
         with engine.begin() as connection:
             session = connection.scalar(text("SELECT CONNECTION_ID()")) or 0
             rows.store(Transaction(connection, FLASH_SALES, session, 1 << 24), batch)
-            line = summary(number, datetime.now(UTC), batch, 0.1)
+            line = Batch.of(number, datetime.now(UTC), batch, 0.1)
             connection.execute(insert(batches), ledger_line(line, "g", "w"))
         done += sum(chunk.valid for chunk in batch)
         if way.sums and (done >= wanted or number % ROUND == 0):

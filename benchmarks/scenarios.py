@@ -33,8 +33,8 @@ from benchmarks.traffic import (
     sale,
     unknown_fields,
 )
-from db.engine import connect
-from db.upgrade import make_index
+from db.connection.engine import connect
+from db.schema.upgrade import make_index
 from dev.processes import Process
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.

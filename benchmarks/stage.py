@@ -13,8 +13,8 @@ from sqlalchemy import make_url
 
 from benchmarks.topics import CODEC, Topic, fill
 from benchmarks.traffic import Mix, sale
-from db.engine import connect
-from db.upgrade import migrate
+from db.connection.engine import connect
+from db.schema.upgrade import migrate
 from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
 from dev.certificates import Authority
 from dev.database import DEFAULT, DatabaseServer, chosen, private_server

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from checks.group_status import WINDOW, GroupStatus, PartitionStatus
-from db.schema import VERSION
+from db.schema.version import VERSION
 
 #: Seconds by which stored events or sums may be late without a word.
 LATE = 60.0

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, Engine, text
 
 from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
-from db import event_index, features, rollup, schema
-from db.errors import classified
-from db.offsets import OffsetStore
-from db.writer import Writer
+from db.connection.engine import server_version
+from db.connection.errors import classified
+from db.rollup import rounds
+from db.schema import event_index, event_key, version
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from pipeline.record import PlainRecord
@@ -25,13 +27,13 @@ _SKEW = 5
 def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
     """Check server, session, schema and rights; False where stored offsets cannot be read."""
     with results.about("Database"), classified(), engine.connect() as connection:
-        results.ok("Database", features.check(engine))
+        results.ok("Database", server_version(engine))
         _session(connection, results)
         _clock(connection, results)
     if results.has_failed("Database"):
         return False
     with results.about("Schema"):
-        _schema(schema.check(engine), results)
+        _schema(version.check(engine), results)
     if results.has_failed("Schema", "Tables"):
         # Without transactions, or in a table of another shape, a rehearsal might leave rows.
         return False
@@ -45,15 +47,15 @@ def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = 
     return True
 
 
-def _schema(found: schema.Schema, results: CheckResults) -> None:
+def _schema(found: version.Schema, results: CheckResults) -> None:
     if found.is_newer:
         results.warn(
             "Schema",
-            f"version {found.version}, newer than this app's {schema.VERSION}",
+            f"version {found.version}, newer than this app's {version.VERSION}",
             "run the newer app, unless a release is being rolled out or back",
         )
     else:
-        results.ok("Schema", f"version {schema.VERSION}, the newest")
+        results.ok("Schema", f"version {version.VERSION}, the newest")
     for one in found.problems:
         tell = results.fail if one.refused else results.warn
         tell("Tables", one.found, one.hint)
@@ -66,7 +68,7 @@ def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> Non
         found, _, hint = warning.rpartition(": ")
         results.warn("Duplicates", found, hint)
     elif deduplicate:
-        results.ok("Duplicates", f"left out by event_id, through the index {event_index.NAME}")
+        results.ok("Duplicates", f"left out by event_id, through the index {event_key.NAME}")
     else:
         results.ok("Duplicates", "stored like all events, as DEDUPLICATE says")
 
@@ -88,7 +90,7 @@ def rehearse(engine: Engine) -> None:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin(group, {0: 0})
         batch = Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
-        rollup.rehearse(connection)
+        rounds.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)

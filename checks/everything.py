@@ -10,7 +10,7 @@ from checks.result import CheckResults
 from checks.start_offsets import look_at_offsets
 from config.load import env_files, variables, warnings
 from config.settings import Settings
-from db.offsets import OffsetStore
+from db.write.offsets import OffsetStore
 
 
 async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults:

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Row
 
 from config.settings import Settings
-from db import schema
 from db.breakers import BreakerStore, OpenBreaker
-from db.dead_letter_summary import Total, totals
-from db.dead_letters import Filter
-from db.ledger import newest_batches
-from db.offsets import OffsetStore
-from db.rollup import Rollup
-from db.table_problem import TableProblem
+from db.dead_letters.query import Filter
+from db.dead_letters.summary import Total, totals
+from db.rollup.rounds import Rollup
+from db.schema import version
+from db.schema.problem import TableProblem
+from db.write.ledger import newest_batches
+from db.write.offsets import OffsetStore
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.rollup_service import Progress
 from source.group import GroupState, describe_group
@@ -113,7 +113,7 @@ async def look_at_group(
 def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
     """Ask the database; return the time (ms) of each partition's last stored event, if known."""
     try:
-        found = schema.check(engine)
+        found = version.check(engine)
     except (TransientError, RowError, FatalError) as error:
         status.errors.append(str(error))
         return {}

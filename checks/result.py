@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.errors import advice
+from db.connection.errors import advice
 from pipeline.errors import FatalError, LoginError, RowError, TransientError
 
 

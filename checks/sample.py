@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from checks.storing import Answer
 from config.settings import Settings
-from db.sales_tables import ROW_COLUMNS
+from db.schema.sales_tables import ROW_COLUMNS
 from models.printable import printable
 from models.quality import tally
 from models.rules import Reason, Rejection, transform

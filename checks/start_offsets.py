@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from checks.result import CheckResults
 from config.settings import Settings
-from db.offsets import OffsetStore
+from db.write.offsets import OffsetStore
 from source.log_reader import Bounds
 from source.start_offsets import RESET_HINT
 

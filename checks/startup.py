@@ -3,9 +3,9 @@
 from sqlalchemy import Engine
 
 from config.settings import Settings
-from db import features
-from db.errors import advice
-from db.preconditions import Preconditions
+from db.connection.engine import server_version
+from db.connection.errors import advice
+from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError, LoginError, TransientError
 from pipeline.threads import in_thread
 from source.permissions import may_join, may_read
@@ -22,7 +22,7 @@ async def prepare(
         FatalError: something is not, and the text says what to change.
     """
     try:
-        await in_thread(features.check, engine)
+        await in_thread(server_version, engine)
         await in_thread(preconditions.verify)
         bounds = await topic_bounds(settings)
         await may_read(settings, min(bounds))

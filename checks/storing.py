@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select
 
 from agents.flash_sales import FLASH_SALES
-from db import event_index, schema
-from db.errors import classified
-from db.fence import SESSION, check_session
-from db.sales_tables import flash_sale_events
-from db.table_facts import read_facts
+from db.connection.errors import classified
+from db.connection.session import SESSION, check_session
+from db.schema import version
+from db.schema.facts import read_facts
+from db.schema.sales_tables import flash_sale_events
+from db.write.known_ids import is_duplicate
 from db.write.row_store import RowStore
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
@@ -41,7 +42,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
         if (chunk := Chunk.transform(FLASH_SALES, "check", 0, 0, 1, [record])).valid
     }
     try:
-        schema.see_that_rows_fit(schema.check(engine))
+        version.require_compatible(version.check(engine))
         with classified(), engine.connect() as connection:
             facts = read_facts(connection)[flash_sale_events.name]
             if facts.triggers:
@@ -55,9 +56,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
 
 
 def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
-    known = {
-        place for place, words in refused.items() if deduplicate and event_index.is_duplicate(words)
-    }
+    known = {place for place, words in refused.items() if deduplicate and is_duplicate(words)}
     others = {place: words for place, words in refused.items() if place not in known}
     return Answer(others, known)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Row
 
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
-from db.ledger import newest_batches
+from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
 
 #: Lines of a table, unless said otherwise.

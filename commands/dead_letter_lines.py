@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from commands.output import Column, Line
-from db.dead_letters import is_cut
+from db.dead_letters.query import is_cut
 from models.printable import printable
 
 #: Bytes of a value that a line of a table needs at most.

@@ -27,9 +27,10 @@ from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, print_listing, print_record, remark
 from commands.times import FORMS as TIMES
 from commands.times import MOMENT
-from db.dead_letter_summary import Total, summarize, totals
-from db.dead_letters import DeadLetters, Filter
-from db.replay import Outcome, Replayer
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Outcome, Replayer
+from db.dead_letters.summary import Total, summarize, totals
+from models.fields import FIELD_NAMES
 from models.rules import Reason
 
 #: Dead letters of a table, unless said otherwise.
@@ -125,7 +126,9 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
             if action == "list":
                 _list(letters, wanted, limit, form)
             elif action == "summary":
-                found = [one._asdict() for one in summarize(engine, group, wanted, limit)]
+                found = [
+                    one._asdict() for one in summarize(engine, group, wanted, FIELD_NAMES, limit)
+                ]
                 print_listing(form, SUMMARY, found, none="No dead letter.")
             elif action == "show":
                 _show(letters, wanted, limit, form)

@@ -6,9 +6,9 @@ import faust
 
 from commands.outcome import or_exit
 from config.settings import Settings
-from db import event_index
-from db.engine import connect
-from db.schema import VERSION
+from db.connection.engine import connect
+from db.schema import event_key
+from db.schema.version import VERSION
 
 
 def migrate(app: faust.App, settings: Settings) -> None:
@@ -21,8 +21,8 @@ def migrate(app: faust.App, settings: Settings) -> None:
         With DEDUPLICATE=true, also make the unique index over the event ids.
         """
         # Imported here: a worker has no use for Alembic's 10 MB.
-        from db.upgrade import IO_TIMEOUT, make_index
-        from db.upgrade import migrate as bring_up
+        from db.schema.upgrade import IO_TIMEOUT, make_index
+        from db.schema.upgrade import migrate as bring_up
 
         with or_exit():
             engine = connect(settings.database, settings.database_tls, io_timeout=IO_TIMEOUT)
@@ -43,7 +43,7 @@ def migrate(app: faust.App, settings: Settings) -> None:
             self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
             self.say(f"  → {one.hint}")
         if settings.deduplicate:
-            self.say(f"Seeing to the unique index {event_index.NAME}: this may take minutes.")
+            self.say(f"Seeing to the unique index {event_key.NAME}: this may take minutes.")
             with or_exit():
                 made = make_index(engine)
             self.say("The index is made." if made else "The index is there already.")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from commands.confirm import confirm
 from config.settings import Settings
-from db.offsets import OffsetStore
+from db.write.offsets import OffsetStore
 from source.log_reader import Bounds
 
 Say = Callable[[str], None]

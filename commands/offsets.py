@@ -16,8 +16,8 @@ from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.times import FORMS as TIMES
 from commands.times import parse
 from config.settings import Settings
-from db.newest_ids import newest_ids
-from db.offsets import OffsetStore
+from db.reports import newest_ids
+from db.write.offsets import OffsetStore
 from pipeline.stream import Stream
 from source.log_reader import Bounds
 from source.spark_checkpoint import read_checkpoint

@@ -12,7 +12,7 @@ from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, cell, print_record
 from commands.times import FORMS as TIMES
 from commands.times import MOMENT
-from db.rollup import Kept, Rollup
+from db.rollup.rounds import Kept, Rollup
 
 
 def rollup(app: faust.App, sums: Rollup) -> None:

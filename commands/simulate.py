@@ -12,8 +12,8 @@ from commands.confirm import confirm
 from commands.outcome import hush_kafka, or_exit
 from commands.traffic import PREFIX
 from config.settings import Settings
-from db.sales_tables import flash_sale_events
-from db.tables import dead_letters
+from db.schema.sales_tables import flash_sale_events
+from db.schema.tables import dead_letters
 from pipeline.errors import FatalError
 from source.auth import client_options
 

@@ -28,7 +28,7 @@ from commands.output import (
     terminal_width,
 )
 from config.settings import Settings
-from db.schema import VERSION
+from db.schema.version import VERSION
 
 #: Seconds between looks of `--watch`.
 PAUSE = 2.0

@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, and_, null, select, text
 from sqlalchemy.dialects.mysql import insert
 
-from db.errors import classified
-from db.tables import circuit_breakers
+from db.connection.errors import classified
+from db.schema.tables import circuit_breakers
 
 _T = TypeVar("_T")
 _columns = circuit_breakers.c

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
-from db.errors import classified
-from db.sales_tables import rollup_minutes, rollup_products, rollup_state
-from db.tables import dead_letters
+from db.connection.errors import classified
+from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products, rollup_state
+from db.schema.tables import dead_letters
 from models.printable import printable
 from models.rules import Reason, Rejection, transform
 
@@ -35,7 +35,7 @@ class Reports:
     """Numbers of all workers, and the dead letters of one consumer group.
 
     Args:
-        engine: from ``db.engine.connect_for_queries``.
+        engine: from ``db.connection.engine.connect_for_queries``.
         group: the consumer group.
 
     Raises (every method):
@@ -164,3 +164,15 @@ def _replay(letter: Any) -> str | None:
 
 def _iso(moment: datetime) -> str:
     return f"{moment.isoformat(timespec='seconds')}Z"
+
+
+def newest_ids(engine: Engine, most: int) -> set[str]:
+    """Event ids of the newest rows, of so many at most. Blocking.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    columns = flash_sale_events.c
+    statement = select(columns.event_id).order_by(columns.id.desc()).limit(most)
+    with classified(), engine.connect() as connection:
+        return {one for one in connection.scalars(statement) if one is not None}

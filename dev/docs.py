@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from config.settings import Settings
-from db import error_codes
+from db.connection import error_codes
 from dev import ROOT, catalogue, event_tables
 
 #: Every page of documentation.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.dialects import mysql
 
-from db.sales_tables import flash_sale_events
+from db.schema.sales_tables import flash_sale_events
 from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES, Field
 from models.rules import Rejection, transform
 

@@ -46,3 +46,5 @@ EVENT_FIELDS = _fields(FlashSaleEvent)
 ROW_FIELDS = _fields(EnrichedEvent)
 #: The names of the latter.
 ROW_NAMES = tuple(field.name for field in ROW_FIELDS)
+#: The names of both, each once.
+FIELD_NAMES = tuple(dict.fromkeys(field.name for field in (*EVENT_FIELDS, *ROW_FIELDS)))

@@ -1,14 +1,15 @@
 """A batch: what one transaction stored, as recorded in the ledger; and the sink that stores it."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from pipeline.chunk import Chunk
 from pipeline.originals import ReadAgain
-from pipeline.stream import REASONS
+from pipeline.stream import REASONS, UNSTORABLE
 
 
 class Refused(NamedTuple):
@@ -47,6 +48,43 @@ class Batch:
     duplicate: int = 0
     rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
     refused: Sequence[Refused] = ()
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        opened: datetime,
+        chunks: Sequence[Chunk],
+        seconds: float,
+        refused: Sequence[Refused] = (),
+    ) -> "Batch":
+        """What storing these chunks amounts to, and events besides whose rows are refused."""
+        flags: Counter[int] = Counter()
+        dropped = empty_drops()
+        for chunk in chunks:
+            flags += chunk.quality()
+            dropped.update(letter.reason for letter in chunk.dead)
+        dropped[UNSTORABLE] += len(refused)
+        filled, repaired = chunks[0].stream.tally(flags)
+        return cls(
+            number=number,
+            opened=opened,
+            written=datetime.now(UTC),
+            seconds=seconds,
+            events=sum(chunk.events for chunk in chunks) + len(refused),
+            valid=sum(chunk.valid for chunk in chunks),
+            dropped=dropped,
+            filled=filled,
+            repaired=repaired,
+            total=math.fsum(chunk.total for chunk in chunks),
+            offsets=ends(chunks),
+            rows=_rows(chunks),
+            oldest_timestamp=min(
+                (chunk.oldest for chunk in chunks if chunk.oldest is not None), default=None
+            ),
+            refused=refused,
+            duplicate=sum(chunk.duplicate for chunk in chunks),
+        )
 
     @property
     def total_dropped(self) -> int:
@@ -92,3 +130,15 @@ class Sink(Protocol):
 def empty_drops() -> Counter[str]:
     """Zero for every reason, so that each one is always present."""
     return Counter(dict.fromkeys(REASONS, 0))
+
+
+def ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:
+    """The offsets after those of the chunks, by topic and partition."""
+    return {(chunk.topic, chunk.partition): chunk.end for chunk in chunks}
+
+
+def _rows(chunks: Sequence[Chunk]) -> Counter[tuple[str, int]]:
+    rows: Counter[tuple[str, int]] = Counter()
+    for chunk in chunks:
+        rows[chunk.topic, chunk.partition] += chunk.valid
+    return rows

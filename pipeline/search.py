@@ -137,8 +137,15 @@ class Search:
         self.left += chunks
 
     def _other_event(self, suspect: Chunk) -> Chunk | None:
-        """An event that is not written yet; where all others are, none, from behind the last."""
-        waiting = [chunk for part in self._parts for chunk in part if chunk.events]
+        """An event that is not written yet, perhaps one behind an event at fault; where all others
+        are written, none, from behind the last."""
+        heads = {id(one.chunk) for one in self.stuck.values()}
+        waiting = [
+            chunk
+            for part in (self.left, *self._parts)
+            for chunk in part
+            if chunk.events and id(chunk) not in heads
+        ]
         number = int(next(self._places) * sum(chunk.events for chunk in waiting))
         for chunk in waiting:
             if number < chunk.events:

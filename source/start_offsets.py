@@ -63,7 +63,7 @@ class Logs(Protocol):
 
 
 class Store(Protocol):
-    """What is needed of the group's stored offsets. Blocking; see ``db.offsets.OffsetStore``."""
+    """What is needed of a group's stored offsets, as ``db.write.offsets`` has it. Blocking."""
 
     def read(self, topic: str) -> dict[int, int]:
         """Next offset of every partition of the topic the group has begun."""

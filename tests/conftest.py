@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, make_url
 
-from db.engine import connect
+from db.connection.engine import connect
 from dev import ROOT
 from dev.broker import Broker, choose
 from dev.database import DatabaseServer, private_server

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs on the connection that ``db.upgrade`` hands over."""
+"""Alembic's entry: runs on the connection that ``db.schema.upgrade`` hands over."""
 
 from alembic import context
 
-from db.sales_tables import flash_sale_events
+from db.schema.sales_tables import flash_sale_events
 
 context.configure(
     connection=context.config.attributes["connection"],

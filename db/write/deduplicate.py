@@ -1,8 +1,8 @@
 """Rows whose event is stored already are left out of a write.
 
-The unique index of `db.event_index` decides, also between two writers at once: the second one waits
-for the first one's transaction. All else here saves statements that the index would refuse. While
-writes have duplicates now and then, stored ids are looked up before anything is inserted: all of
+The unique index of `db.schema.event_key` decides, also between two writers at once: the second one
+waits for the first one's transaction. All else here saves statements that the index would refuse.
+While some writes have duplicates, stored ids are looked up before anything is inserted: all of
 them, or only those that this worker may have stored lately, as long as all duplicates are of that
 kind. Once no write has any, nothing is looked up: the first duplicate makes the index refuse a
 statement, the rows go back to a savepoint, and then all ids are looked up. What each way costs is
@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
-from db import event_index
-from db.write.recent_ids import RecentIds
+from db.write.known_ids import RecentIds, hold_index, is_duplicate, stored_ids
 from db.write.row_store import RowStore, Stored
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
@@ -56,7 +55,7 @@ class DeduplicatingRowStore:
             pymysql.err.MySQLError, TransientError: see ``RowStore.store``.
         """
         # Before the first savepoint: going back to one gives up what was held since.
-        event_index.hold(transaction.connection)
+        hold_index(transaction.connection, transaction.stream)
         left = list(chunks)
         repeated: set[bytes] = set()
         again = False
@@ -92,7 +91,7 @@ class DeduplicatingRowStore:
         recent = self._recent.add(different)
         known: set[bytes] = set()
         for portion in _portions(different if self._of_others else recent):
-            known |= event_index.known(transaction.connection, transaction.stream, portion)
+            known |= stored_ids(transaction.connection, transaction.stream, portion)
         if not again:
             self._of_others = self._of_others and not known.issubset(recent)
         found = _known_rows(ids, known, repeated)
@@ -101,7 +100,7 @@ class DeduplicatingRowStore:
 
 
 def _require_new(message: str) -> None:
-    if event_index.is_duplicate(message):
+    if is_duplicate(message):
         raise _DuplicateError
 
 
@@ -153,7 +152,7 @@ def _without(chunks: Sequence[Chunk], found: Sequence[set[int]]) -> list[Chunk]:
 def _sorted_out(stored: Stored) -> Stored:
     """Take those rows out of the chunks that were refused as duplicates."""
     found = [
-        {row for row, detail in of_chunk.items() if event_index.is_duplicate(detail)}
+        {row for row, detail in of_chunk.items() if is_duplicate(detail)}
         for of_chunk in stored.refused
     ]
     others = [

@@ -4,7 +4,7 @@ It also stores values that it had to change. So what it did counts only where `d
 proves it.
 """
 
-from db.fence import LENIENT_FAILURE
+from db.connection.session import LENIENT_FAILURE
 from db.write.insert_values import fenced_values, into
 from db.write.transaction import Transaction
 

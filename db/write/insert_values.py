@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from db.fence import fenced_sql
+from db.connection.session import fenced_sql
 from db.write.id_keys import blames_id
 from db.write.lines import runs
 from db.write.transaction import Transaction

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from db.driver import MySQLError, send_lines
-from db.fence import LENIENT_FAILURE, fenced_sql
+from db.connection.driver import MySQLError, send_lines
+from db.connection.session import LENIENT_FAILURE, fenced_sql
 from db.write.lines import runs
 from db.write.transaction import Transaction
 from pipeline.stream import Stream

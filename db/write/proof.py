@@ -20,8 +20,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from db.driver import MySQLError
-from db.engine import is_mariadb
+from db.connection.driver import MySQLError
+from db.connection.engine import is_mariadb
 from db.write.id_keys import blames_id
 from db.write.lines import count
 from db.write.transaction import Transaction

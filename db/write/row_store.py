@@ -22,8 +22,8 @@ from itertools import accumulate
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
-from db.driver import MySQLError
-from db.errors import classify
+from db.connection.driver import MySQLError
+from db.connection.errors import classify
 from db.write import insert_ignore, insert_values, load_data
 from db.write.lines import Lines, count
 from db.write.pace import SECONDS, Pace

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db.driver import MySQLError
-from db.errors import classify
+from db.connection.driver import MySQLError
+from db.connection.errors import classify
 from pipeline.errors import RowError, TransientError
 from pipeline.stream import Stream
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self
 import pymysql
 from sqlalchemy import make_url
 
-from db.driver import send_lines
+from db.connection.driver import send_lines
 from tests.chaos.proxy import without_tls
 
 _QUERY = 3

@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 
-from db.engine import connect
+from db.connection.engine import connect
 from dev.database import DatabaseServer, accounts
 from dev.database.accounts import OWNER, WORKER, grant, grants
 

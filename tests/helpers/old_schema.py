@@ -3,7 +3,7 @@
 from alembic import command
 from sqlalchemy import text
 
-from db.upgrade import alembic_config
+from db.schema.upgrade import alembic_config
 
 INSERT_LETTER = text(
     "INSERT INTO dead_letters (consumer_group, kafka_topic, kafka_partition, kafka_offset, reason,"

@@ -2,7 +2,7 @@
 
 from sqlalchemy.dialects import mysql
 
-from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 
 DIALECT = mysql.dialect()
 COLUMNS: dict[str, str | None] = {

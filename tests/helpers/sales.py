@@ -5,7 +5,7 @@ import json
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
-from db.writer import Writer
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import owner

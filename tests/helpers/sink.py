@@ -7,9 +7,9 @@ from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
-from db.offsets import OffsetStore
-from db.sales_tables import flash_sale_events
-from db.tables import dead_letters
+from db.schema.sales_tables import flash_sale_events
+from db.schema.tables import dead_letters
+from db.write.offsets import OffsetStore
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord

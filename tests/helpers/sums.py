@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db.rollup import Rollup
+from db.rollup.rounds import Rollup
 from tests.helpers.accounts import owner
 
 _STEPS = {"view": 0, "cart": 1, "add_to_cart": 1, "purchase": 2}

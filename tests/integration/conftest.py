@@ -16,9 +16,9 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 from sqlalchemy import Engine, make_url
 
-from db.engine import connect
-from db.offsets import OffsetStore
+from db.connection.engine import connect
 from db.write import insert_ignore, insert_values, load_data
+from db.write.offsets import OffsetStore
 from db.write.proof import can_prove
 from dev import ROOT
 from dev.broker import Broker

@@ -14,8 +14,7 @@ from pymysql.converters import escape_string
 from sqlalchemy import make_url, text
 
 from config.settings import Settings
-from db import features
-from db.engine import connect
+from db.connection.engine import connect, server_version
 from dev.tcp_relay import RelayThread, TcpRelay
 from pipeline.errors import LoginError
 from tests.helpers.accounts import OWNER, WORKER, grants
@@ -156,7 +155,7 @@ def test_tls_is_used_as_the_options_say(server, account, path, database_url, eng
     # The server has made its certificate itself, which no authority vouches for.
     for options in ("sslaccept=strict", 'ssl={"rejectUnauthorized":true}', "tls=true"):
         with pytest.raises(LoginError, match="The database's certificate is not trusted"):
-            features.check(engine(f"{database_url}?{options}"))
+            server_version(engine(f"{database_url}?{options}"))
 
 
 def forwards():

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from db.sales_tables import flash_sale_events
+from db.schema.sales_tables import flash_sale_events
 from dev import ROOT
 from tests.helpers.events import delete_before, event, ids, names, offsets_of
 from tests.helpers.worker import wait_until

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, insert
 from benchmarks.table import check, connect
 from benchmarks.topics import CODEC, expected, fill, numbered
 from benchmarks.traffic import sale
-from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
 from dev.broker import ApacheKafka, Broker, choose
 from dev.database import DatabaseServer

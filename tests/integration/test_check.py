@@ -10,8 +10,8 @@ from checks.database import look_at_database
 from checks.everything import look_at_everything
 from checks.result import CheckResults, table
 from config.settings import Settings
-from db.engine import connect
-from db.offsets import OffsetStore
+from db.connection.engine import connect
+from db.write.offsets import OffsetStore
 from dev.processes import free_port
 from tests.helpers.accounts import OWNER, grant
 from tests.helpers.databases import each_server, each_server_slow

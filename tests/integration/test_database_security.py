@@ -9,13 +9,13 @@ import pytest
 from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
 from config.settings import Settings
-from db import features
-from db.dead_letters import DeadLetters, Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.rollup import Rollup
-from db.tables import metadata
+from db.connection.engine import connect, server_version
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.rounds import Rollup
+from db.rollup.watermark import join
+from db.schema.tables import metadata
+from db.write.offsets import OffsetStore
 from dev.certificates import Authority
 from dev.database import private_server
 from pipeline.errors import FatalError, LoginError
@@ -72,7 +72,7 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
     file = tmp_path / "ca.pem"
     file.write_text(authority.pem)
     with made(f"{url}?ssl_ca={file}&ssl_verify_cert=true") as engine:
-        assert Replayer(engine, "one", FLASH_SALES).replay(Filter()).stored == 0
+        assert Replayer(engine, "one", FLASH_SALES, announce=join).replay(Filter()).stored == 0
         assert DeadLetters(engine, "one").purge(Filter()) == 1
         OffsetStore(engine, "one").set(topic, {0: 0})
         rehearse(engine)
@@ -95,17 +95,17 @@ def test_what_is_refused_is_one_sentence(server, database_url, authority, worker
     ]
     for url, trusted, sentence in cases:
         with made(url, trusted) as engine, pytest.raises((FatalError, LoginError)) as refusal:
-            features.check(engine)
+            server_version(engine)
         assert sentence in str(refusal.value)
     with made(f"{local}?ssl_verify_identity=false", authority.pem) as engine:
-        features.check(engine)
+        server_version(engine)
     without = "--tls-version=" if server.is_mysql else "--skip-ssl"
     with (
         type(server)(tmp_path / "plain", server.installation, options=(without,)) as plain,
         made(plain.create_database("d"), authority.pem) as engine,
         pytest.raises(LoginError, match="The database offers no TLS: turn it on there, or"),
     ):
-        features.check(engine)
+        server_version(engine)
 
     running = worker(DATABASE_URL=database_url, DATABASE_CA=other)
     assert running.wait(60) == 1

@@ -8,13 +8,14 @@ from sqlalchemy import make_url, select, text, update
 
 from agents.flash_sales import FLASH_SALES
 from commands.dead_letter_lines import whole
-from db.dead_letters import DeadLetters, Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Outcome, Replayer
+from db.connection.engine import connect
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Outcome, Replayer
 from db.reports import Reports
-from db.tables import batches, dead_letters, stream_offsets
-from db.writer import Writer
+from db.rollup.watermark import join
+from db.schema.tables import batches, dead_letters, stream_offsets
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids
@@ -116,7 +117,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     shown = whole(letter)
     digest = sha256(value).hexdigest()
     assert f"value cut at {len(letter.value)} of {len(value)} bytes, SHA-256 {digest}" in shown
-    done = Replayer(small_packets, "g", FLASH_SALES).replay(Filter())
+    done = Replayer(small_packets, "g", FLASH_SALES, announce=join).replay(Filter())
     [refused] = done.refused.values()
     assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
     assert refused.detail == "was stored cut: the event must be sent again"
@@ -134,7 +135,7 @@ def test_what_a_replay_would_store_is_told_with_its_id(begun):
     letters = sorted(dead_letter_rows(begun), key=lambda letter: letter.kafka_offset)
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events DROP CONSTRAINT few"))
-    Replayer(begun, "g", FLASH_SALES).replay(Filter(ids=(letters[0].id,)))
+    Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter(ids=(letters[0].id,)))
     told = {one["id"]: one["replay"] for one in Reports(begun, "g").dead_letters(None)}
     states = ("done", "possible", "refused", "refused")
     assert told == {letter.id: state for letter, state in zip(letters, states, strict=True)}
@@ -186,8 +187,8 @@ def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
                 .where(dead_letters.c.id == letter.id)
                 .values(value=value, value_bytes=len(value))
             )
-    monkeypatch.setattr("db.dead_letters.PORTION_BYTES", 2 * len(event(0)))
-    assert Replayer(begun, "g", FLASH_SALES).replay(Filter()) == Outcome(stored=6)
+    monkeypatch.setattr("db.dead_letters.query.PORTION_BYTES", 2 * len(event(0)))
+    assert Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter()) == Outcome(stored=6)
     assert stored_ids(begun) == [f"e{n}" for n in range(6)]
     with begun.connect() as connection:
         assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [

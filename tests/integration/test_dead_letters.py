@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
-from db.offsets import OffsetStore
-from db.writer import Writer
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import event, select, text
 
 from agents.flash_sales import FLASH_SALES
-from db import event_index
-from db.dead_letters import Filter
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.tables import batches, dead_letters
-from db.upgrade import make_index
-from db.writer import Writer
+from db.dead_letters.query import Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.watermark import join
+from db.schema import event_index
+from db.schema.tables import batches, dead_letters
+from db.schema.upgrade import make_index
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.errors import TransientError
 from tests.helpers.accounts import dba, owner
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
@@ -271,7 +272,7 @@ def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
                 ),
                 {"value": corrected, "offset": offset},
             )
-    letters = Replayer(indexed, "g", FLASH_SALES, deduplicate=True)
+    letters = Replayer(indexed, "g", FLASH_SALES, announce=join, deduplicate=True)
     would = letters.replay(Filter(), dry_run=True)
     done = letters.replay(Filter())
     assert would == done
@@ -296,7 +297,7 @@ def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
             ),
             {"value": value("a")},
         )
-    done = Replayer(indexed, "g", FLASH_SALES, deduplicate=True).replay(Filter())
+    done = Replayer(indexed, "g", FLASH_SALES, announce=join, deduplicate=True).replay(Filter())
     assert (done.stored, done.known, _examples(done)) == (0, 1, [2])
     assert ["category" in one.detail for one in done.refused.values()] == [True]
 

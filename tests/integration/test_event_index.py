@@ -9,9 +9,10 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from agents.flash_sales import FLASH_SALES
-from db import event_index
-from db.engine import connect
-from db.upgrade import make_index
+from db.connection.engine import connect
+from db.schema import event_index
+from db.schema.upgrade import make_index
+from db.write.known_ids import is_duplicate, stored_ids
 from dev import ROOT
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba
@@ -64,8 +65,8 @@ def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
     assert not make_index(patient), "it is there"
     with patient.connect() as connection:
         every = [one.encode() for one in [*ids, "new", "E1 ", ""]]
-        assert event_index.known(connection, FLASH_SALES, every) == {one.encode() for one in ids}
-        assert event_index.known(connection, FLASH_SALES, []) == set()
+        assert stored_ids(connection, FLASH_SALES, every) == {one.encode() for one in ids}
+        assert stored_ids(connection, FLASH_SALES, []) == set()
     for one in ids:
         with pytest.raises(IntegrityError) as refusal:
             insert(patient, one)
@@ -79,7 +80,7 @@ def test_the_index_is_told_by_its_name_at_the_end_of_the_servers_words():
         ("for key 'uq_event_id'", "other", False),
         ("e1", "my_uq_event_id", False),
     ):
-        assert event_index.is_duplicate(f"Duplicate entry '{entry}' for key '{key}'") is ours
+        assert is_duplicate(f"Duplicate entry '{entry}' for key '{key}'") is ours
 
 
 def test_known_ids_are_looked_up_in_the_index(patient):
@@ -87,7 +88,7 @@ def test_known_ids_are_looked_up_in_the_index(patient):
     asked = []
     event.listen(patient, "before_cursor_execute", lambda *found: asked.append(found[2]))
     with patient.connect() as connection:
-        event_index.known(connection, FLASH_SALES, [b"%d" % n for n in range(2000)])
+        stored_ids(connection, FLASH_SALES, [b"%d" % n for n in range(2000)])
         plan = connection.execute(text(f"EXPLAIN FORMAT=TRADITIONAL {asked[-1]}")).mappings().all()
     assert "uq_event_id" in [line["key"] for line in plan]
 
@@ -192,7 +193,7 @@ def test_what_is_written_while_it_is_made_is_in_it(patient):
         one.join()
     with patient.connect() as connection:
         every = connection.scalars(text("SELECT event_id FROM flash_sale_events")).all()
-        assert event_index.known(connection, FLASH_SALES, [one.encode() for one in every]) == {
+        assert stored_ids(connection, FLASH_SALES, [one.encode() for one in every]) == {
             one.encode() for one in every
         }
 

@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import func, make_url, select
 
 from agents.flash_sales import FLASH_SALES
-from db.dead_letters import DeadLetters, Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.sales_tables import flash_sale_events
-from db.tables import batches, dead_letters
-from db.writer import Writer
+from db.connection.engine import connect
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.watermark import join
+from db.schema.sales_tables import flash_sale_events
+from db.schema.tables import batches, dead_letters
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.chaos.mysql_proxy import MySQLProxy
@@ -115,7 +116,7 @@ def assert_no_replay(through, proxy, migrated_engine, statement):
         connection.execute(dead_letters.update().values(value=event(1), value_bytes=None))
     proxy.elsewhere = (statement,)
     with pytest.raises(FatalError, match="another session"):
-        Replayer(through, "g", FLASH_SALES).replay(Filter())
+        Replayer(through, "g", FLASH_SALES, announce=join).replay(Filter())
     assert stored(migrated_engine)[0] == [1, 1, 1]
     letters = DeadLetters(migrated_engine, "g")
     assert letters.count(Filter()) == letters.count(Filter(pending=True)) > 0

@@ -6,10 +6,10 @@ import re
 import pytest
 from sqlalchemy import event, make_url, text
 
-from db import schema_changes
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.upgrade import make_index
+from db.connection.engine import connect
+from db.schema.changes import relations
+from db.schema.upgrade import make_index
+from db.write.offsets import OffsetStore
 from dev import ROOT
 from pipeline.errors import FatalError
 
@@ -67,7 +67,7 @@ def test_ids_of_rows_that_stand_twice_are_whole(engine):
 def test_a_column_added_to_an_index_is_a_change(engine):
     def shape():
         with engine.connect() as connection:
-            return dict(schema_changes.relations(connection))
+            return dict(relations(connection))
 
     before = shape()
     with engine.begin() as connection:

@@ -7,17 +7,19 @@ from pymysql.err import OperationalError
 from sqlalchemy import create_engine, func, make_url, select, text
 
 from agents.flash_sales import FLASH_SALES
-from db.dead_letter_summary import summarize
-from db.dead_letters import DeadLetters, Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Replayer
+from db.connection.engine import connect
+from db.connection.session_variables import prepare
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Replayer
+from db.dead_letters.summary import summarize
 from db.reports import Reports
-from db.sales_tables import flash_sale_events
-from db.session_variables import prepare
-from db.upgrade import make_index, migrate
-from db.writer import Writer
+from db.rollup.watermark import join
+from db.schema.sales_tables import flash_sale_events
+from db.schema.upgrade import make_index, migrate
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from dev.database import private_server
+from models.fields import FIELD_NAMES
 from pipeline.chunk import Chunk
 from tests.helpers import sales
 from tests.helpers.accounts import WORKER, dba, grant, make_accounts, owner
@@ -229,7 +231,7 @@ def test_all_dead_letters_are_listed_summed_up_and_replayed(begun):
     letters = DeadLetters(begun, "g")
     assert letters.count(Filter()) == 120
     assert len(list(letters.find(Filter()))) == 120
-    assert sum(one.dead_letters for one in summarize(begun, "g", Filter())) == 120
+    assert sum(one.dead_letters for one in summarize(begun, "g", Filter(), FIELD_NAMES)) == 120
     with begun.begin() as connection:
         for number in range(0, 120, 2):
             connection.execute(
@@ -239,7 +241,7 @@ def test_all_dead_letters_are_listed_summed_up_and_replayed(begun):
                 ),
                 {"value": event(number), "offset": number},
             )
-    done = Replayer(begun, "g", FLASH_SALES).replay(Filter())
+    done = Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter())
     assert (done.stored, done.total_refused) == (60, 60)
     assert letters.purge(Filter()) == 120
 

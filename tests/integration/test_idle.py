@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import make_url, text
 
-from db import engine as sessions
-from db.engine import POOL_SIZE, connect
-from db.offsets import OffsetStore
+from db.connection import engine as sessions
+from db.connection.engine import POOL_SIZE, connect
+from db.write.offsets import OffsetStore
 from pipeline.errors import TransientError
 from tests.helpers.accounts import dba
 from tests.helpers.events import event, offsets_of

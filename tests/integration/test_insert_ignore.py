@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
 from db.write import insert_ignore
-from db.writer import Writer
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.accounts import dba
 from tests.helpers.databases import mariadb_only

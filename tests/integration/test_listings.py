@@ -9,8 +9,8 @@ import pytest
 
 from agents.flash_sales import FLASH_SALES
 from db.breakers import BreakerStore
-from db.offsets import OffsetStore
-from db.writer import Writer
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord
 from tests.helpers.events import event

@@ -13,11 +13,11 @@ from pymysql.err import MySQLError
 from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
-from db import driver
-from db.sales_tables import ROW_COLUMNS, flash_sale_events
+from db.connection import driver
+from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write import load_data, proof, row_store
 from db.write.row_store import RowStore
-from db.writer import Writer
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from tests.contract import test_cases as contract
 from tests.helpers.accounts import dba

@@ -12,13 +12,13 @@ from alembic import command
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
-from db import upgrade
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.schema import VERSION
-from db.tables import metadata
-from db.upgrade import alembic_config, migrate
-from db.writer import Writer
+from db.connection.engine import connect
+from db.schema import upgrade
+from db.schema.tables import metadata
+from db.schema.upgrade import alembic_config, migrate
+from db.schema.version import VERSION
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
 from tests.helpers import sales

@@ -7,14 +7,15 @@ import pytest
 
 from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
-from db import schema
 from db.breakers import BreakerStore
-from db.dead_letters import DeadLetters, Filter
-from db.ledger import newest_batches
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.rollup import Rollup
-from db.writer import Writer
+from db.dead_letters.query import DeadLetters, Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.rounds import Rollup
+from db.rollup.watermark import join
+from db.schema import version
+from db.write.ledger import newest_batches
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
 from tests.helpers.accounts import WORKER, grants
@@ -32,13 +33,13 @@ RIGHTS = [
 
 def use(engine, group):
     """What workers and commands do with every table."""
-    schema.check(engine)
+    version.check(engine)
     rehearse(engine)
     OffsetStore(engine, group).begin("t", {0: 0})
     letter = Chunk.transform(FLASH_SALES, "t", 0, 1, 2, [record(1, b"no json")])
     Writer(engine, group, group).write(1, NOW, [chunk(0, 1), letter])
     list(newest_batches(engine, group, 1))
-    Replayer(engine, group, FLASH_SALES).replay(Filter())
+    Replayer(engine, group, FLASH_SALES, announce=join).replay(Filter())
     DeadLetters(engine, group).purge(Filter())
     breakers = BreakerStore(engine, group, "t")
     breakers.open(0, "a reason")

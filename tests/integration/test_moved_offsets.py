@@ -7,9 +7,9 @@ from sqlalchemy import make_url, update
 from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
-from db.engine import connect
-from db.tables import stream_offsets
-from db.writer import Writer
+from db.connection.engine import connect
+from db.schema.tables import stream_offsets
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from tests.helpers.databases import each_server
 from tests.helpers.events import event, ids

@@ -8,9 +8,9 @@ from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
 from checks.storing import Answer, ask_database
-from db.engine import connect
-from db.table_checks import look_at_tables
-from db.upgrade import migrate
+from db.connection.engine import connect
+from db.schema.checks import inspect_tables
+from db.schema.upgrade import migrate
 from db.write.row_store import RowStore
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
@@ -31,7 +31,7 @@ def make(engine, statements):
 
 def look(engine):
     with engine.connect() as connection:
-        found = look_at_tables(connection)
+        found = inspect_tables(connection)
     return [one for one in found if not re.fullmatch(r"the table \w+ is missing", one.found)]
 
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import make_url
 
 import pipeline.flusher
-from db.engine import connect
-from db.error_codes import JUDGED, LARGE, LOGIN, PASSING
-from db.writer import Writer
+from db.connection.engine import connect
+from db.connection.error_codes import JUDGED, LARGE, LOGIN, PASSING
+from db.write.writer import Writer
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from config.version import VERSION
-from db.sales_tables import ROW_COLUMNS
+from db.schema.sales_tables import ROW_COLUMNS
 from dev.processes import free_port
 from models.fields import ROW_NAMES
 from models.rules import transform

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from db import pool
-from db.engine import connect
+from db.connection import pool
+from db.connection.engine import connect
 
 
 @pytest.fixture

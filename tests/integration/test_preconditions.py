@@ -8,12 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from agents.flash_sales import FLASH_SALES
-from db import event_index
-from db.dead_letters import Filter
-from db.preconditions import Preconditions
-from db.replay import Replayer
-from db.upgrade import make_index
-from db.writer import Writer
+from db.dead_letters.query import Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.watermark import join
+from db.schema.preconditions import Preconditions
+from db.schema.upgrade import make_index
+from db.write.known_ids import hold_index
+from db.write.writer import Writer
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server
@@ -51,7 +52,7 @@ def test_without_its_index_no_duplicate_is_stored(indexed):
 
 def test_the_index_cannot_be_dropped_within_a_write(indexed):
     with indexed.begin() as connection:
-        event_index.hold(connection)
+        hold_index(connection, FLASH_SALES)
         insert(connection, "e1")
         drop = threading.Thread(target=alter, args=(indexed, DROP))
         drop.start()
@@ -86,7 +87,7 @@ def test_what_was_taken_away_ends_the_next_write(begun, change, said):
     if deduplicate:
         make_index(dba(begun))
     preconditions = Preconditions(begun, deduplicate=deduplicate, interval=0)
-    writer = Writer(begun, "g", "w", deduplicate=deduplicate, preconditions=preconditions)
+    writer = Writer(begun, "g", "w", deduplicate=deduplicate, verify=preconditions.verify_again)
     writer.write(1, NOW, [chunk(0, 5)])
     alter(begun, change)
     with pytest.raises(FatalError, match=said):
@@ -121,7 +122,7 @@ def test_a_replay_without_the_index_stores_nothing(indexed):
         )
     alter(indexed, DROP)
     with pytest.raises(FatalError, match=NO_INDEX):
-        Replayer(indexed, "g", FLASH_SALES, deduplicate=True).replay(Filter())
+        Replayer(indexed, "g", FLASH_SALES, announce=join, deduplicate=True).replay(Filter())
     assert stored_ids(indexed) == []
 
 

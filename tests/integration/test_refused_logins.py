@@ -6,8 +6,8 @@ from checks.database import look_at_database
 from checks.result import CheckResults
 from checks.startup import prepare
 from config.settings import Settings
-from db.engine import connect
-from db.preconditions import Preconditions
+from db.connection.engine import connect
+from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError
 from tests.helpers.accounts import WORKER, grants
 from tests.helpers.databases import each_server

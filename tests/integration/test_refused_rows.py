@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select, text
 
 from agents.flash_sales import FLASH_SALES
-from db.error_codes import ROW
-from db.offsets import OffsetStore
-from db.tables import batches
+from db.connection.error_codes import ROW
+from db.schema.tables import batches
 from db.write import insert_values
-from db.writer import Writer
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
 from pipeline.record import PlainRecord

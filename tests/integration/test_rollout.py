@@ -7,11 +7,10 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
-from db import schema
-from db.engine import IO_TIMEOUT, connect
-from db.schema import VERSION
-from db.tables import metadata
-from db.upgrade import alembic_config, migrate
+from db.connection.engine import IO_TIMEOUT, connect
+from db.schema.tables import metadata
+from db.schema.upgrade import alembic_config, migrate
+from db.schema.version import VERSION, check, require_compatible, stored_version
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba, owner
 from tests.helpers.databases import each_server_slow
@@ -39,7 +38,7 @@ def apply(engine, statements):
 
 def version(engine):
     with engine.connect() as connection:
-        return schema.stored_version(connection)
+        return stored_version(connection)
 
 
 @pytest.mark.slow
@@ -105,10 +104,10 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
         rf"version 9999, newer than this app's {VERSION}, and does not fit it: .*{said}.*"
         "; or run the newer app"
     )
-    found = schema.check(migrated_engine)
+    found = check(migrated_engine)
     assert found.is_newer
     with pytest.raises(FatalError, match=refusal):
-        schema.see_that_rows_fit(found)
+        require_compatible(found)
     with pytest.raises(FatalError, match=refusal):
         migrate(owner(migrated_engine))
     assert version(migrated_engine) == "9999"
@@ -117,7 +116,7 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
 def test_an_older_schema_is_refused_with_the_command_that_brings_it_up(migrated_engine):
     apply(migrated_engine, ["UPDATE alembic_version SET version_num = '0001'"])
     with pytest.raises(FatalError, match=f"at version 0001, this app needs {VERSION}: run `faust"):
-        schema.check(migrated_engine)
+        check(migrated_engine)
 
 
 def test_the_names_of_versions_sort_as_their_migrations_follow():

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
-from db import rollup as module
-from db.dead_letters import Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.rollup import Rollup
-from db.watermark import join
-from db.writer import Writer
+from db.connection.engine import connect
+from db.dead_letters.query import Filter
+from db.dead_letters.replay import Replayer
+from db.rollup import rounds as module
+from db.rollup.rounds import Rollup
+from db.rollup.watermark import join
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from pipeline.errors import FatalError, TransientError
 from tests.chaos.mysql_proxy import MySQLProxy
 from tests.helpers.accounts import dba
@@ -178,7 +178,7 @@ def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
             {"no": '"event_id": null', "id": '"event_id": "again"'},
         )
         connection.execute(text("UPDATE dead_letters SET value_bytes = LENGTH(value)"))
-    monkeypatch.setattr("db.dead_letters.PORTION", 3)
+    monkeypatch.setattr("db.dead_letters.query.PORTION", 3)
     done, failures = threading.Event(), []
 
     def own(work):
@@ -204,7 +204,7 @@ def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
         return work
 
     def replay(mine):
-        assert Replayer(mine, "d", FLASH_SALES).replay(Filter()).stored == 40
+        assert Replayer(mine, "d", FLASH_SALES, announce=join).replay(Filter()).stored == 40
 
     services = [threading.Thread(target=own, args=(sum_up,)) for _ in range(2)]
     works = [write_all(0, "g"), write_all(1, "g"), write_all(0, "h"), replay]

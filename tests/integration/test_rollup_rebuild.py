@@ -5,9 +5,9 @@ from datetime import datetime
 import pytest
 from sqlalchemy import text
 
-from db.offsets import OffsetStore
-from db.rollup import Rollup
-from db.writer import Writer
+from db.rollup.rounds import Rollup
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event, shown, write
 from tests.helpers.sink import NOW

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import make_url, text
 
 from agents.flash_sales import FLASH_SALES
-from db.driver import MySQLError
-from db.engine import connect
+from db.connection.driver import MySQLError
+from db.connection.engine import connect
 from db.write import insert_values, load_data, row_store
 from db.write.row_store import RowStore
-from db.writer import Writer
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from tests.helpers.accounts import dba

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from sqlalchemy import inspect, make_url, text
 
 from agents.flash_sales import FLASH_SALES
-from db.dead_letters import Filter
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.replay import Replayer
-from db.writer import Writer
+from db.connection.engine import connect
+from db.dead_letters.query import Filter
+from db.dead_letters.replay import Replayer
+from db.rollup.watermark import join
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from dev import ROOT
 from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event
@@ -77,7 +78,7 @@ def test_a_replayed_dead_letter_is_a_sale_too(migrated_engine, migrated_url):
     settle(migrated_engine)
     with migrated_engine.begin() as connection:
         connection.execute(text("UPDATE dead_letters SET value = :v"), {"v": event(8)})
-    assert Replayer(migrated_engine, "g", FLASH_SALES).replay(Filter()).stored == 1
+    assert Replayer(migrated_engine, "g", FLASH_SALES, announce=join).replay(Filter()).stored == 1
     assert len(rows(migrated_url)) == 2
     settle(migrated_engine)
     assert_sums_true(migrated_engine)

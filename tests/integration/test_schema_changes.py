@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import make_url, text
 
-from db.engine import connect
-from db.offsets import OffsetStore
-from db.schema import VERSION
-from db.upgrade import migrate
-from db.writer import Writer
+from db.connection.engine import connect
+from db.schema.upgrade import migrate
+from db.schema.version import VERSION
+from db.write.offsets import OffsetStore
+from db.write.writer import Writer
 from tests.helpers import sales
 from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import settle

@@ -3,9 +3,9 @@
 from sqlalchemy import select, text
 
 from agents.flash_sales import FLASH_SALES
-from db.engine import is_mariadb
-from db.sales_tables import flash_sale_events, rollup_minutes
-from db.writer import Writer
+from db.connection.engine import is_mariadb
+from db.schema.sales_tables import flash_sale_events, rollup_minutes
+from db.write.writer import Writer
 from models.rules import transform
 from pipeline.chunk import Chunk
 from tests.contract.test_cases import load

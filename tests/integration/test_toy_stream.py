@@ -8,7 +8,7 @@ import faust
 from sqlalchemy import text
 
 from agents.enrichment import enrichment
-from db import offsets, writer
+from db.write import offsets, writer
 from pipeline.flusher import Flusher
 from pipeline.memory import Memory
 from pipeline.stream import MALFORMED, Stream

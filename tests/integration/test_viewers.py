@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from db import reports
-from db.engine import connect_for_queries
+from db.connection.engine import connect_for_queries
 from db.reports import Reports
 from pipeline.errors import TransientError
 from tests.helpers.databases import each_server

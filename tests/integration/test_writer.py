@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, text
 
 from agents.flash_sales import FLASH_SALES
-from db import engine as sessions
-from db.offsets import OffsetStore
-from db.sales_tables import flash_sale_events
-from db.schema import VERSION
-from db.tables import batches, dead_letters, metadata, stream_offsets
-from db.upgrade import alembic_config
+from db.connection.engine import IO_TIMEOUT
+from db.schema.sales_tables import flash_sale_events
+from db.schema.tables import batches, dead_letters, metadata, stream_offsets
+from db.schema.upgrade import alembic_config
+from db.schema.version import VERSION
+from db.write.offsets import OffsetStore
 from db.write.row_store import RowStore
-from db.writer import Writer
+from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
 from tests.helpers.accounts import dba
@@ -224,4 +224,4 @@ def test_sessions_are_strict(begun):
         mode, zone = connection.execute(text("SELECT @@sql_mode, @@time_zone")).one()
     assert "STRICT_ALL_TABLES" in mode
     assert zone == "+00:00"
-    assert sessions.IO_TIMEOUT < 60
+    assert IO_TIMEOUT < 60

@@ -32,25 +32,20 @@ UNKNOWN_LIBRARIES = {
     "source": SQL,
     "db": {"faust", *KAFKA},
 }
-#: What of `db` carries any stream; the rest is the schema and the reports of this one.
-CARRIERS = (
-    "breakers",
-    "dead_letter_rows",
-    "dead_letters",
-    "fence",
-    "ledger",
-    "offsets",
-    "rehearsal",
-    "replay",
-    "tables",
-    "writer",
-)
-MACHINERY = [
-    *(ROOT / "source").glob("*.py"),
-    *(ROOT / "pipeline").glob("*.py"),
-    *(ROOT / "db" / "write").glob("*.py"),
-    *(ROOT / "db" / f"{name}.py" for name in CARRIERS),
-]
+#: Of `db`: whom each room may import beside itself.
+ROOMS: dict[str, set[str]] = {
+    "db.connection": set(),
+    "db.schema": {"db.connection"},
+    "db.rollup": {"db.connection", "db.schema"},
+    "db.write": {"db.connection", "db.schema"},
+    "db.dead_letters": {"db.connection", "db.schema", "db.write"},
+}
+#: What is about flash sales. The rest of these folders carries any stream.
+DOMAIN = {"models", "agents", "db.migrations", "db.reports", "db.rollup", "db.schema"}
+MACHINERY = ("source", "pipeline", "db")
+#: The rooms of the domain have tables that every stream needs.
+COMMON = {"db.schema", "db.schema.tables", "db.schema.event_key"}
+OURS = {path.stem if path.is_file() else path.name for path in ROOT.iterdir()}
 
 
 def files(package):
@@ -69,8 +64,7 @@ def imported(path):
 
 @pytest.mark.parametrize("package", LAYERS)
 def test_a_package_imports_only_what_it_may(package):
-    ours = {path.stem if path.is_file() else path.name for path in ROOT.iterdir()}
-    refused = (ours - {package} - LAYERS[package]) | UNKNOWN_LIBRARIES.get(package, set())
+    refused = (OURS - {package} - LAYERS[package]) | UNKNOWN_LIBRARIES.get(package, set())
     for path in files(package):
         wrong = [name for name in imported(path) if name.partition(".")[0] in refused]
         assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(wrong)}"
@@ -82,13 +76,64 @@ def test_no_import_runs_back():
         assert others <= set(order[: order.index(package)]), package
 
 
-@pytest.mark.parametrize("path", MACHINERY, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_the_machinery_knows_nothing_of_flash_sales(path):
-    domain = ("models", "agents", "db.sales_tables")
-    assert [name for name in imported(path) if name.startswith(domain)] == []
+def module(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def modules(package):
+    return {module(path): path for path in files(package)}
+
+
+MODULES = {name: path for package in LAYERS for name, path in modules(package).items()}
+
+
+def imported_modules(name):
+    """Our modules that a module imports, itself."""
+    for one in imported(MODULES[name]):
+        found = one if one in MODULES else one.rpartition(".")[0]
+        if found in MODULES:
+            yield found
+
+
+def reached(name):
+    """Our modules that a module imports, or that those import, each with one on the way to it."""
+    found, waiting = {}, [name]
+    while waiting:
+        one = waiting.pop()
+        for other in imported_modules(one):
+            if other not in found:
+                found[other] = one
+                waiting.append(other)
+    return found
+
+
+def within(name, rooms):
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_database_imports_only_what_it_may(room):
+    refused = ROOMS.keys() - {room} - ROOMS[room]
+    for name in MODULES:
+        if within(name, [room]):
+            wrong = [one for one in imported_modules(name) if within(one, refused)]
+            assert not wrong, f"{name} imports {', '.join(wrong)}"
+
+
+def carriers():
+    for name in MODULES:
+        if within(name, MACHINERY) and (name in COMMON or not within(name, DOMAIN)):
+            yield name
+
+
+@pytest.mark.parametrize("name", carriers())
+def test_the_machinery_knows_nothing_of_flash_sales(name):
+    for one, by in reached(name).items():
+        assert one in COMMON or not within(one, DOMAIN), f"{by} imports {one}"
     named = {
         str(getattr(node, field)).lower()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
         for field in ("id", "attr", "arg", "name")
         if hasattr(node, field)
     }

@@ -7,8 +7,8 @@ import pytest
 from checks.attention import needs
 from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
 from db.breakers import OpenBreaker
-from db.dead_letter_summary import Total
-from db.schema import VERSION
+from db.dead_letters.summary import Total
+from db.schema.version import VERSION
 from pipeline.rollup_service import Progress
 from source.group import GroupState, Member
 from source.log_reader import Bounds

@@ -5,8 +5,8 @@ from pymysql.constants import CR, ER
 from pymysql.err import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
-from db.error_codes import FATAL, HINTS, JUDGED, LARGE, LOGIN, PASSING, ROW
-from db.errors import advice, classify
+from db.connection.error_codes import FATAL, HINTS, JUDGED, LARGE, LOGIN, PASSING, ROW
+from db.connection.errors import advice, classify
 from pipeline.errors import (
     SEARCHED,
     TOO_LARGE,

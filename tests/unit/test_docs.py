@@ -9,8 +9,8 @@ from functools import cache
 import pytest
 
 from config.settings import DATABASE_VARIABLES, Settings
-from db.sales_tables import flash_sale_events
-from db.tables import metadata
+from db.schema.sales_tables import flash_sale_events
+from db.schema.tables import metadata
 from dev import ROOT, docs
 from dev.catalogue import catalogue, deprecated_names, exposed_name
 from source.patches import UnreadableBatchError

@@ -11,7 +11,7 @@ from dev.certificates import Authority
 
 _ENCRYPT = """
 import sys
-from db import driver
+from db.connection import driver
 assert not any(name.startswith("cryptography") for name in sys.modules), "loaded already"
 import pymysql
 for salt in (b"a" * 20, b"b" * 20):
@@ -33,7 +33,7 @@ _APP = "import app, sys; print([name for name in sys.modules if name.startswith(
 
 
 _CONNECT = """
-from db import driver
+from db.connection import driver
 from pymysql.connections import Connection
 asked = (None, {"check_hostname": True})
 contexts = [Connection(ssl=each, defer_connect=True).ctx for each in asked]

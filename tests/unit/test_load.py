@@ -4,7 +4,7 @@ import pytest
 
 from config.load import _known_names, load, warnings
 from config.settings import Settings
-from db.engine import connect
+from db.connection.engine import connect
 
 GOOD = {"KAFKA_URL": "kafka://a:9092", "DATABASE_URL": "mysql://shop:s3cret@db:3306/shop"}
 

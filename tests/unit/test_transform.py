@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql
 
-from db.sales_tables import flash_sale_events
+from db.schema.sales_tables import flash_sale_events
 from models import decode
 from models import strict_json as document
 from models.fields import EVENT_FIELDS, ROW_NAMES

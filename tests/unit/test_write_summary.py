@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
-from db.writer import _dead_letters, _named, _skip_stored, ledger_line, summary
-from pipeline.batch import Refused
+from db.write.ledger import ledger_line
+from db.write.writer import _dead_letters, _named, _skip_stored
+from pipeline.batch import Batch, Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError
 from pipeline.record import PlainRecord
@@ -84,7 +85,7 @@ def test_a_ledger_line_accounts_for_every_event():
         chunk(20, 20, partition=2),
     ]
     refused = [Refused("t", 0, 9, "too dear"), Refused("t", 1, 8, "too dear")]
-    batch = summary(5, NOW, chunks, 0.25, refused)
+    batch = Batch.of(5, NOW, chunks, 0.25, refused)
     line = ledger_line(batch, "group", "worker")
     assert line.pop("written") == batch.written
     assert line == {
@@ -107,7 +108,7 @@ def test_a_ledger_line_accounts_for_every_event():
     assert batch.rows == {("t", 0): 3, ("t", 1): 1, ("t", 2): 0}
     assert batch.oldest_timestamp == 500
     assert batch.refused == refused
-    assert summary(6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
+    assert Batch.of(6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
 
 
 def test_a_refused_row_is_a_dead_letter_as_it_came_or_made_from_its_row():

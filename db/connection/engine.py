@@ -1,0 +1,139 @@
+"""Connections: every session speaks UTC and utf8mb4 and refuses what does not fit."""
+
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+
+from db.connection import session_variables
+from db.connection.driver import MySQLError
+from db.connection.errors import classified
+from db.connection.pool import spare_round_trips
+from pipeline import metrics
+
+#: Seconds. A server that answers no more must not hold up a shutdown for long.
+CONNECT_TIMEOUT = 5
+IO_TIMEOUT = 30
+
+#: Connections of a process at most. At once need one each: the write, the roll-up, start offsets,
+#: and brief work besides. Nothing that has one waits for a second, so there is no deadlock.
+POOL_SIZE = 4
+#: And for queries: the watch's, and those of the roll-up and the page reports (one at a time).
+QUERY_POOL_SIZE = 2
+#: Seconds to wait for a connection while all are in use.
+POOL_TIMEOUT = 10
+#: Seconds after which one is opened again: an address may mean another server by then.
+RECYCLED = 3600
+
+#: Seconds that the server works on one query: a day of sums may be millions of rows.
+QUERY_TIME_LIMIT = 10.0
+
+
+def connect(
+    url: URL,
+    tls: ssl.SSLContext | None = None,
+    pool_size: int = POOL_SIZE,
+    io_timeout: int = IO_TIMEOUT,
+) -> Engine:
+    """Build the engine; nothing is connected yet.
+
+    Args:
+        url: ``mysql+pymysql://…``.
+        tls: what to connect with; None for TLS without verification, where the server offers it.
+        pool_size: connections open at most.
+        io_timeout: seconds without an answer after which a connection is given up.
+    """
+    return _engine(url, tls, pool_size, io_timeout, autocommit=False)
+
+
+def connect_for_queries(
+    url: URL, tls: ssl.SSLContext | None = None, time_limit: float = QUERY_TIME_LIMIT
+) -> Engine:
+    """Build an engine on which each query is a transaction of its own, of limited time.
+
+    So a query is one statement, with none before or after it: some accounts may send few an hour.
+
+    Args:
+        url: ``mysql+pymysql://…``.
+        tls: as of ``connect``.
+        time_limit: seconds that the server works on a query.
+    """
+    engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, autocommit=True)
+
+    def limit_time(connection: Any, _record: Any) -> None:
+        # Each server takes its own, and the other's for a comment.
+        milliseconds = max(1, round(1000 * time_limit))
+        with suppress(MySQLError), connection.cursor() as cursor:
+            cursor.execute(
+                f"SET SESSION /*M! max_statement_time = {time_limit:f} */"
+                f" /*!80000 max_execution_time = {milliseconds} */"
+            )
+
+    event.listen(engine, "connect", limit_time)
+    return engine
+
+
+def _engine(
+    url: URL, tls: ssl.SSLContext | None, pool_size: int, io_timeout: int, *, autocommit: bool
+) -> Engine:
+    # PyMySQL would send the password in Latin-1, and fail where it has other characters.
+    password = {"password": str(url.password).encode()} if url.password else {}
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
+        pool_reset_on_return=None,
+        pool_recycle=RECYCLED,
+        skip_autocommit_rollback=autocommit,
+        hide_parameters=True,
+        connect_args={
+            **password,
+            "charset": "utf8mb4",
+            "autocommit": autocommit,
+            # For lines in memory; no file is ever sent (db.connection.driver).
+            "local_infile": True,
+            "ssl": tls,
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": io_timeout,
+            "write_timeout": io_timeout,
+        },
+    )
+    # Before SQLAlchemy's own, which looks at the session to know how names are quoted there.
+    event.listen(engine, "connect", _prepare_session, insert=True)
+    spare_round_trips(engine)
+    return engine
+
+
+def _prepare_session(connection: Any, _record: Any) -> None:
+    metrics.CONNECTIONS.inc()
+    with connection.cursor() as cursor:
+        session_variables.prepare(cursor)
+
+
+def ping(engine: Engine) -> None:
+    """Verify that the server answers. It counts this as no statement.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    with classified(), engine.connect():
+        pass  # the pool has asked the connection, or used it a moment ago
+
+
+def is_mariadb(connection: Connection) -> bool:
+    """Whether the server is MariaDB, and not MySQL."""
+    return bool(getattr(connection.dialect, "is_mariadb", False))
+
+
+def server_version(engine: Engine) -> str:
+    """Verify that the server answers; return its name and version. Blocking.
+
+    Raises:
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+    with classified(), engine.connect() as connection:
+        version = str(connection.scalar(text("SELECT VERSION()")))
+    return version if "MariaDB" in version else f"MySQL {version}"

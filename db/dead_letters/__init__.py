@@ -1,0 +1,1 @@
+"""Dead letters after they are stored: listing, counting, replaying."""

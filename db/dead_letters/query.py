@@ -1,0 +1,162 @@
+"""Dead letters after the fact: found, counted, purged. Blocking."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, select
+from sqlalchemy.dialects.mysql import LONGBLOB
+
+from db.connection.errors import classified
+from db.schema.tables import dead_letters
+
+#: Dead letters that are read, or changed in one transaction, at most.
+PORTION = 500
+
+#: Bytes of their values, about: they are in memory at once.
+PORTION_BYTES = 16_000_000
+
+_columns = dead_letters.c
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters; what is None or empty does not narrow.
+
+    ``since`` and ``until`` have a zone, and compare with the time at which the dead letter was
+    written; ``offsets`` are the first and the last one, None for no end; ``pending`` ones are not
+    replayed yet.
+    """
+
+    ids: tuple[int, ...] = ()
+    reason: str | None = None
+    topic: str | None = None
+    partitions: tuple[int, ...] = ()
+    offsets: tuple[int | None, int | None] = (None, None)
+    since: datetime | None = None
+    until: datetime | None = None
+    pending: bool = False
+
+    def conditions(self, group: str) -> Iterator[ColumnElement[bool]]:
+        """What holds of these dead letters of a consumer group."""
+        yield _columns.consumer_group == group
+        if self.ids:
+            yield _columns.id.in_(self.ids)
+        if self.reason:
+            yield _columns.reason == self.reason
+        if self.topic:
+            yield _columns.kafka_topic == self.topic
+        if self.partitions:
+            yield _columns.kafka_partition.in_(self.partitions)
+        first, last = self.offsets
+        if first is not None:
+            yield _columns.kafka_offset >= first
+        if last is not None:
+            yield _columns.kafka_offset <= last
+        if self.since:
+            yield _columns.created_at >= self.since.astimezone(UTC)
+        if self.until:
+            yield _columns.created_at < self.until.astimezone(UTC)
+        if self.pending:
+            yield _columns.replayed_at.is_(None)
+
+
+def is_cut(letter: Row[Any]) -> bool:
+    """Whether the row of ``dead_letters`` holds only the beginning of its value."""
+    return len(letter.value or b"") < (letter.value_bytes or 0)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction, errors of which are those of ``pipeline.errors``."""
+    with classified(), engine.begin() as connection:
+        yield connection
+
+
+class DeadLetters:
+    """The dead letters of one consumer group.
+
+    Raises (every method):
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    def find(
+        self, wanted: Filter, limit: int | None = None, max_bytes: int | None = None
+    ) -> Iterator[Row[Any]]:
+        """The dead letters, the newest first; values and keys cut to ``max_bytes``."""
+        shown = [
+            func.substring(column, 1, max_bytes).label(column.name)
+            if max_bytes is not None and isinstance(column.type, LONGBLOB)
+            else column
+            for column in _columns
+        ]
+        for ids in self.portions(wanted, limit, newest_first=True):
+            statement = select(*shown).where(_columns.id.in_(ids)).order_by(_columns.id.desc())
+            with transaction(self._engine) as connection:
+                found = connection.execute(statement).all()
+            yield from found
+
+    def count(self, wanted: Filter) -> int:
+        """How many dead letters there are."""
+        statement = select(func.count()).select_from(dead_letters)
+        with transaction(self._engine) as connection:
+            return connection.scalar(statement.where(*wanted.conditions(self._group))) or 0
+
+    def existing(self, ids: Collection[int]) -> set[int]:
+        """Which of these ids are dead letters of the group."""
+        statement = select(_columns.id).where(*Filter(tuple(ids)).conditions(self._group))
+        with transaction(self._engine) as connection:
+            return set(connection.scalars(statement))
+
+    def portions(
+        self, wanted: Filter, limit: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[list[int]]:
+        """Ids of the dead letters, in their order, as many at a time as fit memory."""
+        size = func.coalesce(func.length(_columns.value), 0)
+        order = _columns.id.desc() if newest_first else _columns.id
+        statement = select(_columns.id, size).where(*wanted.conditions(self._group)).order_by(order)
+        left, page = limit, statement
+        while left is None or left > 0:
+            at_once = PORTION if left is None else min(left, PORTION)
+            with transaction(self._engine) as connection:
+                found = connection.execute(page.limit(at_once)).all()
+            if not found:
+                return
+            sizes = accumulate(size for _, size in found)
+            ids = [
+                number
+                for place, ((number, _), total) in enumerate(zip(found, sizes, strict=True))
+                if place == 0 or total <= PORTION_BYTES
+            ]
+            yield ids
+            left = None if left is None else left - len(ids)
+            last = ids[-1]
+            page = statement.where(_columns.id < last if newest_first else _columns.id > last)
+
+    def purge(
+        self,
+        wanted: Filter,
+        limit: int | None = None,
+        progress: Callable[[int], None] = lambda number: None,
+    ) -> int:
+        """Delete dead letters for good, the oldest first; return how many.
+
+        Args:
+            wanted: which.
+            limit: at most so many.
+            progress: called with how many more are dealt with.
+        """
+        gone = 0
+        for ids in self.portions(wanted, limit):
+            with transaction(self._engine) as connection:
+                statement = delete(dead_letters).where(_columns.id.in_(ids))
+                gone += connection.execute(statement).rowcount
+            progress(len(ids))
+        return gone

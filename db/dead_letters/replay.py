@@ -1,0 +1,188 @@
+"""Dead letters replayed: put through today's rules, and stored as rows if those accept them.
+
+A replay stores rows and marks their dead letters in one transaction, with the dead letters locked.
+So it may be repeated, interrupted, or run twice at once: each event is stored once. Blocking.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from secrets import token_hex
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+
+from db.connection.session import SESSION, another_session, check_session
+from db.dead_letters.query import DeadLetters, Filter, is_cut, transaction
+from db.schema.tables import batches, dead_letters
+from db.write.deduplicate import DeduplicatingRowStore
+from db.write.ledger import ledger_line
+from db.write.row_store import RowStore
+from db.write.transaction import Transaction
+from pipeline.batch import Batch, empty_drops
+from pipeline.chunk import Chunk
+from pipeline.record import PlainRecord
+from pipeline.stream import UNSTORABLE, Stream
+
+_id = dead_letters.c.id
+#: What differs between details that say the same of different events.
+_VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
+
+
+class Refusals(NamedTuple):
+    """How many were refused for the same, and one of them: its id, and why in words."""
+
+    dead_letters: int
+    example: int
+    detail: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the dead letters that were replayed.
+
+    ``stored`` became rows; ``known`` have events that are rows already; ``refused`` are the others,
+    by reason and by what their details have in common.
+    """
+
+    stored: int = 0
+    known: int = 0
+    refused: dict[tuple[str, str], Refusals] = field(default_factory=dict)
+
+    @property
+    def total_refused(self) -> int:
+        return sum(one.dead_letters for one in self.refused.values())
+
+    def refuse(self, letter: int, reason: str, detail: str) -> None:
+        """Count a dead letter that was refused."""
+        key = reason, _VARYING.sub("…", detail)
+        before = self.refused.get(key, Refusals(0, letter, detail))
+        self.refused[key] = before._replace(dead_letters=before.dead_letters + 1)
+
+
+class Replayer:
+    """Replays the dead letters of one consumer group.
+
+    Args:
+        engine: from ``db.connection.engine.connect``.
+        group: the consumer group.
+        stream: what they are events of.
+        announce: called in a transaction before it inserts events, for those who add them up.
+        deduplicate: whether events are left out whose ids are stored already.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        group: str,
+        stream: Stream,
+        *,
+        announce: Callable[[Connection], None],
+        deduplicate: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._group = group
+        self._stream = stream
+        self._announce = announce
+        self._letters = DeadLetters(engine, group)
+        self._rows = DeduplicatingRowStore() if deduplicate else RowStore()
+
+    def replay(
+        self,
+        wanted: Filter,
+        limit: int | None = None,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int], None] = lambda number: None,
+    ) -> Outcome:
+        """Store the dead letters not replayed yet that today's rules accept, the oldest first.
+
+        One whose event is stored already counts as replayed, without a second row.
+
+        Args:
+            wanted: which dead letters.
+            limit: at most so many.
+            dry_run: roll back what was stored.
+            progress: called with how many more are dealt with.
+
+        Raises:
+            TransientError, FatalError: see ``pipeline.errors``.
+        """
+        run = f"replay-{token_hex(4)}"
+        outcome = Outcome()
+        waiting = self._letters.portions(replace(wanted, pending=True), limit)
+        for number, ids in enumerate(waiting, 1):
+            self._store(ids, run, number, outcome, dry_run=dry_run)
+            progress(len(ids))
+        return outcome
+
+    def _store(
+        self, ids: list[int], run: str, number: int, outcome: Outcome, *, dry_run: bool
+    ) -> None:
+        started = perf_counter()
+        with transaction(self._engine) as connection:
+            letters = connection.execute(
+                select(dead_letters, *SESSION)
+                .where(_id.in_(ids), dead_letters.c.replayed_at.is_(None))
+                .order_by(_id)
+                .with_for_update()
+            ).all()
+            chunk, refused = self._transform(letters)
+            stored, marked = chunk, list(chunk.offsets)
+            if marked:
+                session = check_session(letters[0])
+                self._announce(connection)
+                write = Transaction(connection, self._stream, session, int(letters[0].packet))
+                [new], [rows] = self._rows.store(write, [chunk])
+                for row, detail in rows.items():
+                    refused[new.offsets[row]] = UNSTORABLE, f"the database says: {detail}"
+                stored = new.without(rows)
+                marked = [letter for letter in marked if letter not in refused]
+            if marked:
+                self._mark(connection, marked, session)
+                # The ledger counts these events already; only their rows are new.
+                batch = Batch.of(number, datetime.now(UTC), [stored], perf_counter() - started)
+                line = ledger_line(batch, self._group, run)
+                nothing = dict.fromkeys(("events", *empty_drops()), 0)
+                connection.execute(insert(batches), line | nothing)
+            if dry_run:
+                connection.rollback()
+        outcome.stored += stored.valid
+        outcome.known += len(marked) - stored.valid
+        for letter, why in refused.items():
+            outcome.refuse(letter, *why)
+
+    def _transform(
+        self, letters: "Sequence[Row[*tuple[Any, ...]]]"
+    ) -> tuple[Chunk, dict[int, tuple[str, str]]]:
+        """The dead letters' rows by today's rules, and why the others have none.
+
+        The id stands in for the offset, and tells the dead letters apart afterwards.
+        """
+        refused = {
+            row.id: (row.reason, "was stored cut: the event must be sent again")
+            for row in letters
+            if is_cut(row)
+        }
+        records = [
+            PlainRecord(row.id, row.value, row.kafka_key)
+            for row in letters
+            if row.id not in refused
+        ]
+        chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
+        refused |= {letter.offset: (letter.reason, letter.detail) for letter in chunk.dead}
+        return chunk, refused
+
+    def _mark(self, connection: Connection, ids: list[int], session: int) -> None:
+        marked = connection.execute(
+            update(dead_letters)
+            .where(_id.in_(ids), func.connection_id() == session)
+            .values(replayed_at=datetime.now(UTC))
+        )
+        if marked.rowcount != len(ids):
+            raise another_session(
+                f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
+                f"replayed"
+            )

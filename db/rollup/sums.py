@@ -1,0 +1,109 @@
+"""The statements that add rows to the sales sums, and purge old sums.
+
+Keys are compared byte by byte: they are bytes in the tables, and rows are grouped by bytes, as
+collations take `E1` for `e1`, or `e1` with a space for one without. Rows are grouped in a query
+of their own by keys as narrow as they are; `SQL_BIG_RESULT` makes the server sort them, where a
+hash of many keys would go to disk (*measured*: three times the time, when every row has its own).
+"""
+
+from sqlalchemy import Connection, Table, TextClause, text
+
+from db.connection.session import fenced_sql
+from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products
+from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
+
+#: The portion of rows. A locking read of it waits for inserts there (`LOCK IN SHARE MODE`
+#: is what every server understands). The clustered index is named, as an index that someone
+#: added would be read, and locked, beyond the portion.
+ROWS = f"{flash_sale_events.name} FORCE INDEX (PRIMARY) WHERE id > :last AND id <= :upto"
+
+#: Characters of a key. A server compares no more than 1024 bytes when it sorts.
+WIDEST = 255
+
+#: The year 1970 as the server's `TO_SECONDS`, which accepts every type of time.
+_EPOCH = 62_167_219_200
+
+_TYPE = "CAST(event_type AS BINARY)"
+_COLUMNS = [*dict.fromkeys(STEPS.values()), OTHERS]
+_STEP = " ".join(
+    ["CASE", _TYPE]
+    + [f"WHEN '{name}' THEN {_COLUMNS.index(step)}" for name, step in STEPS.items()]
+    + [f"ELSE {_COLUMNS.index(OTHERS)} END"]
+)
+_PURCHASES = _COLUMNS.index(STEPS[PURCHASE])
+
+
+def _time(unit: str, seconds: int) -> str:
+    """The time of a key, of which there are so many seconds to a unit."""
+    shifted = f"DATE '1970-01-01' + INTERVAL (k - {_EPOCH // seconds}) {unit}"
+    return f"COALESCE({shifted}, '{NO_TIME}')"
+
+
+def _key(column: str, *, wide: bool) -> str:
+    """A text as bytes of UTF-8; cut where it is too wide, with a digest of all of it."""
+    whole = f"CONVERT({column} USING utf8mb4)"
+    if wide:
+        cut = f"CONCAT(LEFT({whole}, {WIDEST - 40}), LEFT(SHA2({column}, 256), 40))"
+        whole = f"IF(CHAR_LENGTH({column}) > {WIDEST}, {cut}, {whole})"
+    return f"CAST({whole} AS BINARY)"
+
+
+def _insert(table: Table, select: str) -> TextClause:
+    """One statement for all sums of a portion, each added to what is there under its key."""
+    names = [column.name for column in table.columns]
+    sums = ", ".join(
+        f"{column.name} = {table.name}.{column.name} + VALUES({column.name})"
+        for column in table.columns
+        if not column.primary_key
+    )
+    return text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) "
+        f"SELECT SQL_BIG_RESULT {fenced_sql(':session', ':generation')}, {select} "
+        f"ON DUPLICATE KEY UPDATE {sums}"
+    )
+
+
+_SUMS = "COALESCE(SUM(quantity), 0) AS units, COALESCE(SUM(revenue + 0E0), 0) AS revenue"
+_COUNTS = ", ".join(f"SUM(IF(step = {place}, n, 0))" for place in range(len(_COLUMNS)))
+_ADD_MINUTES = _insert(
+    rollup_minutes,
+    f"{_time('MINUTE', 60)}, {_COUNTS}, SUM(IF(step = {_PURCHASES}, units, 0)), "  # noqa: S608 - of texts of our own
+    f"SUM(IF(step = {_PURCHASES}, revenue, 0)) "
+    f"FROM (SELECT SQL_BIG_RESULT TO_SECONDS(ts) DIV 60 AS k, {_STEP} AS step, COUNT(*) AS n, "
+    f"{_SUMS} FROM {ROWS} GROUP BY k, step) AS sums GROUP BY k",
+)
+_ADD_PRODUCTS, _ADD_WIDE_PRODUCTS = (
+    _insert(
+        rollup_products,
+        f"{_time('HOUR', 3600)}, COALESCE(product, ''), COALESCE(kind, ''), orders, units, revenue "  # noqa: S608
+        f"FROM (SELECT SQL_BIG_RESULT TO_SECONDS(ts) DIV 3600 AS k, "
+        f"{_key('product_id', wide=wide)} AS product, {_key('category', wide=wide)} AS kind, "
+        f"COUNT(*) AS orders, {_SUMS} "
+        f"FROM {ROWS} AND {_TYPE} = '{PURCHASE}' GROUP BY k, product, kind) AS sums",
+    )
+    for wide in (False, True)
+)
+# Looked up each time: a key that must perhaps be cut costs half as much again.
+_IS_WIDE = text(
+    "SELECT MAX(CHARACTER_MAXIMUM_LENGTH) > :widest FROM information_schema.COLUMNS "
+    "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :events "
+    "AND COLUMN_NAME IN ('product_id', 'category')"
+).bindparams(widest=WIDEST, events=flash_sale_events.name)
+
+
+def add_sums(connection: Connection, last: int, upto: int, generation: int, session: int) -> None:
+    """Add what the rows with ids in ``(last, upto]`` amount to, inside the caller's transaction.
+
+    Args:
+        connection: in that transaction.
+        last, upto: ids of rows.
+        generation: of the sums.
+        session: of that transaction; in any other one nothing is added.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
+    """
+    given = {"last": last, "upto": upto, "generation": generation, "session": session}
+    connection.execute(_ADD_MINUTES, given)
+    products = _ADD_WIDE_PRODUCTS if connection.scalar(_IS_WIDE) else _ADD_PRODUCTS
+    connection.execute(products, given)

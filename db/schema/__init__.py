@@ -1,0 +1,1 @@
+"""The tables: what they are, how migrations make them, and whether those there will do."""

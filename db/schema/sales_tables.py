@@ -1,0 +1,98 @@
+"""The events table and the tables of the sales sums, as SQLAlchemy metadata."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    String,
+    Table,
+)
+from sqlalchemy.dialects.mysql import (
+    DATETIME,
+    DOUBLE,
+    FLOAT,
+    TIMESTAMP,
+    VARBINARY,
+)
+
+from db.schema.tables import UTF8, metadata
+from models.fields import ROW_FIELDS, ROW_NAMES, Field
+
+_TYPES: dict[type, Any] = {float: FLOAT, int: Integer, datetime: TIMESTAMP}
+
+
+def _column(field: Field) -> Column[Any]:
+    # Every column takes NULL, as it did with the job replaced.
+    kind = String(field.max_length) if field.kind is str else _TYPES[field.kind]
+    return Column(field.name, kind, nullable=True)
+
+
+#: Names and types are those of the table the reports already read.
+flash_sale_events = Table(
+    "flash_sale_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    *map(_column, ROW_FIELDS),
+    **UTF8,
+)
+
+
+#: How far the sums are; one row. Rows with ids up to `last_id` are in them, and `last_checksum` is
+#: that of this row's `event_id`: if it differs, ids started again. No write of ours in progress can
+#: add an id up to `mark_id`, which was the newest id at `marked_at`. At `complete_at` every row was
+#: in the sums. Views show the sums of generation `shown`; the next one is built beside them.
+rollup_state = Table(
+    "rollup_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),
+    Column("shown", Integer, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("last_checksum", BigInteger, nullable=True),
+    Column("mark_id", BigInteger, nullable=False),
+    Column("marked_at", DATETIME(fsp=3), nullable=False),
+    Column("complete_at", DATETIME(fsp=3), nullable=False),
+    **UTF8,
+)
+
+
+#: Events by step of the funnel and what purchases brought, by the minute of the event.
+rollup_minutes = Table(
+    "rollup_minutes",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("minute", DATETIME, primary_key=True),
+    Column("views", BigInteger, nullable=False),
+    Column("carts", BigInteger, nullable=False),
+    Column("purchases", BigInteger, nullable=False),
+    Column("others", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    **UTF8,
+)
+
+
+#: Bytes of UTF-8: in every collation that all servers have, some texts that differ are equal.
+_KEY_BYTES = VARBINARY(1020)
+
+
+#: What purchases brought, by the hour of the event, product and category.
+rollup_products = Table(
+    "rollup_products",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("hour", DATETIME, primary_key=True),
+    Column("product_id", _KEY_BYTES, primary_key=True),
+    Column("category", _KEY_BYTES, primary_key=True),
+    Column("orders", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    **UTF8,
+)
+
+
+#: Columns of a stored row, in the order in which the models make it.
+ROW_COLUMNS = ROW_NAMES
