@@ -98,8 +98,9 @@ def database(value: str) -> URL:
     if translated := from_jdbc(value):
         raise ValueError(f"is a JDBC URL: write {translated}")
     found = _DATABASE.fullmatch(value)
-    # An @ that ends no login may end the login of a password with an odd character.
-    if not found or ("@" in value and found["user"] is None):
+    # An @ that ends no login may end the login of a password with an odd character; and one in the
+    # options may show that a password's question mark began them.
+    if not found or ("@" in value and found["user"] is None) or "@" in (found["options"] or ""):
         raise ValueError(_what_is_wrong(value))
     port = int(found["port"]) if found["port"] else None
     host = _host(found["host"])

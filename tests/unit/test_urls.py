@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config import jaas, urls
@@ -252,6 +252,7 @@ def test_an_authority_needs_tls():
 
 
 @given(st.text("abc@/?#:[]% ", min_size=1), st.text("abc@/?#:[]% ", min_size=1))
+@example(":", "@/:?")
 def test_no_refusal_quotes_a_login(user, password):
     said = ""
     try:
