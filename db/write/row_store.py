@@ -120,8 +120,8 @@ class RowStore:
             raise
         if found is not None:
             return found
-        # The load is not proven: these may be too many lines for one insert, or one more load.
-        self._is_loading = not self._loads.is_paused
+        # Not proven: in smaller pieces it may be, and these are too many lines for another way.
+        self._is_loading = self._is_loading and not self._loads.is_paused
         return _piecewise(
             Lines([piece]), lambda: self._limit(transaction), partial(self._store, transaction)
         )
@@ -129,15 +129,18 @@ class RowStore:
     def _load(self, transaction: Transaction, lines: bytes) -> Refused | None:
         return self._prove(transaction, lines, load_data.send, self._loads)
 
-    def _insert(self, transaction: Transaction, lines: bytes) -> Refused:
+    def _insert(self, transaction: Transaction, lines: bytes) -> Refused | None:
         begun = monotonic()
         error: RowError | None = None
         found: Refused | None = None
         if not self._refusing:
             error = insert_values.attempt(transaction, lines)
             found = None if error else {}
+            self._refusing = found is None
         if found is None and self._ignores.take_turn():
             found = self._prove(transaction, lines, insert_ignore.send, self._ignores)
+            if found is None and not self._ignores.is_paused:
+                return None
         if found is None:
             found = self._split(transaction, lines, error)
         self._inserts.proven(len(lines), monotonic() - begun)

@@ -206,3 +206,21 @@ def test_a_kill_makes_the_next_statement_smaller(begun, server, monkeypatch, way
             break
     assert stored_ids(begun) == [f"e{n}" for n in range(100)]
     assert sizes[0] > 2 * sizes[-1]
+
+
+_SENT = "SHOW SESSION STATUS WHERE Variable_name IN ('Com_insert', 'Com_load')"
+
+
+def test_thousands_of_refused_rows_cost_few_statements(begun, proving, way):
+    """Servers name no more than a thousand refused rows: a load of more is repeated smaller."""
+    constrain(begun)
+    records = [record(n, event(n, user_id=f"u{n}", category="bad")) for n in range(6_000)]
+    bad = Chunk.transform(FLASH_SALES, "t", 0, 0, 6_000, records)
+    with begun.connect() as connection:
+        transaction = write(connection)
+        [refused] = RowStore().store(transaction, [bad]).refused
+        sent = sum(int(count) for _, count in transaction.query(_SENT))
+        connection.rollback()
+    assert len(refused) == 6_000
+    if way != "values":
+        assert sent < 60
