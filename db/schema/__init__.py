@@ -1,1 +1,1 @@
-"""The tables: what they are, how migrations make them, and whether those there will do."""
+"""The tables: their declaration, their migration, and checks of existing ones."""

@@ -1,7 +1,6 @@
-"""What a migration did, said by comparing the database before and after.
+"""Reports what a migration did, by comparing the database before and after.
 
-Compared instead of noted step by step, because a migration that was killed and is run again finds
-a part of its steps done.
+Noting each step would not do: a migration that was killed and is run again finds some steps done.
 """
 
 from collections.abc import Mapping
@@ -30,15 +29,15 @@ _ROW_ESTIMATE = """
     SELECT TABLE_ROWS FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :name
 """
-#: Up to so many rows by the server's estimate they are counted, which takes up to a second or two.
+#: Tables with at most this many rows, by the server's estimate, are counted: a second or two.
 _COUNTED = 2_000_000
-#: Alembic's own.
+#: Alembic's own table.
 _VERSIONS = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table, or a view with its query: its columns, and its indexes with their columns."""
+    """A table or view: its columns, its indexes with their columns, and a view's query."""
 
     columns: tuple[str, ...]
     indexes: frozenset[tuple[str, tuple[str | None, ...]]]
@@ -50,13 +49,13 @@ Relations: TypeAlias = Mapping[str, Relation]
 
 
 def relations(connection: Connection) -> Relations:
-    """All tables and views of the database, as far as the account may see them."""
+    """All tables and views of the database that the account may see."""
     columns: dict[str, list[str]] = {}
     for row in connection.execute(text(_COLUMNS)):
         columns.setdefault(row.relation, []).append(row.name)
     indexes: dict[str, dict[str, list[str | None]]] = {}
     for row in connection.execute(text(_INDEXES)):
-        # None where MySQL indexes an expression.
+        # None if MySQL indexes an expression.
         indexes.setdefault(row.relation, {}).setdefault(row.name, []).append(row.part)
     return {
         row.name: Relation(
@@ -70,10 +69,10 @@ def relations(connection: Connection) -> Relations:
 
 
 def changes(connection: Connection, before: Relations) -> list[str]:
-    """Sentences about what became of each table and view, that of the events first.
+    """A sentence about each changed table and view, the events table first.
 
     Args:
-        connection: to the database, migrated.
+        connection: to the migrated database.
         before: from ``relations``, before the migration.
     """
     after = relations(connection)
@@ -82,24 +81,24 @@ def changes(connection: Connection, before: Relations) -> list[str]:
         old, new = before.get(name), after[name]
         kind = "table" if new.query is None else "view"
         if old is None:
-            said.append(f"{name}: {kind} made")
+            said.append(f"{name}: {kind} created")
         elif difference := _difference(old, new):
             rows = f", {_rows(connection, name)} kept" if kind == "table" else ""
             said.append(f"{name}: {difference}{rows}")
         elif name == flash_sale_events.name:
-            said.append(f"{name}: as it was, {_rows(connection, name)} kept")
+            said.append(f"{name}: unchanged, {_rows(connection, name)} kept")
     return said + [f"{name}: dropped" for name in sorted(before.keys() - after.keys())]
 
 
 def _difference(old: Relation, new: Relation) -> str:
     if new.query is not None:
-        return "" if old == new else "view made again"
+        return "" if old == new else "view replaced"
     parts = [
         f"{kind} {', '.join(names)} {done}"
         for kind, done, names in (
             ("column", "added", [name for name in new.columns if name not in old.columns]),
             ("column", "dropped", [name for name in old.columns if name not in new.columns]),
-            ("index", "made", sorted(name for name, _ in new.indexes - old.indexes)),
+            ("index", "created", sorted(name for name, _ in new.indexes - old.indexes)),
             ("index", "dropped", sorted({n for n, _ in old.indexes} - {n for n, _ in new.indexes})),
         )
         if names

@@ -1,7 +1,7 @@
-"""How tables that are older than this app, or made by hand, would affect the rows.
+"""Checks of tables that are older than this app or were created by hand.
 
-Refused is what breaks exactly once, spoils values silently or refuses nearly every row. What costs
-single rows, which become dead letters, is a warning.
+A table is refused if it would break exactly-once, silently change values or reject nearly every
+row. If it would only turn single rows into dead letters, there is a warning.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ _BINARIES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"
 
 
 def inspect_tables(connection: Connection) -> list[TableProblem]:
-    """Compare our tables with what the app needs of them; those that refuse it first.
+    """Compare our tables with what the app needs; problems that stop a worker come first.
 
     What the account may not see is not reported.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be asked.
+        sqlalchemy.exc.SQLAlchemyError: a query failed.
     """
     facts = read_facts(connection)
     problems: list[TableProblem] = []
@@ -52,7 +52,7 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         # Not every server lets an account see the table behind a view.
         yield TableProblem(
             True,
-            f"{table.name} is a view, and the app must see the table it inserts into",
+            f"{table.name} is a view, but must be the table itself",
             f"RENAME TABLE {table.name} TO {table.name}_view, … TO {table.name} "
             "(the table behind the view)",
         )
@@ -60,8 +60,8 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
     if there.transactional is False:
         yield TableProblem(
             True,
-            f"{table.name} is a table of {there.engine}, which has no transactions: what a write "
-            "that fails has stored would stay, and be stored again",
+            f"{table.name} uses the engine {there.engine}, which has no transactions: rows of a "
+            "failed write would stay, and be stored again",
             f"ALTER TABLE {table.name} ENGINE=InnoDB",
         )
     for column in table.columns:
@@ -78,7 +78,7 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
             yield TableProblem(
                 True,
                 f"{table.name}.{column.name} is {found.full_type}"
-                f"{'' if found.nullable else ' NOT NULL'}, and must hold {_kind(column)}",
+                f"{'' if found.nullable else ' NOT NULL'}, but must hold {_kind(column)}",
                 alter(table.name, f"MODIFY COLUMN {_spelled(column)}"),
             )
     ours = {column.name for column in table.columns}
@@ -86,12 +86,12 @@ def _of_table(connection: Connection, table: Table, there: TableFacts) -> Iterat
         if name not in ours and found.needs_value:
             yield TableProblem(
                 True,
-                f"{table.name} has a column {found.name} that must be given and has no default, "
-                "so that every row would be refused",
+                f"{table.name} has a column {found.name} that is NOT NULL without a default, so "
+                "every row would be rejected",
                 alter(table.name, with_nulls(found)),
             )
     if table is flash_sale_events:
-        yield from events_checks.look_at_events(there)
+        yield from events_checks.inspect_events(there)
     else:
         yield from _lacking_keys(table, there)
 
@@ -104,8 +104,8 @@ def _lacking_keys(table: Table, there: TableFacts) -> Iterator[TableProblem]:
             drop = f"DROP INDEX {key.name}, " if key.name in there.unique else ""
             yield TableProblem(
                 True,
-                f"{table.name} has no unique index over {', '.join(key.columns.keys())}, without "
-                "which it takes the same row twice",
+                f"{table.name} has no unique index over {', '.join(key.columns.keys())}, so it "
+                "would store the same row twice",
                 alter(table.name, drop + _added(key)),
             )
 
@@ -125,11 +125,11 @@ def _missing(table: Table, column: Column[object], there: TableFacts) -> TablePr
 def _generated(table: str, column: Column[object], there: ColumnFacts) -> TableProblem:
     hint = alter(table, f"MODIFY COLUMN {_spelled(column)}")
     if "virtual" in there.extra:
-        # Its values are nowhere, and neither server makes a stored column of it.
+        # Its values are not stored, and no server converts it to a stored column.
         renewed = f"DROP COLUMN {column.name}, ADD COLUMN {_spelled(column)}"
         hint = f"{alter(table, renewed)}, and fill it with {there.generated}"
     return TableProblem(
-        True, f"{table}.{column.name} is a generated column, which takes no value", hint
+        True, f"{table}.{column.name} is a generated column, which accepts no value", hint
     )
 
 
@@ -140,7 +140,7 @@ def _not_computed(table: Table, column: Column[object]) -> TableProblem:
             changes = [f"DROP INDEX {key.name}", *changes, _added(key)]
     return TableProblem(
         True,
-        f"{table.name}.{column.name} is a plain column, and the server must compute it",
+        f"{table.name}.{column.name} must be a generated column",
         alter(table.name, ", ".join(changes)),
     )
 
@@ -156,7 +156,7 @@ def _added(key: PrimaryKeyConstraint | UniqueConstraint) -> str:
 
 
 def _fits(column: Column[object], there: ColumnFacts) -> bool:
-    """Whether a column of the app's own tables holds all that the app puts into it."""
+    """Whether a column of the app's own tables can hold every value the app stores in it."""
     ours = column.type
     if column.nullable and not there.nullable:
         return False
@@ -184,7 +184,7 @@ def _kind(column: Column[object]) -> str:
 
 
 def _spelled(column: Column[object]) -> str:
-    """The column as DDL, its character set included."""
+    """The column as DDL, including its character set."""
     spelled = str(CreateColumn(column).compile(dialect=_DIALECT))
     if spelled.startswith(f"{column.name} VARCHAR") and "CHARACTER SET" not in spelled:
         head, closed, tail = spelled.partition(")")

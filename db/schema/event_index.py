@@ -1,4 +1,4 @@
-"""The unique index over event ids that DEDUPLICATE needs: making it and finding it."""
+"""The unique index over event ids that DEDUPLICATE needs: checks for it and creates it."""
 
 from itertools import groupby
 
@@ -20,15 +20,15 @@ _COLUMN = flash_sale_events.c.event_id.name
 
 _KEY = as_bytes(_COLUMN)
 
-#: Characters of the column at most: a key has 3072 bytes, and MySQL takes an expression of more
-#: than 512 for a text, which is no key.
+#: Maximum characters of the column: a key may have 3072 bytes, and MySQL treats an expression of
+#: more than 512 bytes as a text, which cannot be a key.
 _LONGEST, _LONGEST_ON_MYSQL = 768, 128
-#: Ids that stand more than once which are named, and rows named of each.
+#: Repeated ids shown as examples, and rows shown of each.
 _EXAMPLES = 5
 _ROWS = 5
 
-#: The rows of the examples, a line each, and on each how many ids there are and how many rows too
-#: many. Nothing is joined into one text: the server may cut that (`group_concat_max_len`).
+#: The examples, one row each, with the total of repeated ids and of surplus rows. No GROUP_CONCAT:
+#: the server may cut its result (`group_concat_max_len`).
 _REPEATED = text(
     f"""
     WITH examples AS (
@@ -47,7 +47,7 @@ _REPEATED = text(
 
 _DUPLICATE = 1062
 _TOO_LONG = f"its key is too long: run `ALTER TABLE {_TABLE} ROW_FORMAT=DYNAMIC` first"
-#: What else a server may have against the index, and what to do then.
+#: Other reasons why a server refuses the index, and what to do.
 _REFUSALS = {
     1061: f"another index has the name {NAME}: rename or drop it",
     1071: _TOO_LONG,
@@ -59,8 +59,8 @@ _REFUSALS = {
 
 
 def exists(connection: Connection) -> bool:
-    """Whether the index is there."""
-    # MySQL names no column where a key is an expression.
+    """Whether the index exists."""
+    # MySQL names no column if the key is an expression.
     found = connection.scalar(
         text(
             "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()"
@@ -73,7 +73,7 @@ def exists(connection: Connection) -> bool:
 
 
 def check(engine: Engine, wanted: bool) -> str | None:
-    """Verify that the index exists if it is wanted; return a warning if it is not wanted.
+    """Verify that the index exists if wanted; return a warning if it exists but is not wanted.
 
     Args:
         engine: the database.
@@ -88,21 +88,22 @@ def check(engine: Engine, wanted: bool) -> str | None:
         raise FatalError(MISSING.format(table=_TABLE))
     if found and not wanted:
         return (
-            f"{_TABLE} has the unique index {NAME}, but DEDUPLICATE is false, so that an event "
-            f"with a known event_id becomes a dead letter: set DEDUPLICATE=true, or run `{DROP}`"
+            f"{_TABLE} has the unique index {NAME}, but DEDUPLICATE is false, so an event whose "
+            f"event_id is already stored becomes a dead letter: set DEDUPLICATE=true, or run "
+            f"`{DROP}`"
         )
     return None
 
 
 def make(connection: Connection) -> bool:
-    """Make the index if it is missing; return whether it was. May be run again.
+    """Create the index if it is missing; return whether it was. Safe to run again.
 
     Args:
-        connection: one that waits for an answer as long as it takes.
+        connection: one with a long read timeout.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database is away.
-        FatalError: ids stand more than once, or the server refuses it; nothing was changed.
+        FatalError: ids are not unique, or the server refuses the index; nothing was changed.
     """
     if exists(connection):
         return False
@@ -115,19 +116,19 @@ def _add(connection: Connection) -> None:
     key = f"({_KEY})"
     if is_mariadb(connection):
         key = KEY_COLUMN
-        # By itself it takes no time.
+        # A virtual column is added instantly.
         connection.exec_driver_sql(
             f"ALTER TABLE {_TABLE} ADD COLUMN IF NOT EXISTS {KEY_COLUMN} VARBINARY({4 * length})"
             f" GENERATED ALWAYS AS ({_KEY}) VIRTUAL INVISIBLE"
         )
     try:
-        # Others must not write meanwhile: on MariaDB 11.8 the index lacked rows written then.
+        # Block writes meanwhile: on MariaDB 11.8 the index lacked rows that were written then.
         connection.exec_driver_sql(
             f"ALTER TABLE {_TABLE} ADD UNIQUE INDEX {NAME} ({key}), LOCK=SHARED"
         )
     except DBAPIError as error:
         if exists(connection):
-            return  # another process has made it, behind a proxy that hides the lock
+            return  # another process has created it, behind a proxy that hides the lock
         code = error.orig.args[0] if error.orig and error.orig.args else None
         if is_mariadb(connection):
             connection.exec_driver_sql(f"ALTER TABLE {_TABLE} DROP COLUMN {KEY_COLUMN}")
@@ -135,13 +136,13 @@ def _add(connection: Connection) -> None:
             raise FatalError(_duplicates(connection)) from error
         if code in _REFUSALS:
             raise FatalError(
-                f"The index for DEDUPLICATE was not made: {_REFUSALS[code]}."
+                f"The index for DEDUPLICATE was not created: {_REFUSALS[code]}."
             ) from error
         raise
 
 
 def _length(connection: Connection) -> int:
-    """Characters of the column of ids."""
+    """Characters of the ids' column."""
     kind, length, name = connection.execute(
         text(
             "SELECT data_type, character_maximum_length, column_type FROM"
@@ -154,17 +155,17 @@ def _length(connection: Connection) -> int:
     if kind != "varchar" or length > longest:
         declared = flash_sale_events.c.event_id.type.compile(connection.dialect)
         raise FatalError(
-            f"{_TABLE}.{_COLUMN} is {name}, in which ids cannot be compared byte by byte: run "
+            f"{_TABLE}.{_COLUMN} is {name}, which cannot be indexed byte by byte: run "
             f"`ALTER TABLE {_TABLE} MODIFY {_COLUMN} {declared}` first, or set DEDUPLICATE=false."
         )
     return int(length)
 
 
 def _duplicates(connection: Connection) -> str:
-    """Which ids stand more than once, in words."""
+    """Which ids are not unique, in words."""
     found = connection.execute(_REPEATED).all()
     if not found:
-        return f"An event_id stood twice in {_TABLE}, and no longer does: run it again."
+        return f"The duplicate event_ids in {_TABLE} are gone: run `faust -A app migrate` again."
     examples = ""
     for id_bytes, rows in groupby(found, lambda row: row.id_bytes):
         [*same] = rows
@@ -172,8 +173,8 @@ def _duplicates(connection: Connection) -> str:
         ids = ", ".join(str(row.id) for row in same)
         examples += f"\n  '{printable(id_bytes)}': {same[0].times} rows, id {ids}{more}"
     return (
-        f"The index for DEDUPLICATE was not made: {found[0].total} of the event ids in {_TABLE} "
-        f"stand more than once, in {found[0].more} rows too many. Leave one row of each (a "
-        "statement for it is in docs/database.md) and run this again, or set DEDUPLICATE=false. "
+        f"The index for DEDUPLICATE was not created: {found[0].total} event ids in {_TABLE} are not "
+        f"unique, with {found[0].more} surplus rows. Keep one row of each (docs/database.md has a "
+        "statement for it) and run this again, or set DEDUPLICATE=false. "
         f"For example:{examples}"
     )

@@ -1,8 +1,8 @@
-"""The key of the unique index over event ids: its names, and how a query spells it.
+"""The key of the unique index over event ids: its names, and its SQL.
 
-It compares ids byte by byte, though the column's collation does not: `E1`, `e1` and `e1 ` are three
-events. So it is the bytes of the id in UTF-8, whatever the column's character set is. MySQL has
-such a key as an expression of the index, MariaDB as an invisible virtual column.
+`E1`, `e1` and `e1 ` are three events, though the column's collation may treat them as equal. So
+the key is the id's UTF-8 bytes, whatever the column's character set. MySQL has it as an expression
+in the index, MariaDB as an invisible virtual column.
 """
 
 from sqlalchemy import Connection
@@ -13,18 +13,18 @@ from db.connection.engine import is_mariadb
 NAME = "uq_event_id"
 KEY_COLUMN = "event_key"
 
-#: What to do about an index that is not there.
+#: What to do about a missing index.
 MISSING = (
     f"DEDUPLICATE is true, but {{table}} has no unique index {NAME}: run `faust -A app migrate` "
-    "with DEDUPLICATE=true, which makes it."
+    "with DEDUPLICATE=true to create it."
 )
 
 
 def as_bytes(column: str) -> str:
-    """The expression of a column's bytes."""
+    """The SQL expression for a column's bytes."""
     return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY)"
 
 
 def key(connection: Connection, column: str) -> str:
-    """The key over a column: an index over an expression is used where the same expression is."""
+    """The SQL for the key: MySQL uses the index only if the query has the same expression."""
     return KEY_COLUMN if is_mariadb(connection) else as_bytes(column)

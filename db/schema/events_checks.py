@@ -1,4 +1,4 @@
-"""What the events table, as it is, would do to the rows; see ``db.schema.checks``."""
+"""Checks of the events table; see ``db.schema.checks``."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,12 +18,12 @@ _DEAD = "become dead letters"
 
 
 def holds_all(column: ColumnFacts) -> bool:
-    """Whether a text's character set has every character."""
+    """Whether a text column's character set has every character."""
     return column.charset is None or column.charset in _FULL_CHARSETS
 
 
-def look_at_events(there: TableFacts) -> Iterator[TableProblem]:
-    """What rows would meet in this table; columns that are missing or generated are left out."""
+def inspect_events(there: TableFacts) -> Iterator[TableProblem]:
+    """The events table's problems; missing and generated columns are not checked here."""
     columns = {name: one for name, one in there.columns.items() if not one.generated}
     if "id" in columns:
         yield from _id(columns["id"], there)
@@ -38,7 +38,7 @@ def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableProblem]:
     if not column.numbers_itself:
         key = "" if there.unique.get("PRIMARY") == ["id"] else ", ADD UNIQUE KEY (id)"
         yield _refused(
-            f"{_EVENTS}.id is not AUTO_INCREMENT, so that rows have no number of their own",
+            f"{_EVENTS}.id is not AUTO_INCREMENT, so rows would get no id",
             f"MODIFY COLUMN id BIGINT NOT NULL AUTO_INCREMENT{key}",
         )
     elif column.type in _MAX_VALUES:
@@ -46,7 +46,7 @@ def _id(column: ColumnFacts, there: TableFacts) -> Iterator[TableProblem]:
         last = there.last_id
         full = last is not None and last >= most
         used = (
-            "" if last is None else f", of whose {most} numbers {last} ({last / most:.0%}) are used"
+            "" if last is None else f", of whose {most} values {last} ({last / most:.0%}) are used"
         )
         yield TableProblem(
             full,
@@ -61,8 +61,8 @@ def _charset(columns: list[ColumnFacts]) -> Iterator[TableProblem]:
         names = ", ".join(one.name for one in lacking)
         charsets = ", ".join(sorted({str(one.charset) for one in lacking}))
         yield _warned(
-            f"{_EVENTS} keeps {names} in {charsets}, which lacks characters that events may have "
-            f"(emoji, for one): such events {_DEAD}, found one by one",
+            f"{_EVENTS} stores {names} in {charsets}, which lacks characters that events may have "
+            f"(such as emoji): such events {_DEAD}, which is slow",
             "CONVERT TO CHARACTER SET utf8mb4",
         )
 
@@ -74,27 +74,27 @@ def _text(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if column.type in ("enum", "set"):
         yield _warned(f"{_of(column)}: events with another value {_DEAD}", hint)
     elif column.type not in _TEXT_TYPES and column.type != "char" and not binary:
-        yield _refused(f"{_of(column)}, which refuses or changes texts", hint)
+        yield _refused(f"{_of(column)}, which rejects or changes texts", hint)
     elif (column.length or 0) < (4 * limit if binary else limit):
         unit = "bytes" if binary else "characters"
         yield _warned(
-            f"{_of(column)}, and events have up to {limit} characters: those with more than "
+            f"{_of(column)}, but events may have {limit} characters: those with more than "
             f"{column.length} {unit} {_DEAD}",
             hint,
         )
     if column.type == "char":
-        yield _warned(f"{_of(column)}, which drops spaces at the end of a text", hint)
+        yield _warned(f"{_of(column)}, which drops trailing spaces", hint)
     yield from _without_nulls(column, field)
 
 
 def _amount(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     hint = f"MODIFY COLUMN {column.name} DOUBLE"
     if column.type not in ("float", "double", "decimal") or column.scale == 0:
-        yield _refused(f"{_of(column)}, which cuts or refuses fractions of an amount", hint)
+        yield _refused(f"{_of(column)}, which rounds or rejects fractions of an amount", hint)
     elif column.scale is not None:
         yield _warned(
-            f"{_of(column)}: amounts are rounded to {column.scale} digits without a word, "
-            f"and events with larger ones {_DEAD}",
+            f"{_of(column)}: amounts are silently rounded to {column.scale} digits, and events "
+            f"with larger ones {_DEAD}",
             hint,
         )
     if column.unsigned:
@@ -110,7 +110,7 @@ def _integer(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     elif column.type in _MAX_VALUES or column.type == "decimal":
         yield _warned(f"{_of(column)}: events with a larger {field.name} {_DEAD}", hint)
     else:
-        yield _refused(f"{_of(column)}, which does not hold every 32-bit integer as it is", hint)
+        yield _refused(f"{_of(column)}, which does not hold every 32-bit integer exactly", hint)
     if column.unsigned:
         yield _warned(f"{_of(column)}: events with a negative {field.name} {_DEAD}", hint)
     yield from _without_nulls(column, field)
@@ -120,7 +120,7 @@ def _time(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if column.type not in ("timestamp", "datetime"):
         if column.type in _TEXT_TYPES and (column.length or 0) >= 19:
             yield _warned(
-                f"{_of(column)}, a text and not a time",
+                f"{_of(column)}, which is not a type of time",
                 f"MODIFY COLUMN {field.name} DATETIME NULL",
             )
         else:
@@ -132,16 +132,16 @@ def _time(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if not column.nullable and column.type == "timestamp":
         # MariaDB always, MySQL with explicit_defaults_for_timestamp=OFF.
         yield _refused(
-            f"{_EVENTS}.{field.name} is a TIMESTAMP that is NOT NULL: a server may store the time "
-            "of the insert, without a word, for an event that has none",
+            f"{_EVENTS}.{field.name} is a TIMESTAMP that is NOT NULL: for an event without a time, "
+            "a server may silently store the time of the insert",
             with_nulls(column),
         )
     else:
         yield from _without_nulls(column, field)
     if "on update" in column.extra and column.nullable:
         yield _warned(
-            f"{_EVENTS}.{field.name} becomes the present time whenever another program updates "
-            "its row",
+            f"{_EVENTS}.{field.name} changes to the current time when another program updates its "
+            "row",
             with_nulls(column),
         )
 
@@ -166,14 +166,14 @@ def _others(there: TableFacts) -> Iterator[TableProblem]:
     for name in there.triggers:
         yield TableProblem(
             False,
-            f"{_EVENTS} has a trigger {name}, which runs for each row: it may change or refuse it, "
-            "and what it writes to a table without transactions is written again with each retry",
-            f"DROP TRIGGER {quoted(name)}, unless it is meant",
+            f"{_EVENTS} has a trigger {name}, which runs for each row: it may change or reject it, "
+            "and each retry repeats what it writes to a table without transactions",
+            f"DROP TRIGGER {quoted(name)}, unless it is intended",
         )
     bounded = [bound for method, bound in there.partitions if method.startswith(("RANGE", "LIST"))]
     if bounded and not {"MAXVALUE", "DEFAULT"} & set(bounded):
         yield _warned(
-            f"{_EVENTS} is partitioned: events for which there is no partition {_DEAD}",
+            f"{_EVENTS} is partitioned: events without a matching partition {_DEAD}",
             "ADD PARTITION (PARTITION later VALUES LESS THAN (MAXVALUE))"
             if there.partitions[0][0].startswith("RANGE")
             else "ADD PARTITION (…) for each value",
@@ -181,16 +181,16 @@ def _others(there: TableFacts) -> Iterator[TableProblem]:
     for name in there.namesakes:
         yield TableProblem(
             False,
-            f"there is a table {name} too, whose name differs from {_EVENTS} in upper and lower "
-            "case only: rows go to the latter",
-            f"RENAME TABLE {_EVENTS} TO {_EVENTS}_new, {quoted(name)} TO {_EVENTS}, if that one "
-            "is meant",
+            f"there is also a table {name}, whose name differs from {_EVENTS} only in case: rows "
+            f"go to {_EVENTS}",
+            f"RENAME TABLE {_EVENTS} TO {_EVENTS}_new, {quoted(name)} TO {_EVENTS}, if {name} is "
+            "the right one",
         )
 
 
 def _without_nulls(column: ColumnFacts, field: Field) -> Iterator[TableProblem]:
     if field.nullable and not column.nullable:
-        found = f"{_EVENTS}.{column.name} is NOT NULL: events without one {_DEAD}"
+        found = f"{_EVENTS}.{column.name} is NOT NULL: events without a value {_DEAD}"
         yield _warned(found, with_nulls(column))
 
 

@@ -1,4 +1,4 @@
-"""Our tables as they are, as information_schema describes them."""
+"""The existing tables, as information_schema describes them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import metadata
 
-#: An account sees only what it has rights on there; the rest is missing without an error.
+#: information_schema omits what the account has no rights on, without an error.
 _TABLES = """
     SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS kind, t.ENGINE AS engine,
         e.TRANSACTIONS AS transactions
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME IN :ours
 """
-#: Names alone, for which a server need not open the tables.
+#: Names only, so that the server need not open the tables.
 _NAMESAKES = """
     SELECT TABLE_NAME AS name FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND LOWER(TABLE_NAME) = :events
@@ -53,16 +53,16 @@ _PARTITIONS = """
     FROM information_schema.PARTITIONS
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :events AND PARTITION_NAME IS NOT NULL
 """
-#: Errors for what does not exist, as opposed to what the account may not see.
+#: Error codes for what does not exist, as opposed to what the account may not see.
 _MISSING = {1054, 1146}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """A column: ``type`` without and ``full_type`` with its size; ``charset`` of a text.
+    """A column: ``type`` without its size, ``full_type`` with it.
 
-    ``length`` counts characters of a text and bytes of a binary; ``scale`` are the digits behind
-    the point, ``fraction`` those of a second. None where its type has no such thing.
+    ``length`` counts characters of a text and bytes of a binary; ``scale`` is the number of decimal
+    places, ``fraction`` that of a second's. None where the type has no such property.
     """
 
     name: str
@@ -81,7 +81,7 @@ class ColumnFacts:
 
     @property
     def unsigned(self) -> bool:
-        """Whether it holds no negative number."""
+        """Whether it rejects negative numbers."""
         return "unsigned" in self.full_type
 
     @property
@@ -91,19 +91,19 @@ class ColumnFacts:
 
     @property
     def needs_value(self) -> bool:
-        """Whether an insert that does not name it is refused."""
-        # An ENUM takes its first value.
+        """Whether an insert without a value for it is rejected."""
+        # An ENUM defaults to its first value.
         given = self.default is not None or self.generated or self.numbers_itself
         return not (self.nullable or given or self.type == "enum")
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """A table, and of the events table what else has a say in an insert.
+    """A table; for the events table, with everything else that affects an insert.
 
-    ``transactional`` is None where the server does not say. ``unique`` are the columns of each
-    unique index by its name, ``namesakes`` tables whose names differ in upper and lower case only,
-    ``last_id`` the largest id where that may run full.
+    ``transactional`` is None if unknown. ``unique`` has each unique index's columns by its name,
+    ``namesakes`` the tables whose names differ only in case, and ``last_id`` the largest id if the
+    column may run full.
     """
 
     name: str
@@ -120,17 +120,17 @@ class TableFacts:
 
 
 def read_facts(connection: Connection) -> dict[str, TableFacts]:
-    """Those of our tables that the account sees, by name.
+    """Those of our tables that the account may see, by name.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: they cannot be told.
+        sqlalchemy.exc.SQLAlchemyError: a query failed.
     """
     columns: dict[str, dict[str, ColumnFacts]] = {}
     for row in _ask(connection, _COLUMNS):
         columns.setdefault(row.of_table, {})[row.name.lower()] = _column(row)
     unique: dict[str, dict[str, list[str]]] = {}
     for row in _ask(connection, _KEYS):
-        # MySQL has none for an expression.
+        # MySQL names no column for an expression.
         names = unique.setdefault(row.of_table, {}).setdefault(row.name, [])
         names.append(row.of_column or "an expression")
     found = {}
@@ -151,7 +151,7 @@ def read_facts(connection: Connection) -> dict[str, TableFacts]:
 
 
 def is_missing(connection: Connection, table: str, column: str = "1") -> bool:
-    """Whether a table or column that is not seen is not there; False where that cannot be told.
+    """Whether a table or column that the account cannot see is missing; False if unknown.
 
     Args:
         connection: to the database.
@@ -183,7 +183,7 @@ def _last_id(connection: Connection, columns: dict[str, ColumnFacts]) -> int | N
     try:
         found: int | None = connection.scalar(text(query))
     except DBAPIError:
-        # An account may insert what it may not read.
+        # The account may have INSERT without SELECT.
         return None
     return found
 

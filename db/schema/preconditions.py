@@ -1,7 +1,7 @@
-"""What a worker's writes rely on: verified when it starts, and again while it writes.
+"""What a worker's writes rely on, verified at startup and again while it writes.
 
-Someone may change a table or drop an index under a running worker. Most of that makes a write fail;
-the rest would go unnoticed: another engine, a column that cuts values, an index that is gone.
+Someone may change a table or drop an index while a worker runs. Most changes make a write fail;
+others would go unnoticed: another engine, a column that cuts values, a missing index.
 """
 
 from logging import getLogger
@@ -14,17 +14,17 @@ from db.schema import event_index, version
 
 log = getLogger(__name__)
 
-#: Seconds after which a write has them verified again.
+#: Seconds after which a write verifies them again.
 INTERVAL = 60.0
 
 
 class Preconditions:
-    """Those of one worker. Blocking.
+    """The preconditions of one worker. Blocking.
 
     Args:
         engine: from ``db.connection.engine.connect``.
         deduplicate: whether the index over event ids is needed.
-        interval: seconds for which they are taken to hold.
+        interval: seconds for which they are trusted.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
@@ -35,11 +35,11 @@ class Preconditions:
         self._deduplicate = deduplicate
         self._interval = interval
         self._verified = -inf
-        #: Warnings that were logged.
+        #: Warnings already logged.
         self._warned: set[str] = set()
 
     def verify(self) -> None:
-        """Verify them now, and log what is new and costs single rows."""
+        """Verify them now, and log new warnings."""
         begun = monotonic()
         found = version.check(self._engine)
         version.require_compatible(found)
@@ -48,15 +48,15 @@ class Preconditions:
         if found.is_newer:
             self._warn(
                 f"The database's schema is at version {found.version}, newer than this app's "
-                f"{version.VERSION}: all that this app uses is there."
+                f"{version.VERSION}, and compatible with it."
             )
         for one in found.problems:
-            self._warn(f"The database: {one.found}. If that is not meant: {one.hint}")
+            self._warn(f"The database: {one.found}. If that is not intended: {one.hint}")
         if index:
             self._warn(f"{index}.")
 
     def verify_again(self) -> None:
-        """Verify them if that was not done lately."""
+        """Verify them if the last time was more than the interval ago."""
         if monotonic() - self._verified >= self._interval:
             self.verify()
 

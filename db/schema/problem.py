@@ -1,4 +1,4 @@
-"""A problem of a table, and how the statement that fixes it is spelled."""
+"""A table's problem, and the SQL that fixes it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from db.schema.facts import ColumnFacts
 
 @dataclass(frozen=True, slots=True)
 class TableProblem:
-    """What was found, and the statement that fixes it; ``refused``: no worker starts on it."""
+    """What was found, and the statement that fixes it; ``refused``: workers do not start."""
 
     refused: bool
     found: str
@@ -23,12 +23,12 @@ def alter(table: str, change: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name that is not ours, as SQL has it."""
+    """A name that is not ours, quoted for SQL."""
     return f"`{name.replace('`', '``')}`"
 
 
 def with_nulls(column: ColumnFacts) -> str:
-    """The change that lets a column hold nulls and leaves it as it is otherwise."""
+    """The change that makes a column nullable and nothing else."""
     charset = (
         f" CHARACTER SET {column.charset} COLLATE {column.collation}" if column.charset else ""
     )

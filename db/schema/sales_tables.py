@@ -25,12 +25,12 @@ _TYPES: dict[type, Any] = {float: FLOAT, int: Integer, datetime: TIMESTAMP}
 
 
 def _column(field: Field) -> Column[Any]:
-    # Every column takes NULL, as it did with the job replaced.
+    # Every column is nullable, as in the replaced job's table.
     kind = String(field.max_length) if field.kind is str else _TYPES[field.kind]
     return Column(field.name, kind, nullable=True)
 
 
-#: Names and types are those of the table the reports already read.
+#: With the names and types of the table that existing reports read.
 flash_sale_events = Table(
     "flash_sale_events",
     metadata,
@@ -40,10 +40,10 @@ flash_sale_events = Table(
 )
 
 
-#: How far the sums are; one row. Rows with ids up to `last_id` are in them, and `last_checksum` is
-#: that of this row's `event_id`: if it differs, ids started again. No write of ours in progress can
-#: add an id up to `mark_id`, which was the newest id at `marked_at`. At `complete_at` every row was
-#: in the sums. Views show the sums of generation `shown`; the next one is built beside them.
+#: How far the sums are; one row. Rows with ids up to `last_id` are in them; `last_checksum` is the
+#: checksum of that row's `event_id`: if it differs, ids restarted. `mark_id` was the newest id at
+#: `marked_at`, and no write in progress can add an id up to it. At `complete_at` every row was in
+#: the sums. Views show generation `shown`, while a rebuild builds the next one.
 rollup_state = Table(
     "rollup_state",
     metadata,
@@ -59,7 +59,7 @@ rollup_state = Table(
 )
 
 
-#: Events by step of the funnel and what purchases brought, by the minute of the event.
+#: Per minute of event time: events by funnel step, and units and revenue of purchases.
 rollup_minutes = Table(
     "rollup_minutes",
     metadata,
@@ -75,11 +75,11 @@ rollup_minutes = Table(
 )
 
 
-#: Bytes of UTF-8: in every collation that all servers have, some texts that differ are equal.
+#: UTF-8 bytes: every collation that all servers have treats some different texts as equal.
 _KEY_BYTES = VARBINARY(1020)
 
 
-#: What purchases brought, by the hour of the event, product and category.
+#: Purchases per hour of event time, product and category.
 rollup_products = Table(
     "rollup_products",
     metadata,
@@ -94,5 +94,5 @@ rollup_products = Table(
 )
 
 
-#: Columns of a stored row, in the order in which the models make it.
+#: Columns of a stored row, in the order of `models.rules`.
 ROW_COLUMNS = ROW_NAMES

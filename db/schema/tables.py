@@ -1,6 +1,6 @@
 """The tables that every stream needs, as SQLAlchemy metadata.
 
-Migrations create them and those of `db/schema/sales_tables.py`; a test keeps both alike.
+Migrations create them and those of `db/schema/sales_tables.py`; a test keeps both in sync.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from sqlalchemy.dialects.mysql import (
 
 metadata = MetaData()
 
-#: To Kafka `Group` and `group` differ: compared by code point, whatever the server's default is.
+#: Kafka's names are case-sensitive, so compare by code point, whatever the server's default is.
 _NAME = VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
 _TOPIC = VARCHAR(249, charset="utf8mb4", collation="utf8mb4_bin")
 UTF8: dict[str, Any] = {
@@ -37,9 +37,9 @@ UTF8: dict[str, Any] = {
 }
 
 
-#: The source of truth of what is done: everything below `next_offset`. `last_…` identify the last
-#: record read below it (offset, leader epoch, Kafka's timestamp in ms, CRC of the value), NULL
-#: where unknown: another record at that offset means another log.
+#: The source of truth: every offset below `next_offset` is done. `last_…` identify the last record
+#: read below it (offset, leader epoch, Kafka's timestamp in ms, CRC of the value), NULL if unknown.
+#: Another record at that offset means that the topic was recreated.
 stream_offsets = Table(
     "stream_offsets",
     metadata,
@@ -60,7 +60,7 @@ stream_offsets = Table(
     **UTF8,
 )
 
-#: Partitions held because too much was dropped, and whether someone asked to release them.
+#: Partitions paused because too much was dropped, and whether someone asked to resume them.
 circuit_breakers = Table(
     "circuit_breakers",
     metadata,
@@ -79,9 +79,9 @@ circuit_breakers = Table(
     **UTF8,
 )
 
-#: What was dropped: the value, cut where the server takes no more, where it was, and why. Its full
-#: length and digest are kept. Digest and Kafka's timestamp are in the key, because the position
-#: alone does not tell an event from the one that stands there after the topic was recreated.
+#: Dropped events: the value (cut if the server takes no more, with its full length and digest),
+#: its position and the reason. Digest and Kafka's timestamp are in the key because a recreated topic
+#: has another event at the same position.
 dead_letters = Table(
     "dead_letters",
     metadata,
@@ -98,14 +98,14 @@ dead_letters = Table(
     Column("created_at", DATETIME(fsp=3), nullable=False),
     Column("replayed_at", DATETIME(fsp=3), nullable=True),
     Column("value_bytes", BigInteger, nullable=True),
-    # Of the empty value for a tombstone. The default is for workers of the version before.
+    # A tombstone has that of the empty value. The default is for workers of the previous version.
     Column(
         "value_sha256",
         BINARY(32),
         nullable=False,
         server_default=text("'unknown, written by an older app'"),
     ),
-    # In a unique key, nulls are all different.
+    # Unique keys treat nulls as different.
     Column(
         "kafka_ts_key",
         DATETIME(fsp=3),
@@ -123,7 +123,7 @@ dead_letters = Table(
     **UTF8,
 )
 
-#: The ledger: one line a batch, written in the batch's own transaction.
+#: The ledger: one row per batch, written in the batch's own transaction.
 batches = Table(
     "batches",
     metadata,
@@ -142,7 +142,7 @@ batches = Table(
     Column("repaired", JSON, nullable=False),
     Column("revenue", DOUBLE(asdecimal=False), nullable=False),
     Column("seconds", DOUBLE(asdecimal=False), nullable=False),
-    # The default is for workers of the version before.
+    # The default is for workers of the previous version.
     Column("duplicate", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("worker", "number", name="uq_batches"),
     **UTF8,

@@ -1,4 +1,4 @@
-"""Bringing the schema to the newest version, with Alembic, one process at a time."""
+"""Upgrades the schema to the newest version with Alembic, one process at a time."""
 
 import logging
 from collections.abc import Iterator
@@ -25,19 +25,19 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
-#: Seconds a statement may take: one that rebuilds a large table takes minutes.
+#: Maximum seconds of a statement: rebuilding a large table takes minutes or more.
 IO_TIMEOUT = 6 * 3600
 #: Seconds to wait for another migration of the same database.
 LOCK_TIMEOUT = 600
-#: Of these, seconds that one question to the server takes: less than any read timeout.
-_QUESTION = 10
+#: Seconds of one attempt to get the lock: less than any read timeout.
+_ATTEMPT = 10
 
-#: Of the database, as the server has one name space for all; MySQL takes 64 characters.
+#: Contains the database's name, because locks are global to the server; up to 64 characters.
 _LOCK = "LEFT(CONCAT('flash-sale-etl migrate ', DATABASE()), 64)"
 
 
 class Migrated(NamedTuple):
-    """The version before and after, what was changed, and the problems of the tables now."""
+    """The version before and after, what changed, and remaining problems of the tables."""
 
     before: str | None
     after: str
@@ -46,9 +46,9 @@ class Migrated(NamedTuple):
 
 
 def migrate(engine: Engine) -> Migrated:
-    """Bring the schema to the newest version. Existing tables are kept as they are.
+    """Upgrade the schema to the newest version. Existing tables are kept.
 
-    A schema that a newer app has migrated stays as it is.
+    A schema migrated by a newer app is left alone.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
@@ -58,11 +58,11 @@ def migrate(engine: Engine) -> Migrated:
 
 
 def make_index(engine: Engine) -> bool:
-    """Make the index that DEDUPLICATE needs; return whether it was missing. May be run again.
+    """Create the index that DEDUPLICATE needs; return whether it was missing. Safe to run again.
 
     Raises:
         TransientError: the database is away.
-        FatalError: ids stand more than once, or the server refuses it; nothing was changed.
+        FatalError: ids are not unique, or the server refuses the index; nothing was changed.
     """
     with _alone(engine) as connection:
         return event_index.make(connection)
@@ -76,7 +76,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
                 _wait_alone(connection)
                 yield connection
             finally:
-                # Not back into the pool: the lock ends with the session.
+                # End the session, and with it the lock, instead of returning it to the pool.
                 connection.invalidate()
     except CommandError as error:
         raise FatalError(f"{error}: run `faust -A app migrate` again.") from error
@@ -103,24 +103,24 @@ def _bring_up(connection: Connection) -> Migrated:
 
 
 def _wait_alone(connection: Connection) -> None:
-    """Take the database's lock of migrations, which the connection's session holds until its end.
+    """Take the lock for migrations, which the session holds until it ends.
 
-    Behind a proxy that shares sessions the lock may not work. Then two migrations run at once and
-    may fail; but every step may be run again.
+    Behind a proxy that shares sessions the lock may not work. Then two migrations may run at once
+    and fail, but every step can be run again.
     """
     deadline = monotonic() + LOCK_TIMEOUT
     ask = text(f"SELECT GET_LOCK({_LOCK}, :seconds)")
-    while not connection.scalar(ask, {"seconds": min(_QUESTION, LOCK_TIMEOUT)}):
+    while not connection.scalar(ask, {"seconds": min(_ATTEMPT, LOCK_TIMEOUT)}):
         if monotonic() >= deadline:
             raise FatalError(
-                f"Another `faust -A app migrate` has been at work on this database for more than "
+                f"Another `faust -A app migrate` has been running on this database for more than "
                 f"{LOCK_TIMEOUT} s, in the server's {_holder(connection)}: wait until it ends, or "
                 f"end it there with KILL."
             )
 
 
 def _holder(connection: Connection) -> str:
-    """Who has the lock; another account's sessions are seen with the right PROCESS only."""
+    """Who has the lock. Other accounts' sessions are visible only with the right PROCESS."""
     session = connection.scalar(text(f"SELECT IS_USED_LOCK({_LOCK})"))
     for row in connection.execute(text("SHOW PROCESSLIST")).all():
         if row[0] == session:
@@ -129,7 +129,7 @@ def _holder(connection: Connection) -> str:
 
 
 def alembic_config() -> Config:
-    """What Alembic needs to know."""
+    """Alembic's configuration."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")

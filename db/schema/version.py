@@ -1,9 +1,9 @@
-"""The schema's version and the tables, checked before work begins.
+"""Checks the schema's version and tables before work begins.
 
 While a release is rolled out or back, workers of two versions share one schema. So a newer schema
-is accepted as long as it has everything that this app uses.
+is accepted if it has everything that this app uses.
 
-This does without Alembic, which a worker does not need: it would cost 10 MB.
+Alembic is not imported here: it would cost a worker 10 MB.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from db.schema.checks import inspect_tables
 from db.schema.problem import TableProblem
 from pipeline.errors import FatalError
 
-#: The newest migration's number: its file's name begins with it. Later ones are greater as texts.
+#: The newest migration's number, from its file's name. Versions compare as text.
 VERSION = max(
     file.name.partition("_")[0]
     for file in Path(__file__).parent.parent.glob("migrations/versions/[0-9]*_*.py")
@@ -54,25 +54,25 @@ def check(engine: Engine) -> Schema:
 
 
 def require_compatible(found: Schema) -> None:
-    """Raise FatalError where a table refuses to work with this app, with what fixes it."""
+    """Raise FatalError if a table is incompatible, with the statement that fixes it."""
     refusal = next((str(one) for one in found.problems if one.refused), None)
     if refusal and found.is_newer:
         raise FatalError(
             f"The database's schema is at version {found.version}, newer than this app's "
-            f"{VERSION}, and does not fit it: {refusal}; or run the newer app."
+            f"{VERSION}, and incompatible: {refusal}; or run the newer app."
         )
     if refusal:
-        raise FatalError(f"The database's tables do not fit: {refusal}.")
+        raise FatalError(f"Incompatible table: {refusal}.")
 
 
 def stored_version(connection: Connection) -> str | None:
     """The database's version; None before the first migration.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: it cannot be told.
+        sqlalchemy.exc.SQLAlchemyError: a query failed.
     """
     if not inspect(connection).has_table(alembic_version.name):
         return None
-    # Two migrations that no lock held apart may have left one more, which is a smaller one.
+    # Two migrations at once may have left a second, smaller version.
     version: str | None = connection.scalar(select(func.max(alembic_version.c.version_num)))
     return version

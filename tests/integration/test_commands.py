@@ -11,6 +11,7 @@ from sqlalchemy import text
 from commands.traffic.simulator import events
 from dev.audit import Sent
 from dev.processes import free_port
+from tests.helpers.accounts import dba
 from tests.helpers.events import event
 from tests.helpers.worker import dead_letters, rows, wait_until
 
@@ -57,7 +58,7 @@ def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
     assert ledger(faust("batches", "--json", "--limit", 3)) == found[:3]
     assert ledger(faust("batches", "--json", CONSUMER_GROUP="another")) == []
 
-    with migrated_engine.connect() as connection:
+    with dba(migrated_engine).connect() as connection:
         views, carts, purchases = connection.execute(
             text("SELECT views, carts, purchases FROM funnel")
         ).one()[:3]
@@ -103,7 +104,7 @@ def test_simulate_tells_how_to_remove_what_it_sent(
     said = faust("simulate", "--seconds", 1, "--rate", 100, "--bad", 0.2, "--yes")
     worker(FLUSH_INTERVAL=0.3).wait_ready().wait_stored(migrated_url, 102)
     statements = re.findall(r"DELETE FROM [^;]*;", said)
-    with migrated_engine.begin() as connection:
+    with dba(migrated_engine).begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
     assert [row["event_id"] for row in rows(migrated_url)] == ["e1"]
