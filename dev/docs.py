@@ -28,6 +28,9 @@ PAGES = sorted(
 
 _PART = re.compile(r"(<!-- made by make docs: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+#: Options of every listing, which have a section of their own.
+_COMMON = {"--json", "--csv"}
+
 #: Prints the app's commands, in a process of its own: the app is wired when it is imported.
 _LIST_COMMANDS = """
 import json
@@ -115,7 +118,8 @@ def _setting(name: str) -> str:
 
 
 def _command(name: str, command: Mapping[str, Any]) -> str:
-    lines = "".join(map(_parameter, command["parameters"]))
+    own = (one for one in command["parameters"] if _COMMON.isdisjoint(one["names"]))
+    lines = "".join(map(_parameter, own))
     table = f"\n| | |\n|---|---|\n{lines}" if lines else ""
     return f"\n## faust -A app {name}\n\n{cleandoc(command['help'])}\n{table}"
 

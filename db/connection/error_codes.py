@@ -259,27 +259,26 @@ HINTS = {
 
 
 def table() -> str:
-    """What `docs/database.md` says of them."""
+    """What `docs/database.md` says of them: a server names its errors itself."""
     rows = [
         ("a row's own fault", ROW, _ROW_MEANS),
         *((kind.replace("_", " "), codes, "") for kind, codes in PASSING.items()),
         ("too large", LARGE, _LARGE_MEANS),
         ("login refused", LOGIN, _LOGIN_MEANS),
-        ("a person must change something", FATAL, "the worker exits with a sentence"),
-        ("judged by evidence", JUDGED, "and every code that is not in this table: see below"),
+        ("a person must change something", FATAL, "exits with a sentence"),
+        ("judged by evidence", JUDGED, "see below; likewise for any other code"),
     ]
-    means = "the same write is retried for ever, with backoff"
+    means = "retries for ever, with backoff"
     lines = (
-        f"| {name} | {'; '.join(f'{code} {says}' for code, says in codes.items())} "
-        f"| {what or means} |\n"
+        f"| {name} | {', '.join(map(str, codes))} | {what or means} |\n"
         for name, codes, what in rows
     )
-    return "| class | codes | what a write does |\n|---|---|---|\n" + "".join(lines)
+    return "| class | codes | the worker |\n|---|---|---|\n" + "".join(lines)
 
 
 _ROW_MEANS = (
-    "the row becomes a dead letter, once it was refused alone in its statement or the server has "
-    "proved that it left out just this row; the rest of the batch is stored"
+    "makes the row a dead letter, once it was rejected alone or the server has proved that it left "
+    "out just this row; the rest of the batch is stored"
 )
-_LARGE_MEANS = "the batch is halved at once, and later writes are smaller"
-_LOGIN_MEANS = "at the start the worker exits with a sentence; a running worker retries for ever"
+_LARGE_MEANS = "halves the batch at once; later writes are smaller"
+_LOGIN_MEANS = "exits at its start; a running one retries for ever"

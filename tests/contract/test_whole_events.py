@@ -264,7 +264,7 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
         for name in ("product_id", "quantity")
     )
     added = [
-        text._replace(name="currency", max_length=3),
+        text._replace(name="coupon", max_length=3),
         number._replace(name="visit", nullable=True),
         text._replace(name="note", max_length=None),
     ]
@@ -272,12 +272,12 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
     assert made is not None
     before, _ = rows([whole()])
     for given_, stored in (
-        ({"currency": '"€UR"', "visit": "-5", "note": '""'}, b',"\xe2\x82\xacUR",-5,""]'),
+        ({"coupon": '"€UR"', "visit": "-5", "note": '""'}, b',"\xe2\x82\xacUR",-5,""]'),
         ({"visit": "null"}, b",null,null,null]"),
     ):
         expected = before[0][:-1] + stored
         assert made([spelled({**WHOLE, **given_}.items())])[0] == [expected]
-    for wrong in ({"currency": '"EURO"'}, {"visit": "1.0"}, {"visit": '"1"'}, {"note": "1"}):
+    for wrong in ({"coupon": '"EURO"'}, {"visit": "1.0"}, {"visit": '"1"'}, {"note": "1"}):
         assert made([spelled({**WHOLE, **wrong}.items())])[0] == [None]
 
 

@@ -203,9 +203,22 @@ def test_a_decision_is_a_page_with_its_reason(page):
     assert line in PAGES["docs/decisions/README.md"]
 
 
-def test_every_invariant_of_the_architecture_has_its_test():
-    section = PAGES["docs/architecture.md"].partition("## Invariants")[2].partition("\n## ")[0]
-    invariants = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
+def test_readme_and_architecture_have_one_picture():
+    pictures = [
+        re.findall(r"^```mermaid\n.*?^```", PAGES[page], re.MULTILINE | re.DOTALL)
+        for page in ("README.md", "docs/architecture.md")
+    ]
+    assert len(pictures[0]) == 1
+    assert pictures[0] == pictures[1]
+
+
+def test_the_architecture_fits_two_screens():
+    assert len(PAGES["docs/architecture.md"].splitlines()) <= 95
+
+
+def test_every_invariant_has_its_test():
+    section = PAGES["docs/guarantees.md"].partition("## Invariants")[2].partition("\n## ")[0]
+    invariants = re.findall(r"^\| \d+ \| .*", section, re.MULTILINE)
     assert len(invariants) > 10
     assert [one for one in invariants if not re.search(r"`tests/[\w/]+\.py::test_\w+`", one)] == []
 
