@@ -261,14 +261,14 @@ HINTS = {
 def table() -> str:
     """What `docs/database.md` says of them: a server names its errors itself."""
     rows = [
-        ("a row's own fault", ROW, _ROW_MEANS),
+        ("rejected row", ROW, _ROW_MEANS),
         *((kind.replace("_", " "), codes, "") for kind, codes in PASSING.items()),
         ("too large", LARGE, _LARGE_MEANS),
         ("login refused", LOGIN, _LOGIN_MEANS),
-        ("a person must change something", FATAL, "exits with a sentence"),
-        ("judged by evidence", JUDGED, "see below; likewise for any other code"),
+        ("needs a change", FATAL, "exits and says what to change"),
+        ("ambiguous", JUDGED, "like every other code: see below"),
     ]
-    means = "retries for ever, with backoff"
+    means = "retries without limit, with backoff"
     lines = (
         f"| {name} | {', '.join(map(str, codes))} | {what or means} |\n"
         for name, codes, what in rows
@@ -281,4 +281,4 @@ _ROW_MEANS = (
     "out just this row; the rest of the batch is stored"
 )
 _LARGE_MEANS = "halves the batch at once; later writes are smaller"
-_LOGIN_MEANS = "exits at its start; a running one retries for ever"
+_LOGIN_MEANS = "exits at startup; a running one retries without limit"
