@@ -1,8 +1,8 @@
-"""Error codes of MySQL, MariaDB and what stands in front of them, by what a write does with them.
+"""Error codes of MySQL, MariaDB and their proxies, by how a write handles them.
 
-Where two products use a code for different errors, both mean the same to a write. What is not here
-is judged by what else fails (`pipeline.search`), and so is 1105: Vitess and PlanetScale send it
-with a reparent as well as with an error of a single statement. Sources: the error references of
+If two products use a code for different errors, a write handles both alike. Codes not listed here
+are judged by what else fails (`pipeline.search`), and so is 1105: Vitess and PlanetScale send it
+for failovers as well as for an error in a single statement. Sources: the error references of
 MySQL 8.4 and MariaDB 11.8; `go/mysql/sqlerror` of Vitess; the enum `PROXYSQL_MYSQL_ERR` of
 ProxySQL; https://docs.pingcap.com/tidb/stable/error-codes of TiDB; MaxScale's readwritesplit sends
 1927 and 1290. Aurora and RDS send MySQL's own.
@@ -12,9 +12,8 @@ ProxySQL; https://docs.pingcap.com/tidb/stable/error-codes of TiDB; MaxScale's r
 
 from pipeline.errors import TOO_LARGE
 
-#: A value of the row does not fit, be it in a column, a CHECK, a generated column, an index or a
-#: trigger; each undoes its statement alone. A row is given up only where a statement of it alone
-#: fails.
+#: A value of the row does not fit a column, CHECK, generated column, index or trigger. These errors
+#: undo only their own statement. A row is dropped only if a statement with this row alone fails.
 ROW = {
     1022: "duplicate key",
     1048: "column cannot be null",
@@ -50,7 +49,7 @@ ROW = {
     4025: "CHECK violated (MariaDB)",
 }
 
-#: The same write is retried for ever. By kind, as `etl_retries_total` counts them.
+#: The same write is retried without limit. By kind, as in `etl_retries_total`.
 PASSING: dict[str, dict[int, str]] = {
     "connection": {
         0: "connection closed",
@@ -177,7 +176,7 @@ PASSING: dict[str, dict[int, str]] = {
     },
 }
 
-#: The write as a whole is too large: it is halved at once, and later writes are smaller.
+#: The write as a whole is too large: the batch is halved at once, and later writes are smaller.
 LARGE = {
     1153: "max_allowed_packet, message too large (Vitess)",
     1197: "the binary log's cache",
@@ -192,8 +191,8 @@ LARGE = {
     8252: "quota of a resource group (TiDB)",
 }
 
-#: The login is refused: fatal at the start. A running worker retries, because credentials are
-#: rotated, accounts unlocked and proxies' lists of users reloaded under it.
+#: The login is refused: fatal at startup. A running worker retries, because credentials are
+#: rotated, accounts unlocked and proxies' user lists reloaded while it runs.
 LOGIN = {
     1044: "may not use the database",
     1045: "login refused, permission denied (Vitess)",
@@ -212,7 +211,7 @@ LOGIN = {
     4151: "account locked (MariaDB)",
 }
 
-#: A person must change something.
+#: Someone must change something: the worker exits.
 FATAL = {
     1054: "column missing",
     1142: "right on a table missing",
@@ -229,7 +228,7 @@ FATAL = {
     3105: "value for a generated column (MySQL)",
 }
 
-#: Known to be sent by an outage as well as for a single statement: judged like an unknown code.
+#: Sent during outages as well as for a single statement: judged like an unknown code.
 JUDGED = {
     1064: "syntax, as a proxy may see it",
     1105: "unknown error, also reparents and failovers (Vitess, PlanetScale)",
@@ -242,33 +241,33 @@ JUDGED = {
     1815: "internal error (also Vitess)",
 }
 
-#: What to do about a kind of error, where it lasts.
+#: What to do if a kind of error persists.
 HINTS = {
-    "connection": "wait until it has started, or look at the proxy in between",
+    "connection": "wait until it has started, or check the proxy in between",
     "deadlock": "try again",
-    "lock_wait": "see who holds the lock",
+    "lock_wait": "find out who holds the lock",
     "too_many_connections": "close other connections, or raise the limit",
     "limit": "raise the limit, or wait until the hour is over",
-    "read_only": "let DATABASE_URL name the primary",
-    "resources": "look at the server's disk and memory",
-    "cluster": "look at the cluster or the proxy",
-    "interrupted": "raise the limit for a statement",
+    "read_only": "point DATABASE_URL to the primary",
+    "resources": "check the server's disk and memory",
+    "cluster": "check the cluster or the proxy",
+    "interrupted": "raise the time limit for statements",
     TOO_LARGE: "raise the limit",
-    "other": "look for it in the server's error reference",
+    "other": "look it up in the server's error reference",
 }
 
 
 def table() -> str:
-    """What `docs/database.md` says of them."""
+    """The table in `docs/database.md`."""
     rows = [
-        ("a row's own fault", ROW, _ROW_MEANS),
+        ("rejected row", ROW, _ROW_MEANS),
         *((kind.replace("_", " "), codes, "") for kind, codes in PASSING.items()),
         ("too large", LARGE, _LARGE_MEANS),
         ("login refused", LOGIN, _LOGIN_MEANS),
-        ("a person must change something", FATAL, "the worker exits with a sentence"),
-        ("judged by evidence", JUDGED, "and every code that is not in this table: see below"),
+        ("needs a change", FATAL, "the worker exits and says what to change"),
+        ("ambiguous", JUDGED, "like every code that is not in this table: see below"),
     ]
-    means = "the same write is retried for ever, with backoff"
+    means = "the same write is retried without limit, with backoff"
     lines = (
         f"| {name} | {'; '.join(f'{code} {says}' for code, says in codes.items())} "
         f"| {what or means} |\n"
@@ -278,8 +277,8 @@ def table() -> str:
 
 
 _ROW_MEANS = (
-    "the row becomes a dead letter, once it was refused alone in its statement or the server has "
-    "proved that it left out just this row; the rest of the batch is stored"
+    "the row becomes a dead letter, once a statement with this row alone was refused or the server "
+    "has proved that it skipped exactly this row; the rest of the batch is stored"
 )
 _LARGE_MEANS = "the batch is halved at once, and later writes are smaller"
-_LOGIN_MEANS = "at the start the worker exits with a sentence; a running worker retries for ever"
+_LOGIN_MEANS = "at startup the worker exits and says why; a running worker retries without limit"

@@ -120,7 +120,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     done = Replayer(small_packets, "g", FLASH_SALES, announce=join).replay(Filter())
     [refused] = done.refused.values()
     assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
-    assert refused.detail == "was stored cut: the event must be sent again"
+    assert refused.detail == "only part of the value was stored: send the event again"
     [reported] = Reports(small_packets, "g").dead_letters(None)
     assert (reported["bytes"], reported["replay"]) == (len(value), None)
 

@@ -1,4 +1,4 @@
-"""The index that DEDUPLICATE needs: made by `migrate`, or refused with the ids that stand twice."""
+"""The unique index that DEDUPLICATE needs: created by `migrate`, or refused with the reason."""
 
 import re
 import threading
@@ -100,7 +100,7 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
     insert(migrated_engine, *ids, None, None)
     before = described(migrated_engine)
     said = faust("migrate", status=1, DEDUPLICATE="true")
-    assert "11 of the event ids in flash_sale_events stand more than once, in 17 rows" in said
+    assert "11 event ids in flash_sale_events are not unique, with 17 surplus rows" in said
     assert "'many': 7 rows, id 8, 9, 10, 11, 12, …\n" in said
     assert "'b': 3 rows, id 1, 3, 6\n" in said
     assert said.count(" rows, id ") == 5
@@ -221,7 +221,7 @@ def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_en
     for setting, sentence in (("true", "left out 1, stored already"), ("false", "dropped  1\n")):
         assert f"would be {sentence}" in faust("check", "--sample", 10, DEDUPLICATE=setting)
     assert re.search("^ok    Duplicates +left out", faust("check", DEDUPLICATE=1), re.MULTILINE)
-    sentence = "a known event_id becomes a dead letter"
+    sentence = "event_id is already stored becomes a dead letter"
     said = faust("check")
     assert re.search(
         f"^warn  Duplicates .*{sentence}\n +→ set DEDUPLICATE=true", said, re.MULTILINE

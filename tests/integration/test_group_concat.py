@@ -59,7 +59,7 @@ def test_ids_of_rows_that_stand_twice_are_whole(engine):
     ids = ", ".join(str(first + n) for n in range(5))
     assert f"'a': 7 rows, id {ids}, …" in str(refusal.value)
     assert f"'b': 2 rows, id {first + 7}, {first + 9}" in str(refusal.value)
-    assert "2 of the event ids in flash_sale_events stand more than once, in 7 rows" in str(
+    assert "2 event ids in flash_sale_events are not unique, with 7 surplus rows" in str(
         refusal.value
     )
 

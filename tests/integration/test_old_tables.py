@@ -230,7 +230,7 @@ def test_a_worker_says_what_costs_rows_and_starts(
     produce([json.dumps(EVENT).encode()])
     running = worker()
     wait_until(lambda: rows(migrated_url), 40, "the event is stored")
-    said = "If that is not meant: ALTER TABLE flash_sale_events CONVERT TO CHARACTER SET utf8mb4"
+    said = "If that is not intended: ALTER TABLE flash_sale_events CONVERT TO CHARACTER SET utf8mb4"
     assert said in running.log_text()
     checked = faust("check")
     assert "→ ALTER TABLE flash_sale_events CONVERT TO CHARACTER SET utf8mb4\n" in checked

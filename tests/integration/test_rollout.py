@@ -81,18 +81,21 @@ def test_a_release_is_rolled_out_and_back_under_traffic(
     [
         ("ALTER TABLE stream_offsets DROP COLUMN last_epoch", "no column last_epoch"),
         ("DROP TABLE circuit_breakers", "the table circuit_breakers is missing"),
-        ("ALTER TABLE batches ADD COLUMN must INT NOT NULL", "a column must that must be given"),
+        (
+            "ALTER TABLE batches ADD COLUMN must INT NOT NULL",
+            "a column must that is NOT NULL without",
+        ),
         (
             "ALTER TABLE stream_offsets MODIFY COLUMN next_offset INT NOT NULL",
-            r"next_offset is int\S* NOT NULL, and must hold BIGINT:",
+            r"next_offset is int\S* NOT NULL, but must hold BIGINT:",
         ),
         (
             "ALTER TABLE dead_letters MODIFY COLUMN value_bytes BIGINT NOT NULL",
-            r"value_bytes is bigint\S* NOT NULL, and must hold BIGINT and nulls:",
+            r"value_bytes is bigint\S* NOT NULL, but must hold BIGINT and nulls:",
         ),
         (
             "ALTER TABLE dead_letters MODIFY COLUMN value MEDIUMBLOB",
-            "value is mediumblob, and must hold LONGBLOB",
+            "value is mediumblob, but must hold LONGBLOB",
         ),
     ],
 )
@@ -101,7 +104,7 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
 ):
     apply(migrated_engine, [*ADDED, changed])
     refusal = (
-        rf"version 9999, newer than this app's {VERSION}, and does not fit it: .*{said}.*"
+        rf"version 9999, newer than this app's {VERSION}, and incompatible: .*{said}.*"
         "; or run the newer app"
     )
     found = check(migrated_engine)

@@ -119,7 +119,7 @@ def test_a_write_that_hangs_is_named_and_nothing_is_marked(begun):
     rollup = Rollup(begun, 0)
     with open_transaction(begun, offset=1):
         write(begun, 0, partition=0)
-        with pytest.raises(TransientError, match="a write of t/1 is not done yet"):
+        with pytest.raises(TransientError, match="a write of t/1 is still running"):
             rollup.step()
     settle(begun)
     assert_sums_true(begun)
@@ -130,7 +130,7 @@ def test_offsets_that_no_write_holds_are_looked_at_together(begun):
     write(begun, 0, partition=0)
     with open_transaction(begun, offset=7) as under_way:
         seen = statements(begun, "stream_offsets")
-        with pytest.raises(TransientError, match="a write of t/7 is not done yet"):
+        with pytest.raises(TransientError, match="a write of t/7 is still running"):
             Rollup(begun, 0).step()
         assert len(seen) == 3, "which there are, which are unlocked, and the one that is not"
         under_way.commit()
