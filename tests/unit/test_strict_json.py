@@ -179,7 +179,7 @@ def test_schema_registrys_wire_format_is_named(after, schema):
 @pytest.mark.parametrize("value", [b"\x00", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00\x2a{}"])
 def test_other_bytes_keep_their_message(value):
     found = repr(chr(value[0]))
-    assert transform(value) == Rejection(Reason.MALFORMED, f"no JSON: {found} at character 0")
+    assert transform(value) == Rejection(Reason.MALFORMED, f"not JSON: {found} at character 0")
 
 
 @given(st.binary(max_size=30).map(lambda after: b"\x00" + after) | st.binary(max_size=30))

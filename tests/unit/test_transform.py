@@ -157,8 +157,8 @@ def test_a_value_that_its_column_cannot_hold_is_named(field):
     [
         (None, "no value (a tombstone)"),
         (b"", "empty: a value of 0 bytes"),
-        (b"[]", "a JSON array, not an object: send one object a message"),
-        (b'{"a":NaN}', "NaN is no JSON"),
+        (b"[]", "a JSON array, not an object: send one object per message"),
+        (b'{"a":NaN}', "NaN is not JSON"),
         (b'{"a":1e400}', "a number beyond float64 (1e400…)"),
         (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
         (b'{"a":"\\ud83d"}', "half of a surrogate pair"),
