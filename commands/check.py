@@ -33,7 +33,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         Nothing is changed, joined or committed. The exit status is 1 when something fails.
         """
         # Imported here, as in other commands: a worker has no use for it.
-        from checks.everything import look_at_everything
+        from checks.everything import check_everything
         from checks.sample import judge, read_newest
         from checks.storing import ask_database
 
@@ -53,7 +53,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
             else:
                 self.say(found.text())
             return
-        results = await look_at_everything(settings, engine)
+        results = await check_everything(settings, engine)
         failed = results.has_failed()
         lines = [asdict(one) for one in results.all]
         if form == "json":

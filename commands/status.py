@@ -13,7 +13,7 @@ from faust.cli import option
 from sqlalchemy import Engine
 
 from checks.attention import needs
-from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, look_at_group
+from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, read_status
 from commands import batches, breaker
 from commands.outcome import hush_kafka, or_exit
 from commands.output import (
@@ -56,7 +56,7 @@ def status(app: faust.App, settings: Settings, engine: Engine) -> None:
         with or_exit():
             if watch and form:
                 raise click.UsageError("--watch is for people: without --json and --csv.")
-        found = await look_at_group(settings, engine)
+        found = await read_status(settings, engine)
         if form == "json":
             print_json(as_json(found))
         elif form == "csv":
@@ -65,7 +65,7 @@ def status(app: faust.App, settings: Settings, engine: Engine) -> None:
             _show(found, clear=watch)
         while watch:
             await asyncio.sleep(PAUSE)
-            found = await look_at_group(settings, engine, found)
+            found = await read_status(settings, engine, found)
             _show(found, clear=True)
         if found.errors:
             raise SystemExit(1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kafka import look_at_kafka
+from checks.kafka import check_kafka
 from checks.result import CheckResults
 from config.settings import Settings
 from dev.broker import ApacheKafka, choose
@@ -194,7 +194,7 @@ async def test_rights_that_are_missing_are_found_before_a_worker_starts(
 
     async def found(name: str) -> dict[str, str]:
         results = CheckResults()
-        await look_at_kafka(settings(name), results)
+        await check_kafka(settings(name), results)
         return {one.subject: f"{one.state} {one.hint}".strip() for one in results.all}
 
     broker.allow("group", group, "somebody else", "READ")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.database import look_at_database
+from checks.database import check_database
 from checks.result import CheckResults
 from checks.startup import prepare
 from config.settings import Settings
@@ -77,7 +77,7 @@ async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
     settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")
     engine = connect(settings.database)
     results = CheckResults()
-    look_at_database(engine, results)
+    check_database(engine, results)
     [found] = [one for one in results.all if one.subject == "Database"]
     assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
     assert found.hint == "raise the limit, or wait until the hour is over"

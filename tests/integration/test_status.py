@@ -51,7 +51,7 @@ def test_a_working_group_at_a_glance(
     for part in (
         "! 3 dead letters are not replayed.",
         f"Workers: {members}; 1 stored something in the last 10 min",
-        "Partitions: 0 events wait",
+        "Partitions: 0 events waiting",
         "Last batches",
         "Circuit breaker: closed",
         "Sales sums: complete",
@@ -78,8 +78,8 @@ def test_what_needs_a_hand_is_said_with_what_to_do(
 
     found = json.loads(faust_out("status", "--json"))
     said = {need["what"]: need["hint"] for need in found["needs"]}
-    assert "faust -A app worker" in said["No worker is in the group, and 7 events wait."]
-    held = said[f"The circuit breaker holds {topic}/3: too much was dropped"]
+    assert "faust -A app worker" in said["No worker is in the group, and 7 events are waiting."]
+    held = said[f"The circuit breaker pauses {topic}/3: too much was dropped"]
     assert "faust -A app breaker close" in held
     assert found["members"] == []
     assert found["partitions"][0]["behind"] > 0

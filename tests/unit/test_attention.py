@@ -45,18 +45,18 @@ def test_nothing_needs_a_hand_where_all_is_well():
         ({"kafka": GroupState("Stable", [Member("m", "c", "h", [0])])}, "partition 1 of t", "CONS"),
         (
             {"workers": [], "partitions": [partition(0, end=15)]},
-            "5 events wait, and no batch",
+            "5 events are waiting, and no batch",
             "log",
         ),
         (
             {"kafka": None, "workers": [], "partitions": [partition(0, end=15)]},
-            "5 events wait, and no batch",
+            "5 events are waiting, and no batch",
             "log",
         ),
         ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
         ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
         ({"partitions": [partition(0, 5, behind=61)]}, "t/0 by 61 s (5 events)", "add workers"),
-        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "holds t/1: garbage", "close"),
+        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "pauses t/1: garbage", "close"),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
         (
