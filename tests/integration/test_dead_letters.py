@@ -81,7 +81,7 @@ def test_they_are_found_by_where_they_were(dropped, faust_out, faust, topic):
     assert found("--offset", "3..") == [(2, 4), (2, 3)]
     assert found("--offset", "..0") == [(2, 0), (1, 0), (0, 0)]
     said = faust("dead-letters", "list", "--offset", "first", status=2)
-    assert "'first' is neither an offset, such as 17, nor a range, 17..99." in said
+    assert "'first' is not an offset (17) or a range (17..99)." in said
 
 
 def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
@@ -211,7 +211,7 @@ def test_limit_and_pending_hold_for_every_action(
         "dead-letters", "replay", "--reason", "unstorable", "--limit", 2
     )
     assert len(rows(migrated_url)) == 2
-    assert "10 in all, 8 of them not replayed." in faust("dead-letters", "list", "--limit", 1)
+    assert "10 in total, 8 not replayed." in faust("dead-letters", "list", "--limit", 1)
     waiting = json.loads(faust_out("dead-letters", "list", "--pending", "--json"))
     assert len(waiting) == 8
     assert not any(one["replayed"] for one in waiting)
@@ -237,7 +237,7 @@ def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated
 
 def test_a_purge_of_all_asks_with_numbers(dropped, faust, migrated_url):
     said = faust("dead-letters", "purge", status=1)
-    assert "Delete all 10 dead letters of this consumer group for good (" in said
+    assert "Permanently delete all 10 dead letters of this consumer group (" in said
     assert "5 unstorable, 3 invalid, 2 malformed; 10 not replayed yet)?" in said
     assert "add --yes" in said
     assert "the oldest 4 of the 10" in faust("dead-letters", "purge", "--limit", 4, status=1)

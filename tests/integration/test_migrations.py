@@ -179,8 +179,8 @@ def test_two_migrations_at_once_are_one(database_url, migrate_cli):
         done = list(pool.map(migrate_cli, [database_url] * 2))
     assert [one.returncode for one in done] == [0, 0], done
     said = sorted(one.stdout for one in done)
-    assert said[0].startswith(f"The schema is at version {VERSION} already.\n")
-    assert said[1].startswith(f"The schema was brought from nothing to version {VERSION}:\n")
+    assert said[0].startswith(f"The schema is already at version {VERSION}.\n")
+    assert said[1].startswith(f"The schema was created at version {VERSION}:\n")
 
 
 def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, monkeypatch):

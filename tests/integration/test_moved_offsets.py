@@ -90,7 +90,7 @@ def test_a_reset_forward_is_followed_and_leaves_events_out(buffering, produce, m
     produce([(event(n), 0) for n in range(10)])
     wait_until(lambda: has_read(buffering, 10), 20)
     said = faust("offsets", "reset", "--to", "6", "--partition", 0, "--yes")
-    assert "A worker that runs notices within 10 s and follows" in said
+    assert "A running worker notices within 10 s and discards" in said
     wait_until(lambda: committed(buffering)[0] == 6, 12, "it follows")
     assert buffering.terminate() == 0
     assert ids(migrated_url) == [f"e{n}" for n in range(6, 10)]

@@ -31,7 +31,7 @@ def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
         connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('a'), ('b')"))
     said = migrate_cli(database_url).stdout.splitlines()
     assert said[:2] == [
-        f"The schema was brought from nothing to version {VERSION}:",
+        f"The schema was created at version {VERSION}:",
         "  flash_sale_events: unchanged, 2 rows kept",
     ]
     assert "  dead_letters: table created" in said

@@ -1,4 +1,4 @@
-"""What of a group's status needs a hand."""
+"""What needs attention in a group's status."""
 
 from datetime import UTC, datetime
 

@@ -40,7 +40,7 @@ def test_without_a_terminal_one_sentence_tells_the_numbers_and_the_option(capsys
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     [sentence] = refused(capsys).splitlines()
     assert sentence.startswith("Delete 5 dead letters? ")
-    assert "Nothing was changed: answer on a terminal, or add --yes." in sentence
+    assert "Nothing was changed: run this on a terminal, or add --yes." in sentence
 
 
 @pytest.mark.parametrize("given", [False, None], ids=["no", "interrupted"])
