@@ -80,14 +80,14 @@ class Demo:
         self._wait_for_pages()
 
     def _wait_for_pages(self) -> None:
-        """Before, the worker cannot be ended in order either."""
+        """Before its pages answer, the worker does not stop cleanly either."""
         try:
             self.worker.wait_for(lambda: listens(self.port), PATIENCE, "The worker")
         except StartError as error:
             raise StartError(f"{error}\n{self.worker.log_text()[-2000:]}") from None
 
     async def run(self, seconds: float | None, rate: float, stop: Interruption) -> None:
-        """Send events and show what the worker says, until each event is stored or time is up.
+        """Send events and show the worker's log, until each event is stored or time is up.
 
         Raises:
             StartError: the worker ended.
@@ -156,7 +156,7 @@ class Demo:
 
 
 def follow(path: Path) -> Iterator[str]:
-    """Whole lines of a growing file; an empty one where there are no more yet."""
+    """Complete lines of a growing file; an empty string if there are no more yet."""
     with path.open(errors="replace") as file:
         part = ""
         while True:
