@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: What may be wrong with a server's certificate.
 EXPIRED = "has expired"
 NOT_YET_VALID = "is not valid yet"
-OTHER_HOST = "is made out to another host"
+OTHER_HOST = "is issued to another host"
 NOT_TRUSTED = "is not trusted"
 
 #: OpenSSL's codes (X509_V_ERR) for all but the last.

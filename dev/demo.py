@@ -54,7 +54,7 @@ class Interruption:
         if self.asked or not self.patient:
             raise SystemExit(128 + number)
         self.asked = True
-        print("\nEnding the traffic; once more ends everything at once.", flush=True)
+        print("\nEnding the traffic; press again to end everything at once.", flush=True)
 
 
 class Demo:
@@ -177,7 +177,7 @@ def main() -> int:
     stop = Interruption()
     # A killed `make` must not leave its demo running: that is as good as Ctrl-C.
     die_with_parent(os.getppid(), signal.SIGTERM)
-    # The demo needs no more than the embedded broker; BROKER=apache takes the real one.
+    # The embedded broker is enough for the demo; BROKER=apache selects the real one.
     kind = choose()[0] if os.environ.get("BROKER") else EmbeddedBroker
     try:
         with ExitStack() as stack:

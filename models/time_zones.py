@@ -23,7 +23,7 @@ def names() -> frozenset[str]:
 def zone(name: str) -> ZoneInfo:
     """The rules of one of ``names()``.
 
-    ``ZoneInfo(name)`` would look at the machine's data first.
+    ``ZoneInfo(name)`` would use the machine's data first.
     """
     with files("tzdata").joinpath("zoneinfo", name).open("rb") as file:
         return ZoneInfo.from_file(file, name)

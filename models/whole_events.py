@@ -34,7 +34,7 @@ def compiled(
 ) -> WholeRows | None:
     """Configure the compiled module with the fields.
 
-    None if it was not built, or has no room for so many or such long fields.
+    None if it was not built, or its limits are too small for the fields.
     """
     try:
         from models import _whole_events

@@ -25,7 +25,7 @@ def adopt(path, *options):
     return "offsets", "adopt", "--spark-checkpoint", path, *options
 
 
-def test_a_worker_goes_on_where_the_job_stopped(
+def test_worker_continues_where_the_job_stopped(
     checkpoint, produce, faust, worker, migrated_url, topic
 ):
     produce([(event(n), n % 2) for n in range(20)])
@@ -76,7 +76,7 @@ def test_a_planned_batch_is_explained(checkpoint, produce, faust, topic):
         *(pytest.param(one, marks=pytest.mark.slow) for one in ("damaged", "foreign", "beyond")),
     ],
 )
-def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
+def test_failed_adoption_is_one_sentence_and_changes_nothing(
     checkpoint, produce, faust, migrated_url, topic, damage
 ):
     produce([(event(n), n % 2) for n in range(20)])
@@ -105,7 +105,7 @@ def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
 
 
 @pytest.mark.slow
-def test_what_retention_removed_meanwhile_is_told(checkpoint, produce, faust, apache, topic):
+def test_events_removed_by_retention_are_reported(checkpoint, produce, faust, apache, topic):
     produce([(event(n), n % 2) for n in range(20)])
     delete_before(apache, topic, 0, 8)
     wait_until(lambda: "3 events were removed" in faust(*adopt(checkpoint, "--dry-run")), 20)
@@ -144,7 +144,7 @@ def test_the_table_tells_where_the_job_stopped(
 
 
 @pytest.mark.slow
-def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url, migrated_engine):
+def test_table_without_ids_is_one_sentence(produce, faust, migrated_url, migrated_engine):
     produce([(event(n), n % 2) for n in range(4)])
     [sentence] = faust(*FROM_TABLE, "--yes", status=1).splitlines()
     assert "The table has no event ids" in sentence
@@ -153,7 +153,7 @@ def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url
     assert offsets_of(migrated_url) == {}
 
 
-def test_which_way_must_be_said(faust, checkpoint):
+def test_adopt_needs_a_source(faust, checkpoint):
     assert "--spark-checkpoint DIR or --from-table" in faust("offsets", "adopt", status=2)
     assert "--spark-checkpoint DIR or" in faust(*adopt(checkpoint, "--from-table"), status=2)
 

@@ -59,7 +59,7 @@ def test_it_closes_by_itself_after_a_pause(worker, produce, migrated_url):
 
 
 @pytest.mark.slow
-def test_it_can_be_turned_off(worker, produce, migrated_url):
+def test_breaker_can_be_disabled(worker, produce, migrated_url):
     running = worker(**SETTINGS, BREAKER_SHARE=0).wait_ready()
     produce([(b"<broken>", 0)] * 500)
     wait_until(lambda: len(dead_letters(migrated_url)) == 500, 20)

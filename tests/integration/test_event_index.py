@@ -73,7 +73,7 @@ def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
         assert "uq_event_id" in str(refusal.value.orig), one
 
 
-def test_the_index_is_told_by_its_name_at_the_end_of_the_servers_words():
+def test_index_name_is_parsed_from_the_servers_message():
     for entry, key, ours in (
         ("e1", "uq_event_id", True),
         ("e1", "flash_sale_events.uq_event_id", True),
@@ -125,7 +125,7 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
     assert "The index already exists" in faust("migrate", DEDUPLICATE="true")
 
 
-def test_making_it_may_be_killed_after_any_statement(patient):
+def test_creating_the_index_survives_a_kill_after_any_statement(patient):
     insert(patient, "a", "A")
     for number in count(1):
         seen = count(1)
@@ -165,7 +165,7 @@ def test_making_it_may_be_killed_after_any_statement(patient):
         ),
     ],
 )
-def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, hint):
+def test_table_that_cannot_be_indexed_is_refused_with_a_fix(patient, change, hint):
     with patient.begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
     before = described(patient)
@@ -174,7 +174,7 @@ def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, cha
     assert described(patient) == before
 
 
-def test_what_is_written_while_it_is_made_is_in_it(patient):
+def test_index_has_rows_written_while_it_is_created(patient):
     """Nothing written meanwhile is missing in the index."""
     insert(patient, *(f"old {n}" for n in range(500)))
     done = threading.Event()

@@ -71,9 +71,7 @@ def test_a_late_commit_of_a_killed_worker_is_followed(buffering, produce, migrat
     assert ids(migrated_url) == sorted(f"e{n}" for n in range(30))
 
 
-def test_a_write_that_waited_for_a_late_commit_adds_what_is_new(
-    worker, produce, migrated_url, topic
-):
+def test_write_after_a_late_commit_adds_only_new_rows(worker, produce, migrated_url, topic):
     running = worker(FLUSH_INTERVAL=0.3).wait_ready().wait_first_flush()
     late = LateCommit(migrated_url, topic, range(20))
     assert late.is_waiting.wait(20)

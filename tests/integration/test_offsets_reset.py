@@ -107,9 +107,7 @@ def made_again(broker, topic):
 
 
 @pytest.mark.slow
-def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
-    worker, produce, migrated_url, faust
-):
+def test_reset_asks_and_changes_nothing_without_an_answer(worker, produce, migrated_url, faust):
     produce([(event(n), 0) for n in range(10)])
     running = worker().wait_ready()
     running.wait_stored(migrated_url, 10)
@@ -223,6 +221,6 @@ def test_reading_goes_on_at_a_time(timed, faust, worker, migrated_url, topic):
         pytest.param(one, marks=pytest.mark.slow) for one in ("10:61", "2026-11-27T25:00", "-1", "")
     ],
 )
-def test_a_wrong_time_is_one_sentence(faust, wrong):
+def test_invalid_time_is_one_sentence(faust, wrong):
     [sentence] = faust("offsets", "reset", f"--to={wrong}", status=2).splitlines()
     assert "--to must be beginning, end or an offset from 0 to 0, or a time: 2h (ago)" in sentence

@@ -110,7 +110,7 @@ def test_they_are_verified_once_a_minute_and_warned_of_once(begun, caplog):
     ]
 
 
-def test_a_replay_without_the_index_stores_nothing(indexed):
+def test_replay_without_the_index_stores_nothing(indexed):
     with indexed.begin() as connection:
         connection.execute(
             text(

@@ -99,9 +99,7 @@ def test_a_release_is_rolled_out_and_back_under_traffic(
         ),
     ],
 )
-def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
-    changed, said, migrated_engine
-):
+def test_incompatible_newer_schema_is_refused(changed, said, migrated_engine):
     apply(migrated_engine, [*ADDED, changed])
     refusal = (
         rf"version 9999, newer than this app's {VERSION}, and incompatible: .*{said}.*"
@@ -116,13 +114,13 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
     assert version(migrated_engine) == "9999"
 
 
-def test_an_older_schema_is_refused_with_the_command_that_brings_it_up(migrated_engine):
+def test_older_schema_is_refused_with_the_command_to_run(migrated_engine):
     apply(migrated_engine, ["UPDATE alembic_version SET version_num = '0001'"])
     with pytest.raises(FatalError, match=f"at version 0001, this app needs {VERSION}: run `faust"):
         check(migrated_engine)
 
 
-def test_the_names_of_versions_sort_as_their_migrations_follow():
+def test_versions_sort_like_their_migrations():
     scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
     names = [script.revision for script in scripts]
     assert names == sorted(names, reverse=True)
@@ -131,7 +129,7 @@ def test_the_names_of_versions_sort_as_their_migrations_follow():
 
 
 @pytest.mark.slow
-def test_a_statement_of_a_migration_may_take_longer_than_one_of_a_worker(database_url, migrate_cli):
+def test_migration_statement_may_take_longer_than_a_workers(database_url, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.connect() as connection:
         bring_to(engine, "0002")

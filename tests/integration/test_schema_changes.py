@@ -14,7 +14,7 @@ from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import settle
 
 
-def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
+def test_migrate_reports_changes_by_table(server, database_url, migrate_cli):
     assert "  flash_sale_events: table created\n" in migrate_cli(database_url).stdout
     name = make_url(database_url).database
     server.execute(f"DROP DATABASE {name}")
@@ -38,7 +38,7 @@ def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
     assert "  sales_per_minute: view created" in said
 
 
-def test_it_says_which_columns_came_to_how_many_rows(empty):
+def test_migrate_reports_new_columns_and_rows(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
         connection.execute(INSERT_LETTER, [{"at": n, "value": b"x"} for n in range(3)])

@@ -34,7 +34,7 @@ def partition(number, stored=10, beginning=0, end=10, behind=None):
     return PartitionStatus(number, stored, beginning, end, lag, 0.0, None, behind)
 
 
-def test_nothing_needs_a_hand_where_all_is_well():
+def test_healthy_group_needs_no_attention():
     assert needs(status()) == []
 
 
@@ -68,15 +68,15 @@ def test_nothing_needs_a_hand_where_all_is_well():
         ({"errors": ["Kafka does not answer."]}, "Kafka does not answer.", "check"),
     ],
 )
-def test_what_does_is_said_with_what_to_do(found, what, hint):
+def test_each_need_comes_with_a_fix(found, what, hint):
     [need] = needs(status(**found))
     assert what in need.what
     assert hint in need.hint
 
 
-def test_what_was_dropped_before_and_replayed_needs_none():
+def test_replayed_dead_letters_need_no_attention():
     assert needs(status(dead_letters=[Total("invalid", 9, 0, NOW)])) == []
 
 
-def test_an_error_is_said_once():
+def test_repeated_error_is_listed_once():
     assert len(needs(status(errors=["away", "away"]))) == 1

@@ -50,23 +50,23 @@ def said_of(value):
         (b"<a/>", "not JSON: '<' at character 0"),
     ],
 )
-def test_what_producers_do_wrong_is_named(value, said):
+def test_producers_mistakes_are_named(value, said):
     assert said in said_of(value)
 
 
 @pytest.mark.parametrize("value", [b'{"a": 1,}', b'{"a": [1, 2, ]}', b'{"a": 1,\n}'])
-def test_a_trailing_comma_is_named(value):
+def test_trailing_comma_is_named(value):
     # Where exactly depends on the Python version: at the comma, or at the bracket.
     assert said_of(value).startswith("a comma before the closing bracket at character ")
 
 
 @pytest.mark.parametrize("length", range(1, len(_WHOLE)))
-def test_a_value_cut_off_anywhere_is_said_to_be(length):
+def test_value_cut_off_anywhere_is_recognised(length):
     assert said_of(_WHOLE[:length]).startswith("cut off ")
 
 
 @given(st.binary(max_size=60) | st.text(alphabet="{}[]\"',:\\ue1.0tfn-/* \n", max_size=30))
-def test_whatever_comes_gets_a_sentence_that_can_be_shown(value):
+def test_any_bytes_get_a_printable_sentence(value):
     found = transform(value if isinstance(value, bytes) else value.encode())
     if isinstance(found, Rejection):
         assert found.detail.isprintable()

@@ -5,11 +5,11 @@ from config.load import DATABASE, KAFKA
 from dev.docs import list_commands
 
 
-def test_every_command_of_the_app_has_its_line():
+def test_every_command_has_its_servers():
     assert set(SERVERS) == set(list_commands())
 
 
-def test_what_is_typed_asks_for_what_its_command_needs():
+def test_servers_needed_by_a_command_line():
     assert needed_servers(["faust", "-A", "app", "-l", "info", "worker"]) == {KAFKA, DATABASE}
     assert needed_servers(["faust", "-A", "app", "send", "@enrichment"]) == {KAFKA, DATABASE}
     assert needed_servers(["faust", "-A", "app", "migrate"]) == {DATABASE}

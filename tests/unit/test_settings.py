@@ -162,7 +162,7 @@ def test_several_addresses_in_tls(environment):
         ("ssl_verify_cert=true&ssl_check_hostname=false", ssl.CERT_REQUIRED, False),
     ],
 )
-def test_database_options_say_how_much_is_verified(environment, options, verified, name_too):
+def test_database_options_decide_what_is_verified(environment, options, verified, name_too):
     environment(DATABASE_URL=f"{GOOD['DATABASE_URL']}?{options}")
     context = load().database_tls
     assert context is not None
