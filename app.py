@@ -36,7 +36,7 @@ from commands.dead_letters import dead_letters
 from commands.migrate import migrate
 from commands.offsets import offsets
 from commands.rollup import rollup
-from commands.servers import asked_servers
+from commands.servers import needed_servers
 from commands.simulate import simulate
 from commands.status import status
 from commands.worker import BeforeStart, Worker, running, worker_command
@@ -326,7 +326,7 @@ def _add_commands(
     worker_command()
 
 
-app = create_app(load(asked_servers(sys.argv), is_worker="worker" in sys.argv))
+app = create_app(load(needed_servers(sys.argv), is_worker="worker" in sys.argv))
 
 # All of this stays to the end: it is visited no more, not even at the exit.
 gc.freeze()

@@ -1,4 +1,4 @@
-"""What of a group's status needs a person's hand, and what that person can do. Pure."""
+"""Lists what needs attention in a group's status, and what to do about it. Pure."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from checks.group_status import WINDOW, GroupStatus, PartitionStatus
 from db.schema.version import VERSION
 
-#: Seconds by which stored events or sums may be late without a word.
+#: Seconds by which events or sums may be late before they are listed.
 LATE = 60.0
 SUMS_LATE = 600.0
 
@@ -19,14 +19,14 @@ class Need(NamedTuple):
 
 
 def needs(status: GroupStatus) -> list[Need]:
-    """All that needs a hand; what stops everything first."""
+    """Everything that needs attention, the most severe first."""
     return [*_errors(status), *_schema(status), *_workers(status), *_partitions(status),
             *_dropped(status), *_sums(status)]  # fmt: skip
 
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
     for error in dict.fromkeys(status.errors):
-        yield Need(error, "`faust -A app check` looks at each step")
+        yield Need(error, "run `faust -A app check`, which tests each step")
 
 
 def _schema(status: GroupStatus) -> Iterator[Need]:
@@ -43,7 +43,8 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
     kafka, lag = status.kafka, sum(one.lag or 0 for one in status.partitions)
     if kafka and not kafka.members:
         yield Need(
-            f"No worker is in the group, and {lag} events wait.", "start `faust -A app worker`"
+            f"No worker is in the group, and {lag} events are waiting.",
+            "start `faust -A app worker`",
         )
         return
     if kafka and kafka.state == "Stable":
@@ -51,12 +52,13 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
         if left := sorted(status.bounds.keys() - given):
             yield Need(
                 f"No worker reads partition {', '.join(map(str, left))} of {status.topic}.",
-                "see whether another program uses the group's name, CONSUMER_GROUP",
+                "check whether another program uses the same CONSUMER_GROUP",
             )
     if lag and not status.errors and not status.workers:
         yield Need(
-            f"{lag} events wait, and no batch was stored for {WINDOW.seconds // 60} minutes.",
-            "look at the workers' log and at /ready/",
+            f"{lag} events are waiting, and no batch was stored for {WINDOW.seconds // 60} "
+            "minutes.",
+            "check the workers' logs and /ready/",
         )
 
 
@@ -67,13 +69,13 @@ def _partitions(status: GroupStatus) -> Iterator[Need]:
             yield Need(
                 f"{place} is stored up to {one.stored}, but its log ends at {one.end}: the topic "
                 f"was recreated or truncated.",
-                "`faust -A app offsets show`",
+                "run `faust -A app offsets show`",
             )
         elif one.stored is not None and one.stored < one.beginning:
             gone = one.beginning - one.stored
             yield Need(
                 f"Kafka's retention removed {gone} events of {place} before they were read.",
-                "keep events for longer there (retention.ms)",
+                "raise the topic's retention.ms",
             )
     late = [one for one in status.partitions if (one.behind or 0) > LATE]
     if late:
@@ -92,13 +94,13 @@ def _behind(one: PartitionStatus) -> float:
 def _dropped(status: GroupStatus) -> Iterator[Need]:
     for breaker in status.breakers:
         yield Need(
-            f"The circuit breaker holds {status.topic}/{breaker.partition}: {breaker.reason}",
-            "correct what sends these events, then `faust -A app breaker close`",
+            f"The circuit breaker pauses {status.topic}/{breaker.partition}: {breaker.reason}",
+            "fix the producer of these events, then run `faust -A app breaker close`",
         )
     if pending := sum(one.pending for one in status.dead_letters):
         yield Need(
             f"{pending} dead letters are not replayed.",
-            "`faust -A app dead-letters summary --pending`, then replay or purge them",
+            "run `faust -A app dead-letters summary --pending`, then replay or purge them",
         )
 
 
@@ -107,9 +109,9 @@ def _sums(status: GroupStatus) -> Iterator[Need]:
     if sums is None:
         return
     if sums.error:
-        yield Need(f"The sales sums are stalled: {sums.error}", "`faust -A app rollup show`")
+        yield Need(f"The sales sums are stalled: {sums.error}", "run `faust -A app rollup show`")
     elif sums.seconds > SUMS_LATE:
         yield Need(
             f"The sales sums are {sums.seconds / 60:.0f} minutes old, {sums.behind} rows behind.",
-            "`faust -A app rollup show`, and docs/runbook.md",
+            "run `faust -A app rollup show`, and see docs/runbook.md",
         )

@@ -1,4 +1,4 @@
-"""Checks of the database: does it have what a worker needs? Nothing is kept."""
+"""Checks whether the database has what a worker needs. Changes nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from pipeline.record import PlainRecord
 
-#: Seconds by which the clocks may differ: both write times into the ledger.
+#: Maximum difference of the clocks in seconds: both write times into the ledger.
 _SKEW = 5
 
 
-def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
-    """Check server, session, schema and rights; False where stored offsets cannot be read."""
+def check_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
+    """Check server, session, schema and rights; False if the stored offsets cannot be checked."""
     with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", server_version(engine))
         _session(connection, results)
@@ -35,7 +35,7 @@ def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = 
     with results.about("Schema"):
         _schema(version.check(engine), results)
     if results.has_failed("Schema", "Tables"):
-        # Without transactions, or in a table of another shape, a rehearsal might leave rows.
+        # Without transactions, or with an incompatible table, the rehearsal might leave rows.
         return False
     with results.about("Duplicates"):
         _duplicates(engine, results, deduplicate)
@@ -43,7 +43,7 @@ def look_at_database(engine: Engine, results: CheckResults, deduplicate: bool = 
         return False
     with results.about("Database rights"):
         rehearse(engine)
-        results.ok("Database rights", "a whole batch was written and summed, and rolled back")
+        results.ok("Database rights", "a batch was written, summed and rolled back")
     return True
 
 
@@ -57,10 +57,10 @@ def _schema(found: version.Schema, results: CheckResults) -> None:
     else:
         results.ok("Schema", f"version {version.VERSION}, the newest")
     for one in found.problems:
-        tell = results.fail if one.refused else results.warn
-        tell("Tables", one.found, one.hint)
+        report = results.fail if one.refused else results.warn
+        report("Tables", one.found, one.hint)
     if not found.problems:
-        results.ok("Tables", "as the app needs them")
+        results.ok("Tables", "compatible")
 
 
 def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> None:
@@ -68,19 +68,19 @@ def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> Non
         found, _, hint = warning.rpartition(": ")
         results.warn("Duplicates", found, hint)
     elif deduplicate:
-        results.ok("Duplicates", f"left out by event_id, through the index {event_key.NAME}")
+        results.ok("Duplicates", f"skipped by event_id, with the index {event_key.NAME}")
     else:
-        results.ok("Duplicates", "stored like all events, as DEDUPLICATE says")
+        results.ok("Duplicates", "stored again (DEDUPLICATE=false)")
 
 
 def rehearse(engine: Engine) -> None:
-    """Write a row and a dead letter as a worker does, in a transaction that is rolled back.
+    """Write a row and a dead letter as a worker would, in a transaction that is rolled back.
 
     Raises:
         TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
     group = f"check-{token_hex(8)}"
-    # An id that no event has: there may be a unique index over them.
+    # A unique id: there may be a unique index over them.
     row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
     row %= group.encode()
     chunk = Chunk.transform(
@@ -97,7 +97,7 @@ def rehearse(engine: Engine) -> None:
 
 
 class _Rehearsal:
-    """Stands in for an engine: what it begins is never committed."""
+    """Behaves like an engine, but never commits."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -116,18 +116,18 @@ def _session(connection: Connection, results: CheckResults) -> None:
     else:
         results.fail(
             "Database session",
-            f"sql_mode is {mode}, time_zone {zone}, whatever the worker asks for",
-            "look for a proxy or an init_connect that changes them",
+            f"sql_mode is {mode} and time_zone {zone}, although the worker sets other values",
+            "check for a proxy or an init_connect that changes them",
         )
     if "unix_socket" in connection.engine.url.query:
-        results.ok("Database TLS", "not needed: a socket of this machine")
+        results.ok("Database TLS", "not needed for a local socket")
         return
     cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).first()
     if cipher is not None and cipher[1]:
         results.ok("Database TLS", cipher[1])
     else:
         results.warn(
-            "Database TLS", "the connection is not encrypted", "turn TLS on there: docs/database.md"
+            "Database TLS", "the connection is not encrypted", "turn on TLS: docs/database.md"
         )
 
 
@@ -136,6 +136,10 @@ def _clock(connection: Connection, results: CheckResults) -> None:
     assert isinstance(theirs, datetime)
     skew = abs((datetime.now(UTC) - theirs.replace(tzinfo=UTC)).total_seconds())
     if skew > _SKEW:
-        results.warn("Database clock", f"it differs from ours by {skew:.0f} s", "set both by NTP")
+        results.warn(
+            "Database clock",
+            f"differs from this machine's by {skew:.0f} s",
+            "synchronise both with NTP",
+        )
     else:
-        results.ok("Database clock", f"within {_SKEW} s of ours")
+        results.ok("Database clock", f"within {_SKEW} s of this machine's")

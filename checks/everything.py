@@ -1,28 +1,28 @@
-"""All checks, in the order in which a worker would fail."""
+"""Runs all checks, in the order in which a worker would fail."""
 
 import asyncio
 
 from sqlalchemy import Engine
 
-from checks.database import look_at_database
-from checks.kafka import look_at_kafka
+from checks.database import check_database
+from checks.kafka import check_kafka
 from checks.result import CheckResults
-from checks.start_offsets import look_at_offsets
+from checks.start_offsets import check_offsets
 from config.load import env_files, variables, warnings
 from config.settings import Settings
 from db.write.offsets import OffsetStore
 
 
-async def look_at_everything(settings: Settings, engine: Engine) -> CheckResults:
-    """Check settings, Kafka, database and stored offsets, as far as each can be reached."""
+async def check_everything(settings: Settings, engine: Engine) -> CheckResults:
+    """Check settings, Kafka, database and stored offsets, as far as they can be reached."""
     results = CheckResults()
     results.ok("Settings", "complete and well formed")
     for sentence in warnings(variables(env_files())):
         found, _, hint = sentence.rstrip(".").partition(": ")
         results.warn("Settings", found, hint)
-    bounds = await look_at_kafka(settings, results)
+    bounds = await check_kafka(settings, results)
     deduplicate = settings.deduplicate
-    if await asyncio.to_thread(look_at_database, engine, results, deduplicate) and bounds:
+    if await asyncio.to_thread(check_database, engine, results, deduplicate) and bounds:
         store = OffsetStore(engine, settings.consumer_group)
-        await asyncio.to_thread(look_at_offsets, settings, store, bounds, results)
+        await asyncio.to_thread(check_offsets, settings, store, bounds, results)
     return results

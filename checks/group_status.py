@@ -1,4 +1,4 @@
-"""The whole group at a glance: what Kafka and the database know of it. Nothing is changed."""
+"""The group's status, from Kafka and the database. Changes nothing."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,17 +24,17 @@ from source.group import GroupState, describe_group
 from source.log_reader import Bounds
 from source.topics import offsets_at, topic_bounds
 
-#: How far the ledger is looked back on, and how many lines at most.
+#: How far back the ledger is read, and the maximum number of lines.
 WINDOW = timedelta(minutes=10)
 _LINES = 5_000
-#: Seconds over which what comes in is counted.
+#: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
-#: Batches that are kept whole.
+#: Batches listed one by one.
 BATCHES = 5
 
 
 class WorkerStatus(NamedTuple):
-    """What the ledger says of a worker in the window; rates are events a second."""
+    """A worker's batches in the window, from the ledger; rates are events per second."""
 
     worker: str
     last_batch: datetime
@@ -44,11 +44,11 @@ class WorkerStatus(NamedTuple):
 
 
 class PartitionStatus(NamedTuple):
-    """Where a partition stands.
+    """A partition's progress; None is unknown.
 
-    ``stored`` is the next offset to store; ``incoming`` and ``storing`` are events a second, the
-    latter None after a single look; ``behind`` is the age in seconds of the last stored event where
-    others wait; None is unknown.
+    ``stored`` is the next offset to store. ``incoming`` and ``storing`` are events per second; the
+    latter needs an earlier status. ``behind`` is the age in seconds of the last stored event, if
+    others are waiting.
     """
 
     partition: int
@@ -63,7 +63,7 @@ class PartitionStatus(NamedTuple):
 
 @dataclass
 class GroupStatus:
-    """What was found; what could not be asked is None or empty, and ``errors`` says why."""
+    """What was found; what could not be read is None or empty, and ``errors`` says why."""
 
     group: str
     topic: str
@@ -82,17 +82,17 @@ class GroupStatus:
     errors: list[str] = field(default_factory=list)
 
     def read(self, name: str, question: Callable[[], Any]) -> None:
-        """Keep the answer, or why there is none."""
+        """Store the answer, or the error."""
         try:
             setattr(self, name, question())
         except (TransientError, RowError, FatalError) as error:
             self.errors.append(str(error))
 
 
-async def look_at_group(
+async def read_status(
     settings: Settings, engine: Engine, before: GroupStatus | None = None
 ) -> GroupStatus:
-    """Look once; ``before`` is the look before, from which rates are told."""
+    """Read the status; with an earlier one (``before``), rates of storing are known."""
     status = GroupStatus(settings.consumer_group, settings.topic, datetime.now(UTC))
     since: dict[int, int | None] = {}
     try:
@@ -111,7 +111,7 @@ async def look_at_group(
 
 
 def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
-    """Ask the database; return the time (ms) of each partition's last stored event, if known."""
+    """Read from the database; return the time (ms) of each partition's last stored event."""
     try:
         found = version.check(engine)
     except (TransientError, RowError, FatalError) as error:
@@ -135,7 +135,7 @@ def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> d
 
 
 def _recent(engine: Engine, status: GroupStatus) -> list[Row[Any]]:
-    """Batches of the window, and the last few whenever they were."""
+    """The batches of the window, or the last few if there are fewer."""
     since = (status.at - WINDOW).replace(tzinfo=None)
     last = list(newest_batches(engine, status.group, BATCHES))
     if len(last) < BATCHES or last[-1].written < since:
@@ -148,7 +148,7 @@ def _workers(status: GroupStatus) -> list[WorkerStatus]:
     now = status.at.replace(tzinfo=None)
     found: dict[str, WorkerStatus] = {}
     for batch in status.batches:
-        # A replay has a line without events.
+        # A replay's line has no events.
         if not batch.events or batch.written < now - WINDOW:
             continue
         new = WorkerStatus(batch.worker, batch.written.replace(tzinfo=UTC), 0, 0, 0.0)

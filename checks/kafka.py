@@ -1,4 +1,4 @@
-"""Checks of Kafka: does it have what a worker needs? Nothing is joined or committed."""
+"""Checks whether Kafka has what a worker needs. Joins and commits nothing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,13 @@ from source.log_reader import Bounds
 from source.permissions import may_join, may_read
 from source.topics import topic_bounds
 
-#: How long before it expires a client certificate is reported.
+#: How long before its expiry a client certificate causes a warning.
 _RENEWAL = timedelta(days=30)
 
 
-async def look_at_kafka(settings: Settings, results: CheckResults) -> dict[int, Bounds]:
+async def check_kafka(settings: Settings, results: CheckResults) -> dict[int, Bounds]:
     """Check connection, topic and rights; return the bounds of the topic's logs."""
-    if not await _way(settings, results):
+    if not await _connection(settings, results):
         return {}
     _client_certificate(settings, results)
     _codecs(results)
@@ -27,7 +27,7 @@ async def look_at_kafka(settings: Settings, results: CheckResults) -> dict[int, 
         bounds = await topic_bounds(settings)
         held = sum(found.end - found.beginning for found in bounds.values())
         results.ok(
-            "Topic", f"{settings.topic} has {len(bounds)} partitions, {held} offsets in the log"
+            "Topic", f"{settings.topic} has {len(bounds)} partitions and {held} offsets in the log"
         )
     if bounds:
         with results.about("Topic rights"):
@@ -52,7 +52,7 @@ def _codecs(results: CheckResults) -> None:
         results.ok("Codecs", f"{readable} can be read")
 
 
-async def _way(settings: Settings, results: CheckResults) -> bool:
+async def _connection(settings: Settings, results: CheckResults) -> bool:
     seen: dict[str, str] = {}
     try:
         await reach(settings, seen.__setitem__)

@@ -1,4 +1,4 @@
-"""Results of checks: a line each, with a hint how to fix what failed."""
+"""Results of checks, each with a hint how to fix what failed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,20 +34,20 @@ class CheckResults:
         self.all: list[CheckResult] = []
 
     def ok(self, subject: str, found: str) -> None:
-        """It is as it should be."""
+        """Add a success."""
         self.all.append(CheckResult(subject, State.OK, found))
 
     def warn(self, subject: str, found: str, hint: str) -> None:
-        """A worker would run, but someone should know."""
+        """Add a warning: a worker would run, but someone should know."""
         self.all.append(CheckResult(subject, State.WARN, found, hint))
 
     def fail(self, subject: str, found: str, hint: str = "") -> None:
-        """A worker would not run, or would stop."""
+        """Add a failure: a worker would not run, or would stop."""
         self.all.append(CheckResult(subject, State.FAIL, found, hint))
 
     @contextmanager
     def about(self, subject: str) -> Iterator[None]:
-        """Turn an error of the app's into a failure: its sentence ends with how to fix it."""
+        """Turn an app error into a failure; what follows its last colon is the hint."""
         try:
             yield
         except (LoginError, RowError, FatalError) as error:
@@ -65,7 +65,7 @@ class CheckResults:
 
 
 def table(results: Sequence[CheckResult]) -> str:
-    """The results as text, a line each, and a second one for how to fix it."""
+    """The results as text, one line each, and a second line for the hint."""
     width = max((len(one.subject) for one in results), default=0)
     lines = []
     for one in results:

@@ -1,4 +1,4 @@
-"""A dry run on real events: which would be stored or dropped. Nothing is kept or committed."""
+"""A dry run on real events: which would be stored or dropped. Changes nothing."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ READ_TIMEOUT = 20
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Events that would be dropped for one reason, and one of them as an example."""
+    """Events that would be dropped for one reason, with an example."""
 
     events: int
     position: str
@@ -36,7 +36,7 @@ class Drop:
 
 @dataclass(slots=True)
 class Sample:
-    """What would become of the events read."""
+    """What would happen to the events read."""
 
     events: int = 0
     stored: int = 0
@@ -48,9 +48,9 @@ class Sample:
     not_asked: str = ""
 
     def text(self) -> str:
-        """For a terminal: all that comes from events is printable."""
+        """The sample as text that is safe for a terminal."""
         lines = [
-            f"{self.events} events read, the newest of each partition. Of these:",
+            f"{self.events} events read, the newest of each partition:",
             f"would be stored   {self.stored}",
         ]
         for what, counts in (("filled", self.filled), ("repaired", self.repaired)):
@@ -61,20 +61,20 @@ class Sample:
             lines.append("  such as")
             lines += [f"    {name:<13} {value}" for name, value in self.row.items()]
         if self.duplicate:
-            lines.append(f"would be left out {self.duplicate}, stored already (DEDUPLICATE)")
+            lines.append(f"would be skipped  {self.duplicate}, stored already (DEDUPLICATE)")
         lines.append(f"would be dropped  {sum(drop.events for drop in self.dropped.values())}")
         for reason, drop in sorted(self.dropped.items()):
             lines.append(f"  {reason:<15} {drop.events}, such as {drop.position}: {drop.detail}")
             lines.append(f"    {drop.value}")
         if self.not_asked:
-            lines.append(f"The database was not asked: {self.not_asked}.")
+            lines.append(f"Not tested in the database: {self.not_asked}.")
         else:
-            lines.append("The database was asked: all rows were inserted, and rolled back.")
+            lines.append("Tested in the database: all rows were inserted and rolled back.")
         return "\n".join(lines)
 
 
 def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
-    """Transform each record as the worker does; ``answer`` is what the database says of them."""
+    """Transform each record as the worker does; ``answer`` is the database's about them."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     flags: Counter[int] = Counter()
     for place, (tp, record) in enumerate(records):
@@ -111,17 +111,17 @@ def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
         return printable(value.encode(), 60)
-    # A FLOAT's digits, not those of the float64 that holds it here.
+    # A FLOAT's digits, not those of a float64.
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 async def read_newest(
     settings: Settings, bounds: Mapping[int, Bounds], count: int
 ) -> list[tuple[TopicPartition, Record]]:
-    """The newest events, as many of each partition as make up ``count``; no group is joined.
+    """The newest ``count`` events, equally many of each partition; joins no group.
 
     Raises:
-        FatalError: Kafka does not hand them over.
+        FatalError: they could not be read.
     """
     share = -(-count // max(1, len(bounds)))
     committed = settings.isolation_level == "read_committed"
@@ -149,12 +149,12 @@ async def read_newest(
                 for tp, found in (await consumer.getmany(timeout_ms=500)).items():
                     records += [(tp, record) for record in found]
     except (KafkaError, TimeoutError) as error:
-        raise FatalError(f"Kafka does not hand over events: {type(error).__name__}.") from error
+        raise FatalError(f"Events cannot be read from Kafka: {type(error).__name__}.") from error
     finally:
         await consumer.stop()
     return records[:count]
 
 
 async def _is_read(consumer: AIOKafkaConsumer, ends: Mapping[int, int]) -> bool:
-    # Positions, not records, tell the end: some offsets have no record.
+    # By positions rather than records, because some offsets have no record.
     return all([await consumer.position(tp) >= ends[tp.partition] for tp in consumer.assignment()])

@@ -1,4 +1,4 @@
-"""Stored offsets compared with the log: where a worker would continue, and whether it could."""
+"""Compares stored offsets with the log: can a worker continue, and where?"""
 
 from collections.abc import Mapping
 
@@ -9,16 +9,16 @@ from source.log_reader import Bounds
 from source.start_offsets import RESET_HINT
 
 
-def look_at_offsets(
+def check_offsets(
     settings: Settings, store: OffsetStore, bounds: Mapping[int, Bounds], results: CheckResults
 ) -> None:
-    """Look at every partition's stored offset."""
+    """Check every partition's stored offset."""
     subject = "Stored offsets"
     with results.about(subject):
         stored = store.read(settings.topic)
         if not stored:
             where = "beginning" if settings.starting_offsets == "earliest" else "end"
-            results.ok(subject, f"none: a new group, which starts at the log's {where}")
+            results.ok(subject, f"none: a new group starts at the log's {where}")
             return
         beyond = [number for number, at in stored.items() if at > _end(bounds, number)]
         if beyond:
@@ -36,7 +36,7 @@ def look_at_offsets(
             results.warn(
                 subject,
                 f"{gone} events were removed by Kafka's retention before they were read",
-                "keep events for longer there (retention.ms)",
+                "raise the topic's retention.ms",
             )
             return
         lag = sum(bounds[number].end - at for number, at in known.items())

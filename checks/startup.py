@@ -1,4 +1,4 @@
-"""What must hold before a worker starts: asked once, each failure one sentence."""
+"""Checks what a worker needs before it starts; each failure is one sentence."""
 
 from sqlalchemy import Engine
 
@@ -16,10 +16,10 @@ from source.topics import topic_bounds
 async def prepare(
     settings: Settings, engine: Engine, preconditions: Preconditions, start_offsets: StartOffsets
 ) -> None:
-    """See that database, schema, broker and topic are there; store where a new group begins.
+    """Check database, schema, broker and topic; store where a new group begins.
 
     Raises:
-        FatalError: something is not, and the text says what to change.
+        FatalError: a check failed; the message says what to change.
     """
     try:
         await in_thread(server_version, engine)
@@ -37,7 +37,7 @@ async def prepare(
 def _cannot_be_used(settings: Settings, error: TransientError) -> str:
     where = f"The database at {settings.database_address}"
     if not error.is_away:
-        return f"{where} answers, but cannot be used: {error}. Try: {advice(error)}."
+        return f"{where} answers, but cannot be used: {error}. To fix it, {advice(error)}."
     if "timed out" in str(error):
         return f"{where} does not answer in time: {advice(error)} ({error})."
     return f"{where} does not answer: start it, or change DATABASE_URL ({error})."

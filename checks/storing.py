@@ -1,4 +1,4 @@
-"""Would the database take these rows? It is asked: they are inserted and rolled back."""
+"""Tests whether the database accepts rows, by inserting them and rolling back."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ from pipeline.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the database says of each refused row, by its place; ``not_asked`` is why it was not.
+    """The database's message for each refused row, by place; ``not_asked``: why it was not asked.
 
-    ``known`` are the places of rows that DEDUPLICATE=true leaves out.
+    ``known`` are the places of rows that DEDUPLICATE=true skips.
     """
 
     refused: Mapping[int, str] = field(default_factory=dict)
@@ -32,9 +32,9 @@ class Answer:
 
 
 def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = False) -> Answer:
-    """Insert the rows of those records that become one, and roll back. Blocking.
+    """Insert the records' rows, and roll back. Blocking.
 
-    Their values of AUTO_INCREMENT stay used up.
+    This consumes AUTO_INCREMENT ids.
     """
     rows = {
         place: chunk
@@ -46,7 +46,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
         with classified(), engine.connect() as connection:
             facts = read_facts(connection)[flash_sale_events.name]
             if facts.triggers:
-                return Answer(not_asked="a trigger runs for each row, and might leave traces")
+                return Answer(not_asked="a trigger runs for each row and might leave traces")
             try:
                 return _answer(_refusals(connection, rows), deduplicate)
             finally:

@@ -1,4 +1,4 @@
-"""Going on where another job stopped: by its checkpoint, or by the rows it has stored."""
+"""Continues where another job stopped, by its checkpoint or by the rows it has stored."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -23,20 +23,20 @@ def of_checkpoint(
     """The moves to where the job of a checkpoint stopped.
 
     Raises:
-        FatalError: the checkpoint is of another topic under the same name.
+        FatalError: the checkpoint belongs to another topic of the same name.
     """
     topic = settings.topic
     for partition, offset in sorted(checkpoint.next_offsets.items()):
         if partition not in bounds:
             raise FatalError(
-                f"The checkpoint has {topic}/{partition}, and Kafka has not: see that KAFKA_URL "
-                "and TOPIC are those of the job."
+                f"The checkpoint has {topic}/{partition}, but Kafka does not: check that KAFKA_URL "
+                "and TOPIC are the job's."
             )
         if offset > bounds[partition].end:
             raise FatalError(
                 f"The job stopped at {offset} in {topic}/{partition}, but the log ends at "
-                f"{bounds[partition].end}: see that KAFKA_URL and TOPIC are those of the job. If "
-                f"they are, the topic was recreated since. {RESET_HINT}"
+                f"{bounds[partition].end}: check that KAFKA_URL and TOPIC are the job's. If they "
+                f"are, the topic was recreated. {RESET_HINT}"
             )
     return {
         partition: _move(checkpoint, stored.get(partition), partition, found)
@@ -47,17 +47,17 @@ def of_checkpoint(
 def _move(checkpoint: SparkCheckpoint, stored: int | None, partition: int, bounds: Bounds) -> Move:
     offset = checkpoint.next_offsets.get(partition)
     if offset is None:
-        remark = "not in the checkpoint: from its beginning, as Spark would"
+        remark = "not in the checkpoint: read from its beginning, as Spark would"
         return Move(stored, bounds.beginning, bounds, remark=remark)
     gone = bounds.beginning - offset
-    remark = f"{gone} events were removed by Kafka's retention meanwhile" if gone > 0 else ""
+    remark = f"{gone} events were removed by Kafka's retention" if gone > 0 else ""
     return Move(stored, offset, bounds, remark=remark)
 
 
-def tell_checkpoint(
+def explain_checkpoint(
     settings: Settings, checkpoint: SparkCheckpoint, moves: Mapping[int, Move], say: Say
 ) -> None:
-    """Say which batches a checkpoint has, and what one that is not committed means."""
+    """Say which batches a checkpoint has, and what an uncommitted one means."""
     written = datetime.fromtimestamp(checkpoint.written, UTC)
     last = (
         "no batch is committed"
@@ -74,29 +74,29 @@ def tell_checkpoint(
     )
     number = " to ".join(dict.fromkeys(map(str, (checkpoint.planned[0], checkpoint.planned[-1]))))
     todo = (
-        "DEDUPLICATE is true, so those that are stored are left out: nothing needs doing."
+        "Those already stored are skipped, as DEDUPLICATE is true."
         if settings.deduplicate
-        else "Set DEDUPLICATE=true and run `faust -A app migrate` before a worker starts: then "
-        "those that are stored are left out. Without it they are stored twice."
+        else "To skip those already stored, set DEDUPLICATE=true and run `faust -A app migrate` "
+        "before a worker starts. Otherwise they are stored twice."
     )
     say(
-        f"Batch {number} was planned and not committed: all, some or none of its events are stored "
+        f"Batch {number} was planned but not committed: all, some or none of its events are stored "
         f"({where or 'it has none'}). They are read again. {todo}"
     )
 
 
 def _later_writes(settings: Settings) -> str:
     if settings.deduplicate:
-        return "What the job writes from now on is left out, as DEDUPLICATE is true."
-    return "The job must be stopped: what it writes from now on is stored twice."
+        return "Whatever the job still writes is skipped, as DEDUPLICATE is true."
+    return "Stop the job first: whatever it still writes is stored twice."
 
 
-#: Rows of the table whose ids are looked for in the topic.
+#: Newest rows of the table whose ids are searched for in the topic.
 NEWEST = 200_000
 
 
 def is_stored(stream: Stream, ids: Collection[str]) -> Verdict:
-    """Tells whether the event of a record is among those with these ids."""
+    """A function that says whether a record's event has one of these ids."""
     key = stream.columns.index(stream.key or "")
 
     def verdict(record: Record) -> bool | None:
@@ -112,10 +112,10 @@ def of_table(
     stored: Mapping[int, int],
     bounds: Mapping[int, Bounds],
 ) -> dict[int, Move]:
-    """The moves to after the last event of each partition that is stored.
+    """The moves to after the last stored event of each partition.
 
     Raises:
-        FatalError: of some partition none was found.
+        FatalError: a partition has no stored event.
     """
     moves = {}
     for partition, tail in tails.items():
@@ -123,8 +123,8 @@ def of_table(
         if tail.offset is None and not tail.is_whole:
             raise FatalError(
                 f"None of the last {tail.looked_at} events of {settings.topic}/{partition} is "
-                f"among the newest {NEWEST} rows: see that DATABASE_URL and TOPIC are those of the "
-                "job. If they are, use `faust -A app offsets reset --to` with the time at which it "
+                f"among the newest {NEWEST} rows: check that DATABASE_URL and TOPIC are the job's. "
+                "If they are, use `faust -A app offsets reset --to` with the time at which it "
                 "stopped."
             )
         new = found.beginning if tail.offset is None else tail.offset + 1
@@ -137,8 +137,8 @@ def _how_sure(tail: Tail) -> str:
         return "sure: its log is empty"
     if tail.offset is None:
         return (
-            f"not sure: none of its {tail.looked_at} events is among the newest rows, so from its "
-            "beginning"
+            f"not sure: none of its {tail.looked_at} events is among the newest rows, so read from "
+            "its beginning"
         )
     if tail.missing:
         return (
@@ -148,24 +148,24 @@ def _how_sure(tail: Tail) -> str:
     return f"sure: event {tail.offset} is the last one stored, and so are {tail.before} before it"
 
 
-def tell_table(settings: Settings, ids: int, say: Say) -> None:
-    """Say what is looked for, and what a proposal made from the table means.
+def explain_table(settings: Settings, ids: int, say: Say) -> None:
+    """Say what is searched, and how to read the proposal made from the table.
 
     Raises:
-        FatalError: there was nothing to make it from.
+        FatalError: the table has no event ids.
     """
     if not ids:
         raise FatalError(
-            "The table has no event ids, so nothing tells where the job stopped: use `faust -A app "
-            "offsets reset --to` with the time at which it did."
+            "The table has no event ids to find where the job stopped: use `faust -A app offsets "
+            "reset --to` with the time at which it stopped."
         )
     unsure = (
-        "DEDUPLICATE leaves out what is stored, so an earlier place is safe."
+        "An earlier offset is safe, as DEDUPLICATE skips what is stored."
         if settings.deduplicate
-        else "With DEDUPLICATE=true (and `faust -A app migrate`) an earlier place would be safe."
+        else "An earlier offset is safe with DEDUPLICATE=true (and `faust -A app migrate`)."
     )
     say(
-        f"Looking for the newest {ids} event ids of the table in the topic. "
-        f'{_later_writes(settings)} Where it says "not sure", the job has lost events or a '
-        f"producer has sent some twice. {unsure}"
+        f"Searching the topic for the table's newest {ids} event ids. "
+        f'{_later_writes(settings)} "Not sure" means that the job has lost events or a producer '
+        f"has sent some twice. {unsure}"
     )

@@ -1,4 +1,4 @@
-"""`faust -A app batches`: the ledger, as a listing."""
+"""`faust -A app batches` lists the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from commands.output import FORMS, Column, Form, Line, print_listing
 from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
 
-#: Lines of a table, unless said otherwise.
+#: Default number of lines of a table.
 SHOWN = 20
 
 
@@ -24,17 +24,17 @@ def batches(app: faust.App, engine: Engine, group: str) -> None:
         option(
             "--limit",
             type=click.IntRange(1),
-            help=f"At most so many. Without it, a table stops at {SHOWN}; JSON and CSV have all.",
+            help=f"Maximum number. The default is {SHOWN} for a table, all for JSON and CSV.",
         ),
         *FORMS,
         name="batches",
     )
     async def batches(self: Any, limit: int | None, form: Form) -> None:
-        """Show the last batches of all workers, the newest first."""
+        """Show the last batches of all workers, newest first."""
         with or_exit():
             most = limit if limit or form else SHOWN
             found = newest_batches(engine, group, most)
-            print_listing(form, COLUMNS, map(line, found), none="No batch is stored yet.")
+            print_listing(form, COLUMNS, map(line, found), none="No batches yet.")
 
 
 def _sum(counts: Mapping[str, int]) -> str:

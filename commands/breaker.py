@@ -1,4 +1,4 @@
-"""`faust -A app breaker`: which partitions are held and why, and the way to let them go on."""
+"""`faust -A app breaker` shows which partitions are paused and why, and resumes them."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
         name="breaker",
     )
     async def breaker(self: Any, action: str, partitions: tuple[int, ...], form: Form) -> None:
-        """Show the partitions held by the circuit breaker, or ask for them to be read again.
+        """Show the partitions paused by the circuit breaker, or resume them.
 
-        Only the database is asked: the worker that holds a partition sees the request there
-        within seconds. A worker that was killed may leave an entry behind, until the next one
-        gets the partition.
+        This command only uses the database: the worker that paused a partition sees the request
+        there within seconds. A killed worker may leave an entry until another worker gets the
+        partition.
         """
         with or_exit():
             if action == "close" and form:
@@ -40,10 +40,10 @@ def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
                 return
             store.request_close([one.partition for one in wanted])
             for partition in sorted(set(partitions) - {one.partition for one in found}):
-                self.say(f"{topic}/{partition} is not held.")
+                self.say(f"{topic}/{partition} is not paused.")
             for one in wanted:
                 place = f"{topic}/{one.partition}"
-                self.say(f"{place}: its worker is asked to go on, and does within seconds.")
+                self.say(f"{place}: close requested; reading resumes within seconds.")
             if not found:
                 self.say(NONE_OPEN)
 
@@ -52,7 +52,7 @@ COLUMNS = tuple(map(Column, ["topic", "partition", "opened", "close_requested", 
 SHOWN = (
     Column("place", "partition"),
     Column("opened", "open since (UTC)"),
-    Column("close_requested", "asked to close (UTC)"),
+    Column("close_requested", "close requested (UTC)"),
     Column("reason"),
 )
 

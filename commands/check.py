@@ -1,4 +1,4 @@
-"""`faust -A app check`: would a worker run here, looked at without changing anything."""
+"""`faust -A app check` tests whether a worker would run here, without changing anything."""
 
 from dataclasses import asdict
 from typing import Any
@@ -22,18 +22,18 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         option(
             "--sample",
             type=click.IntRange(1, 10_000),
-            help="Read so many events and show what would become of them, instead.",
+            help="Instead, read this many events and show which would be stored or dropped.",
         ),
         *FORMS,
         name="check",
     )
     async def check(self: Any, sample: int | None, form: Form) -> None:
-        """See whether a worker would run: Kafka, topic, rights, database, schema, offsets.
+        """Check whether a worker would run: Kafka, topic, rights, database, schema, offsets.
 
-        Nothing is changed, joined or committed. The exit status is 1 when something fails.
+        Changes, joins and commits nothing. The exit status is 1 if a check fails.
         """
-        # Imported here, as in other commands: a worker has no use for it.
-        from checks.everything import look_at_everything
+        # Imported here, as in other commands, because a worker does not need it.
+        from checks.everything import check_everything
         from checks.sample import judge, read_newest
         from checks.storing import ask_database
 
@@ -41,7 +41,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
         if sample is not None:
             with or_exit():
                 if form == "csv":
-                    raise click.UsageError("--sample is no listing: use --json.")
+                    raise click.UsageError("--csv does not work with --sample: use --json.")
                 bounds = await topic_bounds(settings)
                 records = await read_newest(settings, bounds, sample)
                 answer = ask_database(
@@ -53,7 +53,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
             else:
                 self.say(found.text())
             return
-        results = await look_at_everything(settings, engine)
+        results = await check_everything(settings, engine)
         failed = results.has_failed()
         lines = [asdict(one) for one in results.all]
         if form == "json":

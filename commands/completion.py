@@ -1,4 +1,4 @@
-"""`faust -A app completion`: what a shell needs to complete this app's commands."""
+"""`faust -A app completion` prints a script for a shell's completion."""
 
 import os
 import re
@@ -31,5 +31,5 @@ def _script(shell: str) -> str:
             f"There is no completion for {shell!r}: run this in bash, zsh or fish, or set SHELL."
         )
     script = kind(cli, {}, "faust", "_FAUST_COMPLETE").source()
-    # What is asked for completions must know the app, whose commands these are.
+    # The call for completions must name the app, or it lists only Faust's commands.
     return re.sub(r"(_complete\b.*) (\$1|faust)\)", r"\1 \2 -A app)", script)

@@ -1,4 +1,4 @@
-"""A question before something that cannot be taken back."""
+"""Asks before something that cannot be undone."""
 
 import sys
 
@@ -6,20 +6,20 @@ import click
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on the terminal, and return where the answer is yes.
+    """Ask on the terminal; return if the answer is yes.
 
     Args:
         question: what would happen, with numbers, as a question.
-        yes: whether `--yes` was given: nothing is asked then.
+        yes: whether `--yes` was given; then do not ask.
 
     Raises:
-        click.ClickException: the answer was no, or there is no terminal to ask on.
+        click.ClickException: the answer was no, or there is no terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise click.ClickException(
-            f"{question} Nothing was changed: answer on a terminal, or add --yes."
+            f"{question} Nothing was changed: run this on a terminal, or add --yes."
         )
     try:
         agreed = click.confirm(question)

@@ -1,4 +1,4 @@
-"""How dead letters are shown: columns, lines, and a whole one as text."""
+"""Formats dead letters: columns, lines, and a whole one as text."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from commands.output import Column, Line
 from db.dead_letters.query import is_cut
 from models.printable import printable
 
-#: Bytes of a value that a line of a table needs at most.
+#: Maximum bytes of a value that a line of a table needs.
 LISTED_BYTES = 200
 
 LISTED = (
@@ -62,7 +62,7 @@ def listed_line(letter: Row[Any]) -> Line:
 
 
 def whole_line(letter: Row[Any]) -> Line:
-    """All of it, typed."""
+    """A whole dead letter, with typed values."""
     return {
         "id": letter.id,
         "written": letter.created_at,
@@ -81,7 +81,7 @@ def whole_line(letter: Row[Any]) -> Line:
 
 
 def whole(letter: Row[Any]) -> str:
-    """All of a dead letter, printable."""
+    """A whole dead letter as printable text."""
     return (
         f"dead letter {letter.id} at {_position(letter)}\n"
         f"  written   {letter.created_at} UTC"

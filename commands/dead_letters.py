@@ -1,4 +1,4 @@
-"""`faust -A app dead-letters`: look at what was dropped, store it after all, or purge it."""
+"""`faust -A app dead-letters` shows dropped events, replays them or purges them."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ from db.dead_letters.summary import Total, summarize, totals
 from models.fields import FIELD_NAMES
 from models.rules import Reason
 
-#: Dead letters of a table, unless said otherwise.
+#: Default number of dead letters in a table.
 SHOWN = 20
 
 
@@ -50,7 +50,7 @@ class _Offsets(click.ParamType):
         first, dots, last = value.partition("..")
         ends = [first, last if dots else first]
         if not any(ends) or not all(end.isdecimal() or not end for end in ends):
-            self.fail(f"{value!r} is neither an offset, such as 17, nor a range, 17..99.")
+            self.fail(f"{value!r} is not an offset (17) or a range (17..99).")
         low, high = (int(end) if end else None for end in ends)
         return low, high
 
@@ -64,7 +64,7 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
         option(
             "--reason",
             type=click.Choice([reason.value for reason in Reason]),
-            help="Only those of this reason.",
+            help="Only those with this reason.",
         ),
         option("--topic", help="Only those of this topic."),
         option(
@@ -72,26 +72,26 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
             "partitions",
             multiple=True,
             type=int,
-            help="Only those of this one; may be repeated.",
+            help="Only those of this partition; may be repeated.",
         ),
         option(
             "--offset",
             "offsets",
             type=_Offsets(),
             default=(None, None),
-            help="Only those of this offset, or of a range, `17..99`; either end may be missing.",
+            help="Only those at this offset or in a range, `17..99`; either end may be omitted.",
         ),
         option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
         option("--until", type=MOMENT, help="Only those written before."),
-        option("--pending", is_flag=True, help="Only those that are not replayed yet."),
+        option("--pending", is_flag=True, help="Only those not replayed yet."),
         option(
             "--limit",
             type=click.IntRange(1),
-            help="At most so many: the newest to look at, the oldest to replay or purge. Without "
-            f"it, `list` and `show` stop at {SHOWN}, except in JSON and CSV.",
+            help="Maximum number: the newest to show, the oldest to replay or purge. The default "
+            f"is {SHOWN} for `list` and `show`, without limit for JSON and CSV.",
         ),
-        option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
-        option("--yes", is_flag=True, help="Do not ask."),
+        option("--dry-run", is_flag=True, help="Show what would happen without changing anything."),
+        option("--yes", is_flag=True, help="Do not ask for confirmation."),
         *FORMS,
         name="dead-letters",
     )
@@ -111,32 +111,32 @@ def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer)
         yes: bool,
         form: Form,
     ) -> None:
-        """Look at dropped events, replay them or purge them: all, or those of the IDS given.
+        """Show, replay or purge dropped events: all, or those with the given IDS.
 
-        `list` has a line for each and `summary` one for each day, reason and field; `show` has
-        values whole. `replay` stores what today's rules accept, and its exit status is 1 when it
-        stored nothing of what was asked. `purge` deletes them for good; without a filter it asks.
+        `list` prints one line for each, `summary` one for each day, reason and field, and `show`
+        whole values. `replay` stores those that today's rules accept; its exit status is 1 if it
+        stored none. `purge` deletes them permanently; without a filter it asks first.
         """
         wanted = Filter(ids, reason, topic, partitions, offsets, since, until, pending)
         letters = DeadLetters(engine, group)
         with or_exit():
             if dry_run and action not in ("replay", "purge"):
                 raise click.UsageError("--dry-run is for `replay` and `purge`.")
-            _see_that_ids_exist(letters, ids)
+            _require_ids(letters, ids)
             if action == "list":
                 _list(letters, wanted, limit, form)
             elif action == "summary":
                 found = [
                     one._asdict() for one in summarize(engine, group, wanted, FIELD_NAMES, limit)
                 ]
-                print_listing(form, SUMMARY, found, none="No dead letter.")
+                print_listing(form, SUMMARY, found, none="No dead letters.")
             elif action == "show":
                 _show(letters, wanted, limit, form)
             elif action == "replay":
                 count = _at_most(limit, letters.count(replace(wanted, pending=True)))
                 with _progress(count, "Replaying") as progress:
                     outcome = replayer.replay(wanted, limit, dry_run=dry_run, progress=progress)
-                _tell_replay(outcome, form, would=dry_run)
+                _print_outcome(outcome, form, would=dry_run)
                 if not outcome.stored and not outcome.known and (ids or outcome.refused):
                     raise SystemExit(1)
             else:
@@ -161,10 +161,10 @@ def _list(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -
         print_listing(form, WHOLE, map(whole_line, letters.find(wanted, limit)))
         return
     found = letters.find(wanted, limit or SHOWN, max_bytes=LISTED_BYTES)
-    print_listing(form, LISTED, map(listed_line, found), none="No dead letter.")
+    print_listing(form, LISTED, map(listed_line, found), none="No dead letters.")
     count = letters.count(wanted)
     waiting = letters.count(replace(wanted, pending=True))
-    remark(form, f"{count} in all, {waiting} of them not replayed.")
+    remark(form, f"{count} in total, {waiting} not replayed.")
 
 
 def _show(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -> None:
@@ -176,11 +176,11 @@ def _show(letters: DeadLetters, wanted: Filter, limit: int | None, form: Form) -
         click.echo(whole(letter))
         nothing = False
     if nothing:
-        click.echo("No dead letter.")
+        click.echo("No dead letters.")
 
 
-def _see_that_ids_exist(letters: DeadLetters, ids: Sequence[int]) -> None:
-    """Say which are no dead letters of the group; refuse where none is."""
+def _require_ids(letters: DeadLetters, ids: Sequence[int]) -> None:
+    """Report ids that are not dead letters of the group; raise if none is."""
     if not ids:
         return
     existing = letters.existing(ids)
@@ -193,7 +193,7 @@ def _see_that_ids_exist(letters: DeadLetters, ids: Sequence[int]) -> None:
         click.echo(what, err=True)
 
 
-def _tell_replay(outcome: Outcome, form: Form, *, would: bool) -> None:
+def _print_outcome(outcome: Outcome, form: Form, *, would: bool) -> None:
     refused = [
         {
             "reason": reason,
@@ -211,7 +211,7 @@ def _tell_replay(outcome: Outcome, form: Form, *, would: bool) -> None:
         print_record(form, columns, counts)
         return
     conditional = "would be " if would else ""
-    known = f"{outcome.known} stored already, {conditional}left out, " if outcome.known else ""
+    known = f"{outcome.known} {conditional}skipped (already stored), " if outcome.known else ""
     said = (
         f"{outcome.stored} {conditional}stored as rows, {known}"
         f"{outcome.total_refused} {conditional}refused again."
@@ -227,7 +227,7 @@ def _question(found: Sequence[Total], count: int) -> str:
     reasons = ", ".join(f"{one.dead_letters} {one.reason}" for one in found)
     which = f"the oldest {count} of the" if count < everything else "all"
     return (
-        f"Delete {which} {everything} dead letters of this consumer group for good ({reasons}; "
+        f"Permanently delete {which} {everything} dead letters of this consumer group ({reasons}; "
         f"{waiting} not replayed yet)?"
     )
 
@@ -238,7 +238,7 @@ def _at_most(limit: int | None, count: int) -> int:
 
 @contextmanager
 def _progress(count: int, label: str) -> Iterator[Any]:
-    """A bar on a terminal, and nothing where there is none; a function that moves it on."""
+    """A progress bar, hidden if there is no terminal; yields the function that advances it."""
     hidden = not sys.stderr.isatty() or not count
     with click.progressbar(length=count, label=label, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update

@@ -1,4 +1,4 @@
-"""`faust -A app migrate`: bring the database's schema to the newest version."""
+"""`faust -A app migrate` upgrades the database's schema to the newest version."""
 
 from typing import Any
 
@@ -16,34 +16,34 @@ def migrate(app: faust.App, settings: Settings) -> None:
 
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:
-        """Bring the database's schema to the newest version.
+        """Upgrade the database's schema to the newest version.
 
-        With DEDUPLICATE=true, also make the unique index over the event ids.
+        With DEDUPLICATE=true, also create the unique index over event ids.
         """
-        # Imported here: a worker has no use for Alembic's 10 MB.
+        # Imported here because a worker does not need Alembic, which takes 10 MB.
         from db.schema.upgrade import IO_TIMEOUT, make_index
-        from db.schema.upgrade import migrate as bring_up
+        from db.schema.upgrade import migrate as upgrade
 
         with or_exit():
             engine = connect(settings.database, settings.database_tls, io_timeout=IO_TIMEOUT)
-            done = bring_up(engine)
+            done = upgrade(engine)
         if done.after != VERSION:
             self.say(
                 f"The schema is at version {done.after}, newer than this app's {VERSION}: "
-                "nothing to do, and this app works with it."
+                "nothing to do, this app works with it."
             )
         elif done.before == done.after:
-            self.say(f"The schema is at version {done.after} already.")
+            self.say(f"The schema is already at version {done.after}.")
         else:
-            before = f"from version {done.before}" if done.before else "from nothing"
-            self.say(f"The schema was brought {before} to version {done.after}:")
+            before = f"upgraded from version {done.before} to" if done.before else "created at"
+            self.say(f"The schema was {before} version {done.after}:")
             for change in done.changes:
                 self.say(f"  {change}")
         for one in done.problems:
-            self.say(f"{'No worker starts' if one.refused else 'Warning'}: {one.found}.")
+            self.say(f"{'Workers cannot start' if one.refused else 'Warning'}: {one.found}.")
             self.say(f"  → {one.hint}")
         if settings.deduplicate:
-            self.say(f"Seeing to the unique index {event_key.NAME}: this may take minutes.")
+            self.say(f"Creating the unique index {event_key.NAME} if needed: may take minutes.")
             with or_exit():
                 made = make_index(engine)
-            self.say("The index is made." if made else "The index is there already.")
+            self.say("The index was created." if made else "The index already exists.")

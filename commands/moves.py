@@ -1,4 +1,4 @@
-"""Stored offsets about to change: what that does to the group's events, said before it is done."""
+"""Changes stored offsets, after saying what that does to the group's events."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -12,10 +12,10 @@ Say = Callable[[str], None]
 
 
 class Move(NamedTuple):
-    """The offset of a partition, before and after.
+    """A partition's offset before and after.
 
-    ``stored`` is None where the group has not begun the partition; ``replaced`` tells that
-    ``stored`` is of another log, which the topic had under this name.
+    ``stored`` is None if the group has not begun the partition. ``replaced`` means that ``stored``
+    belongs to another log, from before the topic was recreated.
     """
 
     stored: int | None
@@ -26,14 +26,14 @@ class Move(NamedTuple):
 
     @property
     def again(self) -> int:
-        """Offsets that were read and are read again."""
+        """Offsets that are read a second time."""
         if self.stored is None or self.replaced:
             return 0
         return max(0, self.stored - max(self.new, self.bounds.beginning))
 
     @property
-    def left_out(self) -> int:
-        """Offsets that were not read and are passed over."""
+    def skipped(self) -> int:
+        """Unread offsets that are skipped."""
         unread = self.bounds.beginning
         if self.stored is not None and not self.replaced:
             unread = max(unread, self.stored)
@@ -41,7 +41,7 @@ class Move(NamedTuple):
 
     @property
     def is_change(self) -> bool:
-        """Whether anything is to be stored."""
+        """Whether the stored offset changes."""
         return self.replaced or self.new != self.stored
 
 
@@ -51,22 +51,22 @@ def carry_out(
     moves: Mapping[int, Move],
     say: Say,
     *,
-    told: str,
+    effect: str,
     ask: bool,
     yes: bool,
     dry_run: bool,
 ) -> None:
-    """Say what the moves are, ask where that is wanted, and store them.
+    """Print the moves, ask if required, and store them.
 
     Args:
-        settings: which topic.
+        settings: name the topic.
         store: the group's offsets.
         moves: by partition.
         say: prints a line.
-        told: what the moves do to the group's events.
-        ask: whether a person must agree.
-        yes: whether one does already.
-        dry_run: whether nothing is to be changed.
+        effect: what the moves do to the group's events, as sentences.
+        ask: whether to ask for confirmation.
+        yes: whether `--yes` was given.
+        dry_run: whether to change nothing.
 
     Raises:
         click.ClickException: the answer was no.
@@ -78,42 +78,42 @@ def carry_out(
         say(f"{settings.topic}/{partition}: {stored} → {move.new}{remark}")
     changed = {partition: move for partition, move in moves.items() if move.is_change}
     if not changed:
-        say("These are the stored offsets already: there is nothing to change.")
+        say("Nothing to change: these offsets are already stored.")
         return
     if dry_run:
-        say(f"{told} Nothing was changed (--dry-run).")
+        say(f"{effect} Nothing was changed (--dry-run).")
         return
     if not ask:
-        say(told)
+        say(effect)
     else:
-        confirm(f"{told} Change the stored offsets?", yes)
+        confirm(f"{effect} Change the stored offsets?", yes)
     store.set(settings.topic, {partition: move.new for partition, move in changed.items()})
-    say(f"Stored. A worker that runs notices within 10 s and {_then(changed)}.")
+    say(f"Stored. A running worker notices within 10 s and {_then(changed)}.")
 
 
 def _then(moves: Mapping[int, Move]) -> str:
     """What a running worker does with the moves."""
     if all(move.stored is not None and move.new >= move.stored for move in moves.values()):
-        return "follows: it reads what lies between and stores none of it, until it is restarted"
-    return "ends with exit status 1: start it again, unless your platform does"
+        return "discards the skipped events as it reads them; a restart skips them at once"
+    return "exits with status 1: restart it, unless your platform does"
 
 
-def effect(moves: Mapping[int, Move], deduplicate: bool) -> str:
-    """What these moves do, in a sentence with numbers; offsets stand for events."""
+def describe(moves: Mapping[int, Move], deduplicate: bool) -> str:
+    """What these moves do, as a sentence with numbers; counts offsets instead of events."""
     again = sum(move.again for move in moves.values())
-    left_out = sum(move.left_out for move in moves.values())
+    skipped = sum(move.skipped for move in moves.values())
     parts = []
     if again:
         rows = (
-            "DEDUPLICATE leaves out those that are stored"
+            "DEDUPLICATE skips those already stored"
             if deduplicate
             else "their rows are stored twice, as DEDUPLICATE is false"
         )
         parts.append(f"{_events(again)} read again ({rows})")
-    if left_out:
-        parts.append(f"{_events(left_out)} left out, never read by this group")
+    if skipped:
+        parts.append(f"{_events(skipped)} skipped, never read by this group")
     if not parts:
-        return "No event is read again, and none is left out."
+        return "No event is read again or skipped."
     return f"{' and '.join(parts)}; counted by offsets."
 
 

@@ -1,4 +1,4 @@
-"""`faust -A app offsets`: what is stored, what the log has, and how to continue elsewhere."""
+"""`faust -A app offsets` compares stored offsets with the log, and changes them."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from faust.cli import argument, option
 from sqlalchemy import Engine
 
 from commands import adopt
-from commands.moves import Move, carry_out, effect
+from commands.moves import Move, carry_out, describe
 from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.times import FORMS as TIMES
@@ -33,29 +33,29 @@ def offsets(
         argument("action", type=click.Choice(["show", "reset", "adopt"])),
         option(
             "--to",
-            help="`reset`: beginning, end, an offset, or a time, which means the first event at or "
-            f"after it: {TIMES}.",
+            help="`reset`: beginning, end, an offset, or a time for the first event at or after "
+            f"it: {TIMES}.",
         ),
         option(
             "--partition",
             "partitions",
             multiple=True,
             type=int,
-            help="`show`, `reset`: only these.",
+            help="`show`, `reset`: only this partition; may be repeated.",
         ),
         option(
             "--spark-checkpoint",
             "checkpoint",
             metavar="DIR",
-            help="`adopt`: the checkpointLocation of the job that is replaced.",
+            help="`adopt`: the replaced job's checkpointLocation.",
         ),
         option(
             "--from-table",
             is_flag=True,
             help="`adopt`: without a checkpoint, by the newest event ids in the table.",
         ),
-        option("--yes", is_flag=True, help="Do not ask."),
-        option("--dry-run", is_flag=True, help="Say what would happen, and change nothing."),
+        option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        option("--dry-run", is_flag=True, help="Show what would happen without changing anything."),
         *FORMS,
         name="offsets",
     )
@@ -70,14 +70,14 @@ def offsets(
         dry_run: bool,
         form: Form,
     ) -> None:
-        """Show where the group stands in the topic, or make it continue elsewhere.
+        """Show the group's stored offsets in the topic, or change them.
 
-        `reset` continues at another place: going back stores events again, unless
-        DEDUPLICATE=true, going forward leaves events out. It says how many, and asks. `adopt`
-        continues where a Structured Streaming job stopped, and asks where the group has offsets
-        already. A running worker notices within 10 s. Of offsets that went back it ends with exit
-        status 1; started again, it continues from the new ones. Those that went forward it follows:
-        it reads what lies between and stores none of it; started again, it does not read it.
+        `reset` moves them: back, events are stored again unless DEDUPLICATE=true; forward, events
+        are skipped. It says how many and asks. `adopt` moves them to where a Structured Streaming
+        job stopped, and asks if the group already has offsets. A running worker notices within
+        10 s. If offsets moved back, it exits with status 1 and continues from the new ones after a
+        restart. If they moved forward, it discards the skipped events as it reads them; after a
+        restart it does not read them.
         """
         hush_kafka()
         with or_exit():
@@ -94,15 +94,15 @@ def offsets(
                     job = read_checkpoint(checkpoint, settings.topic)
                     bounds = await topic_bounds(settings)
                     moves = adopt.of_checkpoint(settings, job, stored, bounds)
-                    adopt.tell_checkpoint(settings, job, moves, self.say)
+                    adopt.explain_checkpoint(settings, job, moves, self.say)
                 else:
                     ids = newest_ids(engine, adopt.NEWEST)
-                    adopt.tell_table(settings, len(ids), self.say)
+                    adopt.explain_table(settings, len(ids), self.say)
                     bounds = await topic_bounds(settings)
                     tails = await last_stored(settings, bounds, adopt.is_stored(stream, ids))
                     moves = adopt.of_table(settings, tails, stored, bounds)
                 ask = bool(stored) or from_table
-                told = effect(moves, settings.deduplicate) if stored else _NEW
+                effect = describe(moves, settings.deduplicate) if stored else _NEW
             else:
                 bounds = await topic_bounds(settings)
                 if unknown := set(partitions) - bounds.keys():
@@ -117,13 +117,13 @@ def offsets(
                     print_listing(form, COLUMNS, lines)
                     return
                 moves = await _reset(settings, to, stored, wanted, replaced)
-                ask, told = True, effect(moves, settings.deduplicate)
+                ask, effect = True, describe(moves, settings.deduplicate)
             carry_out(
-                settings, store, moves, self.say, told=told, ask=ask, yes=yes, dry_run=dry_run
+                settings, store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run
             )
 
 
-_NEW = "The group has no offsets yet: its first worker begins here."
+_NEW = "The group has no offsets yet: its first worker starts here."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = (
     Column("partition"),
@@ -141,7 +141,7 @@ def _lines(
     replaced: Collection[int],
     starting_offsets: str,
 ) -> list[Line]:
-    # A partition without an offset is read from its beginning, but of a group new to the topic.
+    # A partition without an offset is read from its beginning, unless the group is new.
     all_of_new = bool(stored) or starting_offsets == "earliest"
     lines: list[Line] = []
     for partition, found in bounds.items():
@@ -170,11 +170,9 @@ def _remark(stored: int | None, bounds: Bounds, replaced: bool) -> str:
     if replaced:
         return "another log: topic recreated or truncated; reset it to beginning"
     if stored < bounds.beginning:
-        return f"{bounds.beginning - stored} events gone by retention"
+        return f"{bounds.beginning - stored} events removed by retention"
     if bounds.readable < bounds.end:
-        return (
-            f"open transaction from offset {bounds.readable} on: read_committed waits there for it"
-        )
+        return f"open transaction at offset {bounds.readable}: read_committed waits for it"
     return ""
 
 
@@ -185,9 +183,9 @@ async def _reset(
     bounds: Mapping[int, Bounds],
     replaced: Collection[int],
 ) -> dict[int, Move]:
-    """The moves of the partitions in ``bounds`` to the place that ``--to`` names."""
+    """The moves of the partitions in ``bounds`` to what ``--to`` names."""
     if to is None:
-        raise click.UsageError("Missing option '--to': beginning, end, an offset or a time?")
+        raise click.UsageError("Missing option '--to': give beginning, end, an offset or a time.")
     moment = _moment(to)
     since = {} if moment is None else await offsets_at(settings, moment)
     moves = {}
@@ -213,7 +211,7 @@ def _target(to: str, bounds: Bounds) -> int:
 
 
 def _moment(to: str) -> int | None:
-    """The time as milliseconds since 1970, rounded up; None where it is none."""
+    """A time as milliseconds since 1970, rounded up; None if it is not a time."""
     if to.isdecimal():
         return None
     try:

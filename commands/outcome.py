@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: one sentence, and a status that says so."""
+"""How a command fails: one sentence and an exit status."""
 
 import logging
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from pipeline.errors import FatalError, RowError, TransientError
 
 
 def hush_kafka() -> None:
-    """Keep what aiokafka logs off the terminal: a command says it, with how to fix it."""
+    """Hide aiokafka's log from the terminal: commands report errors themselves."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def or_exit() -> Iterator[None]:
-    """Print a refusal as one sentence; exit with status 1, or 2 where the call itself is wrong."""
+    """Print an error as one sentence; exit with status 1, or 2 if the call itself is wrong."""
     try:
         yield
     except (TransientError, RowError, FatalError) as error:

@@ -1,7 +1,7 @@
-"""How listings are printed: a table that fits the terminal, or JSON, or CSV.
+"""Prints listings as a table that fits the terminal, as JSON or as CSV.
 
-In JSON every value has its type and is whole, times are ISO 8601 in UTC, and nothing comes after
-it. What is said besides goes to stderr then.
+In JSON, values are typed and complete, times are ISO 8601 in UTC, and stdout contains nothing else:
+remarks go to stderr.
 """
 
 import csv
@@ -30,15 +30,15 @@ FORMS = (
     option("--csv", "form", flag_value="csv", help="Print CSV."),
 )
 
-#: To this many characters texts are cut in a table that is too wide.
+#: Texts in a table that is too wide are cut to no fewer characters than this.
 _NARROW = 10
 _GAP = "  "
-#: Characters that a text needs in a table at most.
+#: Maximum characters of a text in a table.
 _LONG = 300
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table: printable, and in one line."""
+    """A value in a table: printable, on one line."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -57,10 +57,10 @@ class Column:
     """A column of a listing.
 
     Args:
-        name: in JSON and CSV; names a value of the line.
-        heading: in the table; the name unless given.
-        show: makes the value the table's text.
-        spare: whether the table does without it where the terminal is too narrow.
+        name: its key in the line, in JSON and in CSV.
+        heading: in the table; the default is the name.
+        show: formats the value for the table.
+        spare: whether the table omits it if the terminal is too narrow.
         table: whether the table has it at all.
     """
 
@@ -72,14 +72,14 @@ class Column:
 
     @property
     def title(self) -> str:
-        """What stands above it in the table."""
+        """Its heading in the table."""
         return self.name if self.heading is None else self.heading
 
 
 def print_listing(
     form: Form, columns: Sequence[Column], lines: Iterable[Line], *, none: str = "Nothing."
 ) -> None:
-    """Print lines as they come, or all of them as a table; ``none`` where that would be empty."""
+    """Print lines as they come, or all of them as a table; ``none`` if the table is empty."""
     if form == "json":
         _print_array(columns, lines)
     elif form == "csv":
@@ -90,7 +90,7 @@ def print_listing(
 
 
 def print_record(form: Form, columns: Sequence[Column], line: Line) -> None:
-    """Print a listing of one line: in JSON an object, as text a line for each value."""
+    """Print a single line: an object in JSON, one value per line as text."""
     if form == "json":
         print_json(_typed_line(columns, line))
     elif form == "csv":
@@ -108,19 +108,19 @@ def print_json(value: Any) -> None:
 
 
 def remark(form: Form, text: str) -> None:
-    """Say something about a listing: below a table, and apart from what programs read."""
+    """Print a remark below a table, or to stderr if programs read the output."""
     click.echo(text, err=form is not None)
 
 
 def terminal_width() -> int | None:
-    """Characters in a line of the terminal (or ``COLUMNS``); None where nothing limits it."""
+    """Characters per line of the terminal (or ``COLUMNS``); None if unlimited."""
     return shutil.get_terminal_size((0, 0)).columns or None
 
 
 def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -> str:
-    """The lines as a table with headings, no wider than ``width`` if that can be.
+    """The lines as a table with headings, no wider than ``width`` if possible.
 
-    Spare columns go first, then the widest texts are cut. Numbers and times are never cut.
+    Spare columns are dropped first, then the widest texts are cut; numbers and times never.
     """
     shown = [column for column in columns if column.table]
     texts = {c.name: [c.show(line[c.name]) for line in lines] for c in shown}
@@ -147,7 +147,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -
 
 
 def typed(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value for JSON."""
     if isinstance(value, datetime):
         return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
@@ -186,7 +186,7 @@ def _print_csv_line(cells: Iterable[str]) -> None:
 
 
 def _in_csv(value: Any) -> str:
-    """A value of CSV, where what no terminal prints is escaped: a line is a line."""
+    """A value for CSV, with unprintable characters escaped, so that a record is one line."""
     if value is None:
         return ""
     found = value if isinstance(value, bytes) else typed(value)
@@ -200,7 +200,7 @@ def _typed_line(columns: Sequence[Column], line: Line) -> dict[str, Any]:
 
 
 def _utc(moment: datetime) -> datetime:
-    """A time of the database's is in UTC, and without a zone."""
+    """The database's times are in UTC, without a zone."""
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -212,7 +212,7 @@ def _are_numbers(texts: Iterable[str]) -> bool:
 
 
 def _least(shown: Sequence[Column], widths: Mapping[str, int], cut: set[str]) -> int:
-    """How narrow the table can be."""
+    """The minimum width of the table."""
     least = (min(widths[c.name], _NARROW) if c.name in cut else widths[c.name] for c in shown)
     return sum(least) + len(_GAP) * (len(shown) - 1)
 
@@ -230,7 +230,7 @@ def _shrink(widths: dict[str, int], cut: set[str], width: int) -> None:
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in so many columns: a sentence loses its end, a name its middle."""
+    """The text cut to ``width``: a sentence loses its end, a name its middle."""
     if _width(text) <= width:
         return text
     if " " in text or width < _NARROW:
@@ -248,7 +248,7 @@ def _head(text: str, width: int) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns that a terminal needs for it."""
+    """The text's width on a terminal."""
     if text.isascii():
         return len(text)
     return sum(0 if combining(c) else 1 + (east_asian_width(c) in "FW") for c in text)

@@ -1,4 +1,4 @@
-"""`faust -A app rollup`: how far the sales sums are; delete old ones, or sum all rows again."""
+"""`faust -A app rollup` shows how far the sales sums are, and purges or rebuilds them."""
 
 from datetime import datetime
 from typing import Any
@@ -20,40 +20,40 @@ def rollup(app: faust.App, sums: Rollup) -> None:
 
     @app.command(
         argument("action", type=click.Choice(["show", "purge", "rebuild"])),
-        option("--before", type=MOMENT, help=f"`purge`: what ended by then: {TIMES}."),
-        option("--yes", is_flag=True, help="Do not ask."),
+        option("--before", type=MOMENT, help=f"`purge`: sums that ended by then: {TIMES}."),
+        option("--yes", is_flag=True, help="Do not ask for confirmation."),
         *FORMS,
         name="rollup",
     )
     async def rollup(
         self: Any, action: str, before: datetime | None, yes: bool, form: Form
     ) -> None:
-        """Show how far the sales sums are, purge those of old times, or rebuild all of them.
+        """Show how far the sales sums are, purge old ones, or rebuild all of them.
 
-        A purge deletes sums only; the rows stay. Events that come late for a purged time make
-        new sums. A rebuild sums all rows that are there, in the background: a worker does it, and
-        the views show the sums of before until it is done. It brings back what was purged.
+        A purge deletes sums, not rows. Late events create new sums for a purged time. A rebuild
+        sums all existing rows again, purged times included. A worker does it in the background;
+        until then the views show the old sums.
         """
         with or_exit():
             if form and action != "show":
                 raise click.UsageError("--json and --csv are for `show`.")
             if action == "purge":
                 if before is None:
-                    raise click.UsageError("Missing option '--before': what is old?")
+                    raise click.UsageError("Missing option '--before': give a time.")
                 kept = sums.kept()
                 if kept.progress.behind:
-                    self.say(f"{_behind(kept)} Those of an old time will make new sums.")
-                confirm(f"Delete the sums of all that ended by {cell(before)} UTC?", yes)
+                    self.say(f"{_behind(kept)} Old ones among them will create new sums.")
+                confirm(f"Delete all sums that ended by {cell(before)} UTC?", yes)
                 minutes, products = sums.purge(before.replace(tzinfo=None))
                 self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
             elif action == "rebuild":
-                confirm("Sum all rows again, purged sums included?", yes)
+                confirm("Sum all rows again, including those of purged sums?", yes)
                 sums.rebuild()
-                self.say("A worker now sums all rows again; `rollup show` says how far it is.")
+                self.say("A worker will sum all rows again; `rollup show` shows its progress.")
             elif form:
                 print_record(form, COLUMNS, line(sums.kept()))
             else:
-                self.say(_told(sums.kept()))
+                self.say(_text(sums.kept()))
 
 
 COLUMNS = tuple(
@@ -82,7 +82,7 @@ def _behind(kept: Kept) -> str:
     return f"Not summed yet: {kept.progress.behind} rows, counted by their ids."
 
 
-def _told(kept: Kept) -> str:
+def _text(kept: Kept) -> str:
     found = kept.progress
     oldest = f", the oldest {kept.oldest:%Y-%m-%d %H:%M}" if kept.oldest else ""
     lines = [

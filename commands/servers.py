@@ -1,4 +1,4 @@
-"""Which servers a command asks: it needs no address of the others."""
+"""Which servers a command uses: it needs no address of others."""
 
 from collections.abc import Collection, Sequence
 
@@ -6,7 +6,7 @@ from faust.cli.faust import cli
 
 from config.load import DATABASE, KAFKA
 
-#: Of each command of the app; all others are Faust's.
+#: By the app's commands; all other commands are Faust's.
 SERVERS: dict[str, Collection[str]] = {
     "batches": {DATABASE},
     "breaker": {DATABASE},
@@ -22,8 +22,8 @@ SERVERS: dict[str, Collection[str]] = {
 _FAUSTS = frozenset(cli.commands)
 
 
-def asked_servers(arguments: Sequence[str]) -> Collection[str]:
-    """The settings that must be there for this call; none where it only asks for help."""
+def needed_servers(arguments: Sequence[str]) -> Collection[str]:
+    """The settings that this call needs; none if it only shows help."""
     if not {"--help", "--version"}.isdisjoint(arguments):
         return ()
     for word in arguments[1:]:

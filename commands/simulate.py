@@ -1,4 +1,4 @@
-"""`faust -A app simulate`: a flash sale's traffic into the topic."""
+"""`faust -A app simulate` sends a flash sale's traffic to the topic."""
 
 import time
 from typing import Any
@@ -22,24 +22,26 @@ def simulate(app: faust.App, settings: Settings) -> None:
     """Register the command."""
 
     @app.command(
-        option("--rate", type=click.FloatRange(0.1, 1e6), default=1000.0, help="Events a second."),
-        option("--seconds", type=click.FloatRange(0.1), default=60.0, help="How long."),
+        option(
+            "--rate", type=click.FloatRange(0.1, 1e6), default=1000.0, help="Events per second."
+        ),
+        option("--seconds", type=click.FloatRange(0.1), default=60.0, help="Duration."),
         option("--bad", type=click.FloatRange(0, 1), default=0.05, help="Share of broken events."),
         option("--seed", type=int, default=1, help="The same seed gives the same events."),
-        option("--yes", is_flag=True, help="Do not ask."),
+        option("--yes", is_flag=True, help="Do not ask for confirmation."),
         name="simulate",
     )
     async def simulate(
         self: Any, rate: float, seconds: float, bad: float, seed: int, yes: bool
     ) -> None:
-        """Send simulated shoppers' events to the topic: they view, fill carts and buy.
+        """Send events of simulated shoppers, who view, fill carts and buy.
 
-        Some fields are missing or odd, some events late, some broken. In the middle of the first
-        half comes a rush. Only Kafka is needed. Where the topic has other events, it asks; at the
-        end it tells how to remove what simulations have sent.
+        Some fields are missing or odd, some events are late or broken. A rush peaks in the middle
+        of the first half. Needs only Kafka. Asks first if the topic has other events, and at the
+        end says how to remove simulated ones.
         """
         hush_kafka()
-        # Imported here, as in other commands: a worker has no use for it.
+        # Imported here, as in other commands, because a worker does not need it.
         from commands.traffic.others import find_others, find_topic
         from commands.traffic.simulator import events, send
 
@@ -49,9 +51,9 @@ def simulate(app: faust.App, settings: Settings) -> None:
             others = None if yes else await find_others(settings, bounds)
             if others:
                 confirm(
-                    f"The topic {settings.topic} has about {others.events} events, and not all are "
-                    f"simulated ones, such as {others.position}. Send {total} simulated events "
-                    f"there, which its workers store among the others?",
+                    f"The topic {settings.topic} has about {others.events} events, not all of them "
+                    f"simulated: see {others.position}. Send {total} simulated events, which its "
+                    f"workers will store with the others?",
                     yes,
                 )
             begun = time.monotonic()
@@ -68,18 +70,18 @@ def simulate(app: faust.App, settings: Settings) -> None:
             except (KafkaError, OSError) as error:
                 addresses = ", ".join(settings.broker_addresses)
                 raise FatalError(
-                    f"Kafka at {addresses} took not all events ({type(error).__name__}): see that "
-                    f"it runs, has the topic {settings.topic!r} and lets this account write, or "
-                    f"change KAFKA_URL or TOPIC."
+                    f"Kafka at {addresses} did not accept all events ({type(error).__name__}): "
+                    f"check that it runs, has the topic {settings.topic!r} and lets this account "
+                    f"write, or change KAFKA_URL or TOPIC."
                 ) from error
         took = time.monotonic() - begun
         self.say(f"{sent} events sent to {settings.topic} in {took:.1f} s.")
         self.say(_REMOVAL)
 
 
-#: The ids of simulated events are their keys, too, and dead letters keep those.
+#: A simulated event's id is also its key, which dead letters keep.
 _REMOVAL = f"""\
-To remove what simulations have sent, once it is stored:
+To remove simulated events, once they are stored:
   rows          DELETE FROM {flash_sale_events.name} WHERE event_id LIKE '{PREFIX}-%';
   dead letters  DELETE FROM {dead_letters.name} WHERE kafka_key LIKE '{PREFIX}-%';
   sales sums    faust -A app rollup rebuild

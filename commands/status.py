@@ -1,4 +1,4 @@
-"""`faust -A app status`: the whole group at a glance, once or again and again."""
+"""`faust -A app status` shows the whole group at a glance, once or continuously."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from faust.cli import option
 from sqlalchemy import Engine
 
 from checks.attention import needs
-from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, look_at_group
+from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, read_status
 from commands import batches, breaker
 from commands.outcome import hush_kafka, or_exit
 from commands.output import (
@@ -30,9 +30,9 @@ from commands.output import (
 from config.settings import Settings
 from db.schema.version import VERSION
 
-#: Seconds between looks of `--watch`.
+#: Seconds between updates of `--watch`.
 PAUSE = 2.0
-#: Moves the cursor home, and clears from there on.
+#: Move the cursor home; clear the screen from there.
 _HOME, _CLEAR = "\x1b[H", "\x1b[J"
 
 
@@ -40,23 +40,23 @@ def status(app: faust.App, settings: Settings, engine: Engine) -> None:
     """Register the command."""
 
     @app.command(
-        option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C."),
+        option("--watch", is_flag=True, help="Update every 2 s, until Ctrl-C."),
         *FORMS,
         name="status",
     )
     async def status(self: Any, watch: bool, form: Form) -> None:
-        """Show the whole group: workers, lag, batches, dead letters, and what needs a hand.
+        """Show the whole group: workers, lag, batches, dead letters, and what needs attention.
 
-        Kafka and the database are asked, no worker is; nothing is changed. Rates are events a
-        second: what comes in over the last minute, and with `--watch` what is stored as well.
-        `--json` has everything, `--csv` a line for each partition. The exit status is 1 when
-        Kafka or the database cannot be asked.
+        Reads from Kafka and the database, not from workers; changes nothing. Rates are events per
+        second: incoming ones over the last minute and, with `--watch`, stored ones. `--json` has
+        everything, `--csv` one line per partition. The exit status is 1 if Kafka or the database
+        cannot be read.
         """
         hush_kafka()
         with or_exit():
             if watch and form:
-                raise click.UsageError("--watch is for people: without --json and --csv.")
-        found = await look_at_group(settings, engine)
+                raise click.UsageError("--watch does not work with --json or --csv.")
+        found = await read_status(settings, engine)
         if form == "json":
             print_json(as_json(found))
         elif form == "csv":
@@ -65,7 +65,7 @@ def status(app: faust.App, settings: Settings, engine: Engine) -> None:
             _show(found, clear=watch)
         while watch:
             await asyncio.sleep(PAUSE)
-            found = await look_at_group(settings, engine, found)
+            found = await read_status(settings, engine, found)
             _show(found, clear=True)
         if found.errors:
             raise SystemExit(1)
@@ -97,7 +97,7 @@ DEAD_LETTERS = (
 
 
 def as_json(found: GroupStatus) -> dict[str, Any]:
-    """All that was found, by its names."""
+    """The whole status, by name."""
     kafka, rollup = found.kafka, found.rollup
     return {
         "group": found.group,
@@ -122,7 +122,7 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
 
 
 def as_text(found: GroupStatus, width: int | None) -> str:
-    """All that was found, for people."""
+    """The whole status as text."""
     return "\n".join(_text(found, width))
 
 
@@ -139,7 +139,7 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
             width or 10_000,
             initial_indent=mark,
             subsequent_indent=" " * len(mark),
-            # A command in it stays what it is.
+            # Commands must not be broken.
             break_long_words=False,
             break_on_hyphens=False,
         )
@@ -151,18 +151,18 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
 
     yield f"{found.group} reads {found.topic}, {cell(found.at)} UTC"
     wanted = needs(found)
-    yield "\nNeeds a hand" if wanted else "\nNothing needs a hand."
+    yield "\nNeeds attention" if wanted else "\nNothing needs attention."
     for need in wanted:
         yield sentence(cell(need.what), "  ! ")
         yield sentence(need.hint, "    → ")
     minutes = WINDOW.seconds // 60
     kafka = found.kafka
     members = (
-        f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "Kafka does not tell"
+        f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "unknown to Kafka"
     )
     yield ""
     yield sentence(
-        f"Workers: {members}; {len(found.workers)} stored something in the last {minutes} min"
+        f"Workers: {members}; {len(found.workers)} stored events in the last {minutes} min"
     )
     if kafka and kafka.members:
         yield listing(MEMBERS, [_member(one) for one in kafka.members])
@@ -174,8 +174,8 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         stored = sum(one.rate for one in found.workers)
         yield ""
         yield sentence(
-            f"Partitions: {waiting} events wait; in the last {RATE_SECONDS} s {incoming:.1f} "
-            f"events/s came in and {stored:.1f} events/s were stored"
+            f"Partitions: {waiting} events waiting; in the last {RATE_SECONDS} s {incoming:.1f} "
+            f"events/s arrived and {stored:.1f} events/s were stored"
         )
         shown = [
             c for c in PARTITIONS if any(one[c.name] is not None for one in _partitions(found))
@@ -204,7 +204,7 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
 
 def _sums(found: GroupStatus) -> str:
     if found.rollup is None:
-        return "not kept by these workers (ROLLUP_INTERVAL is 0)"
+        return "disabled (ROLLUP_INTERVAL is 0)"
     if not found.rollup.behind:
         return "complete"
     return f"{found.rollup.behind} rows behind, {found.rollup.seconds:.0f} s old"

@@ -1,4 +1,4 @@
-"""Times as people write them. One without a zone is in UTC."""
+"""Parses times as people write them; without a zone they are in UTC."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,13 +15,13 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}.*")
 
 
 def parse(text: str, now: datetime | None = None) -> datetime:
-    """The moment that is meant, in UTC.
+    """Parse a time; return it in UTC.
 
     Args:
-        text: how long ago (``2h``, ``1h30m``; s, m, h, d, w), a time of day, which is the last one
-            that has passed (``08:41``, ``08:41+01:00``), a day, which is its beginning, or an ISO
-            8601 time. ``Z``, ``UTC`` and ``+01:00`` are zones; without one it is UTC.
-        now: with a zone; the present one unless given.
+        text: how long ago (``2h``, ``1h30m``; s, m, h, d, w), a time of day that has passed most
+            recently (``08:41``, ``08:41+01:00``), a day (its beginning), or an ISO 8601 time. Zones
+            are ``Z``, ``UTC`` or ``+01:00``; the default is UTC.
+        now: with a zone; the default is the current time.
 
     Raises:
         ValueError: it is none of these.
@@ -40,7 +40,7 @@ def parse(text: str, now: datetime | None = None) -> datetime:
 
 
 class Moment(click.ParamType):
-    """A time on the command line; the command gets it in UTC."""
+    """A command-line parameter for a time; its value is in UTC."""
 
     name = "time"
 

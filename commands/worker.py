@@ -1,4 +1,4 @@
-"""`faust -A app worker`: Faust's, with a start that is asked for first and an end that says why."""
+"""`faust -A app worker`: Faust's, with checks before it starts and a reason when it ends."""
 
 import asyncio
 import errno
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 BeforeStart = Callable[[], Awaitable[None]]
 
-#: What runs, in a line.
+#: Versions, in one line.
 RUNS = (
     f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
     f"rows by {'the compiled module' if whole_rows else 'Python alone'})"
@@ -35,17 +35,17 @@ RUNS = (
 
 
 class Worker(faust.Worker):
-    """Starts nothing before all that it needs is there; says last what it ended of."""
+    """Starts only after all checks passed; its last line says why it ended."""
 
     app: Any  # with `before_start`
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # It writes to terminals and to files alike.
+        # The spinner would be written to files too.
         self.spinner = None
 
     def execute_from_commandline(self) -> None:  # type: ignore[override]
-        """Run until a signal or an end that is fatal; raises SystemExit."""
+        """Run until a signal or a fatal error; raises SystemExit."""
         self._setup_logging()
         self.override_logging = False
         self._before_start()
@@ -53,7 +53,7 @@ class Worker(faust.Worker):
 
     def _before_start(self) -> None:
         looking = asyncio.ensure_future(self._look(), loop=self.loop)
-        # There is nothing to write and nothing to leave yet.
+        # Nothing needs to be flushed or left yet, so a signal just cancels.
         for number in (signal.SIGINT, signal.SIGTERM):
             self.loop.add_signal_handler(number, looking.cancel)
         try:
@@ -69,7 +69,7 @@ class Worker(faust.Worker):
     async def _look(self) -> None:
         conf = self.app.conf
         if conf.web_enabled:
-            see_that_port_is_free(conf.web_bind, conf.web_port)
+            require_free_port(conf.web_bind, conf.web_port)
         if missing := codecs.unavailable():
             log.warning(
                 "Batches compressed with %s cannot be read: run `pip install cramjam`.",
@@ -78,7 +78,7 @@ class Worker(faust.Worker):
         await self.app.before_start()
 
     async def start(self) -> None:
-        """Start everything; a port that was taken after the check is a fatal error, too."""
+        """Start everything; a port taken since the check is a fatal error too."""
         try:
             await super().start()
         except OSError as error:
@@ -89,7 +89,7 @@ class Worker(faust.Worker):
     def _shutdown_loop(self) -> None:
         fatal = self.crash_reason
         if isinstance(fatal, FatalExit):
-            # It has been said; mode would say that it raises it.
+            # Already logged; mode would log it again.
             self.crash_reason = None
         super()._shutdown_loop()
         if isinstance(fatal, FatalExit):
@@ -98,18 +98,18 @@ class Worker(faust.Worker):
             raise fatal
 
 
-def see_that_port_is_free(host: str, port: int) -> None:
-    """See that the pages can be served.
+def require_free_port(host: str, port: int) -> None:
+    """Verify that the pages can be served.
 
     Raises:
-        FatalError: they cannot, and the text says what to change.
+        FatalError: they cannot; the message says what to change.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the web server does: connections that have just ended are no hindrance.
+            # Like the web server, ignore connections that have just ended.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
@@ -120,26 +120,26 @@ def see_that_port_is_free(host: str, port: int) -> None:
 def _unusable(host: str, port: int, error: OSError) -> FatalError:
     number = error.errno or 0
     is_port = number in (errno.EADDRINUSE, errno.EACCES)
-    # asyncio puts more than the reason into its text; a host not found has no errno of the system.
+    # asyncio's text has more than the reason, and a host that is not found has no system errno.
     reason = os.strerror(number) if is_port else error.strerror
     return FatalError(
-        f"Port {port} on {host} cannot be used: {reason}. Set {'PORT' if is_port else 'WEB_BIND'} "
-        "to another one, or run the worker with --without-web."
+        f"Port {port} on {host} cannot be used: {reason}. Change "
+        f"{'PORT' if is_port else 'WEB_BIND'}, or run the worker with --without-web."
     )
 
 
 def running(settings: Settings) -> str:
-    """What runs, from where to where: a worker's first line."""
+    """A worker's first line: versions, source, destination and settings files."""
     files = "".join(f" and {file}" for file in env_files())
     return (
         f"{RUNS}: topic {settings.topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
         f"group {settings.consumer_group}, into {settings.database.database} at "
-        f"{settings.database_address}. Settings are those of the environment{files}."
+        f"{settings.database_address}. Settings come from the environment{files}."
     )
 
 
 def worker_command() -> None:
-    """Change Faust's command: `--version`, and a first line in the form of the others."""
-    # Instead of a table of Faust's drivers the worker's first line is `running`.
+    """Change Faust's command: our `--version`, and no banner before the log."""
+    # Faust prints a table of its drivers; our first line is `running`.
     worker.on_worker_created = lambda *_: None  # type: ignore[method-assign]
     click.version_option(VERSION, message=RUNS)(worker._click)

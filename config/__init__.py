@@ -1,1 +1,1 @@
-"""Settings, and what they are made of: URLs, TLS, the form of log lines."""
+"""Settings and their parts: URLs, TLS, the format of log lines."""

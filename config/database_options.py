@@ -1,10 +1,10 @@
-"""What the options of `DATABASE_URL` mean, whatever program they were written for."""
+"""What the options of `DATABASE_URL` mean, in the spelling of any common driver."""
 
 import json
 import os
 from collections.abc import Iterable
 
-#: How a connection uses TLS, as MySQL's own clients name it; the strictest last.
+#: TLS modes, as MySQL's own clients name them; the strictest last.
 MODES = DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = (
     "DISABLED",
     "PREFERRED",
@@ -12,15 +12,15 @@ MODES = DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = (
     "VERIFY_CA",
     "VERIFY_IDENTITY",
 )
-#: The options that remain, under the names of PyMySQL and SQLAlchemy.
+#: The options that we use, under the names of PyMySQL and SQLAlchemy.
 SOCKET, MODE = "unix_socket", "ssl_mode"
 FILES = CA, CERTIFICATE, KEY = "ssl_ca", "ssl_cert", "ssl_key"
 SWITCHES = VERIFY, VERIFY_NAME = "ssl_verify_cert", "ssl_verify_identity"
 
-#: Bytes of a socket's path at most: Linux has room for one more, which ends it.
+#: Maximum bytes of a socket's path: Linux has 108, one of which is the terminating zero.
 _LONGEST_PATH = 107
 
-#: An option that remains, and its value.
+#: An option that we use, and its value.
 Meaning = tuple[str, str]
 
 
@@ -32,7 +32,7 @@ _PLAIN, _OFFERED, _ENCRYPTED, _AUTHORITY, _NAME = ((MODE, mode) for mode in MODE
 _VERIFIED = _switch((VERIFY, "true"), (VERIFY, "false"))
 _NAME_VERIFIED = _switch((VERIFY_NAME, "true"), (VERIFY_NAME, "false"))
 
-#: By the option's name, without case, `-` and `_`: what each of its values means.
+#: What each value of an option means; its name in lower case, without `-` and `_`.
 _VALUES: dict[str, dict[str, Meaning | None]] = {
     # MySQL's clients, libpq's spelling (Azure), and MariaDB's Connector/J.
     "sslmode": {
@@ -55,13 +55,13 @@ _VALUES: dict[str, dict[str, Meaning | None]] = {
         "skip_verify": _ENCRYPTED,
         "preferred": _OFFERED,
     },
-    # Connectors in Java and Python. Who writes useSSL=true wants TLS, and not only where offered.
+    # Connectors in Java and Python. useSSL=true requires TLS, even where it is not offered.
     "usessl": _switch(_ENCRYPTED, _PLAIN),
     "requiressl": _switch(_ENCRYPTED, None),
     "ssldisabled": _switch(_PLAIN, None),
     "verifyservercertificate": _VERIFIED,
     "trustservercertificate": _switch((VERIFY, "false"), (VERIFY, "true")),
-    # The driver here asks for it where there is no TLS; what is forbidden is not ignored.
+    # PyMySQL always does this without TLS, so only an explicit "false" is an error.
     "allowpublickeyretrieval": {"true": None, "1": None},
     # PyMySQL, SQLAlchemy, mysql2 of Ruby, the client of MariaDB.
     "sslverifycert": _VERIFIED,
@@ -81,7 +81,7 @@ _PATHS = {
     "socketpath": SOCKET,
     "localsocket": SOCKET,
 }
-#: They tune other drivers. Sessions, pool and time limits here are the app's own.
+#: Options that tune other drivers. This app sets up sessions, pool and time limits itself.
 _IGNORED = frozenset(
     """
     adapter autocommit autoreconnect cacheprepstmts charset characterencoding checkconnliveness
@@ -98,12 +98,12 @@ _IGNORED = frozenset(
 
 
 def understood(options: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The options that remain, by the names above; those that only tune other drivers do not.
+    """The options that we use, by the names above; options that tune other drivers are dropped.
 
-    Of several TLS modes the strictest counts.
+    If there are several TLS modes, the strictest wins.
 
     Args:
-        options: names and values as they stand in the URL.
+        options: names and values, as in the URL.
 
     Raises:
         ValueError: an option is unknown or wrong, or two contradict each other; the text names it.
@@ -121,7 +121,7 @@ def understood(options: Iterable[tuple[str, str]]) -> dict[str, str]:
         elif option == MODE and DISABLED not in (before, said):
             found[option] = max(before, said, key=MODES.index)
         else:
-            raise ValueError(f"has two options that contradict each other, one of them {name}")
+            raise ValueError(f"has two conflicting options, one of them {name}")
     return found
 
 
@@ -135,7 +135,7 @@ def _meaning(name: str, key: str, value: str) -> Meaning | None:
     try:
         return values[value.lower().replace("-", "_")]
     except KeyError:
-        # Of those that mean the same the first is the usual one.
+        # Where several spellings mean the same, the first is the usual one.
         known = {meaning: text for text, meaning in reversed(values.items())}
         texts = sorted(known.values(), key=list(values).index)
         raise ValueError(f"{name} must be {' or '.join(texts)}") from None
@@ -143,17 +143,17 @@ def _meaning(name: str, key: str, value: str) -> Meaning | None:
 
 def _socket(name: str, value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError(f"{name} must be a path that begins with /")
+        raise ValueError(f"{name} must be an absolute path")
     if len(os.fsencode(value)) > _LONGEST_PATH:
         raise ValueError(
-            f"{name} is longer than the {_LONGEST_PATH} bytes that a socket's path may have: make "
-            "a symbolic link to it, and name that"
+            f"{name} is longer than the {_LONGEST_PATH} bytes allowed for a socket's path: use a "
+            "symbolic link to it"
         )
     return value
 
 
 def _ssl(value: str) -> Meaning:
-    """As Node's drivers have it: `true`, or an object."""
+    """Node's spelling: `true`, or a JSON object."""
     try:
         options = json.loads(value)
     except ValueError:
@@ -162,12 +162,12 @@ def _ssl(value: str) -> Meaning:
         return _NAME if options else _PLAIN
     if not isinstance(options, dict) or not options.keys() <= {"rejectUnauthorized", "minVersion"}:
         raise ValueError(
-            'ssl must be true, false or {"rejectUnauthorized":true}; an authority goes into ssl_ca '
-            "or DATABASE_CA"
+            'ssl must be true, false or {"rejectUnauthorized":true}; put a CA into ssl_ca or '
+            "DATABASE_CA"
         )
     if options.get("minVersion", "TLSv1.2") not in ("TLSv1", "TLSv1.1", "TLSv1.2"):
-        raise ValueError("ssl may have the minVersion TLSv1.2, and no newer one")
+        raise ValueError("minVersion of ssl must not be newer than TLSv1.2")
     verify = options.get("rejectUnauthorized", True)
     if verify not in (True, False):
-        raise ValueError("ssl must have true or false as rejectUnauthorized")
+        raise ValueError("rejectUnauthorized of ssl must be true or false")
     return _NAME if verify else _ENCRYPTED

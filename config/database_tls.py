@@ -25,14 +25,14 @@ from config.database_options import (
 
 
 def database_tls(url: URL, trusted: str) -> ssl.SSLContext | None:
-    """The TLS context for a database, or None where encryption is only taken if offered, or not.
+    """The TLS context for a database; None if TLS is off or used only when offered.
 
-    With an authority named, or TLS asked for without REQUIRED, the server is verified, name
-    included.
+    The server's certificate and name are verified, except that mode REQUIRED without a CA
+    verifies nothing and VERIFY_CA does not verify the name.
 
     Args:
         url: of the database, from ``urls.database``; its options say how.
-        trusted: PEM text of the authorities trusted; empty for what the options say.
+        trusted: PEM text of the trusted CAs; empty to use the options' CA.
 
     Raises:
         ValueError: an option is wrong; the text names it.
@@ -45,11 +45,11 @@ def database_tls(url: URL, trusted: str) -> ssl.SSLContext | None:
     if mode == DISABLED:
         if trusted or any(options.get(one) == "true" for one in SWITCHES) or _has_file(options):
             raise ValueError(
-                "an option turns TLS off, and another one or DATABASE_CA needs it: remove one"
+                "one option turns TLS off, but another option or DATABASE_CA needs it: remove one"
             )
         return None
     if mode in (VERIFY_CA, VERIFY_IDENTITY) and not verify:
-        raise ValueError("an option verifies the certificate, and another one does not: remove one")
+        raise ValueError("one option verifies the certificate, but another does not: remove one")
     asked = mode != PREFERRED or any(name in options for name in FILES + SWITCHES)
     if not (trusted or asked):
         return None

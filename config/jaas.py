@@ -6,7 +6,7 @@ _LINE = re.compile(
     r"(?P<module>\w+LoginModule)\s+(?:required|requisite|sufficient|optional)\b(?P<options>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-#: An option with its value, and nothing between one and the next: what is quoted is read whole.
+#: An option and its value, which may be quoted; options follow each other without a gap.
 _OPTION = re.compile(r"""\s*([\w.]+)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s;"']+)""")
 _MECHANISMS = {
     "plainloginmodule": "PLAIN",
@@ -15,20 +15,20 @@ _MECHANISMS = {
 
 
 def refusal(value: str) -> str | None:
-    """What is wrong with a text that is a JAAS line, and what to set; None for another text.
+    """What to set instead of a JAAS line; None if the text is not one.
 
-    It names the user, and never the password.
+    Names the user, never the password.
     """
     if not (line := _LINE.search(value)):
         return None
     mechanism = _MECHANISMS.get(line["module"].lower())
     if mechanism is None:
         return (
-            "is a JAAS line of a login that is not supported: use PLAIN, SCRAM-SHA-256 or "
+            "is a JAAS line with an unsupported login module: use PLAIN, SCRAM-SHA-256 or "
             "SCRAM-SHA-512 (docs/kafka.md)"
         )
     return (
-        f"is a JAAS line, which this app does not read: set KAFKA_SASL_MECHANISM={mechanism}, "
+        f"is a JAAS line, which is not supported: set KAFKA_SASL_MECHANISM={mechanism}, "
         f"KAFKA_USERNAME={_user(line['options'])} and KAFKA_PASSWORD=PASSWORD instead"
     )
 
@@ -39,5 +39,5 @@ def _user(options: str) -> str:
         at = found.end()
         if found[1].lower() == "username":
             user = found[2].strip("\"'")
-    # Where quotes do not match, part of the password may look like the user.
+    # With unbalanced quotes, part of the password may look like the user.
     return user if options[at:].strip() in ("", ";") else "USER"

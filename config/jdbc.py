@@ -16,9 +16,9 @@ _PART = re.compile(r"\b(host|port)=([^,()]*)", re.IGNORECASE)
 
 
 def from_jdbc(value: str) -> str | None:
-    """A JDBC URL of MySQL or MariaDB as it is written here, without its password; else None.
+    """A JDBC URL translated to our form, without its password; None if it is not a JDBC URL.
 
-    What its options say of TLS is kept; of several hosts, the first, and that is said.
+    TLS options are kept. Of several hosts only the first is, and the text says so.
     """
     found = _JDBC.fullmatch(value.strip())
     if not found:
@@ -30,11 +30,11 @@ def from_jdbc(value: str) -> str | None:
         f"mysql://{quote(user, safe='')}:PASSWORD@{host or 'HOST'}:{port or 3306}"
         f"/{found['database'] or 'DATABASE'}{_kept(options)}"
     )
-    return written if is_one else f"{written} (its first host: this app connects to one address)"
+    return written if is_one else f"{written} (the first host: only one address is supported)"
 
 
 def _first(hosts: str) -> tuple[str, str | None, bool]:
-    """Host, port, and whether there is no other."""
+    """The first host, its port, and whether it is the only one."""
     if "(" in hosts:
         parts = [(name.lower(), text) for name, text in _PART.findall(hosts)]
         names = [text for name, text in parts if name == "host"]
@@ -47,7 +47,7 @@ def _first(hosts: str) -> tuple[str, str | None, bool]:
 
 
 def _kept(options: list[tuple[str, str]]) -> str:
-    """Those options that mean something here, but for TLS that is only taken if offered, or not."""
+    """The options that we use, without TLS modes that are off or used only when offered."""
     known = [one for one in options if _is_known(one)]
     try:
         said = understood(known)
@@ -63,5 +63,5 @@ def _is_known(option: tuple[str, str]) -> bool:
         said = understood([option])
     except ValueError:
         return False
-    # A certificate's text may stand in place of its file.
+    # Some drivers take a certificate's text where we need its file.
     return all(said[name].startswith("/") for name in FILES if name in said)

@@ -1,4 +1,4 @@
-"""Settings, read from the environment and from `.env`; what is wrong is one sentence each."""
+"""Settings, read from the environment and from `.env`. Each mistake is reported in one sentence."""
 
 import logging
 import os
@@ -20,17 +20,17 @@ EXIT_WRONG_SETTING = 2
 
 _ROOT = Path(__file__).parent.parent
 
-#: Servers that a command does not ask need no address. Nothing is at these, and TLS goes with all
-#: other settings.
+#: Placeholder addresses for servers that a command does not use. `kafka+ssl` because TLS is
+#: compatible with every other setting.
 KAFKA, DATABASE = "kafka_url", "DATABASE_URL"
 _NOWHERE: dict[str, Any] = {
     KAFKA: "kafka+ssl://nowhere.invalid:9093",
     DATABASE: "mysql://nobody@nowhere.invalid/none",
 }
 
-#: How like a setting's name (0 to 1) another one must be to be taken for a mistyped one.
+#: How similar (0 to 1) a variable's name must be to a setting's to count as misspelled.
 _LIKENESS = 0.9
-#: What other programs call our settings. Where ours is set, these are no mistake.
+#: What other programs call our settings. They are fine if ours is set too.
 _OTHER_NAMES = {
     "BOOTSTRAP_SERVERS": "KAFKA_URL",
     "KAFKA_BOOTSTRAP_SERVERS": "KAFKA_URL",
@@ -59,20 +59,20 @@ _OTHER_NAMES = {
     "SPRING_DATASOURCE_URL": "DATABASE_URL",
     "WEB_PORT": "PORT",
 }
-#: Where people put a JAAS line, which says that a login is wanted.
+#: Variables that may hold a JAAS line: it means that the user wants a login.
 _JAAS_NAMES = (
     "KAFKA_SASL_JAAS_CONFIG",
     "SASL_JAAS_CONFIG",
     "KAFKA_JAAS_CONFIG",
     "SPRING_KAFKA_PROPERTIES_SASL_JAAS_CONFIG",
 )
-#: What else is known to say whether Kafka is spoken to in TLS.
+#: Variables by which other programs turn on TLS to Kafka.
 _PROTOCOL_NAMES = ("KAFKA_SECURITY_PROTOCOL", "SECURITY_PROTOCOL")
 _PROTOCOLS = ("SSL", "SASL_SSL")
 
 
 class _Defaults(Settings):
-    """The settings as they are where nothing is set."""
+    """The default settings, whatever the environment says."""
 
     @classmethod
     def settings_customise_sources(
@@ -86,12 +86,12 @@ class _Defaults(Settings):
 
 
 def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -> Settings:
-    """Read the settings; on a wrong one say a sentence and exit with status 2.
+    """Read the settings; print a sentence for each wrong one and exit with status 2.
 
     Args:
-        needed: which of ``KAFKA`` and ``DATABASE`` must be set. With none of them nothing
-            is asked of a server, and no setting matters.
-        is_worker: whether what is wrong is said as a log line, where these are objects.
+        needed: which of ``KAFKA`` and ``DATABASE`` must be set. If empty, no server is used
+            and the defaults are returned.
+        is_worker: whether to print in the log's format, which may be JSON.
     """
     if not needed:
         return _Defaults(**_NOWHERE)
@@ -116,21 +116,21 @@ def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -
 
 
 def env_files() -> list[Path]:
-    """The files that settings are read from, later ones before earlier ones: those that are there.
+    """The existing files that settings are read from; later ones take precedence.
 
     Raises:
-        ValueError: the one that ENV_FILE names is not.
+        ValueError: ENV_FILE names a missing file.
     """
     if named := os.environ.get("ENV_FILE"):
         if not Path(named).exists():
-            raise ValueError(f"ENV_FILE is wrong: there is no file {named}.")
+            raise ValueError(f"ENV_FILE is wrong: the file {named} does not exist.")
         return [Path(named)]
     found = {path.resolve(): path for path in (_ROOT / ".env", Path.cwd() / ".env")}
     return [path for path in found.values() if path.is_file()]
 
 
 def variables(files: list[Path]) -> dict[str, str]:
-    """All variables that are set, of the files and of the environment.
+    """All variables that are set, in the files or the environment.
 
     Raises:
         ValueError: a file cannot be read.
@@ -146,14 +146,14 @@ def variables(files: list[Path]) -> dict[str, str]:
 
 
 def warnings(values: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each variable that is named as in the version before, or nearly as a setting.
+    """A sentence for each variable with a deprecated, misspelled or foreign name.
 
     Args:
         values: all variables that are set.
     """
     for old, new in DEPRECATED_VARIABLES.items():
         if old in values:
-            effect = f"; it has no effect, as {new} is set as well" if new in values else ""
+            effect = f"; it is ignored because {new} is set" if new in values else ""
             yield f"{old} is deprecated: use {new} instead{effect}."
     known = _known_names()
     for name in sorted(values.keys() - known):
@@ -165,14 +165,11 @@ def warnings(values: Mapping[str, str]) -> Iterator[str]:
         hint = ""
         if meant in DATABASE_VARIABLES and (translated := from_jdbc(values[name])):
             hint = f" Write {meant}={translated}"
-        yield f"{name} is not a setting of this app, and is ignored: is {meant} meant?{hint}"
+        yield f"{name} is not a setting and is ignored: did you mean {meant}?{hint}"
     for name in _PROTOCOL_NAMES:
         protocol = values.get(name, "").upper()
         if protocol in _PROTOCOLS and "://" not in values.get(KAFKA.upper(), "://"):
-            yield (
-                f"{name} is not a setting of this app, and is ignored: begin KAFKA_URL with "
-                f"{protocol}://"
-            )
+            yield f"{name} is not a setting and is ignored: begin KAFKA_URL with {protocol}://"
 
 
 def _refuse_jaas_lines(values: Mapping[str, str]) -> None:
@@ -197,7 +194,7 @@ def _known_names() -> set[str]:
 
 
 def _names_of(setting: str) -> list[str]:
-    """The variables that a setting may be given in, the one that counts first."""
+    """The variables that may set a setting, in order of precedence."""
     alias = Settings.model_fields[setting.lower()].validation_alias
     return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [setting]
 

@@ -1,4 +1,4 @@
-"""How log lines look: coloured on a terminal, plain in a file, or one JSON object each."""
+"""Format of log lines: coloured on a terminal, plain in a file, or one JSON object each."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ _TEXT = "[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s"
 
 
 def logging_config(log_format: LogFormat) -> dict[str, Any]:
-    """What Faust's setting of that name is to be.
+    """The value of Faust's setting ``logging_config``.
 
-    It is merged into Faust's own, which keeps the level and the file given on the command line.
+    Merged into Faust's own, so that the command line's log level and file still apply.
     """
     if log_format == "json":
         return {
@@ -44,7 +44,7 @@ def logging_config(log_format: LogFormat) -> dict[str, Any]:
                 "()": "colorlog.TTYColoredFormatter",
                 "format": _TEXT.replace("%(message)s", "%(log_color)s%(message)s"),
                 "log_colors": {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold_red"},
-                # Where the lines go: Faust looks at stdout, and colours what is a file.
+                # Lines go to stderr, but Faust checks stdout and would colour a file.
                 "stream": "ext://sys.stderr",
             },
         },
@@ -52,11 +52,11 @@ def logging_config(log_format: LogFormat) -> dict[str, Any]:
 
 
 def say(sentence: str, level: int, log_format: LogFormat) -> None:
-    """Say something before logging has begun: on stderr, or as an object where the others go."""
+    """Report something before logging is set up: on stderr, or as JSON on stdout."""
     if log_format == "text":
         print(sentence, file=sys.stderr)
         return
     formatter = JsonFormatter(_JSON["format"], **{k: v for k, v in _JSON.items() if k != "format"})
     record = logging.LogRecord(__name__, level, __file__, 0, sentence, None, None)
-    # Read and written again, because the formatter is not typed.
+    # Parsed and dumped again because the formatter has no types.
     print(json.dumps(json.loads(formatter.format(record)), ensure_ascii=False), flush=True)

@@ -12,16 +12,16 @@ from sqlalchemy.engine import URL
 from config import jaas, tls, urls
 from config.database_tls import database_tls
 
-#: Characters of `WEB_TOKEN`: nobody guesses it.
+#: Minimum characters of `WEB_TOKEN`, so that it cannot be guessed.
 SHORTEST_TOKEN = 16
 
-#: Variables of the version before, which still work, and their names now.
+#: Old variable names, which still work, and the new ones.
 DEPRECATED_VARIABLES = {
     "FLUSH_MAX_ROWS": "FLUSH_MAX_EVENTS",
     "BUFFER_MAX_ROWS": "BUFFER_MAX_EVENTS",
 }
 
-#: Where the database's URL is looked for: our name for it, then those of Heroku's add-ons.
+#: Variables that may hold the database's URL: ours first, then those of Heroku's add-ons.
 DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
 
 
@@ -41,29 +41,30 @@ class Settings(BaseSettings):
 
     env_file: str = Field(
         "",
-        description="A file of settings to read instead of `.env`; `/dev/null` reads none.",
+        description="File of settings to read instead of `.env`; `/dev/null` for none.",
     )
     kafka_url: str = Field(
-        description="Brokers: `host:9092,host2:9092`, with `kafka+ssl://` (or `SSL://`, "
-        "`SASL_SSL://`) before them for TLS."
+        description="Brokers: `host:9092,host2:9092`; begin with `kafka+ssl://` (or `SSL://`, "
+        "`SASL_SSL://`) for TLS."
     )
     kafka_trusted_cert: str = Field(
-        "", repr=False, description="Authority that signs the brokers' certificates, PEM text."
+        "", repr=False, description="CA of the brokers' certificates, PEM text."
     )
     kafka_client_cert: str = Field("", repr=False, description="Client certificate, PEM text.")
     kafka_client_cert_key: SecretStr | None = Field(
         None, description="Private key of the client certificate, PEM text."
     )
     kafka_verify_hostname: bool = Field(
-        True, description="Whether a broker's certificate must name the broker's host."
+        True, description="Check that a broker's certificate names its host."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        None, description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`, in TLS."
+        None,
+        description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; needs TLS.",
     )
-    kafka_username: str = Field("", description="User name of that login.")
-    kafka_password: SecretStr | None = Field(None, description="Password of that login.")
+    kafka_username: str = Field("", description="SASL user name.")
+    kafka_password: SecretStr | None = Field(None, description="SASL password.")
     kafka_prefix: str = Field(
-        "", description="Put before topic and group, unless they begin with it."
+        "", description="Prefix added to topic and group names that do not begin with it."
     )
     database_url: SecretStr = Field(
         validation_alias=AliasChoices(*DATABASE_VARIABLES),
@@ -71,25 +72,25 @@ class Settings(BaseSettings):
         "docs/database.md.",
     )
     database_ca: str = Field(
-        "", repr=False, description="Authority that signs the database's certificate, PEM text."
+        "", repr=False, description="CA of the database's certificate, PEM text."
     )
-    topic: str = Field("flash_sale_events", min_length=1, max_length=249, description="Topic read.")
+    topic: str = Field(
+        "flash_sale_events", min_length=1, max_length=249, description="Topic to read."
+    )
     consumer_group: str = Field(
         "flash-sale-etl",
         min_length=1,
         max_length=255,
-        description="Kafka consumer group, and the name under which offsets are kept.",
+        description="Kafka consumer group; offsets are stored under this name.",
     )
     starting_offsets: Literal["latest", "earliest"] = Field(
-        "latest", description="Where a group starts in a topic that it has never read."
+        "latest", description="Where a group starts in a topic it has never read."
     )
     isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed",
-        description="Whether events of aborted transactions are left out, or read too.",
+        description="`read_committed` skips events of aborted transactions; the other reads them.",
     )
-    deduplicate: bool = Field(
-        False, description="Whether an event whose `event_id` is stored already is left out."
-    )
+    deduplicate: bool = Field(False, description="Skip events whose `event_id` is already stored.")
     flush_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
@@ -98,62 +99,63 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
         validation_alias=AliasChoices("FLUSH_MAX_EVENTS", "FLUSH_MAX_ROWS"),
-        description="Events written in one transaction at most.",
+        description="Maximum events written in one transaction.",
     )
     buffer_max_events: int = Field(
         60_000,
         ge=1,
         le=10_000_000,
         validation_alias=AliasChoices("BUFFER_MAX_EVENTS", "BUFFER_MAX_ROWS"),
-        description="Events held in memory at most; above it the worker stops reading Kafka.",
+        description="Maximum events in memory; when full, the worker stops reading Kafka.",
     )
     buffer_max_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1024 * 1024,
         le=64 * 1024**3,
-        description="Bytes they may take: read, waiting and being written together.",
+        description="Maximum bytes of buffered events: read, waiting and being written.",
     )
     decompressed_max_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1024,
         le=2**31 - 1,
-        description="Bytes that one compressed batch of Kafka may expand to at most.",
+        description="Maximum bytes that one compressed Kafka batch may expand to.",
     )
     shutdown_timeout: float = Field(
-        8.0, gt=0, le=300, description="Seconds the last flush may take at shutdown or rebalance."
+        8.0, gt=0, le=300, description="Seconds the final flush may take at shutdown or rebalance."
     )
     rollup_interval: float = Field(
         5.0,
         ge=0,
         le=3600,
-        description="Seconds between rounds of the sales sums; 0 keeps none.",
+        description="Seconds between roll-up runs for the sales sums; 0 disables them.",
     )
     session_timeout: float = Field(
         10.0,
         ge=1,
         le=300,
-        description="Seconds without a heartbeat after which others get a worker's partitions.",
+        description="Seconds without a heartbeat until a worker's partitions are reassigned.",
     )
     breaker_share: float = Field(
         0.95,
         ge=0,
         le=1,
-        description="Share of dropped events at which a partition is held; 0 turns that off.",
+        description="Share of dropped events that opens the circuit breaker and pauses the "
+        "partition; 0 disables it.",
     )
     breaker_window: int = Field(
         1000,
         ge=1,
         le=1_000_000,
-        description="Newest events of a partition over which that share is taken.",
+        description="Number of a partition's newest events that the share is computed from.",
     )
     breaker_pause: float = Field(
         0.0,
         ge=0,
-        description="Seconds after which a held partition is read again by itself; with 0 it stays "
-        "held until `breaker close`.",
+        description="Seconds until a paused partition resumes automatically; 0 waits for "
+        "`breaker close`.",
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="Log lines: `text` for people, `json` for machines, an object a line."
+        "text", description="Log lines: `text`, or `json` for one object per line."
     )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
     web_bind: str = Field(
@@ -162,7 +164,7 @@ class Settings(BaseSettings):
     )
     web_token: SecretStr | None = Field(
         None,
-        description="Secret that every page but `/health/` asks for; see docs/web.md.",
+        description="Token that every page except `/health/` requires; see docs/web.md.",
     )
 
     @field_validator("kafka_url")
@@ -188,13 +190,13 @@ class Settings(BaseSettings):
     @classmethod
     def _token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_TOKEN:
-            raise ValueError(f"must have {SHORTEST_TOKEN} characters or more")
+            raise ValueError(f"must have at least {SHORTEST_TOKEN} characters")
         return value
 
     @field_validator("kafka_trusted_cert", "kafka_client_cert", "database_ca")
     @classmethod
     def _certificates(cls, value: str) -> str:
-        # Where a variable holds one line only, its line ends are written as \n.
+        # Platforms that allow only one line in a variable write line ends as \n.
         text = value.replace("\\n", "\n")
         if text:
             tls.certificates(text)
@@ -204,7 +206,7 @@ class Settings(BaseSettings):
     def _client_certificate_has_its_key(self) -> "Settings":
         if bool(self.kafka_client_cert) != bool(self.kafka_client_cert_key):
             raise ValueError(
-                "KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY go together: set both, or none"
+                "KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY belong together: set both or neither"
             )
         if self.kafka_client_cert:
             try:
@@ -219,12 +221,12 @@ class Settings(BaseSettings):
         if urls.brokers(self.kafka_url).login and not any(login):
             raise ValueError(
                 "KAFKA_URL asks for a login (SASL_SSL): set KAFKA_SASL_MECHANISM, KAFKA_USERNAME "
-                "and KAFKA_PASSWORD as well, or begin it with SSL://"
+                "and KAFKA_PASSWORD too, or begin it with SSL://"
             )
         if any(login) and not all(login):
             raise ValueError(
-                "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together: set all "
-                "three, or none"
+                "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD belong together: set all "
+                "three or none"
             )
         return self
 
@@ -232,10 +234,7 @@ class Settings(BaseSettings):
     def _secrets_go_in_tls(self) -> "Settings":
         for name in ("kafka_trusted_cert", "kafka_client_cert", "kafka_sasl_mechanism"):
             if getattr(self, name) and self.kafka_tls is None:
-                raise ValueError(
-                    f"{name.upper()} is set, but KAFKA_URL asks for no TLS: begin it with "
-                    f"kafka+ssl://"
-                )
+                raise ValueError(f"{name.upper()} needs TLS: begin KAFKA_URL with kafka+ssl://")
         return self
 
     @validator(mode="after")
@@ -256,8 +255,8 @@ class Settings(BaseSettings):
     def _buffer_holds_a_flush(self) -> "Settings":
         if self.buffer_max_events < self.flush_max_events:
             raise ValueError(
-                f"BUFFER_MAX_EVENTS is {self.buffer_max_events}: must be at least FLUSH_MAX_EVENTS "
-                f"({self.flush_max_events})"
+                f"BUFFER_MAX_EVENTS is {self.buffer_max_events}: it must be at least "
+                f"FLUSH_MAX_EVENTS ({self.flush_max_events})"
             )
         return self
 
@@ -268,7 +267,7 @@ class Settings(BaseSettings):
 
     @property
     def brokers(self) -> list[str]:
-        """Addresses as Faust wants them, ``kafka://host:port`` each, in TLS or not."""
+        """Addresses as Faust wants them, ``kafka://host:port`` each, with or without TLS."""
         return [f"kafka://{address}" for address in self.broker_addresses]
 
     @cached_property
@@ -290,12 +289,12 @@ class Settings(BaseSettings):
 
     @property
     def database_address(self) -> str:
-        """Where the database is: ``host:port``, or the path of its socket."""
+        """The database's address: ``host:port``, or the path of its socket."""
         return urls.shown(self._database_url)
 
     @cached_property
     def database_tls(self) -> ssl.SSLContext | None:
-        """The TLS context for the database, or None where TLS is only taken if offered, or not."""
+        """The TLS context for the database; None if TLS is off or used only when offered."""
         return database_tls(self._database_url, self.database_ca)
 
     @property

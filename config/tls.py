@@ -1,4 +1,4 @@
-"""TLS contexts from PEM text, and what a failed handshake means, in words."""
+"""TLS contexts from PEM text, and why a handshake failed, in words."""
 
 import ssl
 import tempfile
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography import x509
 
-# Imported below where it is needed: a worker without certificates of its own saves 1.5 MB.
+# Imported only where needed: a worker without certificates saves 1.5 MB.
 
 #: What may be wrong with a server's certificate.
 EXPIRED = "has expired"
 NOT_YET_VALID = "is not valid yet"
-OTHER_HOST = "is made out to another host"
+OTHER_HOST = "is issued to another host"
 NOT_TRUSTED = "is not trusted"
 
 #: OpenSSL's codes (X509_V_ERR) for all but the last.
@@ -25,21 +25,21 @@ def certificates(pem: str) -> "list[x509.Certificate]":
     """The certificates in a PEM text.
 
     Raises:
-        ValueError: there is none; the text says what it must be, and quotes nothing.
+        ValueError: there is none; the message does not quote the text.
     """
     from cryptography import x509
 
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
-        raise ValueError("must be PEM text, -----BEGIN CERTIFICATE----- and so on") from None
+        raise ValueError("must be PEM text that begins -----BEGIN CERTIFICATE-----") from None
 
 
 def check_key(key: str, certificate: str) -> None:
-    """See that a private key opens without a password and belongs to the certificate.
+    """Check that a private key has no password and belongs to the certificate.
 
     Raises:
-        ValueError: it does not; the text says why, and quotes nothing.
+        ValueError: it does not; the message does not quote the key.
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -48,8 +48,8 @@ def check_key(key: str, certificate: str) -> None:
     except TypeError:
         raise ValueError("must not be encrypted with a password") from None
     except Exception:
-        # The library's own words may quote what it was given.
-        raise ValueError("must be PEM text, -----BEGIN PRIVATE KEY----- and so on") from None
+        # The library's own message may quote the key.
+        raise ValueError("must be PEM text that begins -----BEGIN PRIVATE KEY-----") from None
     if public != certificates(certificate)[0].public_key():
         raise ValueError("is not the key of the certificate")
 
@@ -62,12 +62,12 @@ def client_context(
     certificate: str = "",
     key: str = "",
 ) -> ssl.SSLContext:
-    """A context to connect with: TLS 1.2 or newer, or what the system asks for beyond that.
+    """A client's context: TLS 1.2 or newer, unless the system requires a newer version.
 
     Args:
-        trusted: PEM text of the authorities trusted; empty for the system's.
+        trusted: PEM text of the trusted CAs; empty for the system's.
         verify: whether the server's certificate is checked at all.
-        verify_hostname: whether it must be made out to the host connected to.
+        verify_hostname: whether it must be issued to the host connected to.
         certificate: PEM text of our own certificate and its chain; empty for none.
         key: PEM text of its private key.
     """
@@ -86,12 +86,12 @@ def client_context(
 
 
 def expiry(certificate: str) -> datetime:
-    """Until when a PEM text's first certificate is valid, UTC."""
+    """When a PEM text's first certificate expires, UTC."""
     return certificates(certificate)[0].not_valid_after_utc
 
 
 def is_expired(certificate: str) -> bool:
-    """Whether a PEM text's first certificate is not valid any more."""
+    """Whether a PEM text's first certificate has expired."""
     return expiry(certificate) <= datetime.now(UTC)
 
 
@@ -111,7 +111,7 @@ def _cause(error: BaseException | None) -> BaseException | None:
 
 
 def _load_chain(context: ssl.SSLContext, chain: str) -> None:
-    # OpenSSL reads a chain from a file only: private, and gone before we return.
+    # OpenSSL reads a chain only from a file; this one is private and deleted at once.
     with tempfile.TemporaryDirectory(prefix="tls-") as folder:
         file = Path(folder, "chain.pem")
         file.touch(mode=0o600)

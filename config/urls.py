@@ -1,4 +1,4 @@
-"""`KAFKA_URL` and `DATABASE_URL`, taken apart."""
+"""Parses `KAFKA_URL` and `DATABASE_URL`."""
 
 import ipaddress
 import re
@@ -14,8 +14,8 @@ from config.jdbc import from_jdbc
 _KAFKA_PORT = 9092
 _LAST_PORT = 65535
 
-#: How an address may begin, case ignored: our names, then those of Kafka's listeners. Whether it is
-#: spoken to in TLS, and whether with a login.
+#: Schemes of an address, case ignored: ours, then those of Kafka's listeners. Each with whether it
+#: uses TLS and whether it needs a login.
 _SCHEMES = {
     "kafka": (False, False),
     "kafka+ssl": (True, False),
@@ -26,7 +26,7 @@ _SCHEMES = {
 _BROKER = re.compile(r"(?P<host>\[[^\[\]]*\]|[\w.-]+)(?::(?P<port>\d+))?/?")
 
 _DATABASE = re.compile(
-    # The driver is that of another program.
+    # URLs written for other programs may name their driver.
     r"(?:mysql|mysql2|mariadb|trilogy)"
     r"(?:\+(?:pymysql|mysqldb|mysqlconnector|mariadbconnector|asyncmy|aiomysql|cymysql))?://"
     r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
@@ -35,7 +35,7 @@ _DATABASE = re.compile(
     re.IGNORECASE,
 )
 _FORM = "must be mysql://user:password@host:3306/database"
-#: Where a URL of the database ends that has one host too many, or IPv6 without brackets.
+#: A database URL with several hosts, and one with IPv6 without brackets.
 _SEVERAL = re.compile(r"\w[\w+]*://(?:[^@/?#]*@)?[^@/?#]*,[^@/?#]*(?:/[^@#]*)?")
 _IPV6 = re.compile(
     r"\w[\w+]*://(?:[^@/?#]*@)?[0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*/[^@#]*", re.IGNORECASE
@@ -44,7 +44,7 @@ _IPV6 = re.compile(
 
 @dataclass(frozen=True)
 class Brokers:
-    """Addresses, ``host:port`` each, whether they are spoken to in TLS, and with a login."""
+    """Addresses, ``host:port`` each, and whether they use TLS and need a login."""
 
     addresses: tuple[str, ...]
     tls: bool
@@ -52,54 +52,53 @@ class Brokers:
 
 
 def brokers(value: str) -> Brokers:
-    """Take apart ``a:9092,b:9092``, ``kafka+ssl://a:9093`` or ``SASL_SSL://a,SASL_SSL://b``.
+    """Parse ``a:9092,b:9092``, ``kafka+ssl://a:9093`` or ``SASL_SSL://a,SASL_SSL://b``.
 
-    An address without a scheme has that of the first one.
+    An address without a scheme has the scheme of the first one.
 
     Raises:
-        ValueError: it is none of these; the text says what it must be.
+        ValueError: it is none of these; the message says what it must be.
     """
     if refusal := jaas.refusal(value):
         raise ValueError(refusal)
     if "@" in value:
         raise ValueError(
-            "holds a login: name the addresses alone, and set KAFKA_SASL_MECHANISM, "
-            "KAFKA_USERNAME and KAFKA_PASSWORD"
+            "contains a login: remove it, and set KAFKA_SASL_MECHANISM, KAFKA_USERNAME and "
+            "KAFKA_PASSWORD"
         )
     parts = [part.strip().rpartition("://") for part in value.split(",") if part.strip()]
     schemes = [scheme.lower() for scheme, _, _ in parts]
     if "sasl_plaintext" in schemes:
         raise ValueError(
-            "asks for a login without TLS, which this app never sends: begin it with SASL_SSL://"
+            "asks for a login without TLS, which is not supported: begin it with SASL_SSL://"
         )
     addresses = [_broker(address) for _, _, address in parts]
     first = (schemes or [""])[0] or "kafka"
     kinds = {_SCHEMES.get(scheme or first) for scheme in schemes}
     if None in kinds or None in addresses or not parts:
         raise ValueError(
-            "must be host:9092 or kafka://host:9092, or kafka+ssl://host:9093 for TLS, several "
-            "separated by commas; an IPv6 address stands in brackets"
+            "must be host:9092 or kafka://host:9092, or kafka+ssl://host:9093 for TLS; separate "
+            "several by commas, and put an IPv6 address in brackets"
         )
     if len(kinds) > 1:
-        raise ValueError("has addresses with and without TLS or login: begin all of them alike")
+        raise ValueError("mixes addresses with and without TLS or login: begin all of them alike")
     tls, login = _SCHEMES[first]
     return Brokers(tuple(address for address in addresses if address), tls, login)
 
 
 def database(value: str) -> URL:
-    """Take apart ``mysql://user:password@host:3306/database``, options included.
+    """Parse ``mysql://user:password@host:3306/database`` with its options.
 
-    Its query has the options that ``config.database_options`` understood.
+    The query of the result has the options that ``config.database_options`` understands.
 
     Raises:
-        ValueError: it is not that; the text says what it must be, and never quotes it.
+        ValueError: it is malformed; the message says what it must be, and never quotes it.
     """
     value = value.strip()
     if translated := from_jdbc(value):
         raise ValueError(f"is a JDBC URL: write {translated}")
     found = _DATABASE.fullmatch(value)
-    # An @ that ends no login may end the login of a password with an odd character; and one in the
-    # options may show that a password's question mark began them.
+    # An @ without a login, or inside the options, means that a password has an unencoded character.
     if not found or ("@" in value and found["user"] is None) or "@" in (found["options"] or ""):
         raise ValueError(_what_is_wrong(value))
     port = int(found["port"]) if found["port"] else None
@@ -108,7 +107,7 @@ def database(value: str) -> URL:
         raise ValueError(_FORM)
     options = understood(parse_qsl(found["options"] or "", keep_blank_values=True))
     if SOCKET in options and host not in ("", "localhost"):
-        raise ValueError(f"names a host and a {SOCKET}: leave out one of them")
+        raise ValueError(f"has a host and a {SOCKET}: remove one of them")
     if SOCKET not in options and not host:
         raise ValueError(_FORM)
     return URL.create(
@@ -123,21 +122,21 @@ def database(value: str) -> URL:
 
 
 def for_driver(url: URL, *, encrypts: bool) -> URL:
-    """The URL as the driver gets it: of its options it has those that PyMySQL understands.
+    """The URL for the driver, with only the options that PyMySQL understands.
 
     Args:
         url: from ``database``.
         encrypts: whether TLS is asked for.
     """
     query = {SOCKET: url.query[SOCKET]} if SOCKET in url.query else {}
-    # As MySQL's clients do: what stays on the machine is encrypted where that is asked for.
+    # As MySQL's clients do: a socket's traffic is encrypted only on request.
     if url.query.get(MODE) == DISABLED or (query and not encrypts):
         query["ssl_disabled"] = "true"
     return url.set(query=query)
 
 
 def shown(url: URL) -> str:
-    """Where a database is: ``host:3306``, ``[::1]:3306`` or the path of its socket."""
+    """A database's address: ``host:3306``, ``[::1]:3306`` or the path of its socket."""
     if path := url.query.get(SOCKET):
         return str(path)
     host = url.host or ""
@@ -148,21 +147,21 @@ def _what_is_wrong(value: str) -> str:
     if value.lower().startswith("jdbc:"):
         return _FORM
     if _SEVERAL.fullmatch(value):
-        return "names several hosts, and this app connects to one address: name one"
+        return "names several hosts, but only one is supported: name one"
     if _IPV6.fullmatch(value):
-        return f"{_FORM}; an IPv6 address stands in brackets, [::1]:3306"
+        return f"{_FORM}; put an IPv6 address in brackets, [::1]:3306"
     _, _, after = value.partition("://")
     login, _, rest = after.rpartition("@")
     if set(login) & set("@/?#") or "#" in rest:
         return (
-            "has a character in its user, password or database that must be percent-encoded: "
+            "has a character in the user, password or database that must be percent-encoded: "
             "write %40 for @, %2F for /, %3F for ? and %23 for #"
         )
     return _FORM
 
 
 def _broker(address: str) -> str | None:
-    """``host:port``; None where it is no address."""
+    """``host:port``; None if it is not an address."""
     found = _BROKER.fullmatch(address)
     port = int(found["port"] or _KAFKA_PORT) if found else None
     if not found or not _is_port(port):
@@ -172,7 +171,7 @@ def _broker(address: str) -> str | None:
 
 
 def _host(text: str) -> str | None:
-    """A host without its brackets; None where no IPv6 address is in them."""
+    """A host without brackets; None if the brackets contain no IPv6 address."""
     if not text.startswith("["):
         return unquote(text)
     address = unquote(text.strip("[]"))

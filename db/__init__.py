@@ -1,6 +1,6 @@
-"""The database: one room a folder, and each may import only those named before it.
+"""The database. Each folder may import only those named before it.
 
-`connection` opens sessions and says what an error means. `schema` is what the tables are and how
-they become so. `rollup` keeps sums. `write` is the sink: rows, dead letters, ledger and offsets in
-one transaction. `dead_letters` lists them and replays them.
+`connection` opens sessions and classifies errors. `schema` declares, migrates and checks the
+tables. `rollup` keeps the sales sums. `write` stores rows, dead letters, ledger and offsets in one
+transaction. `dead_letters` lists and replays dead letters.
 """

@@ -1,4 +1,4 @@
-"""Open circuit breakers, where any worker and any command sees them. Blocking."""
+"""The table of open circuit breakers, shared by all workers and commands. Blocking."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -12,14 +12,14 @@ from db.schema.tables import circuit_breakers
 
 _T = TypeVar("_T")
 _columns = circuit_breakers.c
-#: What the column takes.
+#: Characters that the column holds.
 _REASON_LENGTH = 1000
-#: The server's clock alone: those of workers and commands may differ.
+#: Always the server's clock: those of workers and commands may differ.
 _NOW = text("CURRENT_TIMESTAMP(3)")
 
 
 class OpenBreaker(NamedTuple):
-    """A held partition: since when, why, and when its release was requested; times are UTC."""
+    """A paused partition: since when, why, and when closing was requested; times are UTC."""
 
     partition: int
     opened: datetime
@@ -40,7 +40,7 @@ class BreakerStore:
         self._topic = topic
 
     def open(self, partition: int, reason: str) -> None:
-        """Record that a partition is held from now on, with no request to close its breaker."""
+        """Record that a partition is paused from now on; clear any earlier close request."""
         statement = insert(circuit_breakers).values(
             consumer_group=self._group,
             kafka_topic=self._topic,
@@ -57,7 +57,7 @@ class BreakerStore:
         )
 
     def clear(self, partitions: Collection[int]) -> None:
-        """Record that these partitions are not held. Rows stay: a worker may not delete them."""
+        """Record that these partitions are not paused. Rows stay: a worker may not delete them."""
         statement = (
             circuit_breakers.update()
             .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))
@@ -66,7 +66,7 @@ class BreakerStore:
         self._run(lambda connection: connection.execute(statement))
 
     def find(self) -> list[OpenBreaker]:
-        """The open ones, by partition."""
+        """The open breakers, by partition."""
         statement = select(circuit_breakers).where(self._is_open).order_by(_columns.kafka_partition)
         rows = self._run(lambda connection: connection.execute(statement).all())
         return [
@@ -80,7 +80,7 @@ class BreakerStore:
         ]
 
     def request_close(self, partitions: Collection[int]) -> None:
-        """Ask the workers that hold these partitions to close their breakers."""
+        """Ask the workers that paused these partitions to close their breakers."""
         statement = (
             circuit_breakers.update()
             .where(self._is_open, _columns.kafka_partition.in_(sorted(partitions)))

@@ -1,6 +1,6 @@
-"""The dashboard's queries: they read by primary key.
+"""The dashboard's queries, which read by primary key.
 
-Blocking; call it off the event loop.
+Blocking: call them off the event loop.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from db.schema.tables import dead_letters
 from models.printable import printable
 from models.rules import Reason, Rejection, transform
 
-#: Minutes and hours that are shown.
+#: Minutes and hours shown.
 MINUTES = 60
 HOURS = 24
 PRODUCTS = 10
 DEAD_LETTERS = 20
-#: Longer values are not looked at again.
+#: Longer values are not checked against today's rules.
 _JUDGED_BYTES = 65_536
-#: Newest dead letters among which those of a reason are looked for, and bytes shown of a value.
+#: How many of the newest dead letters are searched, and the bytes shown of a value.
 RECENT_DEAD_LETTERS = 10_000
 SHOWN_BYTES = 1_000
 
@@ -47,9 +47,9 @@ class Reports:
         self._group = group
 
     def sales(self) -> dict[str, Any]:
-        """The last hour by minute and by step of the funnel, and the day's top products.
+        """The last hour by minute and by funnel step, and the last day's top products.
 
-        Time is that of the events; revenue is that of purchases only.
+        Times are event times; only purchases count as revenue.
         """
         now = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0)
         with self._begin() as connection:
@@ -61,10 +61,10 @@ class Reports:
             }
 
     def dead_letters(self, reason: Reason | None) -> list[dict[str, Any]]:
-        """The newest dead letters, of this reason if one is given.
+        """The newest dead letters, optionally with one reason only.
 
-        ``replay`` is ``done``, ``possible`` where today's rules accept the event (the table may
-        still refuse it), or ``refused``; None where the value is cut, or too long to be looked at.
+        ``replay`` is ``done``, ``possible`` if today's rules accept the event (the table may still
+        refuse it), or ``refused``; None if the value is cut or too long to check.
         """
         columns = dead_letters.c
         with self._begin() as connection:
@@ -110,7 +110,7 @@ class Reports:
 
 
 def _minutes(connection: Connection, now: datetime) -> list[dict[str, Any]]:
-    """The last ``MINUTES``, the empty ones too, the oldest first."""
+    """The last ``MINUTES``, oldest first, including those without events."""
     columns = rollup_minutes.c
     names = (*_STEPS, "units", "revenue")
     first = now - timedelta(minutes=MINUTES - 1)
@@ -167,7 +167,7 @@ def _iso(moment: datetime) -> str:
 
 
 def newest_ids(engine: Engine, most: int) -> set[str]:
-    """Event ids of the newest rows, of so many at most. Blocking.
+    """Event ids of the newest ``most`` rows. Blocking.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

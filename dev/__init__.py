@@ -1,4 +1,4 @@
-"""What the demo and the tests start on this machine: broker, private MariaDB, traffic."""
+"""Servers and traffic for the demo and the tests, all on this machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``python -m dev`` says which broker and which databases the tests use."""
+"""``python -m dev`` prints which broker and databases the tests use."""
 
 import os
 import sys
@@ -9,10 +9,9 @@ from dev.processes import StartError
 
 
 def main() -> int:
-    """Print a line for each; returns the exit status.
+    """Print one line for each; return the exit status.
 
-    A server that cannot be had costs its tests, but nothing else on a machine of one's own. Where
-    ``CI`` is set it fails the run.
+    A missing server only skips its tests, except that with ``CI`` set it is an error.
     """
     try:
         print(choose()[1])

@@ -1,4 +1,4 @@
-"""Whether each simulated event ended where it must, once: the judge of demo and fault tests."""
+"""Checks that each simulated event ended where it must, exactly once, for demo and fault tests."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from commands.traffic.simulator import Event, Outcome
 
 @dataclass
 class Audit:
-    """The verdict; every number is that of an event."""
+    """The result; events are listed by number."""
 
     sent: int = 0
     rows: int = 0
@@ -41,7 +41,7 @@ class Audit:
 
 
 class Sent:
-    """Remembers what was sent: one byte an event."""
+    """Remembers what was sent, with one byte per event."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._outcomes = bytearray()
@@ -49,10 +49,10 @@ class Sent:
             self.add(event)
 
     def add(self, event: Event) -> None:
-        """Remember an event; they come in the order of their numbers, from 0.
+        """Remember an event; events must come in order of their numbers, from 0.
 
         Raises:
-            ValueError: one was left out.
+            ValueError: a number was skipped.
         """
         if event.number != len(self._outcomes):
             raise ValueError(f"event {event.number} came after {len(self._outcomes)} others")

@@ -1,4 +1,4 @@
-"""A Kafka broker on this machine: Apache Kafka where Java is, else one that pip brings along."""
+"""A Kafka broker on this machine: Apache Kafka if Java is installed, else one from a wheel."""
 
 import os
 import re
@@ -26,10 +26,10 @@ DEFAULT_PARTITIONS = 4
 
 
 class Broker(Server):
-    """One face for both brokers.
+    """The interface of both brokers.
 
     Args:
-        folder: where it keeps what it has; made when missing.
+        folder: for its files; created if missing.
     """
 
     kind: ClassVar[str]
@@ -83,10 +83,10 @@ class Broker(Server):
 
 
 class EmbeddedBroker(Broker):
-    """librdkafka's own mock cluster, in a process of its own; it holds everything in memory.
+    """librdkafka's mock cluster in a separate process; it stores everything in memory.
 
-    It speaks the real protocol, groups and commits included. Topics appear on first use with
-    four partitions, each of which keeps its newest 5 MB.
+    It uses the real protocol, including groups and commits. Topics are created on first use with
+    four partitions, each of which stores its newest 5 MB.
     """
 
     kind = "embedded"
@@ -156,7 +156,7 @@ class ApacheKafka(Broker):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        """Start it on its port and wait until it answers; the first time make its data.
+        """Start it on its port and wait until it answers; create its data the first time.
 
         Raises:
             StartError: it did not come up within 60 s.
@@ -239,12 +239,13 @@ class ApacheKafka(Broker):
 
 
 def choose() -> tuple[type[Broker], str]:
-    """The broker to test with, and one sentence that says which and why.
+    """The broker to test with, and a sentence that says which and why.
 
-    Variable ``BROKER`` decides (``apache`` or ``embedded``), else what is installed.
+    Variable ``BROKER`` (``apache`` or ``embedded``) decides; the default depends on what is
+    installed.
 
     Raises:
-        StartError: ``BROKER`` names one that is not known or not installed.
+        StartError: ``BROKER`` names an unknown or missing broker.
     """
     wanted = os.environ.get("BROKER", "")
     missing = _missing_for_apache()
@@ -281,6 +282,6 @@ def _java_version(java: str) -> int:
 
 
 def _kafka_version() -> str:
-    """Version of the fetched Apache Kafka; empty when it was not."""
+    """Version of the fetched Apache Kafka; empty if it was not fetched."""
     names = [path.stem for path in JARS.glob("kafka-server-[0-9]*.jar")]
     return names[0].removeprefix("kafka-server-") if names else ""

@@ -1,4 +1,4 @@
-"""The metrics, as documentation lists them."""
+"""The metrics, as a table for the documentation."""
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
@@ -10,7 +10,7 @@ _SUFFIXES = {Counter: "_total", Info: "_info", Gauge: "", Histogram: ""}
 
 
 def table() -> str:
-    """All of them as a table of documentation."""
+    """All metrics as a Markdown table."""
     head = "| metric | type | labels | |\n|---|---|---|---|\n"
     names = {found: exposed_name(found) for found in catalogue()}
     lines = [_line(names[found], found, found._documentation) for found in catalogue()]
@@ -27,12 +27,12 @@ def catalogue() -> list[MetricWrapperBase]:
 
 
 def exposed_name(metric: MetricWrapperBase) -> str:
-    """The name on `/metrics`, a histogram's without its endings."""
+    """The name on `/metrics`; a histogram's without suffixes."""
     return _exposed(metric._name, metric)
 
 
 def deprecated_names() -> dict[str, MetricWrapperBase]:
-    """Metrics by the names of the version before, as on `/metrics`."""
+    """Metrics by their deprecated names on `/metrics`."""
     return {_exposed(old, metric): metric for old, metric in metrics.DEPRECATED.items()}
 
 

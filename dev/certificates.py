@@ -1,4 +1,4 @@
-"""Certificates for tests and benchmarks, made when they are needed and never kept."""
+"""Temporary certificates for tests and benchmarks."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,14 +20,14 @@ class Pair:
     key: str
 
     def write(self, path: Path) -> Path:
-        """Both into one file, as servers want them."""
+        """Write both into one file, as servers need them."""
         path.touch(mode=0o600)
         path.write_text(self.key + self.certificate)
         return path
 
 
 class Authority:
-    """An authority of one's own."""
+    """A certificate authority."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -39,7 +39,7 @@ class Authority:
         )
 
     def issue(self, name: str, address: str = "127.0.0.1", *, days: int = 1) -> Pair:
-        """A certificate for ``name``, made out to an IP address; negative days: expired so long."""
+        """A certificate for ``name`` and an IP address; with negative days, it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         san = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
         signed = (

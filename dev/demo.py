@@ -54,7 +54,7 @@ class Interruption:
         if self.asked or not self.patient:
             raise SystemExit(128 + number)
         self.asked = True
-        print("\nEnding the traffic; once more ends everything at once.", flush=True)
+        print("\nEnding the traffic; press again to end everything at once.", flush=True)
 
 
 class Demo:
@@ -80,14 +80,14 @@ class Demo:
         self._wait_for_pages()
 
     def _wait_for_pages(self) -> None:
-        """Before, the worker cannot be ended in order either."""
+        """Before its pages answer, the worker does not stop cleanly either."""
         try:
             self.worker.wait_for(lambda: listens(self.port), PATIENCE, "The worker")
         except StartError as error:
             raise StartError(f"{error}\n{self.worker.log_text()[-2000:]}") from None
 
     async def run(self, seconds: float | None, rate: float, stop: Interruption) -> None:
-        """Send events and show what the worker says, until each event is stored or time is up.
+        """Send events and show the worker's log, until each event is stored or time is up.
 
         Raises:
             StartError: the worker ended.
@@ -156,7 +156,7 @@ class Demo:
 
 
 def follow(path: Path) -> Iterator[str]:
-    """Whole lines of a growing file; an empty one where there are no more yet."""
+    """Complete lines of a growing file; an empty string if there are no more yet."""
     with path.open(errors="replace") as file:
         part = ""
         while True:
@@ -177,7 +177,7 @@ def main() -> int:
     stop = Interruption()
     # A killed `make` must not leave its demo running: that is as good as Ctrl-C.
     die_with_parent(os.getppid(), signal.SIGTERM)
-    # The demo needs no more than the embedded broker; BROKER=apache takes the real one.
+    # The embedded broker is enough for the demo; BROKER=apache selects the real one.
     kind = choose()[0] if os.environ.get("BROKER") else EmbeddedBroker
     try:
         with ExitStack() as stack:

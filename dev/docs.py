@@ -1,4 +1,4 @@
-"""``python -m dev.docs`` writes the parts of the documentation that are made from the code.
+"""``python -m dev.docs`` writes the parts of the documentation that are generated from the code.
 
 Such a part stands between ``<!-- made by make docs: NAME -->`` and ``<!-- end -->`` in any page.
 """
@@ -62,7 +62,7 @@ def rewritten(page: str) -> str:
     """The page with its generated parts up to date.
 
     Raises:
-        KeyError: it asks for a part that nothing makes.
+        KeyError: it asks for an unknown part.
     """
     return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", page)
 
@@ -74,7 +74,7 @@ def settings() -> str:
 
 
 def commands() -> str:
-    """A section for each of the app's own commands."""
+    """A section for each of the app's commands."""
     return "".join(starmap(_command, list_commands().items()))
 
 
@@ -84,7 +84,7 @@ def targets() -> str:
 
 
 def list_commands() -> dict[str, Any]:
-    """The app's own commands by name, with the help and the parameters of each."""
+    """The app's commands by name, with help and parameters."""
     found: dict[str, Any] = json.loads(_output(sys.executable, "-c", _LIST_COMMANDS))
     return found
 

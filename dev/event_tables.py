@@ -1,4 +1,4 @@
-"""What an event and its row have, as parts of the documentation."""
+"""The fields of an event and its row, as parts of the documentation."""
 
 import json
 from datetime import datetime
@@ -15,7 +15,7 @@ _DIALECT = mysql.dialect()
 
 
 def example() -> str:
-    """An event, and the row that it becomes."""
+    """An event and its row."""
     event = {field.name: field.examples[0] for field in EVENT_FIELDS}
     made = transform(json.dumps(event).encode())
     assert not isinstance(made, Rejection), made

@@ -17,7 +17,7 @@ def locked() -> dict[str, str]:
 
 
 def closure(names: list[str]) -> set[str]:
-    """These requirements and all that they need here, by canonical name."""
+    """These requirements and all their installed dependencies, by canonical name."""
     found: set[str] = set()
     todo = [Requirement(name) for name in names]
     while todo:
@@ -34,12 +34,12 @@ def closure(names: list[str]) -> set[str]:
 
 
 def canonical(name: str) -> str:
-    """A package's name as indexes compare it."""
+    """A package's normalised name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def licence(package: Distribution) -> str:
-    """What a package says it is licensed under."""
+    """A package's licence, from its metadata."""
     about = package.metadata.json
     if expression := about.get("license_expression"):
         return str(expression)

@@ -1,4 +1,4 @@
-"""What a person sees of the demo on a terminal: log lines, and below them how things stand now.
+"""The demo's terminal output: log lines and, below them, a line with the current state.
 
 Where the output is no terminal it is plain text, with no line that changes.
 """
@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-#: Answers over which the rate is told: half a second apart, so that it includes a flush or two.
+#: Answers that the rate is computed over: half a second apart, so it includes a flush or two.
 _ANSWERS = 20
 _STYLES = {"[INFO]": "green", "[WARNING]": "yellow", "[ERROR]": "red", "[CRITICAL]": "bold red"}
 
 
 class LiveLine:
-    """Prints lines, and keeps the newest state of a worker below them.
+    """Prints lines, and the newest state of a worker below them.
 
     Args:
-        ask: what the worker's page ``/batches/`` answers, or None where it does not; blocking.
-        console: where it is shown.
+        ask: returns the worker's page ``/batches/``, or None if it does not answer; blocking.
+        console: where to print.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LiveLine:
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     def refresh(self, now: float) -> None:
-        """Ask the worker how things stand, and show it; nothing where there is no terminal.
+        """Ask for the worker's state and show it; do nothing without a terminal.
 
         Args:
             now: ``time.monotonic()``.

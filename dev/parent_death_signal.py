@@ -2,8 +2,8 @@
 
 ``python parent_death_signal.py PARENT_PID USER COMMAND…``
 
-A file of its own rather than ``preexec_fn``, which is not safe beside threads. The kernel
-remembers the wish across ``exec``, but forgets it when the user changes: user first.
+A separate program, because ``preexec_fn`` is not safe with threads. The kernel keeps the setting
+across ``exec``, but resets it when the user changes: change the user first.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ def die_with_parent(parent: int, number: int) -> None:
 
 
 def become(user: str) -> None:
-    """Drop root's rights for those of ``user``."""
+    """Switch from root to ``user``."""
     entry = pwd.getpwnam(user)
     os.initgroups(user, entry.pw_gid)
     os.setgid(entry.pw_gid)

@@ -1,4 +1,4 @@
-"""Child processes that leave nothing behind: they die with us, even when we are killed -9.
+"""Child processes that die with us, even if we are killed by SIGKILL.
 
 Start them from the main thread: to the kernel the parent is the *thread* that forked.
 """
@@ -72,7 +72,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing happens when it has ended."""
+        """Send it a signal; do nothing if it has ended."""
         if self.exit_code is None:
             self._popen.send_signal(number)
 
@@ -115,9 +115,9 @@ class Process:
 
 
 class Folder:
-    """A context manager for a folder of a run, ``.local/run/NAME-PID-…``.
+    """A context manager for a run's folder, ``.local/run/NAME-PID-…``.
 
-    Those whose process was killed are removed by the next one.
+    Folders of killed processes are removed by the next run.
     """
 
     def __init__(self, name: str) -> None:
@@ -161,13 +161,13 @@ class Server(ABC):
         return self._process.pid if self._process else None
 
     def stop(self) -> None:
-        """End it in order; does nothing if it does not run."""
+        """Stop it cleanly; do nothing if it does not run."""
         if self._process:
             self._process.stop(self.stop_timeout)
             self._process = None
 
     def kill(self) -> None:
-        """SIGKILL it: nothing is flushed, and clients are not told."""
+        """SIGKILL it: nothing is flushed, and clients are not notified."""
         if self._process:
             self._process.kill()
             self._process = None
@@ -195,7 +195,7 @@ class Server(ABC):
 
 
 def free_port() -> int:
-    """A TCP port, free on all addresses a moment ago, that no outgoing connection is given."""
+    """A TCP port that was free on all addresses, outside the range of outgoing connections."""
     while True:
         # Outgoing connections are given 32768 and above. Not `random`: tests seed it.
         port = 10_000 + secrets.randbelow(22_000)

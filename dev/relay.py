@@ -1,9 +1,8 @@
-"""Stands before librdkafka's mock cluster, and puts right how it forms consumer groups.
+"""A relay to librdkafka's mock cluster that corrects how it forms consumer groups.
 
-A group's leader sends everyone's assignment in its SyncGroup request. The mock cluster takes
-that for everyone's request: a member that asks for its assignment after the leader has sent them
-is refused (INVALID_REQUEST), where Kafka answers with the assignment. So the relay keeps what the
-leader sends, and gives it to each member that is refused.
+A group's leader sends all assignments in its SyncGroup request. A member that asks for its
+assignment after that gets it from Kafka, but INVALID_REQUEST from the mock cluster. So the relay
+stores what the leader sends, and answers each refused member with it.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ _INVALID_REQUEST = 42
 
 
 class SyncGroup(NamedTuple):
-    """What a member asks and, if it is the leader, what it assigns to each member."""
+    """A member's request and, if it is the leader, the assignment of each member."""
 
     version: int
     correlation: bytes
@@ -31,7 +30,7 @@ class SyncGroup(NamedTuple):
 
 
 class Relay(TcpRelay):
-    """Forwards connections to a broker, itself in the place of that broker's address.
+    """Forwards connections to a broker, and replaces the broker's address by its own.
 
     Args:
         host: of the broker.
@@ -80,7 +79,7 @@ class Relay(TcpRelay):
 
 
 def sync_group(frame: bytes) -> SyncGroup | None:
-    """The request in a frame, where it is a SyncGroup."""
+    """The request in a frame, if it is a SyncGroup."""
     key, version = struct.unpack_from(">hh", frame, 4)
     if key != _SYNC_GROUP or version >= _FLEXIBLE_SYNC_GROUP:
         return None
@@ -102,20 +101,20 @@ def sync_group(frame: bytes) -> SyncGroup | None:
 
 
 def is_refused(request: SyncGroup, frame: bytes) -> bool:
-    """Whether a frame, which answers the request, is the mock cluster's refusal."""
+    """Whether the frame that answers the request is the mock cluster's refusal."""
     (error,) = struct.unpack_from(">h", frame, 12 if request.version else 8)
     return bool(error == _INVALID_REQUEST)
 
 
 def _text(frame: bytes, at: int) -> tuple[bytes, int]:
-    """A text with its length before it, and where it ends."""
+    """A length-prefixed text, and where it ends."""
     (length,) = struct.unpack_from(">h", frame, at)
     end = at + 2 + max(int(length), 0)
     return frame[at + 2 : end], end
 
 
 async def read_frame(source: asyncio.StreamReader) -> bytes:
-    """The next request or response, with its size before it."""
+    """The next request or response, with its size prefix."""
     size = await source.readexactly(4)
     return size + await source.readexactly(int.from_bytes(size, "big"))
 

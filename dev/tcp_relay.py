@@ -1,4 +1,4 @@
-"""A TCP relay: forwards connections to a server, and lets whoever uses it change what passes."""
+"""A TCP relay: forwards connections to a server, and lets its user change the traffic."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ class TcpRelay:
         self._connect = connect
 
     async def listen(self, port: int = 0) -> asyncio.Server:
-        """Accept connections on this port, or else on a free one."""
+        """Accept connections on this port, by default a free one."""
         server = await asyncio.start_server(self._serve, self._bind, port, limit=_WAITING)
         self.port = server.sockets[0].getsockname()[1]
         return server
@@ -63,7 +63,7 @@ class TcpRelay:
 
 
 class RelayThread:
-    """Runs a relay beside blocking code, in a thread of its own."""
+    """Runs a relay in a separate thread, for blocking code."""
 
     def __init__(self, relay: TcpRelay) -> None:
         self._relay = relay
@@ -71,7 +71,7 @@ class RelayThread:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def start(self, port: int = 0) -> None:
-        """Accept connections on this port, or else on a free one."""
+        """Accept connections on this port, by default a free one."""
         self._thread.start()
         listening = self._relay.listen(port)
         self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)

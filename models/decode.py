@@ -1,7 +1,7 @@
-"""Bytes to an event: strictly first, field by field where that fails.
+"""Decodes an event from bytes: strictly first and, if that fails, field by field.
 
-A field of the wrong JSON type is null, but a string field keeps what is no string as its compact
-JSON text (Spark 3.5, JacksonParser). What is not one JSON object is malformed: never guessed.
+A field of the wrong JSON type becomes null, except that a string field keeps any other value as
+compact JSON text (as Spark 3.5's JacksonParser). A value that is not one JSON object is malformed.
 """
 
 import math
@@ -19,7 +19,7 @@ _INT32 = range(-(2**31), 2**31)
 
 
 def _type(field: Field) -> Any:
-    """What msgspec takes for the field: nothing that the row could not hold as it is."""
+    """The field's type for msgspec: it accepts only values that a row can hold unchanged."""
     if field.kind is int:
         return Annotated[int, msgspec.Meta(ge=_INT32.start, lt=_INT32.stop)] | None
     if field.kind is float:
@@ -29,21 +29,20 @@ def _type(field: Field) -> Any:
 
 _FIELDS = [(field.name, _type(field), None) for field in EVENT_FIELDS]
 
-#: FlashSaleEvent as a msgspec Struct: the same fields, built twelve times as fast. A field it
-#: does not know makes it fail, because msgspec does not check all of what it skips.
+#: FlashSaleEvent as a msgspec Struct: the same fields, built twelve times as fast. It fails on
+#: unknown fields, because msgspec does not validate everything it skips.
 Event = msgspec.defstruct("Event", _FIELDS, forbid_unknown_fields=True, gc=False)
 _Known = msgspec.defstruct("_Known", _FIELDS, gc=False)
 
 _decode = msgspec.json.Decoder(Event).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
 
-#: After an event with unknown fields, so many more are expected to have some: to skip them at
-#: once, and to check what was skipped, takes less time than to fail at the first of them. This
-#: changes how long decoding takes, never its answer.
+#: After an event with unknown fields, expect this many more to have some: skipping such fields and
+#: checking them afterwards is faster than failing first. It affects speed, never the result.
 _EXPECT_UNKNOWN = 16
 _expected = 0
 
-#: Words that Spark reads as numbers although they are strings (allowNonNumericNumbers).
+#: Strings that Spark reads as numbers (allowNonNumericNumbers).
 _WORDS = {
     "NaN": math.nan,
     "Infinity": math.inf,
@@ -58,8 +57,8 @@ def decode(value: bytes) -> tuple[Any, int, bool]:
     """Decode an event.
 
     Returns:
-        An ``Event``, the sum of the quality flags of what was repaired, and whether its texts are
-        known to fit their columns.
+        An ``Event``, the sum of its repairs' quality flags, and whether its texts are known to fit
+        their columns.
 
     Raises:
         MalformedError: the value is not one strict JSON object.
@@ -72,7 +71,7 @@ def decode(value: bytes) -> tuple[Any, int, bool]:
 
 def _strictly(value: bytes) -> Any:
     global _expected
-    # Numbers too long, and nesting too deep, are in longer documents only.
+    # Only longer documents can have numbers that are too long or nesting that is too deep.
     if len(value) <= MAX_DIGITS:
         if _expected <= 0:
             try:
@@ -99,7 +98,7 @@ def _leniently(value: bytes) -> tuple[Any, int, bool]:
 
 
 def _set_text(event: dict[str, Any], name: str, found: Any) -> int:
-    """Set a text field to what is no string."""
+    """Set a text field to a value that is not a string."""
     event[name] = None if found is None else compact(found)
     return 0 if found is None else BITS[name, Kind.STRINGIFIED]
 

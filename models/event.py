@@ -1,9 +1,8 @@
-"""What an event is: as sent to Kafka, and as stored. The one declaration of every field.
+"""An event as sent to Kafka, and as stored: the only declaration of every field.
 
-The decoder, the table's columns and their limits, the quality flags, the checks of a table, the
-simulator and docs/events.md are derived from it, through ``models.fields``. A further text or
-integer that is only passed through is declared among the shared fields, and a migration adds its
-column.
+The decoder, the table's columns and limits, the quality flags, the table checks, the simulator and
+docs/events.md are derived from it, through ``models.fields``. To add a text or an integer that is
+only passed through, declare it among the shared fields and add its column in a migration.
 """
 
 import json
@@ -34,16 +33,16 @@ def _field(
     Args:
         kind: Faust's descriptor; a StringField takes ``max_length``, in characters.
         about: its meaning, for the docs.
-        examples: values that events have; the simulator sends them where it knows no better.
+        examples: typical values; the simulator sends them unless it computes the field.
         nullable: whether a row may have NULL.
-        filled: what a rule of ``models.rules`` fills in where the value is missing, for the docs.
-        options: the descriptor's own.
+        filled: what ``models.rules`` fills in for a missing value, for the docs.
+        options: passed to the descriptor.
     """
     return kind(about=about, examples=examples, nullable=nullable, filled=filled, **options)
 
 
 class SharedFields(faust.Record, abstract=True):
-    """What an event and its row both have. In an event, any of it may be missing or null."""
+    """Fields of both an event and its row. In an event, each may be missing or null."""
 
     event_id: str | None = _field(
         StringField, "names the event", "evt-1", max_length=50, nullable=False
@@ -81,10 +80,10 @@ class FlashSaleEvent(SharedFields):
 
 
 class EnrichedEvent(SharedFields):
-    """An event as it is stored, in the order in which the rules make a row.
+    """An event as it is stored, in the order of a row's columns.
 
-    ``price`` and ``revenue`` are numbers that become the right FLOATs; ``ts`` is UTC, spelled
-    ``YYYY-MM-DD HH:MM:SS`` with a fraction unless that is zero: servers round it, or cut it.
+    ``price`` and ``revenue`` are numbers that the server converts to the right FLOATs; ``ts`` is
+    UTC, ``YYYY-MM-DD HH:MM:SS`` with any fraction, which the server rounds or cuts.
     """
 
     revenue: float = _field(FloatField, "price × quantity", nullable=False)

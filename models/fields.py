@@ -11,8 +11,9 @@ from models.event import EnrichedEvent, FlashSaleEvent
 class Field(NamedTuple):
     """A field: ``kind`` is str, int, float or datetime.
 
-    ``max_length`` is the most characters (code points) a stored text has; ``nullable``, whether a
-    row may have NULL; ``filled``, what the rules fill in, in words; ``examples``, what events have.
+    ``max_length`` is the maximum of a stored text in characters (code points); ``nullable``:
+    whether a row may have NULL; ``filled``: what the rules fill in, in words; ``examples``: typical
+    values.
     """
 
     name: str
@@ -40,9 +41,9 @@ def _fields(record: type[faust.Record]) -> tuple[Field, ...]:
     )
 
 
-#: What an event may have; a datetime is sent as text.
+#: The fields of an event; a datetime is sent as text.
 EVENT_FIELDS = _fields(FlashSaleEvent)
-#: What a row has, in the order in which the rules make it.
+#: The fields of a row, in the order of its values.
 ROW_FIELDS = _fields(EnrichedEvent)
 #: The names of the latter.
 ROW_NAMES = tuple(field.name for field in ROW_FIELDS)

@@ -1,8 +1,8 @@
-"""The steps of the sales funnel, which the sums count. Only a purchase is revenue."""
+"""The steps of the sales funnel, which the roll-up counts. Only purchases are revenue."""
 
 PURCHASE = "purchase"
-#: A step of the funnel, by what producers call it, byte by byte; anything else is `others`.
+#: The funnel step of each event type, compared byte by byte; anything else is `others`.
 STEPS = {"view": "views", "add_to_cart": "carts", "cart": "carts", PURCHASE: "purchases"}
 OTHERS = "others"
-#: When an event without a time happened: what no stored time can be.
+#: Stands for the time of events without one; no stored time has this value.
 NO_TIME = "1000-01-01 00:00:00"

@@ -1,8 +1,8 @@
 """JSON of any depth, read without recursion.
 
-Python's own parser recurses, and how deep it can differs with the Python version, the caller's
-depth and the thread's stack. This one answers alike everywhere; it is for documents too deep for
-the other, because it is many times slower.
+Python's own parser recurses, and its maximum depth depends on the Python version, the caller's
+depth and the thread's stack. This one always gives the same answer. It is many times slower, so it
+only reads documents that are too deep for Python's.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 _skip_blanks = re.compile(r"[ \t\n\r]*+").match
 
-#: Reads one value from a place on; returns it with the place after it (``JSONDecoder.scan_once``).
+#: Reads one value at a place; returns it and the place after it (``JSONDecoder.scan_once``).
 Scan: TypeAlias = Callable[[str, int], tuple[Any, int]]
 
 
@@ -21,13 +21,13 @@ def decode(text: str, scan: Scan, make_object: Callable[[list[Any]], Any]) -> An
 
     Args:
         text: the document.
-        scan: reads values that are no arrays or objects.
-        make_object: makes an object of its ``(name, value)`` pairs.
+        scan: reads a value that is not an array or object.
+        make_object: makes an object from its ``(name, value)`` pairs.
 
     Raises:
-        json.JSONDecodeError: as ``json.loads`` does, in the words of Python 3.11.
+        json.JSONDecodeError: like ``json.loads``, with the messages of Python 3.11.
     """
-    # Around the value being read: arrays (lists), and objects (lists too) with a member's name.
+    # The arrays and objects around the current value, as lists; objects with the member's name.
     around: list[tuple[list[Any], str | None]] = []
     place = _after_blanks(text, 0)
     while True:
@@ -47,7 +47,7 @@ def decode(text: str, scan: Scan, make_object: Callable[[list[Any]], Any]) -> An
                 value, place = scan(text, place)
             except StopIteration as stopped:
                 raise json.JSONDecodeError("Expecting value", text, stopped.value) from None
-        # The value is whole; and so may be what is around it.
+        # The value is complete, and perhaps the arrays and objects around it.
         while around:
             members, name = around[-1]
             members.append(value if name is None else (name, value))

@@ -1,13 +1,13 @@
-"""Why a value is no JSON object, in words for those who produce it.
+"""Explains to producers why a value is not a JSON object.
 
-Python's parser names what it expected. What producers do wrong is a short list: a value cut off,
-a byte order mark, Python's or JavaScript's own notation, two objects in one message.
+Python's parser only names what it expected. Producers' mistakes are a short list: a value cut off,
+a byte order mark, Python or JavaScript notation, two objects in one message.
 """
 
 import re
 from typing import Final
 
-#: Bytes with which well-known formats begin that are no JSON.
+#: First bytes of well-known formats that are not JSON.
 _FORMATS: Final = (
     (b"\xef\xbb\xbf", "begins with a byte order mark (BOM): send UTF-8 without it"),
     (b"\xff\xfe", "begins with UTF-16's byte order mark: send UTF-8"),
@@ -16,7 +16,7 @@ _FORMATS: Final = (
     (b"\x28\xb5\x2f\xfd", "looks compressed with zstd: let the Kafka client compress"),
 )
 
-#: What is left at the end of a value that was cut off, of a word, a number or an escape.
+#: The rest of a word, number or escape at the end of a value that was cut off.
 _CUT_REST = re.compile(
     r"(?:t|tr|tru|f|fa|fal|fals|n|nu|nul|-|(?<=\d)\.|(?<=\d)[eE][+-]?)?[ \t\n\r]*\Z"
 ).match
@@ -24,14 +24,14 @@ _CUT_ESCAPE = re.compile(r"\\?(?:u[0-9a-fA-F]{0,3})?\Z").match
 _WORD = re.compile(r"[A-Za-z_$][\w$]{0,29}").match
 _KINDS: Final = {str: "string", bool: "boolean"}
 _BLANKS = " \t\n\r"
-#: Characters around the place that are looked at.
+#: Characters inspected before and after the error's place.
 _NEAR = 1000
-#: What other languages write where JSON has a word of its own.
+#: Other languages' words for JSON's.
 _WORDS: Final = {"None": "null", "True": "true", "False": "false", "undefined": "null"}
 
 
 def explain_start(value: bytes) -> str | None:
-    """What a value is that begins as no JSON does; None where nothing is known of it."""
+    """What a value is whose first bytes show that it is not JSON; None if they do not."""
     if not value:
         return "empty: a value of 0 bytes"
     # JSON never begins with 0.
@@ -45,28 +45,28 @@ def explain_start(value: bytes) -> str | None:
 
 
 def explain_encoding(error: UnicodeDecodeError) -> str:
-    """Say where a value is not UTF-8."""
+    """Where a value is not UTF-8."""
     if error.reason == "unexpected end of data":
         return f"cut off within a character, at byte {error.start}"
     return f"not UTF-8 at byte {error.start}"
 
 
 def explain_kind(found: object) -> str:
-    """Say what a value is that is JSON, but not an object."""
+    """What a value is that is JSON, but not an object."""
     if isinstance(found, str) and found.lstrip(_BLANKS).startswith("{"):
         return "an object within a JSON string: it was encoded twice"
     if isinstance(found, list):
-        return "a JSON array, not an object: send one object a message"
+        return "a JSON array, not an object: send one object per message"
     kind = "null" if found is None else _KINDS.get(type(found), "number")
     return f"a JSON {kind}, not an object"
 
 
 def explain_syntax(text: str, message: str, place: int) -> str:
-    """Say what is wrong in a text.
+    """What is wrong in a text.
 
     Args:
         text: the whole value.
-        message: what the parser says, in the words of any Python version.
+        message: the parser's message, of any Python version.
         place: where it stopped, in characters from 0.
     """
     if not text.strip(_BLANKS):
@@ -79,11 +79,11 @@ def explain_syntax(text: str, message: str, place: int) -> str:
     if "delimiter" in message and "," not in message:
         return f"a colon is missing {at}"
     if message.startswith("Extra data"):
-        return f"something follows the JSON {at}: send one object a message"
+        return f"extra data after the JSON {at}: send one object per message"
     if message.startswith("Invalid control character"):
         return f"a control character in a string {at}: escape it, a line break as \\n"
     if message.startswith("Invalid \\"):
-        return f"a backslash that begins no JSON escape {at}"
+        return f"an invalid escape {at}"
     return f"{_unexpected(text, place)} {at}"
 
 
@@ -95,9 +95,9 @@ def _is_cut_off(text: str, message: str, place: int) -> bool:
 
 
 def _unexpected(text: str, place: int) -> str:
-    """What stands where a value, a name or a comma should."""
+    """What was found instead of a value, a name or a comma."""
     found = text[place]
-    # Parts, because a value may be megabytes long.
+    # Only parts of the text, because a value may have megabytes.
     before = text[max(0, place - _NEAR) : place].rstrip(_BLANKS)[-1:]
     after = text[place + 1 : place + 1 + _NEAR].lstrip(_BLANKS)[:1]
     word = _WORD(text, place)
@@ -106,11 +106,11 @@ def _unexpected(text: str, place: int) -> str:
     if found == "'":
         return "single quotes instead of double ones"
     if text.startswith(("//", "/*", "#"), place):
-        return "a comment, which JSON has not,"
+        return "a comment, which JSON does not have,"
     if word and word[0] in _WORDS:
         return f"{word[0]} instead of {_WORDS[word[0]]}"
     if place == 0:
-        return f"no JSON: {word[0] if word else found!r}"
+        return f"not JSON: {word[0] if word else found!r}"
     if word and before in ("{", ","):
         return f"the name {word[0]} without double quotes"
     if word and before == ":":

@@ -1,13 +1,13 @@
-"""How deep brackets are nested in a document, in linear time and constant memory."""
+"""Measures how deep a document is nested, in linear time and constant memory."""
 
 import re
 from itertools import accumulate
 
-#: Jackson, and so Spark, reads no document nested deeper (StreamReadConstraints).
+#: The limit of Jackson, and so of Spark (StreamReadConstraints).
 MAX_NESTING = 1000
 
-# Possessive, so that nothing is kept for backtracking: with a plain ``*`` the search needs more
-# than a hundred bytes of memory for each character of a string.
+# Possessive quantifiers keep nothing for backtracking: a plain ``*`` would need more than a hundred
+# bytes of memory for each character of a string.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _strip_strings = re.compile(_STRING.encode(), re.DOTALL).sub
 #: A part of the document that begins and ends outside strings.
@@ -19,13 +19,13 @@ _STEPS = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 
 def too_deep(value: bytes) -> bool:
     """Whether a document is nested deeper than ``MAX_NESTING``."""
-    # Counting is much faster, and nearly all documents have too few brackets to be too deep.
+    # Counting brackets first is much faster, and nearly all documents have too few.
     opening = value.count(b"[") + value.count(b"{") if len(value) > MAX_NESTING else 0
     return opening > MAX_NESTING and nesting(value) > MAX_NESTING
 
 
 def nesting(value: bytes) -> int:
-    """How many brackets are open at the deepest place, those in strings left out."""
+    """The maximum number of open brackets, not counting those in strings."""
     depth = deepest = 0
     for part in _parts(value):
         brackets = _strip_strings(b"", part[0]).translate(None, _NO_BRACKETS)

@@ -1,11 +1,11 @@
-"""Bytes that anyone may have sent, as text that harms no terminal and hides nothing."""
+"""Shows untrusted bytes as text that is safe for a terminal and hides nothing."""
 
-#: Characters escaped at a time: each one is an object while they are.
+#: Characters escaped at a time, to limit memory: each is a string object meanwhile.
 _PORTION = 4096
 
 
 def printable(value: bytes | None, limit: int | None = None) -> str:
-    """Bytes as text: what cannot be printed is escaped; cut to ``limit`` characters."""
+    """Bytes as text, with unprintable characters escaped, cut to ``limit`` characters."""
     if value is None:
         return "(none)"
     text = value[: limit and 4 * limit].decode("utf-8", "backslashreplace")

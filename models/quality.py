@@ -1,4 +1,4 @@
-"""Quality flags of a row: what was filled in and what was repaired, one bit each."""
+"""Quality flags of a row, one bit for each fill and repair."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,8 +11,8 @@ from models.fields import EVENT_FIELDS, Field
 class Kind(StrEnum):
     """What happened to a field's value.
 
-    Filled: the rules gave one where there was none. The others are repairs, because the value sent
-    was not what the schema says.
+    FILLED: the rules filled in a missing value. The others are repairs of a value that did not
+    match the schema.
     """
 
     FILLED = "filled"
@@ -47,7 +47,7 @@ def tally(rows: Mapping[int, int]) -> tuple[dict[str, int], dict[str, int]]:
     """Count rows by their quality flags.
 
     Args:
-        rows: how many rows have this sum of bits.
+        rows: the number of rows for each sum of bits.
 
     Returns:
         Rows filled, by field; rows repaired, by ``field.kind``.

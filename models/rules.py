@@ -1,8 +1,8 @@
-"""From the bytes of an event to the row that is stored, or the reason why there is none.
+"""Turns an event's bytes into the row to store, or the reason why there is none.
 
-The rules, in this order, are those of the job this app replaces: fill, compute the revenue,
-drop what is invalid. Then what the table cannot hold is turned away, so that it costs itself only.
-Fields that no rule names are passed through.
+The rules, in this order, are those of the replaced job: fill missing values, compute the revenue,
+drop invalid events. Values that the table cannot hold are rejected here, before they can fail a
+whole write. Fields without a rule are passed through.
 """
 
 import math
@@ -40,25 +40,25 @@ class Rejection:
 #: The largest float32, and so the largest FLOAT.
 MAX_FLOAT = 3.4028234663852886e38
 
-#: Halfway to what would be the next one. As JSON it is shortest as 3.4028235677973366e38, which is
-#: less: Spark reads that as the largest.
+#: Halfway to the next float32, if there were one. Spark rounds what is below down to the largest.
+#: The shortest JSON text of this number is slightly less than halfway.
 _HALFWAY = 3.4028235677973366e38
 
-#: Native, because that makes infinity of what is too large; from Python 3.14 on it raises.
+#: Native byte order, so that too large a number becomes infinity; Python 3.14 and later raise.
 _two_floats = struct.Struct("2f")
 _pack, _unpack = _two_floats.pack, _two_floats.unpack
 
-#: Where a row has texts, and how long they may be.
+#: The places of texts in a row, and their maximum lengths.
 _TEXTS = [
     (place, field.max_length)
     for place, field in enumerate(ROW_FIELDS)
     if field.max_length is not None
 ]
 
-#: What a server leaves out at the end of a text that is too long.
+#: Blanks that a server cuts from the end of a text that is too long.
 _BLANKS = " \t\n\v\f\r"
 
-#: Without one of these, filled in or not, an event is invalid.
+#: An event that still lacks one of these after filling is invalid.
 _REQUIRED = ("event_id", "user_id", "category")
 
 _USER_ID_FILLED = BITS["user_id", Kind.FILLED]
@@ -70,12 +70,12 @@ _TIMESTAMP_UNPARSABLE = BITS["timestamp", Kind.UNPARSABLE]
 _TOMBSTONE = Rejection(Reason.MALFORMED, "no value (a tombstone)")
 
 _VALUES = [f"event.{field.name}" if field in EVENT_FIELDS else field.name for field in ROW_FIELDS]
-#: Makes the row of an event. Written out: a loop, or tuples put together, take twice as long.
+#: Makes an event's row. Generated code, because a loop takes twice as long.
 _row = eval(f"lambda event, revenue, ts: ({', '.join(_VALUES)})")  # noqa: S307 - names of our own
 
 
 def transform(value: bytes | None) -> tuple[Row, int] | Rejection:
-    """Make a Kafka value a row. Never raises, whatever the bytes.
+    """Turn a Kafka value into a row. Never raises.
 
     Returns:
         The row with the sum of its quality flags, or the rejection.
@@ -106,14 +106,14 @@ def transform(value: bytes | None) -> tuple[Row, int] | Rejection:
     except OverflowError:
         return _beyond_float(price, quantity, math.inf)
     if not float32:
-        # Never -0.0, which the server would keep of a loaded row, but not of an inserted one.
+        # Never -0.0: the server keeps it for loaded rows, but not for inserted ones.
         price = event.price = float32 = 0.0
     revenue = float32 * units + 0.0
-    # Written so that NaN fails it too.
+    # NaN fails this comparison too.
     if not (-MAX_FLOAT <= float32 <= MAX_FLOAT and -MAX_FLOAT <= revenue <= MAX_FLOAT):
         return _beyond_float(price, quantity, revenue)
-    # What is stored is a FLOAT. Of the numbers that become the same FLOAT, those with fewer digits
-    # cost the server an eighth less of its time to read.
+    # Of the numbers that become the same FLOAT, one with fewer digits saves the server an eighth of
+    # its time.
     short = price * quantity
     if -MAX_FLOAT <= short <= MAX_FLOAT and _pack(short, short) == _pack(short, revenue):
         revenue = short
@@ -158,7 +158,7 @@ def _beyond_float(price: float, quantity: int, revenue: float) -> Rejection:
 
 
 def _cut(row: Row) -> Row | Rejection:
-    """The row as the table holds it: strict or not, servers cut blanks that do not fit."""
+    """The row as the table will hold it: servers cut excess blanks even in strict mode."""
     for place, limit in _TEXTS:
         text = row[place]
         if text is None or len(text) <= limit:

@@ -1,7 +1,7 @@
-"""A JSON document, whole and strictly, and its values written as Java writes them.
+"""Parses JSON strictly, and writes values as Java does.
 
-Python's own parser reads it, with what it lets pass closed: NaN and Infinity, lone surrogates,
-numbers beyond float64, what is longer or nested deeper than Jackson reads.
+Uses Python's parser, but also rejects NaN and Infinity, lone surrogates, numbers beyond float64,
+and documents beyond Jackson's limits.
 """
 
 import json
@@ -17,18 +17,18 @@ from models import iterative_json
 from models.json_errors import explain_encoding, explain_kind, explain_start, explain_syntax
 from models.nesting_depth import MAX_NESTING, too_deep
 
-#: Jackson, and so Spark, reads no longer number (StreamReadConstraints).
+#: The limit of Jackson, and so of Spark (StreamReadConstraints).
 MAX_DIGITS = 1000
 
 _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
 class MalformedError(ValueError):
-    """The value is not one strict JSON object; the text says where it goes wrong."""
+    """The value is not one strict JSON object; the message says why."""
 
 
 class Members(list[tuple[str, Any]]):
-    """An object's members in their order, the ones named twice included."""
+    """An object's members in order, including repeated names."""
 
     __slots__ = ()
 
@@ -82,7 +82,7 @@ def _float(digits: str) -> float:
 
 
 def _no_constant(word: str) -> Never:
-    raise MalformedError(f"{word} is no JSON")
+    raise MalformedError(f"{word} is not JSON")
 
 
 _decoder = json.JSONDecoder(
@@ -95,8 +95,8 @@ _scan: iterative_json.Scan = getattr(_decoder, "scan_once")  # noqa: B009 (the t
 
 
 def _texts(found: Any) -> Iterator[str]:
-    """Every string in a value, names included."""
-    # A stack instead of recursion, here and below: documents may be a thousand deep.
+    """Every string in a value, including names."""
+    # A stack instead of recursion, here and below: documents may be a thousand levels deep.
     todo = [iter((found,))]
     while todo:
         for value in todo[-1]:
@@ -110,10 +110,10 @@ def _texts(found: Any) -> Iterator[str]:
 
 
 def compact(value: Any) -> str:
-    """A value as Jackson's generator writes it, without blanks (Spark's copyCurrentStructure)."""
+    """A value as Jackson writes it, without blanks (Spark's copyCurrentStructure)."""
     text = StringIO()
     write = text.write
-    # What is left of each array and object around, with the bracket that ends it.
+    # The remaining items of each array and object around, with the closing bracket.
     todo: list[tuple[Iterator[Any], str]] = [(iter((value,)), "")]
     comma = ""
     while todo:
@@ -152,13 +152,13 @@ def _scalar(value: Any) -> str:
     return java_double(value)
 
 
-# Runs, because each match costs more memory than the text it is of. Before the escape of a control
-# character there may be any number of escaped backslashes, but not half of one.
+# Matches runs, because each match costs more memory than its text. An even number of backslashes
+# may precede the escape of a control character.
 _REWRITTEN = re.compile(r"(?<!\\)(?:\\\\)*+(?:\\u00[0-9a-f]{2})++|[\U00010000-\U0010ffff]++")
 
 
 def _quoted(text: str) -> str:
-    """Jackson writes the digits of \\u escapes in capitals, and a pair for what needs one."""
+    """As Jackson: \\u escapes in upper case, and surrogate pairs for other planes."""
     return _REWRITTEN.sub(_as_jackson, json.dumps(text, ensure_ascii=False))
 
 
@@ -173,8 +173,8 @@ def _as_jackson(match: re.Match[str]) -> str:
 def java_double(number: float) -> str:
     """A float64 as Java's Double.toString writes it: scientific below 1e-3 and from 1e7 on.
 
-    Digits are the fewest that tell the number apart, as in JDK 19 and later; older ones give
-    some numbers more.
+    With the fewest digits that identify the number, as in JDK 19 and later; older versions write
+    more digits for some numbers.
     """
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return repr(number)

@@ -1,7 +1,7 @@
 """Time zones from the pinned package `tzdata`, never from the machine.
 
-Rules change several times a year, so two machines, or one before and after an update, would
-store different rows for the same event. Raise the version in requirements.txt to follow them.
+Rules change several times a year, so with the machine's data the same event could become different
+rows. To get new rules, raise the version in requirements.txt.
 """
 
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ _UNKNOWN_TO_JAVA = frozenset({"EST", "MST", "HST", "ROC", "Factory"})
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
-    """The regions that can be named in a timestamp, such as ``Europe/Berlin``."""
+    """The regions that a timestamp may name, such as ``Europe/Berlin``."""
     listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8")
     return frozenset(listed.split()) - _UNKNOWN_TO_JAVA
 
@@ -23,7 +23,7 @@ def names() -> frozenset[str]:
 def zone(name: str) -> ZoneInfo:
     """The rules of one of ``names()``.
 
-    ``ZoneInfo(name)`` would look at the machine's data first.
+    ``ZoneInfo(name)`` would use the machine's data first.
     """
     with files("tzdata").joinpath("zoneinfo", name).open("rb") as file:
         return ZoneInfo.from_file(file, name)

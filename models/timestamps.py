@@ -1,10 +1,10 @@
-"""Spark's reading of timestamp text, in UTC and to the microsecond.
+"""Parses timestamps as Spark does, in UTC and to the microsecond.
 
 The grammar is that of Spark 3.5's cast from string to timestamp (SparkDateTimeUtils,
-parseTimestampString): parts may have one digit or two, everything after the year may be left
-out from the right, the fraction may have any length, and a zone may follow the seconds. Text
-that does not parse is null. A time without a date is today's where its zone is, as with Spark.
-Zones come from the pinned package `tzdata`, see `time_zones`.
+parseTimestampString): parts have one or two digits, everything after the year is optional from the
+right, the fraction may have any length, and a zone may follow the seconds. Text that does not parse
+becomes null. A time without a date is today's in its zone, as in Spark. Zones come from the pinned
+package `tzdata`, see `time_zones`.
 """
 
 import re
@@ -17,18 +17,17 @@ from models import time_zones
 
 
 class OutOfRange(Enum):
-    """The moment exists, but a TIMESTAMP column cannot hold it."""
+    """The time is valid, but a TIMESTAMP column cannot hold it."""
 
     OUT_OF_RANGE = "out of range"
 
 
 OUT_OF_RANGE: Final = OutOfRange.OUT_OF_RANGE
 
-#: What a TIMESTAMP column holds at most: MySQL 8.4 reference manual, 13.2.2.
+#: The maximum of a TIMESTAMP column: MySQL 8.4 reference manual, 13.2.2.
 LAST = "2038-01-19 03:14:07"
 
-#: How nearly every producer writes a time: its hour, minute, seconds, a fraction, and a zone of
-#: whole minutes.
+#: The usual form of a time: hour, minute, seconds, fraction, and a zone of whole minutes.
 _PLAIN = re.compile(
     r"(\d{4}-\d\d-\d\d[T ]\d\d)(:[0-5]\d)(:[0-5]\d)"
     # Microseconds, as Spark keeps them, without zeros at their end.
@@ -52,16 +51,16 @@ _JAVA_TRIMMED = "".join(map(chr, range(0x21)))
 
 _EPOCH = datetime(1970, 1, 1)
 
-#: Spark keeps microseconds in 64 bits; what lies beyond is null.
+#: Spark stores microseconds in 64 bits; anything beyond becomes null.
 _MAX_MICROSECONDS = 2**63 - 1
 
 
 def to_utc(text: str) -> str | OutOfRange | None:
-    """Read a timestamp.
+    """Parse a timestamp.
 
     Returns:
-        ``YYYY-MM-DD HH:MM:SS`` and, unless it is zero, a fraction of up to six digits;
-        ``OUT_OF_RANGE``; or None where the text is no timestamp.
+        ``YYYY-MM-DD HH:MM:SS`` with a fraction of up to six digits unless it is zero;
+        ``OUT_OF_RANGE``; or None if the text is not a timestamp.
     """
     plain = _is_plain(text)
     if plain is not None:
@@ -79,7 +78,7 @@ def to_utc(text: str) -> str | OutOfRange | None:
 
 @lru_cache(maxsize=4096)
 def _hour(text: str, zone: str | None) -> str | None:
-    """The hour in UTC, alike for all its minutes; None where minutes differ, or are not known."""
+    """The hour in UTC, if it is the same for all its minutes; else None."""
     found = _minute(f"{text}:00", zone)
     if found is None or not found.endswith(":00") or found[:13] == LAST[:13]:
         return None
@@ -88,7 +87,7 @@ def _hour(text: str, zone: str | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _minute(text: str, zone: str | None) -> str | None:
-    """The minute in UTC, alike for all its seconds; None where ``_any`` must look."""
+    """The minute in UTC, if it is the same for all its seconds; else None."""
     found = _any(f"{text}:00{zone or ''}")
     if not isinstance(found, str) or found[:16] == LAST[:16]:
         return None
@@ -119,7 +118,7 @@ def _any(text: str) -> str | OutOfRange | None:
     microseconds = (local - offset) * 1_000_000 + int(fraction.ljust(6, "0"))
     if not -_MAX_MICROSECONDS - 1 <= microseconds <= _MAX_MICROSECONDS:
         return None
-    # The column does not hold second 0, but MySQL rounds.
+    # A TIMESTAMP cannot be second 0, but a fraction after it is valid: MySQL rounds.
     if not 0 < microseconds < 2**31 * 1_000_000:
         return OUT_OF_RANGE
     moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
@@ -127,7 +126,7 @@ def _any(text: str) -> str | OutOfRange | None:
 
 
 def _day_number(year: int, month: int, day: int) -> int | None:
-    """Days since 1970 in the proleptic Gregorian calendar, for any year; None for no date."""
+    """Days since 1970 in the proleptic Gregorian calendar, for any year; None if invalid."""
     # Python's dates end with year 9999; the calendar repeats every 400 years.
     cycles, within = divmod(year - 2000, 400)
     try:
@@ -138,13 +137,13 @@ def _day_number(year: int, month: int, day: int) -> int | None:
 
 
 def _today(zone: str | None) -> int | None:
-    """The day's number where a zone is; None for no zone Java knows."""
+    """Today's day number in a zone; None if Java does not know the zone."""
     found = _zone(zone)
     return (datetime.now(found).date() - _EPOCH.date()).days if found else None
 
 
 def _offset(zone: str | None, local: int) -> int | None:
-    """Seconds east of UTC of a zone at a local time; None for no zone Java knows."""
+    """A zone's offset east of UTC at a local time, in seconds; None if Java does not know it."""
     found = _zone(zone)
     if found is None:
         return None
@@ -152,16 +151,16 @@ def _offset(zone: str | None, local: int) -> int | None:
         offset = found.utcoffset(_EPOCH + timedelta(seconds=local))
     except OverflowError:
         offset = found.utcoffset(None)
-    # None where a year beyond Python's is in a zone with rules: no column holds it anyway.
+    # None for a year beyond Python's in a zone with rules: no column can hold that time anyway.
     return int(offset.total_seconds()) if offset is not None else 0
 
 
 def _zone(zone: str | None) -> tzinfo | None:
-    """A zone as Spark reads it, UTC where there is none; None for no zone Java knows."""
+    """A zone as Spark reads it, by default UTC; None if Java does not know it."""
     if zone is None:
         return UTC
     name = zone.strip(_JAVA_TRIMMED)
-    # Spark completes one-digit hours and minutes before it asks Java's ZoneId.
+    # Spark pads one-digit hours and minutes before it calls Java's ZoneId.
     name = re.sub(r"([+-])(\d):", r"\g<1>0\2:", name, count=1, flags=re.ASCII)
     name = re.sub(r"([+-]\d\d):(\d)$", r"\1:0\2", name, count=1, flags=re.ASCII)
     name = _JAVA_SHORT_IDS.get(name, name)

@@ -1,12 +1,12 @@
-"""The values of unknown fields: msgspec skips them, and what it does not check is checked here.
+"""Checks the values of unknown fields, which msgspec skips.
 
-Where unknown fields are allowed, msgspec 0.22 skips their values. It checks their grammar, their
-escapes and their surrogate pairs, but not (found by reading its source, and by trying):
+For skipped values, msgspec 0.22 checks grammar, escapes and surrogate pairs, but not (known from
+its source and by experiment):
 
-- UTF-8, in names and in strings,
+- UTF-8 in names and strings,
 - numbers beyond float64,
-- numbers of more digits than Jackson reads,
-- nesting: only as deep as the interpreter's stack goes, which differs from version to version.
+- numbers with more digits than Jackson accepts,
+- nesting, except for the interpreter's stack limit, which depends on the version.
 """
 
 import codecs
@@ -18,8 +18,8 @@ from models.strict_json import MAX_DIGITS
 
 _decode_all = msgspec.json.Decoder().decode
 
-#: More bytes than this are checked in portions: one emoji makes the text of all four times as
-#: large as its bytes.
+#: Longer values are checked in portions: a single emoji makes a whole text take four bytes per
+#: character.
 _PORTION = 65_536
 
 
@@ -34,9 +34,9 @@ def _shape_of(byte: int) -> int:
 #: A document's shape has numbers as zeros, exponents as ``0e0``, and a blank before each number.
 _SHAPE = bytes(map(_shape_of, range(256)))
 
-# A number beyond float64 has more than 308 digits before its point, those that its exponent adds
-# counted in: it has an exponent of three digits, or a hundred digits before its exponent. So has
-# a number of more than 1000 digits; unless a hundred are in the exponent.
+# A number beyond float64 has more than 308 digits before the point, counting those that its
+# exponent adds. So it has an exponent of three digits, or a hundred digits before the exponent. A
+# number of more than 1000 digits has a hundred digits before the exponent or in it.
 _LONG_NUMBER = b" " + b"0" * 100
 _LARGE_EXPONENT = b"0e000"
 _LONG_EXPONENT = b"0e" + b"0" * 100
@@ -46,18 +46,18 @@ def check_unknown_fields(value: bytes) -> None:
     """Check the values that msgspec skipped in a document that it decoded.
 
     Raises:
-        ValueError, RecursionError: the document is not to be trusted.
+        ValueError, RecursionError: the document may be invalid and must be parsed strictly.
     """
     if not value.isascii():
         _check_utf8(value)
     shape = value.translate(_SHAPE)
-    # From the right, because the first bytes of both are rarer in shapes than the last: it takes
-    # half the time.
+    # Searching from the right takes half the time: shapes contain the patterns' first bytes less
+    # often than their last.
     long = shape.rfind(_LONG_NUMBER) >= 0
     if long or shape.rfind(_LARGE_EXPONENT) >= 0:
         if len(value) > MAX_DIGITS and (long or shape.rfind(_LONG_EXPONENT) >= 0):
             raise ValueError("its numbers may be too long")
-        # Mostly it is a part of a UUID. Decoding everything finds out.
+        # Usually it is a part of a UUID. Decoding everything decides.
         _decode_all(value)
     if len(value) > MAX_NESTING and too_deep(value):
         raise ValueError("nested too deep")

@@ -1,9 +1,9 @@
-"""Rows of whole events at once, by compiled code, where set-up could build it.
+"""Makes the rows of whole events in compiled code, if the installation could build it.
 
-What it does is told by ``models.rules.transform``, and tests hold one against the other, value by
-value. It makes the row of an event to which nothing has to be done: in most traffic nearly all of
-them. For any other value it has None, and ``transform`` says what becomes of it. Without it
-everything is the same, only slower.
+``models.rules.transform`` defines the behaviour, and tests compare both value by value. The
+compiled code handles only events that need no fill or repair, usually nearly all of them; for any
+other value it returns None, and ``transform`` handles it. Without the compiled code everything
+works the same, only slower.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ from typing import TypeAlias
 
 from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
 
-#: From values to the JSON of each one's row, None where it is left to ``transform``; and the sum
-#: of these rows' revenues.
+#: From values to each one's row as JSON (None if left to ``transform``), and the sum of the rows'
+#: revenues.
 WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
 
-#: The build that goes with this file.
+#: The revision of the compiled module that matches this file.
 _REVISION = 4
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}
-#: A field of another kind is left to Python wherever an event has it.
+#: An event with a field of another kind is left to Python.
 _KINDS = {str: _TEXT, int: _INTEGER}
 
 
@@ -32,9 +32,9 @@ def _kind(field: Field) -> int:
 def compiled(
     event_fields: Sequence[Field] = EVENT_FIELDS, row_fields: Sequence[Field] = ROW_FIELDS
 ) -> WholeRows | None:
-    """Tell the compiled module which fields there are.
+    """Configure the compiled module with the fields.
 
-    None where it was not built, or the fields are more, or longer, than it has room for.
+    None if it was not built, or its limits are too small for the fields.
     """
     try:
         from models import _whole_events
@@ -59,7 +59,7 @@ def compiled(
     return made.rows
 
 
-#: None where it was not built.
+#: None if it was not built.
 whole_rows = compiled()
-#: By what the rows of whole events are made, in a word.
+#: What makes the rows of whole events, for logs and metrics.
 MADE_BY = "compiled" if whole_rows else "python"

@@ -139,7 +139,7 @@ def _tls_error(settings: Settings, address: str, error: Exception | None, shaken
             what = "is signed by no authority known here: set KAFKA_TRUSTED_CERT to its authority"
     elif refusal == tls.OTHER_HOST:
         what = (
-            "is made out to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false "
+            "is issued to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false "
             "and let KAFKA_TRUSTED_CERT alone vouch for it"
         )
     elif refusal:

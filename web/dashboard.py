@@ -1,4 +1,4 @@
-"""The live page: one file without a network, fed by one JSON answer that all viewers share."""
+"""The dashboard: one page without external resources, and the JSON that all viewers share."""
 
 import asyncio
 import re
@@ -23,22 +23,22 @@ _HERE = Path(__file__).parent
 _VENDOR = _HERE / "vendor" / "uplot"
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
-#: Seconds an answer of the database serves for, and those a viewer waits for a new one.
+#: Seconds for which the database's answer is reused, and that a viewer waits for a new one.
 MAX_AGE = 2.0
 ANSWER_TIMEOUT = 1.5
-#: Seconds it serves for while nothing happens.
+#: Seconds for which it is reused while nothing happens.
 IDLE_AGE = 30.0
-#: An answer that took longer (s) than this is asked for so many times more seldom than it takes.
+#: After a query slower than SLOW seconds, the next one waits REST times as long as it took.
 SLOW = 0.1
 REST = 10
 
 
 class Shared:
-    """An answer of the database, asked for once for all viewers; never waited for long.
+    """An answer of the database that all viewers share; getting it never takes long.
 
     Args:
         ask: asks the database.
-        version: another one whenever the answer may be another one.
+        version: changes whenever the answer may have changed.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Shared:
         self._took = 0.0
 
     async def get(self) -> dict[str, Any]:
-        """The newest answer there is with its age in seconds, and what is wrong, or None."""
-        # However much the sums have grown, the database works for viewers a tenth of the time.
+        """The newest answer, its age in seconds, and the current error or None."""
+        # However large the sums, viewers use at most a tenth of the database's time.
         is_idle = self._error is None and self._version() == self._asked_of
         rest = REST * self._took if self._took > SLOW else 0.0
         pause = max(IDLE_AGE if is_idle else MAX_AGE, rest)
@@ -85,7 +85,7 @@ class Shared:
 
 
 def page() -> tuple[str, dict[str, str]]:
-    """The page with its headers: the styles and scripts in it are allowed, and no others."""
+    """The page and its headers, which allow only its own inline styles and scripts."""
     html = (_HERE / "dashboard.html").read_text()
     html = html.replace("/* uPlot.min.css */", (_VENDOR / "uPlot.min.css").read_text())
     html = html.replace("/* uPlot.iife.min.js */", (_VENDOR / "uPlot.iife.min.js").read_text())
@@ -96,19 +96,19 @@ def page() -> tuple[str, dict[str, str]]:
 
 
 def dashboard(app: faust.App, state: Status, health: Health, reports: Reports) -> None:
-    """Register the page and what it asks for.
+    """Register the page and its data.
 
     Args:
         app: the Faust app.
-        state: what this worker knows of itself.
+        state: this worker's state.
         health: whether it is alive and ready.
-        reports: what the database knows.
+        reports: the database's numbers.
     """
     html, headers = page()
     one_at_a_time = asyncio.Lock()
 
     async def ask(question: Callable[..., Any], *arguments: object) -> Any:
-        # However many pages are open, they need one connection to the database.
+        # However many pages are open, they use one connection to the database.
         async with one_at_a_time:
             return await in_thread(question, *arguments)
 

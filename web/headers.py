@@ -1,4 +1,4 @@
-"""Headers that keep a browser from doing more with an answer than it should."""
+"""Security headers for all answers."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ SECURITY = {
 
 
 def content_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> dict[str, str]:
-    """The policy, in place of the one above, of a page with these inline scripts and styles."""
+    """The policy for a page with these inline scripts and styles, instead of the default."""
     policy = "; ".join(
         (
             "default-src 'none'",

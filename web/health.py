@@ -1,4 +1,4 @@
-"""Whether the worker is alive and ready, and if not, why."""
+"""Whether the worker is alive and ready and, if not, why."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Health:
     positioned: Callable[[], bool]
 
     def alive(self) -> str | None:
-        """None when alive, else why not. That the page answers shows that the loop turns."""
+        """None if alive, else why not. The event loop is alive, or the page would not answer."""
         quiet = self.quiet_for()
         if quiet is not None and quiet > self.quiet_limit:
-            return f"the flusher has not moved for {quiet:.0f} s"
+            return f"the flusher has made no progress for {quiet:.0f} s"
         return None
 
     def ready(self) -> str | None:
-        """None when events flow into the database, else why not."""
+        """None if events flow into the database, else why not."""
         if self.quiet_for() is None:
             return "the worker is starting"
         if self.rebalancing():
@@ -55,5 +55,5 @@ class Health:
 
 
 def seconds_since(moment: float | None) -> float | None:
-    """Seconds from a ``time.monotonic`` reading until now."""
+    """Seconds since a ``time.monotonic`` reading."""
     return None if moment is None else monotonic() - moment

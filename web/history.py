@@ -1,4 +1,4 @@
-"""The worker's last minutes, for the dashboard's charts: pure state, bounded."""
+"""The worker's last minutes, for the dashboard's charts: bounded, pure state."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Any
 
 from pipeline.batch import Batch
 
-#: Samples kept; at one in five seconds, 20 minutes.
+#: Samples kept: 20 minutes at one every five seconds.
 SAMPLES = 240
-#: Samples from the first of which to the last a rate is taken: events come in fetches.
+#: Samples that a rate is averaged over, because events arrive in fetches.
 SMOOTHED = 4
 BATCHES = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How far the worker was at a moment, seconds since 1970."""
+    """The worker's totals at a time (seconds since 1970)."""
 
     at: float
     read: int
@@ -33,7 +33,7 @@ class History:
         self._totals: deque[Totals] = deque(maxlen=SMOOTHED)
 
     def sample(self, now: Totals) -> None:
-        """Keep what happened per second, smoothed over the last samples."""
+        """Add a sample of rates per second, averaged over the last samples."""
         self._totals.append(now)
         before = self._totals[0]
         seconds = now.at - before.at
@@ -42,7 +42,7 @@ class History:
         self._samples.append(
             {
                 "at": round(now.at, 1),
-                # Less than before where partitions were let go with what was read of them.
+                # Fewer than before if partitions were revoked with events in memory.
                 "events": round(max(0, now.read - before.read) / seconds, 1),
                 "dropped": round((now.dropped - before.dropped) / seconds, 2),
                 "lag": now.lag,
@@ -51,7 +51,7 @@ class History:
         )
 
     def add(self, batch: Batch) -> None:
-        """Keep a committed batch."""
+        """Add a committed batch."""
         self._batches.append(
             {
                 "number": batch.number,
@@ -63,5 +63,5 @@ class History:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Both, the oldest first."""
+        """Samples and batches, oldest first."""
         return {"samples": list(self._samples), "batches": list(self._batches)}

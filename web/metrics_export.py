@@ -1,4 +1,4 @@
-"""Metrics that are looked up when they are asked for, and what is running."""
+"""Metrics that are computed when scraped, and the build information."""
 
 from platform import python_version
 from time import time
@@ -37,11 +37,11 @@ SHOWN = (
 def export(
     buffer: Buffer, memory: Memory, health: Health, settings: Settings, *, schema: str
 ) -> None:
-    """Connect the metrics with what they show.
+    """Connect the metrics with their sources.
 
     Args:
-        buffer: what waits to be written.
-        memory: all that is held.
+        buffer: events waiting to be written.
+        memory: all events in memory.
         health: whether the worker is ready.
         settings: of the worker.
         schema: version of the database's schema.

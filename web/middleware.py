@@ -1,7 +1,4 @@
-"""What holds for every page: read only, a token where one is set, and headers that bind a browser.
-
-A middleware in front of all routes, Faust's own and those of pages yet to come.
-"""
+"""A middleware for every page, Faust's own included: read only, token check, security headers."""
 
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
@@ -17,7 +14,7 @@ log = get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Asked by platforms that cannot send a token; it says nothing about the data.
+#: Open to platforms that cannot send a token; it reveals nothing about the data.
 OPEN = "/health/"
 
 
@@ -25,15 +22,15 @@ def require_token(token: str | None) -> Middleware:
     """The middleware.
 
     Args:
-        token: what every page but ``/health/`` asks for, as a bearer token or as the password
-            of basic authentication; None to ask for nothing.
+        token: required by every page except ``/health/``, as a bearer token or as the password
+            of basic authentication; None for no check.
     """
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await _answer(request, handler, token)
         for name, value in SECURITY.items():
-            # A page with a policy of its own keeps it.
+            # A page may have its own policy.
             answer.headers.setdefault(name, value)
         # The default value would reveal the versions of Python and aiohttp.
         answer.headers["Server"] = "flash-sale-etl"
@@ -51,7 +48,7 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
         )
     if token and request.path != OPEN and not _knows(request, token):
         return web.json_response(
-            {"status": "error", "reason": "send WEB_TOKEN as bearer token or as password"},
+            {"status": "error", "reason": "send WEB_TOKEN as a bearer token or as the password"},
             status=401,
             headers={"WWW-Authenticate": 'Basic realm="flash-sale-etl", charset="UTF-8"'},
         )
@@ -65,7 +62,7 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
 
 
 def _knows(request: web.Request, token: str) -> bool:
-    """Whether the request carries the token; how long the comparison takes tells nothing."""
+    """Whether the request has the token, compared in constant time."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:

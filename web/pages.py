@@ -1,4 +1,4 @@
-"""The worker's pages. `/metrics` is Faust's Prometheus page; ours are in the same registry."""
+"""The worker's pages. `/metrics` is Faust's Prometheus page and includes our metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,8 @@ def pages(app: faust.App, batches: Callable[[], dict[str, Any]], health: Health)
 
     Args:
         app: the Faust app.
-        batches: what ``/batches/`` shows.
-        health: what ``/health/`` and ``/ready/`` ask.
+        batches: returns what ``/batches/`` shows.
+        health: for ``/health/`` and ``/ready/``.
     """
     setup_prometheus_sensors(app, name_prefix="faust")
 

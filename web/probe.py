@@ -1,6 +1,6 @@
-"""`python -m web.probe /health/`: asks the worker on this machine, for containers' probes.
+"""`python -m web.probe /health/` queries the worker on this machine, for containers' probes.
 
-The exit status is 0 when the page answers 200. Only the standard library is loaded: this runs
+The exit status is 0 if the page answers 200. Imports only the standard library, because it runs
 every few seconds.
 """
 
@@ -13,14 +13,14 @@ TIMEOUT = 4
 
 
 def main() -> int:
-    """Ask, and print what is wrong; returns the exit status."""
+    """Query the page and print any problem; return the exit status."""
     path = sys.argv[1]
     url = f"http://{_host()}:{os.environ.get('PORT') or 6066}{path}"
     request = urllib.request.Request(url)
     if token := os.environ.get("WEB_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        # No proxy: one that is set for the way out does not know this machine's pages.
+        # Ignore proxy settings: a proxy cannot reach this machine's pages.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=TIMEOUT):
             return 0
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _host() -> str:
-    """Where the pages are served, as a URL has it: every address includes the loopback one."""
+    """The pages' host for a URL: the loopback address if they are served on all addresses."""
     bind = (os.environ.get("WEB_BIND") or "").strip("[]")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What the worker has done so far: pure state behind the pages and the metrics."""
+"""The worker's progress: pure state behind the pages and the metrics."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from source.log_reader import Bounds
 
 Partition = tuple[str, int]
 
-#: Beside `pipeline.metrics`, which has no name for what the ledger sums.
+#: Declared here because `pipeline.metrics` knows nothing of sales.
 REVENUE = Gauge(
     "etl_revenue",
     "Sum of the column `revenue` over all rows stored, whatever their event type; sales are in "
@@ -28,7 +28,7 @@ _OF_PARTITION = (
 
 
 class Progress:
-    """Totals since the worker started, and offsets of the partitions it has now."""
+    """Totals since the worker started, and offsets of its current partitions."""
 
     def __init__(self, *, read_committed: bool = True) -> None:
         self._read_committed = read_committed
@@ -58,13 +58,13 @@ class Progress:
         _export(batch)
 
     def move(self, offsets: Mapping[Partition, int]) -> None:
-        """These are the stored offsets now."""
+        """Update the stored offsets."""
         moved = {key: offset for key, offset in offsets.items() if key in self.stored}
         self.stored.update(moved)
         self._export_offsets(moved)
 
     def assign(self, stored: Mapping[Partition, int]) -> None:
-        """The worker has these partitions now, stored up to these offsets."""
+        """Replace the worker's partitions by these, with their stored offsets."""
         metrics.REBALANCES.inc()
         for gone in self.stored.keys() - stored.keys():
             for gauge in _OF_PARTITION:
@@ -74,23 +74,23 @@ class Progress:
         self._export_offsets(stored)
 
     def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
-        """The topic's logs have these bounds now."""
+        """Update the bounds of the topic's logs."""
         seen = {(topic, number): found for number, found in bounds.items()}
         self.bounds.update({key: found for key, found in seen.items() if key in self.stored})
         self._export_offsets(self.stored)
 
     def ends_went_back(self, topic: str, bounds: Mapping[int, Bounds]) -> bool:
-        """Whether a log ends before where it did when last seen: it may be another one."""
+        """Whether a log's end has moved back: the topic may have been recreated."""
         before = {number: self.bounds.get((topic, number)) for number in bounds}
         return any(known and bounds[number].end < known.end for number, known in before.items())
 
     def lag(self, partition: Partition) -> int | None:
-        """Offsets in the log that are not done; None until the log's end is known."""
+        """Offsets in the log that are not stored; None until the log's end is known."""
         found = self.bounds.get(partition)
         return None if found is None else max(0, found.end - self.stored[partition])
 
     def open_transaction(self, partition: Partition) -> dict[str, int] | None:
-        """The offset at which an open transaction stops reading, and how many offsets follow it."""
+        """The offset at which an open transaction blocks reading, and how many offsets follow."""
         found = self.bounds.get(partition)
         if found is None or not self._read_committed or found.readable >= found.end:
             return None
@@ -104,13 +104,13 @@ class Progress:
 
     @property
     def total_lag(self) -> int | None:
-        """Events in the partitions' logs that are not stored; None until all ends are known."""
+        """Events in the logs that are not stored; None until all ends are known."""
         lags = [self.lag(partition) for partition in self.stored]
         known = [lag for lag in lags if lag is not None]
         return sum(known) if lags and len(known) == len(lags) else None
 
     def as_json(self) -> dict[str, Any]:
-        """What ``/batches/`` shows, apart from the buffer."""
+        """The content of ``/batches/``, except the buffer."""
         return {
             "batches": self.batches,
             "events": self.events,

@@ -15,7 +15,7 @@ from web.progress import Progress
 
 @dataclass(frozen=True)
 class Status:
-    """Gathers it from the parts of the worker."""
+    """Collects the state from the parts of the worker."""
 
     progress: Progress
     history: History
@@ -25,19 +25,19 @@ class Status:
     rollups: RollupService
 
     def sample(self) -> None:
-        """Keep how far the worker is now, for the charts."""
+        """Add the current totals to the charts' history."""
         in_memory = self.memory.events
         read = self.progress.events + in_memory
         dropped, lag = self.progress.total_dropped, self.progress.total_lag
         self.history.sample(Totals(time(), read, dropped, lag, in_memory))
 
     def version(self) -> object:
-        """Another one whenever something was stored or summed, as far as the worker knows."""
+        """Changes whenever something was stored or summed, as far as the worker knows."""
         sums = self.rollups.progress
         return self.progress.batches, sums and (sums.summed_to, sums.newest)
 
     def as_json(self) -> dict[str, Any]:
-        """What `/batches/` shows."""
+        """The content of `/batches/`."""
         return {
             "version": VERSION,
             **self.progress.as_json(),
@@ -49,5 +49,5 @@ class Status:
         }
 
     def with_history(self) -> dict[str, Any]:
-        """What the dashboard shows."""
+        """The content of the dashboard."""
         return {**self.as_json(), "history": self.history.as_json()}

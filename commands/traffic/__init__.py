@@ -1,4 +1,4 @@
 """Simulated traffic."""
 
-#: What the ids of simulated events begin with, before a hyphen, unless said otherwise.
+#: Default prefix of simulated events' ids, before a hyphen.
 PREFIX = "sim"

@@ -1,4 +1,4 @@
-"""Whether a topic has events that no simulation sent: a look before more are sent into it."""
+"""Finds events in a topic that no simulation sent, before more are sent to it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,20 +13,20 @@ from source.log_reader import Bounds
 from source.permissions import connected
 from source.topics import topic_bounds
 
-#: Events looked at at each end of a partition's log.
+#: Events inspected at each end of a partition's log.
 _LOOK_AT = 20
 _KEY = f"{PREFIX}-".encode()
 
 
 class Others(NamedTuple):
-    """About how many events the topic has, and where one is that no simulation sent."""
+    """The topic's approximate number of events, and the position of one that is not simulated."""
 
     events: int
     position: str
 
 
 async def find_topic(settings: Settings) -> dict[int, Bounds]:
-    """The topic's bounds; a broker that makes topics on first use makes it now.
+    """The topic's bounds; a broker that auto-creates topics creates it now.
 
     Raises:
         FatalError: Kafka does not answer.
@@ -40,10 +40,10 @@ async def find_topic(settings: Settings) -> dict[int, Bounds]:
 
 
 async def find_others(settings: Settings, bounds: Mapping[int, Bounds]) -> Others | None:
-    """Look at the oldest and the newest events; None where a simulation sent all of them.
+    """Inspect the oldest and the newest events; None if all of them are simulated.
 
     Raises:
-        FatalError: Kafka does not hand them over.
+        FatalError: they could not be read.
     """
     events = sum(found.end - found.beginning for found in bounds.values())
     oldest = {

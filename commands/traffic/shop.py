@@ -1,4 +1,4 @@
-"""The crowd in the shop: visits that look around, fill a cart, and sometimes buy."""
+"""Simulated visits to the shop, which view products, fill a cart and sometimes buy."""
 
 import math
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from models.fields import EVENT_FIELDS
 CATEGORIES = ("electronics", "fashion", "home", "beauty", "toys", "sports", "食品", "fête 🎉")
 PRODUCTS = 500
 USERS = 10_000
-#: Visits under way at most.
+#: Maximum concurrent visits.
 _VISITS = 400
-#: What follows a step, and how often; otherwise the visit is over.
+#: The next step and its probability; otherwise the visit ends.
 _NEXT = {
     "view": (("view", 0.5), ("add_to_cart", 0.17)),
     "add_to_cart": (("purchase", 0.42), ("view", 0.35)),
     "purchase": (("view", 0.15),),
 }
-#: Share of events that reach Kafka late, and seconds they are late at most.
+#: Share of events that are late, and their maximum delay in seconds.
 _LATE, _LATEST = 0.03, 120.0
-#: How much more or less than usual comes in a rush and in the lull after it.
+#: Relative change of the rate in a rush and in the lull after it.
 _SWING = 0.8
 
 
@@ -35,10 +35,10 @@ class _Visit:
 
 
 class Shop:
-    """Visits under way, each at its own step.
+    """Concurrent visits, each at its own step.
 
     Args:
-        random: all chance comes from here.
+        random: the only source of randomness.
     """
 
     def __init__(self, random: Random) -> None:
@@ -63,14 +63,14 @@ class Shop:
             "quantity": visit.quantity,
             "timestamp": self._timestamp(now),
         }
-        # What it knows nothing of is as the field's declaration says.
+        # For all other fields, use the examples of their declarations.
         for field in EVENT_FIELDS:
             if field.name not in fields:
                 fields[field.name] = random.choice(field.examples)
-        self._go_on(place)
+        self._advance(place)
         return fields
 
-    def _go_on(self, place: int) -> None:
+    def _advance(self, place: int) -> None:
         visit = self._visits[place]
         chance = self._random.random()
         for step, share in _NEXT[visit.step]:
@@ -87,7 +87,7 @@ class Shop:
             self._visits[place] = last
 
     def _product(self) -> int:
-        # A flash sale: a few products draw most of the crowd.
+        # In a flash sale, a few products draw most of the crowd.
         return min(int(self._random.paretovariate(0.8)), PRODUCTS)
 
     def _timestamp(self, now: float) -> str:
@@ -108,14 +108,14 @@ _SPELLINGS: tuple[Callable[[datetime], str], ...] = (
 
 
 def price(product: int) -> float:
-    """What a product costs: the same each time it is asked."""
+    """A product's price, always the same."""
     return round(math.exp(Random(product).normalvariate(3.2, 0.8)), 2)  # noqa: S311 - no secret
 
 
 def rush(elapsed: float, period: float) -> float:
-    """How far an even pace would be after ``elapsed`` seconds: ahead in the rush of each period.
+    """Seconds of even pace that correspond to ``elapsed`` seconds: more during each period's rush.
 
-    Over a whole period it is neither ahead nor behind.
+    Over a whole period both are equal.
     """
     turns = 2 * math.pi / period
     return elapsed + _SWING / turns * (1 - math.cos(turns * elapsed))

@@ -1,7 +1,7 @@
 """Flash-sale traffic as shops send it: mostly fine, some fields missing or odd, a few broken.
 
-Every event has a number, which its Kafka key carries, and says what must become of it, so that
-afterwards each one can be accounted for.
+Every event has a number, which is in its Kafka key, and its expected outcome, so that each one can
+be accounted for afterwards.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from commands.traffic.shop import Shop, rush
 
 
 class Outcome(StrEnum):
-    """What must become of an event: a row, or a dead letter with this reason."""
+    """An event's expected outcome: a row, or a dead letter with this reason."""
 
     ROW = "row"
     MALFORMED = "malformed"
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kafka message: ``key`` is ``PREFIX-NUMBER``, the ``event_id`` if its row has one."""
+    """A Kafka message; ``key`` is ``PREFIX-NUMBER``, and so is the ``event_id`` unless broken."""
 
     number: int
     key: bytes
@@ -51,14 +51,14 @@ def events(
     prefix: str = PREFIX,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Event]:
-    """Events without end; the same arguments give the same events.
+    """An endless iterator of events; the same arguments give the same events.
 
     Args:
         seed: of the random numbers.
         bad: share of events that must be dropped, from 0 to 1.
         first: number of the first event.
-        prefix: what ids begin with; without a hyphen.
-        clock: seconds since 1970, where timestamps come from.
+        prefix: of ids, without a hyphen.
+        clock: returns seconds since 1970, for timestamps.
     """
     random = Random(seed)  # noqa: S311 - not for secrets
     shop = Shop(random)
@@ -89,20 +89,20 @@ async def send(
     compression: str | None = "lz4",
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Send events until time, number or patience is up; each is acknowledged when it returns.
+    """Send events until a limit is reached; when it returns, all are acknowledged.
 
     Args:
         bootstrap: the broker or brokers, ``host:port``.
-        topic: where to.
+        topic: where to send them.
         source: the events.
-        rate: events a second on average; None for as fast as it goes.
+        rate: average events per second; None for as fast as possible.
         wave: seconds from one rush to the next; None for an even pace.
-        seconds: how long.
-        total: how many at most.
-        stopped: asked twenty times a second; True ends it.
-        on_sent: called with each event that is on its way.
+        seconds: maximum duration; None for no limit.
+        total: maximum number of events; None for no limit.
+        stopped: called twenty times a second; True ends it.
+        on_sent: called with each event that was sent.
         compression: gzip, snappy, lz4 or zstd; None for none.
-        options: what aiokafka's producer connects with besides.
+        options: more options for aiokafka's producer.
 
     Returns:
         How many were sent.
@@ -120,7 +120,7 @@ async def send(
     )
     await producer.start()
     try:
-        # As any producer does: on a broker that makes topics on first use, this is the first use.
+        # Like any producer, let a broker that auto-creates topics create this one.
         node = producer.client.get_random_node()
         await producer.client.send(node, MetadataRequest([topic], allow_auto_topic_creation=True))
         begun = time.monotonic()
@@ -136,7 +136,7 @@ async def send(
                 pending.append(await producer.send(topic, event.value, event.key))
                 on_sent(event)
                 sent += 1
-            # A paced sender has slept out its tick when it looks again.
+            # A paced sender sends the next tick's events ahead and sleeps for that tick.
             await asyncio.sleep(0 if rate is None else _TICK)
             pending = _unfinished(pending)
         await asyncio.gather(*pending)
@@ -177,7 +177,7 @@ def _with(**odd: object) -> Callable[[_Fields, Random], None]:
     return lambda fields, random: fields.update(odd)
 
 
-#: What the pipeline fills or repairs, and how often it comes.
+#: Changes that the pipeline fills or repairs, with their probabilities.
 _ODDITIES: tuple[tuple[Callable[[_Fields, Random], None], float], ...] = (
     (_without("user_id"), 0.08),
     (_without("category"), 0.05),
@@ -197,7 +197,7 @@ def _broken(outcome: Outcome, **odd: object) -> Callable[[_Fields, Random], tupl
     return lambda fields, random: (_encode({**fields, **odd}), outcome)
 
 
-#: What must be dropped.
+#: Changes because of which the event must be dropped.
 _BREAKS: tuple[Callable[[_Fields, Random], tuple[bytes | None, Outcome]], ...] = (
     lambda fields, random: (_encode(fields)[: random.randrange(100)], Outcome.MALFORMED),
     lambda fields, random: (repr(fields).encode(), Outcome.MALFORMED),

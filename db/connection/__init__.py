@@ -1,1 +1,1 @@
-"""Sessions of the server: opening, setting up and telling them apart; what its errors mean."""
+"""Opens and sets up database sessions, tells them apart, and classifies the server's errors."""

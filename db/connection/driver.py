@@ -1,14 +1,10 @@
-"""PyMySQL, imported without cryptography, which is loaded when a server asks for it.
+"""PyMySQL, with three changes.
 
-PyMySQL needs it to encrypt a password for a MySQL server that offers no TLS. Its import takes 7 MB,
-a sixteenth of a worker.
-
-Without the system's CA certificates on connections that verify nothing: PyMySQL loads them for each
-connection that takes TLS only where it is offered. That blocks all threads for 70 ms, and takes
-1 MB for as long as the connection is open.
-
-And without the function that sends a server whatever file it asks for: what is sent are lines in
-memory, and only where a statement of ours has them.
+- cryptography is imported on first use. PyMySQL needs it only to encrypt a password for a MySQL
+  server without TLS, and it takes 7 MB, a sixteenth of a worker.
+- Connections that verify nothing do not load the system's CA certificates. PyMySQL loads them for
+  each connection with opportunistic TLS, which blocks all threads for 70 ms and takes 1 MB.
+- A server that asks for a file never gets one, only lines in memory that a statement of ours sends.
 """
 
 import functools
@@ -27,12 +23,12 @@ _OF_CRYPTOGRAPHY = "cryptography.hazmat.backends"
 
 def _encrypt(*args: Any) -> Any:
     """In place of ``pymysql._auth.sha2_rsa_encrypt``, until it is called for the first time."""
-    # Loaded again, the module finds cryptography, and has its own function again.
+    # Reloaded, the module finds cryptography and restores its own function.
     return importlib.reload(_auth).sha2_rsa_encrypt(*args)
 
 
 if "pymysql" not in sys.modules:
-    # To the import system, None means that there is no such module.
+    # None makes the import system report the module as missing.
     sys.modules[_OF_CRYPTOGRAPHY] = None  # type: ignore[assignment]
     try:
         from pymysql import _auth
@@ -40,12 +36,12 @@ if "pymysql" not in sys.modules:
         del sys.modules[_OF_CRYPTOGRAPHY]
     _auth.sha2_rsa_encrypt = _encrypt  # type: ignore[assignment]
 
-from pymysql import connections  # noqa: E402 - behind what PyMySQL finds when it is imported
+from pymysql import connections  # noqa: E402 - after the block above, which changes its imports
 from pymysql.err import MySQLError, OperationalError  # noqa: E402
 
 __all__ = ["MySQLError", "send_lines"]
 
-#: Bytes of a packet: the server reads them one after the other.
+#: Bytes per packet.
 _PACKET = 256 * 1024
 
 _waiting: WeakKeyDictionary[Any, tuple[bytes, ...]] = WeakKeyDictionary()
@@ -53,7 +49,7 @@ _waiting: WeakKeyDictionary[Any, tuple[bytes, ...]] = WeakKeyDictionary()
 
 @contextmanager
 def send_lines(connection: Any, *lines: bytes) -> Iterator[None]:
-    """Have the driver's connection send these when the server asks for a file, meanwhile."""
+    """Inside the block, the connection answers a request for a file with these lines."""
     _waiting[connection] = lines
     try:
         yield
@@ -65,7 +61,7 @@ def _send(name: str, connection: Any) -> None:
     """In place of ``pymysql.connections._send_local_file``."""
     lines = _waiting.pop(connection, None)
     if lines is None:
-        raise OperationalError(2000, f"The server asked for the file {name!r}: it got none.")
+        raise OperationalError(2000, f"The server asked for the file {name!r}, which was refused.")
     for part in lines:
         for start in range(0, len(part), _PACKET):
             connection.write_packet(part[start : start + _PACKET])

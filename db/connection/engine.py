@@ -1,4 +1,4 @@
-"""Connections: every session speaks UTC and utf8mb4 and refuses what does not fit."""
+"""Engines whose sessions use UTC, utf8mb4 and strict mode."""
 
 import ssl
 from contextlib import suppress
@@ -13,21 +13,21 @@ from db.connection.errors import classified
 from db.connection.pool import spare_round_trips
 from pipeline import metrics
 
-#: Seconds. A server that answers no more must not hold up a shutdown for long.
+#: Seconds. A server that stops answering must not delay a shutdown for long.
 CONNECT_TIMEOUT = 5
 IO_TIMEOUT = 30
 
-#: Connections of a process at most. At once need one each: the write, the roll-up, start offsets,
-#: and brief work besides. Nothing that has one waits for a second, so there is no deadlock.
+#: Maximum connections of a process: for the write, the roll-up, start offsets and brief work.
+#: Nothing takes a second connection while it has one, so there is no deadlock.
 POOL_SIZE = 4
-#: And for queries: the watch's, and those of the roll-up and the page reports (one at a time).
+#: The same for queries: the database watch, and the roll-up and reports (one at a time).
 QUERY_POOL_SIZE = 2
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
-#: Seconds after which one is opened again: an address may mean another server by then.
+#: Seconds after which a connection is replaced: the address may point to another server by then.
 RECYCLED = 3600
 
-#: Seconds that the server works on one query: a day of sums may be millions of rows.
+#: Maximum seconds of a query: a day of sums may be millions of rows.
 QUERY_TIME_LIMIT = 10.0
 
 
@@ -37,13 +37,13 @@ def connect(
     pool_size: int = POOL_SIZE,
     io_timeout: int = IO_TIMEOUT,
 ) -> Engine:
-    """Build the engine; nothing is connected yet.
+    """Build the engine without connecting.
 
     Args:
         url: ``mysql+pymysql://…``.
-        tls: what to connect with; None for TLS without verification, where the server offers it.
-        pool_size: connections open at most.
-        io_timeout: seconds without an answer after which a connection is given up.
+        tls: the context; None for opportunistic TLS without verification.
+        pool_size: maximum open connections.
+        io_timeout: seconds without an answer until a connection is closed.
     """
     return _engine(url, tls, pool_size, io_timeout, autocommit=False)
 
@@ -51,19 +51,19 @@ def connect(
 def connect_for_queries(
     url: URL, tls: ssl.SSLContext | None = None, time_limit: float = QUERY_TIME_LIMIT
 ) -> Engine:
-    """Build an engine on which each query is a transaction of its own, of limited time.
+    """Build an engine in autocommit mode, with a time limit for each query.
 
-    So a query is one statement, with none before or after it: some accounts may send few an hour.
+    A query then takes one statement instead of three: some accounts have a limit per hour.
 
     Args:
         url: ``mysql+pymysql://…``.
-        tls: as of ``connect``.
-        time_limit: seconds that the server works on a query.
+        tls: as in ``connect``.
+        time_limit: maximum seconds of a query.
     """
     engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, autocommit=True)
 
     def limit_time(connection: Any, _record: Any) -> None:
-        # Each server takes its own, and the other's for a comment.
+        # Each server reads its own variable and takes the other one for a comment.
         milliseconds = max(1, round(1000 * time_limit))
         with suppress(MySQLError), connection.cursor() as cursor:
             cursor.execute(
@@ -78,7 +78,7 @@ def connect_for_queries(
 def _engine(
     url: URL, tls: ssl.SSLContext | None, pool_size: int, io_timeout: int, *, autocommit: bool
 ) -> Engine:
-    # PyMySQL would send the password in Latin-1, and fail where it has other characters.
+    # As text, PyMySQL would send the password in Latin-1 and fail on other characters.
     password = {"password": str(url.password).encode()} if url.password else {}
     engine = create_engine(
         url,
@@ -93,7 +93,7 @@ def _engine(
             **password,
             "charset": "utf8mb4",
             "autocommit": autocommit,
-            # For lines in memory; no file is ever sent (db.connection.driver).
+            # For lines in memory; files are never sent (db.connection.driver).
             "local_infile": True,
             "ssl": tls,
             "connect_timeout": CONNECT_TIMEOUT,
@@ -101,7 +101,7 @@ def _engine(
             "write_timeout": io_timeout,
         },
     )
-    # Before SQLAlchemy's own, which looks at the session to know how names are quoted there.
+    # Before SQLAlchemy's own listener, which reads from the session how names are quoted.
     event.listen(engine, "connect", _prepare_session, insert=True)
     spare_round_trips(engine)
     return engine
@@ -114,17 +114,17 @@ def _prepare_session(connection: Any, _record: Any) -> None:
 
 
 def ping(engine: Engine) -> None:
-    """Verify that the server answers. It counts this as no statement.
+    """Verify that the server answers. This does not count as a statement.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
     with classified(), engine.connect():
-        pass  # the pool has asked the connection, or used it a moment ago
+        pass  # the pool has pinged the connection, or used it a moment ago
 
 
 def is_mariadb(connection: Connection) -> bool:
-    """Whether the server is MariaDB, and not MySQL."""
+    """Whether the server is MariaDB rather than MySQL."""
     return bool(getattr(connection.dialect, "is_mariadb", False))
 
 

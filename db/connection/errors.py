@@ -1,9 +1,9 @@
-"""What a database error means for the events in hand.
+"""Classifies database errors: what do they mean for the events of a write?
 
-Only errors listed as the row's fault may ever cost a row; only those listed as fatal end the
-worker. Any other error is taken for transient and retried: waiting too long can be put right, a
-lost event cannot. If it comes back and no list knows it, the batch is bisected, and an event is
-named only where others can be stored (``pipeline.search``). Codes: `db.connection.error_codes`.
+Only an error listed as the row's fault can drop a row, and only one listed as fatal ends the
+worker. Every other error counts as transient and is retried, because a delay can be corrected and
+a lost event cannot. If an unlisted error keeps coming back, the batch is bisected; an event is
+blamed only if others can be stored (``pipeline.search``). Codes: `db.connection.error_codes`.
 """
 
 import re
@@ -19,24 +19,25 @@ from db.connection.error_codes import FATAL, HINTS, LARGE, LOGIN, PASSING, ROW
 from db.connection.missing_rights import missing_right
 from pipeline.errors import TOO_LARGE, FatalError, LoginError, RowError, TransientError
 
-#: What to change where statements of a transaction meet different sessions of the server.
+#: What to change if the statements of a transaction reach different sessions of the server.
 ONE_SESSION = (
-    "A proxy must keep all statements of a transaction in one session, set up as the client asks: "
-    "turn off read/write splitting and multiplexing there, or have DATABASE_URL name the server"
+    "A proxy must keep all statements of a transaction in one session and not change its "
+    "variables: turn off read/write splitting and multiplexing there, or point DATABASE_URL to "
+    "the server itself"
 )
 
 _BINLOG = "the binary log cannot take the write: set binlog_format = ROW on the server"
-_NOT_OURS = "a column computes its values itself: run `faust -A app check`"
+_GENERATED = "a column is a generated one: run `faust -A app check`"
 _WHAT_TO_CHANGE = {
     1054: "a column is missing: run `faust -A app migrate`",
     1146: "a table is missing: run `faust -A app migrate`",
     1242: f"a statement of a transaction ran in another session. {ONE_SESSION}",
     1449: "the definer of a trigger or view is gone: create that account, or recreate it",
-    1471: "an insert goes to something that takes none: run `faust -A app check`",
+    1471: "a table does not accept inserts: run `faust -A app check`",
     1598: _BINLOG,
     1665: _BINLOG,
-    1906: _NOT_OURS,
-    3105: _NOT_OURS,
+    1906: _GENERATED,
+    3105: _GENERATED,
 }
 _CREDENTIALS = "the login is refused: check the user and password in DATABASE_URL"
 _LOGIN_HINTS = {
@@ -55,18 +56,18 @@ _LOGIN_HINTS = {
     4150: "the account is blocked after failed logins: unlock it, or change DATABASE_URL",
     4151: "the account is locked: unlock it, or change DATABASE_URL",
 }
-#: The end of what both servers say of a database.
+#: The end of both servers' messages about a database.
 _DATABASE = re.compile(r"database '(.*)'$")
 _OTHER_LOGIN = "the server does not accept how the account logs in: change the account's plugin"
 
 _SYNTAX = 1064
-#: The client's own code for TLS that was asked for and is not offered.
+#: The client's own code for "TLS was requested but is not offered".
 _NO_TLS = 2026
 _UNTRUSTED = {
     tls.EXPIRED: "renew it there",
-    tls.NOT_YET_VALID: "look at the clocks here and there",
+    tls.NOT_YET_VALID: "check the clocks of both machines",
     tls.OTHER_HOST: "change the host in DATABASE_URL, or add the option ssl_verify_identity=false",
-    tls.NOT_TRUSTED: "put the authority that signed it into DATABASE_CA, or the option ssl_ca",
+    tls.NOT_TRUSTED: "put the CA that signed it into DATABASE_CA, or the option ssl_ca",
 }
 
 _KINDS = {code: kind for kind, codes in {**PASSING, TOO_LARGE: LARGE}.items() for code in codes}
@@ -74,7 +75,7 @@ _KINDS = {code: kind for kind, codes in {**PASSING, TOO_LARGE: LARGE}.items() fo
 
 @contextmanager
 def classified() -> Iterator[None]:
-    """Raise ``classify(error)`` in place of any error of the driver or of SQLAlchemy."""
+    """Replace errors of the driver and of SQLAlchemy by ``classify(error)``."""
     try:
         yield
     except (SQLAlchemyError, MySQLError, OSError) as error:
@@ -93,7 +94,7 @@ def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
     code = arguments[0] if arguments and isinstance(arguments[0], int) else None
     message = str(arguments[-1]) if len(arguments) > 1 else type(origin).__name__
     if code == _SYNTAX:
-        # What follows is a piece of the statement, so of an event.
+        # The rest quotes the statement, and with it an event.
         message = message.partition(" near '")[0]
     if code in ROW:
         return RowError(message)
@@ -109,8 +110,8 @@ def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
         )
     if code == _NO_TLS:
         return LoginError(
-            "The database offers no TLS: turn it on there, or drop DATABASE_CA and the options of "
-            "DATABASE_URL that ask for it."
+            "The database offers no TLS: turn it on there, or remove DATABASE_CA and the TLS "
+            "options of DATABASE_URL."
         )
     if refusal := tls.refusal(error):
         return LoginError(f"The database's certificate {refusal}: {_UNTRUSTED[refusal]}.")
@@ -124,9 +125,9 @@ def classify(error: SQLAlchemyError | MySQLError | OSError) -> Exception:
 
 
 def advice(error: TransientError) -> str:
-    """What to do about an error that lasts."""
+    """What to do about an error that persists."""
     if not error.is_away:
         return HINTS.get(error.kind, HINTS["other"])
     if "timed out" in str(error):
-        return "look for a firewall in between, start the database, or change DATABASE_URL"
+        return "check for a firewall in between, start the database, or change DATABASE_URL"
     return "start the database, or change DATABASE_URL"

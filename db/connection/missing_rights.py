@@ -1,12 +1,12 @@
-"""Which right an account lacks, from the words of MySQL and MariaDB.
+"""Which right an account lacks, from the messages of MySQL and MariaDB.
 
-MariaDB names database and table, MySQL the table alone. Both name the host that the client comes
-from, which need not be that of the account; `docs/database.md` creates accounts for every host.
+MariaDB names database and table, MySQL only the table. Both name the client's host, which may
+differ from the account's; `docs/database.md` creates accounts for every host.
 """
 
 import re
 
-#: 1142 and 1143. The column is named where the account has the right on some columns.
+#: 1142 and 1143. The column is named if the account has the right on some columns only.
 _ON_TABLE = re.compile(
     r"(?P<right>.+?) command denied to user '(?P<user>.*)'@'.*' for "
     r"(?:column '.*' in )?table (?P<table>\S+)$"
@@ -14,7 +14,7 @@ _ON_TABLE = re.compile(
 _ON_ROUTINE = re.compile(r"command denied to user '(?P<user>.*)'@'.*' for routine '(?P<name>.*)'$")
 #: 1227
 _ADMINISTRATIVE = re.compile(r"you need \(at least one of\) the (?P<rights>.+) privilege")
-#: What MySQL says of `SELECT … FOR UPDATE`, which needs one of several rights beside SELECT.
+#: MySQL's words for `SELECT … FOR UPDATE`, which needs one of several rights besides SELECT.
 _LOCKING = "SELECT with locking clause"
 
 

@@ -1,9 +1,8 @@
-"""Round trips that a connection of the pool is spared while it is in use.
+"""Saves the connection pool's round trips.
 
-The pool asks a connection whether it is alive each time it hands it out, and rolls back each time
-it comes back. A write under load does both ten times a second, and behind a network each takes as
-long as the way there and back. So a connection that answered just now is not asked, and after a
-COMMIT nothing is rolled back.
+By default the pool pings a connection at each checkout and rolls back at each return. Under load
+both happen ten times a second, and each is a round trip. Here a connection that was used a moment
+ago is not pinged, and nothing is rolled back after a COMMIT.
 """
 
 from time import monotonic
@@ -15,20 +14,20 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from db.connection.driver import MySQLError
 
-#: Seconds for which a connection that was used is taken to be alive.
+#: Seconds after its last use during which a connection counts as alive.
 TRUSTED = 1.0
 
 _USED, _IS_OPEN = "used", "is_open"
 
 
 def spare_round_trips(engine: Engine) -> None:
-    """Do these things only where they are needed; the engine's pool must do neither itself."""
+    """Ping and roll back only when needed; the engine's pool must do neither itself."""
     event.listen(engine, "begin", _note_begin)
     event.listen(engine, "commit", _note_end)
     event.listen(engine, "rollback", _note_end)
     event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _see_alive)
+    event.listen(engine, "checkout", _require_alive)
 
 
 def _note_begin(connection: Connection) -> None:
@@ -41,7 +40,7 @@ def _note_end(connection: Connection) -> None:
 
 
 def _reset(connection: Any, record: Any, _state: Any) -> None:
-    # The end is noted before the server has answered: so the server's word is asked for as well.
+    # SQLAlchemy reports the end before the server has answered, so check the server's status too.
     in_transaction = connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
     if in_transaction or record.info.get(_IS_OPEN, True):
         connection.rollback()
@@ -51,12 +50,12 @@ def _note_use(_connection: Any, record: Any) -> None:
     record.info[_USED] = monotonic()
 
 
-def _see_alive(connection: Any, record: Any, _proxy: Any) -> None:
+def _require_alive(connection: Any, record: Any, _proxy: Any) -> None:
     used = record.info.get(_USED)
     if used is None or monotonic() - used < TRUSTED:
         return
     try:
         connection.ping(reconnect=False)
     except MySQLError as error:
-        # The pool connects again, and asks all other connections that are as old.
+        # The pool reconnects, and replaces all other connections that are as old.
         raise InvalidatePoolError from error

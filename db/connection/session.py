@@ -1,9 +1,9 @@
-"""Fencing: all statements of a write run in one session of the server, and as it was set up.
+"""Fencing: all statements of a write run in one database session, with the variables we set.
 
-A proxy between worker and database may send single statements to other sessions, or reset a
-session's variables. Then rows could be stored without their offsets, or offsets without their rows.
-So the statement that locks the offsets also reads the session, and every insert of a write, the one
-that moves the offsets included, fails in any other one. None of this costs a round trip.
+A proxy may send single statements to other sessions, or reset a session's variables. Rows could
+then be stored without their offsets, or offsets without their rows. So the statement that locks
+the offsets also reads the session's id and variables, and every insert of the write, including the
+one that moves the offsets, fails in any other session. This costs no round trip.
 """
 
 from typing import Any
@@ -13,12 +13,12 @@ from sqlalchemy import ColumnElement, Row, func, literal_column
 from db.connection.errors import ONE_SESSION
 from pipeline.errors import FatalError
 
-#: Fails when evaluated, with an error that none of our statements has otherwise (1242).
+#: Fails when evaluated, with an error that our statements never cause otherwise (1242).
 _FAILURE = "(SELECT 1 UNION SELECT 2)"
-#: Fails in a lenient statement, too, where the other one's error may be only a warning (1690).
+#: Fails even in INSERT IGNORE, where 1242 may be only a warning (1690).
 LENIENT_FAILURE = "~0 + CONNECTION_ID()"
 
-#: A session's id, the variables set when it was opened, and its limit for a statement.
+#: A session's id, the variables that were set when it was opened, and its packet limit.
 SESSION: tuple[ColumnElement[Any], ...] = tuple(
     literal_column(expression).label(name)
     for name, expression in (
@@ -35,10 +35,10 @@ def check_session(row: Row[Any]) -> int:
     """Verify that a session is strict, in UTC and in a transaction.
 
     Args:
-        row: one that has the columns ``SESSION``.
+        row: a result with the columns ``SESSION``.
 
     Returns:
-        The session's number (``CONNECTION_ID()``).
+        The session's id (``CONNECTION_ID()``).
 
     Raises:
         FatalError: it is not.
@@ -52,16 +52,16 @@ def check_session(row: Row[Any]) -> int:
 
 
 def another_session(what: str) -> FatalError:
-    """The error of a statement that did not reach its session; ``what`` could not be done."""
+    """The error for a statement that ran in another session; ``what`` says what failed."""
     return FatalError(f"{what}: the statement ran in another session. {ONE_SESSION}.")
 
 
 def fenced_sql(session: int | str, expression: str, failure: str = _FAILURE) -> str:
-    """The SQL expression, which fails (error 1242) in any session but this one."""
+    """The SQL expression, changed to fail (error 1242) in every other session."""
     return f"IF(CONNECTION_ID()={session},{expression},{failure})"
 
 
 def fenced(session: int, value: Any) -> ColumnElement[Any]:
-    """The value as ``fenced_sql`` has it, to be sent as a parameter."""
+    """Like ``fenced_sql``, for a value that is sent as a parameter."""
     here = func.connection_id() == session
     return func.if_(here, value, literal_column(_FAILURE))

@@ -1,9 +1,8 @@
-"""What a session is set to when it is opened, so that it owes nothing to the server's globals.
+"""The variables a new session sets, so that the server's global values do not matter.
 
-An ordinary account may set each of these on every supported server: MySQL wants an administrator's
-right for `max_error_count`, so only MariaDB is asked for that. Where a server or a proxy refuses
-the statement all the same, they are set one by one, and only those that rows depend on must
-succeed.
+On every supported server an ordinary account may set them; `max_error_count` is set on MariaDB
+only, because MySQL requires an administrator for it. If a server or proxy refuses the statement,
+the variables are set one by one, and only those that affect stored rows must succeed.
 """
 
 from collections.abc import Iterable
@@ -21,14 +20,14 @@ _ALL_ROWS = 2**64 - 1
 class _Variable(NamedTuple):
     name: str
     value: str
-    #: Whether rows would be stored otherwise without it.
+    #: Whether stored rows depend on it.
     needed: bool = False
 
 
 _VARIABLES = (
-    # `ts` is a TIMESTAMP: the server converts what it is given from the session's zone.
+    # `ts` is a TIMESTAMP: the server converts values from the session's time zone.
     _Variable("time_zone", "'+00:00'", needed=True),
-    # A value that does not fit is refused. Without backslash escapes a JSON text is quoted by one
+    # Values that do not fit are refused. Without backslash escapes, quoting a JSON text takes one
     # replace instead of a table look-up. No ANSI_QUOTES: the dialect quotes names with backticks.
     _Variable(
         "sql_mode",
@@ -36,48 +35,48 @@ _VARIABLES = (
         "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES'",
         needed=True,
     ),
-    # InnoDB may skip a unique index without it, and so may a duplicate.
+    # Without it InnoDB may skip a unique index and store a duplicate.
     _Variable("unique_checks", "1", needed=True),
-    # A row that the owner's key refuses is refused.
+    # Foreign keys are enforced.
     _Variable("foreign_key_checks", "1", needed=True),
     # CHAIN would begin a transaction with each COMMIT, RELEASE would end the connection.
     _Variable("completion_type", "'NO_CHAIN'", needed=True),
-    # A query returns all its rows, however many it joins; an update needs no key in its WHERE.
+    # Queries return all rows and may join many; updates need no key in their WHERE.
     _Variable("sql_select_limit", str(_ALL_ROWS), needed=True),
     _Variable("sql_big_selects", "1"),
     _Variable("sql_safe_updates", "0"),
-    # The roll-up sorts by keys of so many bytes, and must tell them apart to the last one.
+    # The roll-up sorts by keys of up to 1024 bytes, all of which must count.
     _Variable("max_sort_length", "1024", needed=True),
     # `WHERE id IS NULL` finds nothing.
     _Variable("sql_auto_is_null", "0"),
-    # Notes count as warnings: what the server did to a row is proven by their number.
+    # Notes count as warnings: their number proves what the server did to each row.
     _Variable("sql_notes", "1"),
     _Variable("group_concat_max_len", "1048576"),
-    # A table that names no engine: Alembic's own.
+    # For Alembic's table, which names no engine.
     _Variable("default_storage_engine", "InnoDB"),
-    # Migrations read columns from SHOW CREATE TABLE, where quotes tell names from words.
+    # Migrations parse SHOW CREATE TABLE and need quoted names.
     _Variable("sql_quote_show_create", "1"),
-    # The text of an error says which key and which row it is about.
+    # Error messages are parsed for the key and the row.
     _Variable("lc_messages", "'en_US'"),
-    # A worker frozen inside a transaction must not keep its partitions' locks for hours.
+    # A worker frozen inside a transaction must not hold its partitions' locks for hours.
     _Variable("wait_timeout", "30"),
-    # Nor one frozen while it sends lines those of the table, for which all others wait.
+    # A worker frozen while it sends lines must not hold the table's locks.
     _Variable("net_read_timeout", "10"),
     _Variable("innodb_lock_wait_timeout", str(LOCK_WAIT_TIMEOUT)),
 )
 
 _OF_MARIADB = (
-    # A duplicate is never left out unmentioned.
+    # The server always reports a skipped duplicate.
     _Variable("old_mode", "''"),
-    # A warning for every row of a statement; the default is 64.
+    # Keep a warning for every row of a statement; the default is 64.
     _Variable("max_error_count", "65535"),
-    # A row that a CHECK refuses is refused.
+    # CHECK constraints are enforced.
     _Variable("check_constraint_checks", "1", needed=True),
-    # What takes longer than the server likes would be ended again at each attempt.
+    # No time limits: a statement that exceeds one would fail again at each attempt.
     _Variable("max_statement_time", "0"),
     _Variable("idle_transaction_timeout", "0"),
     _Variable("idle_write_transaction_timeout", "0"),
-    # A migration may copy a table where there is no other way.
+    # A migration may copy a table if there is no other way.
     _Variable("alter_algorithm", "'DEFAULT'"),
 )
 _OF_MYSQL = (
@@ -85,10 +84,10 @@ _OF_MYSQL = (
     _Variable("max_execution_time", "0"),
 )
 
-#: The server has no such variable, nor what it is about.
+#: The server has no such variable, nor the feature it controls.
 _UNKNOWN = 1193
 
-#: Each statement locks what it reads and no gaps beside it, and may write.
+#: Statements lock the rows they read but no gaps between them, and may write.
 _TRANSACTIONS = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
 
 
@@ -102,7 +101,7 @@ def prepare(cursor: Any) -> None:
         pymysql.err.MySQLError: the connection is gone, or the server refuses what rows depend on.
     """
     try:
-        # What is not of the server at hand is a comment to it.
+        # Each server takes the other one's variables for a comment.
         cursor.execute(
             f"SET SESSION {_assignments(_VARIABLES)} /*M! , {_assignments(_OF_MARIADB)} */"
             f" /*!80000 , {_assignments(_OF_MYSQL)} */"

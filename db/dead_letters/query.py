@@ -1,4 +1,4 @@
-"""Dead letters after the fact: found, counted, purged. Blocking."""
+"""Finds, counts and purges stored dead letters. Blocking."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from sqlalchemy.dialects.mysql import LONGBLOB
 from db.connection.errors import classified
 from db.schema.tables import dead_letters
 
-#: Dead letters that are read, or changed in one transaction, at most.
+#: Maximum dead letters read at once or changed in one transaction.
 PORTION = 500
 
-#: Bytes of their values, about: they are in memory at once.
+#: About how many bytes of values are in memory at once.
 PORTION_BYTES = 16_000_000
 
 _columns = dead_letters.c
@@ -24,11 +24,10 @@ _columns = dead_letters.c
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters; what is None or empty does not narrow.
+    """Selects dead letters; a field that is None or empty does not filter.
 
-    ``since`` and ``until`` have a zone, and compare with the time at which the dead letter was
-    written; ``offsets`` are the first and the last one, None for no end; ``pending`` ones are not
-    replayed yet.
+    ``since`` and ``until`` have a time zone and apply to when the dead letter was written.
+    ``offsets`` are the first and the last, None for open. ``pending`` means not replayed yet.
     """
 
     ids: tuple[int, ...] = ()
@@ -41,7 +40,7 @@ class Filter:
     pending: bool = False
 
     def conditions(self, group: str) -> Iterator[ColumnElement[bool]]:
-        """What holds of these dead letters of a consumer group."""
+        """The SQL conditions, for one consumer group."""
         yield _columns.consumer_group == group
         if self.ids:
             yield _columns.id.in_(self.ids)
@@ -71,7 +70,7 @@ def is_cut(letter: Row[Any]) -> bool:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction, errors of which are those of ``pipeline.errors``."""
+    """A transaction whose errors are those of ``pipeline.errors``."""
     with classified(), engine.begin() as connection:
         yield connection
 
@@ -90,7 +89,7 @@ class DeadLetters:
     def find(
         self, wanted: Filter, limit: int | None = None, max_bytes: int | None = None
     ) -> Iterator[Row[Any]]:
-        """The dead letters, the newest first; values and keys cut to ``max_bytes``."""
+        """The dead letters, newest first, with values and keys cut to ``max_bytes``."""
         shown = [
             func.substring(column, 1, max_bytes).label(column.name)
             if max_bytes is not None and isinstance(column.type, LONGBLOB)
@@ -118,7 +117,7 @@ class DeadLetters:
     def portions(
         self, wanted: Filter, limit: int | None = None, *, newest_first: bool = False
     ) -> Iterator[list[int]]:
-        """Ids of the dead letters, in their order, as many at a time as fit memory."""
+        """Ids of the dead letters, in order, in portions whose values fit in memory."""
         size = func.coalesce(func.length(_columns.value), 0)
         order = _columns.id.desc() if newest_first else _columns.id
         statement = select(_columns.id, size).where(*wanted.conditions(self._group)).order_by(order)
@@ -146,12 +145,12 @@ class DeadLetters:
         limit: int | None = None,
         progress: Callable[[int], None] = lambda number: None,
     ) -> int:
-        """Delete dead letters for good, the oldest first; return how many.
+        """Delete dead letters permanently, oldest first; return how many.
 
         Args:
-            wanted: which.
-            limit: at most so many.
-            progress: called with how many more are dealt with.
+            wanted: which ones.
+            limit: maximum number; None for all.
+            progress: called after each portion with its size.
         """
         gone = 0
         for ids in self.portions(wanted, limit):

@@ -1,7 +1,7 @@
-"""Dead letters replayed: put through today's rules, and stored as rows if those accept them.
+"""Replays dead letters: stores those that today's rules accept.
 
-A replay stores rows and marks their dead letters in one transaction, with the dead letters locked.
-So it may be repeated, interrupted, or run twice at once: each event is stored once. Blocking.
+Rows are stored and their dead letters marked in one transaction that locks the dead letters, so a
+replay can be repeated, interrupted or run twice at once: each event is stored once. Blocking.
 """
 
 import re
@@ -27,12 +27,12 @@ from pipeline.record import PlainRecord
 from pipeline.stream import UNSTORABLE, Stream
 
 _id = dead_letters.c.id
-#: What differs between details that say the same of different events.
+#: The parts of a detail that vary between events with the same problem.
 _VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
 
 class Refusals(NamedTuple):
-    """How many were refused for the same, and one of them: its id, and why in words."""
+    """How many were refused for the same reason, and an example: its id and detail."""
 
     dead_letters: int
     example: int
@@ -41,10 +41,10 @@ class Refusals(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the dead letters that were replayed.
+    """The result of a replay.
 
-    ``stored`` became rows; ``known`` have events that are rows already; ``refused`` are the others,
-    by reason and by what their details have in common.
+    ``stored`` became rows, ``known`` were stored as rows before, and ``refused`` are the others, by
+    reason and by what their details have in common.
     """
 
     stored: int = 0
@@ -68,9 +68,9 @@ class Replayer:
     Args:
         engine: from ``db.connection.engine.connect``.
         group: the consumer group.
-        stream: what they are events of.
-        announce: called in a transaction before it inserts events, for those who add them up.
-        deduplicate: whether events are left out whose ids are stored already.
+        stream: the stream of the events.
+        announce: called in each transaction before it inserts events, so that the roll-up waits.
+        deduplicate: whether to skip events whose ids are already stored.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class Replayer:
         dry_run: bool = False,
         progress: Callable[[int], None] = lambda number: None,
     ) -> Outcome:
-        """Store the dead letters not replayed yet that today's rules accept, the oldest first.
+        """Store the pending dead letters that today's rules accept, oldest first.
 
-        One whose event is stored already counts as replayed, without a second row.
+        If its event is already stored, a dead letter is marked as replayed without a second row.
 
         Args:
             wanted: which dead letters.
-            limit: at most so many.
+            limit: maximum number; None for all.
             dry_run: roll back what was stored.
-            progress: called with how many more are dealt with.
+            progress: called after each portion with its size.
 
         Raises:
             TransientError, FatalError: see ``pipeline.errors``.
@@ -142,7 +142,7 @@ class Replayer:
                 marked = [letter for letter in marked if letter not in refused]
             if marked:
                 self._mark(connection, marked, session)
-                # The ledger counts these events already; only their rows are new.
+                # The ledger has counted these events before; only their rows are new.
                 batch = Batch.of(number, datetime.now(UTC), [stored], perf_counter() - started)
                 line = ledger_line(batch, self._group, run)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
@@ -157,12 +157,12 @@ class Replayer:
     def _transform(
         self, letters: "Sequence[Row[*tuple[Any, ...]]]"
     ) -> tuple[Chunk, dict[int, tuple[str, str]]]:
-        """The dead letters' rows by today's rules, and why the others have none.
+        """The rows by today's rules, and why the other dead letters have none.
 
-        The id stands in for the offset, and tells the dead letters apart afterwards.
+        The dead letter's id takes the place of the offset.
         """
         refused = {
-            row.id: (row.reason, "was stored cut: the event must be sent again")
+            row.id: (row.reason, "only part of the value was stored: send the event again")
             for row in letters
             if is_cut(row)
         }
@@ -183,6 +183,5 @@ class Replayer:
         )
         if marked.rowcount != len(ids):
             raise another_session(
-                f"{len(ids)} dead letters were replayed, but {marked.rowcount} could be marked as "
-                f"replayed"
+                f"{len(ids)} dead letters were replayed, but only {marked.rowcount} could be marked"
             )

@@ -1,4 +1,4 @@
-"""Dead letters by what they have in common. Blocking."""
+"""Groups dead letters by what they have in common. Blocking."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 from db.dead_letters.query import Filter, transaction
 from db.schema.tables import dead_letters
 
-#: Bytes of an example's value.
+#: Bytes shown of an example's value.
 _SHOWN_BYTES = 200
 
 _columns = dead_letters.c
@@ -17,10 +17,10 @@ _PENDING = func.count() - func.count(_columns.replayed_at)
 
 
 class Group(NamedTuple):
-    """Dead letters of a day (UTC) with the same reason about the same field (None: about none).
+    """Dead letters of one day (UTC) with the same reason and field (None: no field).
 
-    ``pending`` are not replayed yet; the example is the newest: its id, position, detail and the
-    beginning of its value.
+    ``pending`` counts those not replayed yet. The example is the newest: its id, position, detail
+    and the beginning of its value.
     """
 
     reason: str
@@ -50,20 +50,20 @@ def summarize(
     fields: Iterable[str],
     limit: int | None = None,
 ) -> Sequence[Group]:
-    """The dead letters by day, reason and field; the newest day and the largest group first.
+    """The dead letters by day, reason and field; newest day and largest group first.
 
     Args:
         engine: from ``db.connection.engine.connect``.
         group: the consumer group.
         wanted: which dead letters.
-        fields: names of an event's fields, of which a detail may name one.
-        limit: at most so many groups.
+        fields: names of an event's fields, to look for in details.
+        limit: maximum number of groups.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
     """
     letters, newest = func.count(), func.max(_columns.id)
-    # The first one named; one server answers NULL for none, and another one ''.
+    # The first field named. Without a match one server returns NULL, the other ''.
     named = func.regexp_substr(_columns.detail, rf"\b({'|'.join(fields)})\b")
     field = func.nullif(named, "")
     day = func.date(_columns.created_at)
@@ -93,7 +93,7 @@ def summarize(
 
 
 def totals(engine: Engine, group: str, wanted: Filter) -> Sequence[Total]:
-    """The dead letters by reason, the most frequent first.
+    """The dead letters by reason, most frequent first.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.

@@ -1,1 +1,1 @@
-"""Sums of the stored events by minute and product, kept in rounds up to a watermark."""
+"""Sums of the stored events by minute and product, added in rounds up to a watermark."""

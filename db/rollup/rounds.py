@@ -1,26 +1,25 @@
-"""The roll-up: adds stored rows to the sales sums, each row once, in the background.
+"""The roll-up: adds each stored row to the sales sums once, in the background.
 
-A watermark says up to which id rows are in the sums; it moves in the transaction that adds them.
-So the sums are exact as long as no row with an id below the watermark can still appear. Ids are
-handed out in rising order, so with the newest id at a moment known (the mark), only transactions
-that had begun to insert by then can bring smaller ones:
+A watermark is the id up to which rows are in the sums; it moves in the transaction that adds them.
+So the sums are exact as long as no row can still appear with an id below the watermark. Ids are
+assigned in rising order. The mark is the newest id at some moment; smaller ids can only come from
+transactions that were inserting at that moment:
 
-- a worker's write locks its stored offsets before it inserts. Once each offset's row was seen
-  unlocked, not all at the same time, all of those writes have ended. No offset stays locked while
-  another one is waited for, so there is no deadlock;
-- a replay of dead letters holds the state's row shared (`watermark.join`), and moving the mark
-  locks it;
-- of other programs, rows are summed a round after the mark, and with a locking read, which waits
-  for every row that is there and not committed. So only a single statement of theirs that is
-  longer than a round could be missed.
+- A worker's write locks its stored offsets before it inserts. Once each offset's row has been seen
+  unlocked, not necessarily all at the same time, those writes have ended. The roll-up never holds
+  one offset's lock while it waits for another, so there is no deadlock.
+- A replay of dead letters locks the state's row in shared mode (`watermark.join`), and moving the
+  mark locks it exclusively.
+- Rows of other programs are summed one round after the mark, with a locking read that waits for
+  uncommitted rows. Only a single statement that runs longer than a round could be missed.
 
-Blocking; any number of workers may do it at once. Behind a proxy that splits a session nothing
-is added (`db.connection.session`).
+Blocking; any number of workers may run it at once. Behind a proxy that splits a session nothing is
+added (`db.connection.session`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -29,11 +28,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.connection.errors import classified
 from db.connection.session_variables import LOCK_WAIT_TIMEOUT
+from db.rollup import purge
 from db.rollup.sums import add_sums
 from db.rollup.watermark import (
     FIRST,
     LAST,
-    NO_STATE,
     REBUILD,
     ask,
     checksum,
@@ -46,21 +45,20 @@ from db.rollup.watermark import (
 )
 from db.schema.sales_tables import rollup_minutes, rollup_products, rollup_state
 from models.funnel import NO_TIME
-from pipeline.errors import FatalError, TransientError
+from pipeline.errors import TransientError
 from pipeline.rollup_service import Progress
 
-#: Seconds that anything here waits for a lock; then it is tried again in the next round.
+#: Maximum seconds to wait for a lock; after that, the next round retries.
 LOCK_WAIT = 2
-#: Rows in one transaction: at first, at least and at most. They become more or fewer, until a
-#: transaction takes about so many seconds: others wait no longer for its locks.
+#: Rows in one transaction: initial, minimum and maximum.
 PORTION, SMALLEST, LARGEST = 50_000, 1_000, 500_000
+#: The number of rows adapts so that a transaction takes about this many seconds, since others wait
+#: for its locks.
 SECONDS = 0.5
-#: Old sums deleted in one transaction.
-DELETED = 20_000
 
 
 class Kept(NamedTuple):
-    """What is kept, for those who ask: sums of minutes and of products, and the oldest minute."""
+    """The stored sums: how far they are, how many for minutes and products, the oldest minute."""
 
     progress: Progress
     minutes: int
@@ -73,9 +71,8 @@ class Rollup:
 
     Args:
         engine: from ``db.connection.engine.connect``.
-        interval: seconds between a mark and summing up to it.
-        queries: from ``connect_for_queries``, to look whether there is work; None for the other
-            one.
+        interval: seconds between setting a mark and summing up to it.
+        queries: from ``connect_for_queries``, to check for work; None to use ``engine``.
 
     Raises (every method):
         TransientError, RowError, FatalError: see ``pipeline.errors``.
@@ -89,7 +86,7 @@ class Rollup:
         self._whole: float | None = None
 
     def step(self) -> Progress:
-        """Do a bounded part of the work; none of it while another worker does."""
+        """Do a bounded part of the work; nothing while another worker does it."""
         with classified(), self._queries.connect() as connection:
             state = look(connection)
         found = self._progress(state)
@@ -98,14 +95,14 @@ class Rollup:
         if not (found.behind or state.shown != state.generation or state.outdated):
             return found._replace(wait=self._interval)
         with self._connection() as connection:
-            # Again: what follows must run in the session that has looked.
+            # Read again: the following statements must run in the session that read the state.
             state = look(connection)
             found = self._progress(state)
             if found.error:
                 return found
             waiting = 0.0
             if state.last_id < state.mark_id <= found.newest:
-                # A clock that was set back must not make it wait for hours.
+                # If the clock was set back, do not wait for hours.
                 if not 0 <= state.mark_age < self._interval:
                     return self._sum(connection, state)
                 waiting = self._interval - float(state.mark_age)
@@ -114,7 +111,7 @@ class Rollup:
             elif state.shown != state.generation:
                 return self._finish(connection, state)
             if state.outdated:
-                _delete_outdated(connection, state.shown)
+                purge.delete_outdated(connection, state.shown)
                 return found
             return found._replace(wait=waiting or self._interval)
 
@@ -124,7 +121,7 @@ class Rollup:
             return self._progress(look(connection))
 
     def kept(self) -> Kept:
-        """How far the sums are, and how many are kept."""
+        """How far the sums are, and how many are stored."""
         minutes, products = rollup_minutes.c, rollup_products.c
         with self._connection() as connection:
             state = look(connection)
@@ -144,7 +141,7 @@ class Rollup:
             )
 
     def rebuild(self) -> None:
-        """Sum all rows again; the old sums are shown until that is done."""
+        """Sum all rows again; the old sums stay visible until that is done."""
         with self._connection() as connection:
             connection.execute(
                 text(
@@ -158,7 +155,7 @@ class Rollup:
             connection.commit()
 
     def purge(self, before: datetime) -> tuple[int, int]:
-        """Delete the sums of minutes and of products' hours that had ended by then.
+        """Delete the sums of minutes and of products' hours that had ended by ``before``.
 
         Args:
             before: UTC, without a zone.
@@ -166,35 +163,19 @@ class Rollup:
         Returns:
             How many of minutes, and of products' hours.
         """
-        gone = [0, 0]
         with self._connection() as connection:
             connection.commit()
-            for place, (table, key, length) in enumerate(
-                (
-                    ("rollup_minutes", "minute", timedelta(minutes=1)),
-                    ("rollup_products", "hour", timedelta(hours=1)),
-                )
-            ):
-                # Events without a time have no age.
-                statement = text(
-                    f"DELETE FROM {table} WHERE generation IN (:shown, :built) "  # noqa: S608
-                    f"AND {key} > '{NO_TIME}' AND {key} <= :last LIMIT {DELETED}"
-                )
-                while True:
-                    with connection.begin():
-                        state = connection.execute(select(rollup_state).with_for_update()).first()
-                        if state is None:
-                            raise FatalError(NO_STATE)
-                        given = {"shown": state.shown, "built": state.generation}
-                        done = connection.execute(statement, given | {"last": before - length})
-                    gone[place] += done.rowcount
-                    if done.rowcount < DELETED:
-                        break
-        return gone[0], gone[1]
+            return purge.delete_before(connection, before)
 
     def _found(self, summed_to: int, newest: int, age: float, at: float) -> Progress:
-        """The progress; rows were last all in the sums so many seconds before the moment ``at``, at
-        which ``newest`` was read."""
+        """The progress.
+
+        Args:
+            summed_to: the id up to which rows are in the sums.
+            newest: the newest id, read at ``at``.
+            age: seconds before ``at`` when the sums were last complete.
+            at: ``time.monotonic()``.
+        """
         if newest <= summed_to:
             self._whole = at
             age = 0.0
@@ -211,19 +192,19 @@ class Rollup:
             state.checksum != state.last_checksum
         ):
             error = (
-                f"row {state.last_id} of flash_sale_events is not the row that was summed: ids "
-                f"seem to have started again. If so, {REBUILD}."
+                f"row {state.last_id} of flash_sale_events is not the row that was summed: its ids "
+                f"seem to have restarted. If so, {REBUILD}."
             )
         elif state.newest is not None and state.newest < state.last_id:
             error = (
                 f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
-                f"{state.last_id} are summed: rows were deleted, or ids started again. Rows with "
-                f"greater ids will be summed. If ids started again, {REBUILD}."
+                f"{state.last_id} are summed: rows were deleted, or ids restarted. Rows with "
+                f"greater ids will be summed. If ids restarted, {REBUILD}."
             )
         return found._replace(wait=self._interval if error else 0.0, error=error)
 
     def _mark(self, connection: Connection, seen: Row[Any]) -> Progress:
-        """Make the newest row the mark, once no write can bring smaller ids any more."""
+        """Make the newest id the mark, once no write in progress can add smaller ids."""
         wait_for_writes(connection, seen.session)
         with connection.begin():
             if lock(connection, seen):
@@ -250,7 +231,7 @@ class Rollup:
         return self._found(upto, seen.newest, float(age) + took, begun)._replace(rows=rows)
 
     def _finish(self, connection: Connection, seen: Row[Any]) -> Progress:
-        """Show what was built: there is no row, or none that is not summed."""
+        """Show the rebuilt sums: every row is in them."""
         with connection.begin():
             if lock(connection, seen):
                 move(connection, seen, {"shown": seen.generation})
@@ -261,7 +242,7 @@ class Rollup:
         return self._progress(seen)._replace(wait=self._interval)
 
     def _add_portion(self, connection: Connection, seen: Row[Any]) -> tuple[int, int]:
-        """Add rows; returns how many, and up to which id they are added now."""
+        """Add rows; return how many, and the id up to which rows are now summed."""
         last, bound = seen.last_id, seen.mark_id
         if bound - last > self._portion:
             # Ids may have wide gaps.
@@ -273,8 +254,8 @@ class Rollup:
         if committed is None:
             rows = settle(connection, seen.session, last, upto)
         else:
-            # After the last row there may be a write in progress, which need not be waited for: a
-            # locking read locks the row after its end, too.
+            # A locking read also locks the row after its range, where a write may be in progress.
+            # Ending at the last committed row avoids waiting for that write.
             upto = committed
             rows = 1 + settle(connection, seen.session, last, upto - 1)
         if rows:
@@ -287,14 +268,14 @@ class Rollup:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        """A connection, in a transaction that has read nothing, which waits for locks briefly."""
+        """A connection with a short lock timeout, in a transaction that has read nothing."""
         with classified(), self._engine.connect() as connection:
             connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}")
             try:
                 yield connection
             finally:
                 if not connection.invalidated:
-                    # In one transaction with what went before, which costs a round trip less.
+                    # Before the rollback, in the same transaction, which saves a round trip.
                     connection.exec_driver_sql(
                         f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT}"
                     )
@@ -302,21 +283,13 @@ class Rollup:
 
 
 def rehearse(connection: Connection) -> None:
-    """Do what the roll-up does, with no row, in a transaction that is rolled back.
+    """Run the roll-up's statements on no rows; the caller rolls back.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the server refused, perhaps for a right that is missing.
+        sqlalchemy.exc.DBAPIError: the server refused, perhaps because a right is missing.
     """
     join(connection)
     add_sums(connection, 0, 0, -1, connection.scalar(text("SELECT CONNECTION_ID()")) or 0)
     connection.execute(rollup_state.update().where(rollup_state.c.id < 0).values(id=-1))
     for table in (rollup_minutes, rollup_products):
         connection.execute(table.delete().where(table.c.generation < 0))
-
-
-def _delete_outdated(connection: Connection, shown: int) -> None:
-    """Delete some of the sums that are no longer shown."""
-    for table in (rollup_minutes, rollup_products):
-        statement = f"DELETE FROM {table.name} WHERE generation < :shown LIMIT {DELETED}"  # noqa: S608
-        with connection.begin():
-            connection.execute(text(statement), {"shown": shown})

@@ -1,9 +1,9 @@
-"""The statements that add rows to the sales sums, and purge old sums.
+"""The statements that add rows to the sales sums.
 
-Keys are compared byte by byte: they are bytes in the tables, and rows are grouped by bytes, as
-collations take `E1` for `e1`, or `e1` with a space for one without. Rows are grouped in a query
-of their own by keys as narrow as they are; `SQL_BIG_RESULT` makes the server sort them, where a
-hash of many keys would go to disk (*measured*: three times the time, when every row has its own).
+Keys are bytes in the tables, and rows are grouped by bytes, because collations treat `E1` as `e1`
+and ignore a trailing space. A subquery groups rows by keys no wider than necessary.
+`SQL_BIG_RESULT` makes the server sort them; a hash of many keys would go to disk (*measured*:
+three times as slow when every row has its own key).
 """
 
 from sqlalchemy import Connection, Table, TextClause, text
@@ -12,12 +12,12 @@ from db.connection.session import fenced_sql
 from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products
 from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
 
-#: The portion of rows. A locking read of it waits for inserts there (`LOCK IN SHARE MODE`
-#: is what every server understands). The clustered index is named, as an index that someone
-#: added would be read, and locked, beyond the portion.
+#: A range of rows. A locking read of it waits for inserts there (every server understands
+#: `LOCK IN SHARE MODE`). The primary key is forced because an index added by someone else would be
+#: read, and locked, beyond the range.
 ROWS = f"{flash_sale_events.name} FORCE INDEX (PRIMARY) WHERE id > :last AND id <= :upto"
 
-#: Characters of a key. A server compares no more than 1024 bytes when it sorts.
+#: Maximum characters of a key: a server compares only 1024 bytes when it sorts.
 WIDEST = 255
 
 #: The year 1970 as the server's `TO_SECONDS`, which accepts every type of time.
@@ -34,13 +34,13 @@ _PURCHASES = _COLUMNS.index(STEPS[PURCHASE])
 
 
 def _time(unit: str, seconds: int) -> str:
-    """The time of a key, of which there are so many seconds to a unit."""
+    """The time for a key that counts units of ``seconds`` seconds."""
     shifted = f"DATE '1970-01-01' + INTERVAL (k - {_EPOCH // seconds}) {unit}"
     return f"COALESCE({shifted}, '{NO_TIME}')"
 
 
 def _key(column: str, *, wide: bool) -> str:
-    """A text as bytes of UTF-8; cut where it is too wide, with a digest of all of it."""
+    """A text as UTF-8 bytes; if too wide, cut and completed by a digest of the whole text."""
     whole = f"CONVERT({column} USING utf8mb4)"
     if wide:
         cut = f"CONCAT(LEFT({whole}, {WIDEST - 40}), LEFT(SHA2({column}, 256), 40))"
@@ -49,7 +49,7 @@ def _key(column: str, *, wide: bool) -> str:
 
 
 def _insert(table: Table, select: str) -> TextClause:
-    """One statement for all sums of a portion, each added to what is there under its key."""
+    """One statement that adds all sums of a range to those stored under the same keys."""
     names = [column.name for column in table.columns]
     sums = ", ".join(
         f"{column.name} = {table.name}.{column.name} + VALUES({column.name})"
@@ -83,7 +83,7 @@ _ADD_PRODUCTS, _ADD_WIDE_PRODUCTS = (
     )
     for wide in (False, True)
 )
-# Looked up each time: a key that must perhaps be cut costs half as much again.
+# Checked each time, because allowing for wide keys makes the statement half as slow again.
 _IS_WIDE = text(
     "SELECT MAX(CHARACTER_MAXIMUM_LENGTH) > :widest FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :events "
@@ -92,13 +92,13 @@ _IS_WIDE = text(
 
 
 def add_sums(connection: Connection, last: int, upto: int, generation: int, session: int) -> None:
-    """Add what the rows with ids in ``(last, upto]`` amount to, inside the caller's transaction.
+    """Add the rows with ids in ``(last, upto]`` to the sums, inside the caller's transaction.
 
     Args:
         connection: in that transaction.
         last, upto: ids of rows.
         generation: of the sums.
-        session: of that transaction; in any other one nothing is added.
+        session: id of that transaction's session; in any other session the statements fail.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.

@@ -1,6 +1,6 @@
-"""The roll-up's watermark: reading, locking and moving it, and waiting for writes before that.
+"""The roll-up's watermark: reads, locks and moves it, and waits for writes before that.
 
-Each statement must run in the session that read the state first: see `db.connection.session`.
+All statements must run in the session that first read the state: see `db.connection.session`.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from db.schema.sales_tables import flash_sale_events, rollup_state
 from db.schema.tables import stream_offsets
 from pipeline.errors import FatalError, TransientError
 
-REBUILD = "run `faust -A app rollup rebuild`, which sums the rows that are there from the first on"
+REBUILD = "run `faust -A app rollup rebuild`, which sums all existing rows again"
 NO_STATE = f"The table rollup_state is empty: {REBUILD}."
 
 _STILL_LOCKED = 1205
@@ -58,7 +58,7 @@ _COUNT = text(
 _KEY = stream_offsets.primary_key.columns
 _here = func.connection_id()
 _OFFSETS = select(_here, *_KEY)
-#: Those that no transaction has locked; and one of them, once none has.
+#: The offsets that no transaction has locked; and one offset, waiting for its lock.
 _UNLOCKED = _OFFSETS.with_for_update(read=True, skip_locked=True)
 _ONE = (
     select(_here)
@@ -68,7 +68,7 @@ _ONE = (
 
 
 def join(connection: Connection) -> None:
-    """Show the roll-up that this transaction, which locks no offset, will insert events.
+    """Announce to the roll-up that this transaction will insert events without locking an offset.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
@@ -77,7 +77,7 @@ def join(connection: Connection) -> None:
 
 
 def look(connection: Connection) -> Row[Any]:
-    """The state, the newest row and the moment, which lock nothing."""
+    """The state, the newest row and the current time, without locks."""
     state = connection.execute(_LOOK).first()
     connection.rollback()
     if state is None:
@@ -86,7 +86,7 @@ def look(connection: Connection) -> Row[Any]:
 
 
 def lock(connection: Connection, seen: Row[Any]) -> bool:
-    """Lock the state until the transaction ends; False if another worker has it or moved it."""
+    """Lock the state until the transaction ends; False if another worker locked or moved it."""
     statement = (
         select(_state.generation, _state.shown, _state.last_id, _state.mark_id, *SESSION)
         .where(_state.id == 1)
@@ -100,13 +100,13 @@ def lock(connection: Connection, seen: Row[Any]) -> bool:
         raise
     if state is None:
         raise FatalError(NO_STATE)
-    _same_session(check_session(state), seen.session)
+    _require_session(check_session(state), seen.session)
     names = ("generation", "shown", "last_id", "mark_id")
     return all(getattr(state, name) == getattr(seen, name) for name in names)
 
 
 def move(connection: Connection, seen: Row[Any], changed: dict[str, Any]) -> None:
-    """Change the locked state; if that fails, roll back everything before it."""
+    """Change the locked state; if this raises, the caller's transaction is rolled back."""
     moved = connection.execute(
         rollup_state.update()
         .where(_state.id == 1, func.connection_id() == seen.session)
@@ -114,40 +114,40 @@ def move(connection: Connection, seen: Row[Any], changed: dict[str, Any]) -> Non
         .where(_state.last_id == seen.last_id, _state.mark_id == seen.mark_id)
         .values(changed)
     )
-    _same_session(seen.session if moved.rowcount == 1 else 0, seen.session)
+    _require_session(seen.session if moved.rowcount == 1 else 0, seen.session)
 
 
 def ask(connection: Connection, query: TextClause, session: int, **given: int) -> int | None:
-    """Query a number in this session: another server might lack rows."""
+    """Query a number in this session: another server might not have all rows."""
     number, there = connection.execute(query, given).one()
-    _same_session(there, session)
+    _require_session(there, session)
     return None if number is None else int(number)
 
 
-def _same_session(found: int, session: int) -> None:
+def _require_session(found: int, session: int) -> None:
     if found != session:
         raise another_session("The sales sums cannot be added to")
 
 
 def wait_for_writes(connection: Connection, session: int) -> None:
-    """Wait until each stored offset was unlocked once: at first all together, then one by one."""
+    """Wait until each stored offset was seen unlocked: first all together, then one by one."""
     waiting = connection.execute(_OFFSETS).all()
     unlocked = connection.execute(_UNLOCKED).all()
     connection.rollback()
     for there, *_ in {*waiting, *unlocked}:
-        _same_session(there, session)
+        _require_session(there, session)
     for _, group, topic, partition in sorted({*waiting} - {*unlocked}):
         try:
             there = connection.scalar(_ONE, {"g": group, "t": topic, "p": partition})
         except DBAPIError as error:
-            raise _waits(error, f"a write of {topic}/{partition} is not done yet") from error
+            raise _waits(error, f"a write of {topic}/{partition} is still running") from error
         connection.rollback()
-        # A row that is gone was deleted, and therefore locked, since.
-        _same_session(session if there is None else there, session)
+        # A missing row was deleted in the meantime, so it was locked.
+        _require_session(session if there is None else there, session)
 
 
 def settle(connection: Connection, session: int, last: int, upto: int) -> int:
-    """Wait until each of these rows is committed, and lock them; return how many there are."""
+    """Wait until all rows in this range are committed, lock them, and return their number."""
     try:
         return ask(connection, _COUNT, session, last=last, upto=upto) or 0
     except DBAPIError as error:
@@ -158,9 +158,10 @@ def settle(connection: Connection, session: int, last: int, upto: int) -> int:
 def _waits(error: DBAPIError, what: str) -> Exception:
     if error.orig is None or error.orig.args[0] != _STILL_LOCKED:
         return error
-    return TransientError(f"{what}; sums wait for it", "lock_wait")
+    return TransientError(f"{what}; the sums wait for it", "lock_wait")
 
 
 def checksum(row: int) -> ScalarSelect[Any]:
+    """A subquery for the checksum by which a row is recognised."""
     name = func.coalesce(flash_sale_events.c.event_id, "")
     return select(func.crc32(name)).where(flash_sale_events.c.id == row).scalar_subquery()

@@ -173,8 +173,8 @@ def _duplicates(connection: Connection) -> str:
         ids = ", ".join(str(row.id) for row in same)
         examples += f"\n  '{printable(id_bytes)}': {same[0].times} rows, id {ids}{more}"
     return (
-        f"The index for DEDUPLICATE was not created: {found[0].total} event ids in {_TABLE} are not "
-        f"unique, with {found[0].more} surplus rows. Keep one row of each (docs/database.md has a "
-        "statement for it) and run this again, or set DEDUPLICATE=false. "
+        f"The index for DEDUPLICATE was not created: {found[0].total} event ids in {_TABLE} are "
+        f"not unique, with {found[0].more} surplus rows. Keep one row of each (a statement for it "
+        "is in docs/database.md) and run this again, or set DEDUPLICATE=false. "
         f"For example:{examples}"
     )

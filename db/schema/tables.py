@@ -80,8 +80,8 @@ circuit_breakers = Table(
 )
 
 #: Dropped events: the value (cut if the server takes no more, with its full length and digest),
-#: its position and the reason. Digest and Kafka's timestamp are in the key because a recreated topic
-#: has another event at the same position.
+#: its position and the reason. Digest and Kafka's timestamp are in the key because a recreated
+#: topic has another event at the same position.
 dead_letters = Table(
     "dead_letters",
     metadata,

@@ -1,6 +1,6 @@
 """Private database servers: own data, own port on 127.0.0.1, never the system's server or its data.
 
-``SERVERS`` are those that can be had, by name; the variable ``SERVER`` chooses one.
+``SERVERS`` has the supported ones by name; the variable ``SERVER`` selects one.
 """
 
 import os
@@ -46,11 +46,11 @@ def private_server(folder: Path, name: str | None = None, **options: Any) -> Dat
 
     Args:
         folder: its data, log and password.
-        name: one of ``SERVERS``; None for the one chosen, else the default.
+        name: one of ``SERVERS``; None for the selected one or the default.
         options: more arguments of ``DatabaseServer``.
 
     Raises:
-        StartError: it is not here.
+        StartError: it is not installed.
     """
     name = name or chosen() or DEFAULT
     kind = MySQL if name.startswith("mysql") else MariaDB

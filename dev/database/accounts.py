@@ -1,4 +1,4 @@
-"""The accounts that the documentation tells users to make, with exactly its grants."""
+"""The accounts that the documentation recommends, with exactly its grants."""
 
 import re
 
@@ -20,7 +20,7 @@ def grants(account: str) -> list[str]:
 
 
 def make_accounts(server: DatabaseServer) -> None:
-    """Make both accounts on a server, with no rights yet."""
+    """Create both accounts on a server, without rights."""
     for account in (OWNER, WORKER):
         server.execute(
             f"CREATE USER IF NOT EXISTS '{account}'@'{_HOST}' IDENTIFIED BY '{server.password()}'"
@@ -28,9 +28,9 @@ def make_accounts(server: DatabaseServer) -> None:
 
 
 def grant(server: DatabaseServer, account: str, database: str) -> SecretURL:
-    """Give an account the document's rights on a database; returns its URL there.
+    """Grant an account the documented rights on a database; return its URL there.
 
-    Those of the worker need the tables.
+    For the worker's rights the tables must exist.
     """
     for statement in grants(account):
         here = statement.replace(" ON shop.", f" ON `{database}`.").replace("@'%'", f"@'{_HOST}'")

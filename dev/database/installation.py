@@ -26,7 +26,7 @@ class Installation:
 
     @property
     def command(self) -> list[str | Path]:
-        """Program and options that tell it where its own files are; ``--no-defaults`` first."""
+        """The program, with options for the paths of its files; ``--no-defaults`` first."""
         if self.home is None:
             return [self.program, "--no-defaults"]
         if self.program.parent.name == "bin":
@@ -96,7 +96,7 @@ def fetched(name: str, program: str) -> Installation:
     """A server whose packages ``dev/fetch_server.sh`` has unpacked.
 
     Raises:
-        StartError: it is not here.
+        StartError: it was not fetched.
     """
     home = LOCAL / "servers" / name
     if not (home / program).exists():

@@ -31,10 +31,10 @@ class SecretURL(str):
 
 
 class DatabaseServer(Server):
-    """A server whose data lies in a folder and outlives ``stop`` and ``kill``.
+    """A server whose data is in a folder and survives ``stop`` and ``kill``.
 
     Args:
-        folder: its data, log and password; made when missing.
+        folder: its data, log and password; created if missing.
         installation: its program.
         port: TCP port on 127.0.0.1; None for a free one.
         charset: the server's default character set.
@@ -72,7 +72,7 @@ class DatabaseServer(Server):
 
     @property
     def socket(self) -> Path:
-        """Its socket, for who may reach the data folder."""
+        """Its socket, for users with access to the data folder."""
         return self.folder / "data" / "server.sock"
 
     @property
@@ -85,7 +85,7 @@ class DatabaseServer(Server):
         return SecretURL(f"mysql://{user}:{self.password()}@127.0.0.1:{self.port}/{database}")
 
     def start(self) -> Self:
-        """Start it on its port and wait until it answers; the first time make its data.
+        """Start it on its port and wait until it answers; create its data the first time.
 
         Raises:
             StartError: it did not come up within 60 s.
@@ -144,11 +144,11 @@ class DatabaseServer(Server):
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database with all it holds."""
+        """Drop a database."""
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
     def password(self) -> str:
-        """The password of its accounts, from a file that only we can read."""
+        """The password of its accounts, from a private file."""
         file = self.folder / "password"
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ class DatabaseServer(Server):
 
 
 def _server_user(folder: Path) -> str | None:
-    """Whom the server runs as: not root where another user can reach the folder."""
+    """The server's user: not root if another user can access the folder."""
     if os.getuid() != 0:
         return None
     path = folder.resolve()

@@ -25,7 +25,7 @@ def adopt(path, *options):
     return "offsets", "adopt", "--spark-checkpoint", path, *options
 
 
-def test_a_worker_goes_on_where_the_job_stopped(
+def test_worker_continues_where_the_job_stopped(
     checkpoint, produce, faust, worker, migrated_url, topic
 ):
     produce([(event(n), n % 2) for n in range(20)])
@@ -47,7 +47,7 @@ def test_a_group_that_has_offsets_is_asked_about(checkpoint, produce, faust, mig
     faust("offsets", "reset", "--to", "end", "--yes")
     asked = faust(*adopt(checkpoint), status=1)
     assert "11 events are read again" in asked
-    assert "Nothing was changed: answer on a terminal, or add --yes." in asked
+    assert "Nothing was changed: run this on a terminal, or add --yes." in asked
     assert offsets_of(migrated_url)[0] == 10
     faust(*adopt(checkpoint, "--yes"))
     assert offsets_of(migrated_url) == {0: 5, 1: 4, 2: 0, 3: 0}
@@ -59,11 +59,13 @@ def test_a_planned_batch_is_explained(checkpoint, produce, faust, topic):
     produce([(event(n), n % 2) for n in range(20)])
     offsets(checkpoint, 8, of(9, 4, 0, topic=topic))
     said = faust(*adopt(checkpoint, "--dry-run"))
-    assert "Batch 8 was planned and not committed: all, some or none" in said
+    assert "Batch 8 was planned but not committed: all, some or none" in said
     assert f"({topic}/0 from 5 to 8, " not in said, "partition 2 was begun and has no event"
     assert f"({topic}/0 from 5 to 8)" in said
     assert "Set DEDUPLICATE=true and run `faust -A app migrate`" in said
-    assert "nothing needs doing" in faust(*adopt(checkpoint, "--dry-run"), DEDUPLICATE="true")
+    assert "already stored are skipped" in faust(
+        *adopt(checkpoint, "--dry-run"), DEDUPLICATE="true"
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_a_planned_batch_is_explained(checkpoint, produce, faust, topic):
         *(pytest.param(one, marks=pytest.mark.slow) for one in ("damaged", "foreign", "beyond")),
     ],
 )
-def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
+def test_failed_adoption_is_one_sentence_and_changes_nothing(
     checkpoint, produce, faust, migrated_url, topic, damage
 ):
     produce([(event(n), n % 2) for n in range(20)])
@@ -94,7 +96,7 @@ def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
         "missing": "offsets/7: it is missing",
         "damaged": "offsets/7: a line is no JSON",
         "foreign": "did not read the topic",
-        "elsewhere": f"The checkpoint has {topic}/4, and Kafka has not",
+        "elsewhere": f"The checkpoint has {topic}/4, but Kafka does not",
         "beyond": f"The job stopped at 11 in {topic}/1, but the log ends at 10",
     }
     [sentence] = faust(*adopt(checkpoint, "--yes"), status=1).splitlines()
@@ -103,7 +105,7 @@ def test_what_cannot_be_adopted_is_one_sentence_and_changes_nothing(
 
 
 @pytest.mark.slow
-def test_what_retention_removed_meanwhile_is_told(checkpoint, produce, faust, apache, topic):
+def test_events_removed_by_retention_are_reported(checkpoint, produce, faust, apache, topic):
     produce([(event(n), n % 2) for n in range(20)])
     delete_before(apache, topic, 0, 8)
     wait_until(lambda: "3 events were removed" in faust(*adopt(checkpoint, "--dry-run")), 20)
@@ -129,11 +131,11 @@ def test_the_table_tells_where_the_job_stopped(
     produce([(event(n), n % 3) for n in range(60)] + [(b"bad", 0)])
     store(migrated_engine, [n for n in range(36) if n != 30])
     asked = faust(*FROM_TABLE, status=1)
-    assert "Looking for the newest 35 event ids" in asked
+    assert "Searching the topic for the table's newest 35 event ids" in asked
     assert f"{topic}/0: none → 12 (not sure: event 11 is the last one stored, but 1 of" in asked
     assert f"{topic}/1: none → 12 (sure: event 11 is the last one stored, and so are 11" in asked
     assert f"{topic}/3: none → 0 (sure: its log is empty)" in asked
-    assert "Nothing was changed: answer on a terminal, or add --yes." in asked
+    assert "Nothing was changed: run this on a terminal, or add --yes." in asked
     assert offsets_of(migrated_url) == {}
     faust(*FROM_TABLE, "--yes")
     assert offsets_of(migrated_url) == {0: 12, 1: 12, 2: 12, 3: 0}
@@ -142,7 +144,7 @@ def test_the_table_tells_where_the_job_stopped(
 
 
 @pytest.mark.slow
-def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url, migrated_engine):
+def test_table_without_ids_is_one_sentence(produce, faust, migrated_url, migrated_engine):
     produce([(event(n), n % 2) for n in range(4)])
     [sentence] = faust(*FROM_TABLE, "--yes", status=1).splitlines()
     assert "The table has no event ids" in sentence
@@ -151,7 +153,7 @@ def test_a_table_that_tells_nothing_is_one_sentence(produce, faust, migrated_url
     assert offsets_of(migrated_url) == {}
 
 
-def test_which_way_must_be_said(faust, checkpoint):
+def test_adopt_needs_a_source(faust, checkpoint):
     assert "--spark-checkpoint DIR or --from-table" in faust("offsets", "adopt", status=2)
     assert "--spark-checkpoint DIR or" in faust(*adopt(checkpoint, "--from-table"), status=2)
 

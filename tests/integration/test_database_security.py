@@ -87,7 +87,7 @@ def test_what_is_refused_is_one_sentence(server, database_url, authority, worker
     other = Authority("another").pem
     wrong_login = database_url.replace(f"{OWNER}:", f"{OWNER}:x")
     local = database_url.replace("127.0.0.1", "localhost")
-    elsewhere = "certificate is made out to another host: change the host in DATABASE_URL, or add"
+    elsewhere = "certificate is issued to another host: change the host in DATABASE_URL, or add"
     cases = [
         (f"{database_url}?ssl_verify_cert=true", "", "certificate is not trusted: put the auth"),
         (local, authority.pem, elsewhere),

@@ -29,7 +29,7 @@ def write(engine, number, *records, end=None):
     return Writer(engine, "g", "w").write(number, NOW, [found])
 
 
-def test_the_same_event_read_again_is_the_same_letter(begun):
+def test_rereading_an_event_adds_no_dead_letter(begun):
     records = [record(0, b"bad"), record(1, None), record(2, b"")]
     write(begun, 1, *records)
     with begun.begin() as connection:
@@ -47,7 +47,7 @@ def test_the_same_event_read_again_is_the_same_letter(begun):
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [0, 1, 2, 3]
 
 
-def test_another_event_at_the_same_position_is_another_letter(begun):
+def test_new_event_at_an_old_position_is_a_new_dead_letter(begun):
     write(begun, 1, record(0, b"bad"))
     OffsetStore(begun, "g").set("t", {0: 0})
     write(begun, 2, record(0, b"of the topic made again"))
@@ -120,12 +120,12 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     done = Replayer(small_packets, "g", FLASH_SALES, announce=join).replay(Filter())
     [refused] = done.refused.values()
     assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
-    assert refused.detail == "was stored cut: the event must be sent again"
+    assert refused.detail == "only part of the value was stored: send the event again"
     [reported] = Reports(small_packets, "g").dead_letters(None)
     assert (reported["bytes"], reported["replay"]) == (len(value), None)
 
 
-def test_what_a_replay_would_store_is_told_with_its_id(begun):
+def test_page_shows_which_dead_letters_can_be_replayed(begun):
     with dba(begun).begin() as connection:
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT few CHECK (quantity < 5)")
@@ -141,7 +141,7 @@ def test_what_a_replay_would_store_is_told_with_its_id(begun):
     assert told == {letter.id: state for letter, state in zip(letters, states, strict=True)}
 
 
-def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
+def test_list_reads_only_the_beginnings_of_values(begun):
     write(begun, 1, record(0, b"x" * MIB, b"k" * MIB), record(1, None))
     tombstone, letter = DeadLetters(begun, "g").find(Filter(), max_bytes=5)
     assert (letter.value, letter.kafka_key, letter.value_bytes) == (b"xxxxx", b"kkkkk", MIB)
@@ -149,7 +149,7 @@ def test_a_list_of_letters_reads_only_the_beginnings_of_values(begun):
     assert len(list(DeadLetters(begun, "g").find(Filter()))[1].value) == MIB
 
 
-def test_a_whole_letter_says_nothing_of_cutting(begun):
+def test_whole_value_is_not_marked_as_cut(begun):
     write(begun, 1, record(0, b"bad"), record(1, None))
     assert not any("cut" in whole(letter) for letter in dead_letter_rows(begun))
 
@@ -163,7 +163,7 @@ def test_a_whole_letter_says_nothing_of_cutting(begun):
     ],
     ids=["many_large", "many_small", "one_too_large"],
 )
-def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
+def test_memory_is_bounded_for_many_dead_letters_in_a_write(begun, values, limit):
     records = [record(n, value, b"k") for n, value in enumerate(values)]
     found = [Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)]
     writer = Writer(begun, "g", "w")
@@ -177,7 +177,7 @@ def test_memory_does_not_grow_with_the_letters_of_a_write(begun, values, limit):
     assert [row.value_bytes for row in stored] == list(map(len, values))
 
 
-def test_a_replay_takes_few_large_letters_at_once(begun, monkeypatch):
+def test_replay_takes_few_large_dead_letters_at_once(begun, monkeypatch):
     write(begun, 1, *(record(n, event(n, event_id=None)) for n in range(6)))
     with begun.begin() as connection:
         for letter in dead_letter_rows(begun):

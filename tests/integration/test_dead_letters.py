@@ -58,7 +58,7 @@ def corrected(migrated_engine, *numbers):
 
 
 @pytest.mark.slow
-def test_they_are_listed_by_reason_position_and_time(dropped, faust, topic):
+def test_list_by_reason_position_and_time(dropped, faust, topic):
     assert "3 in all" in faust("dead-letters", "list", "--reason", "invalid")
     until = ("--topic", topic, "--until", "2999-01-01 00:00:00")
     assert "10 in all" in faust("dead-letters", "list", *until)
@@ -71,7 +71,7 @@ def test_they_are_listed_by_reason_position_and_time(dropped, faust, topic):
 
 
 @pytest.mark.slow
-def test_they_are_found_by_where_they_were(dropped, faust_out, faust, topic):
+def test_filter_by_position(dropped, faust_out, faust, topic):
     def found(*options):
         listed = json.loads(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
         return [(one["partition"], one["offset"]) for one in listed]
@@ -81,12 +81,10 @@ def test_they_are_found_by_where_they_were(dropped, faust_out, faust, topic):
     assert found("--offset", "3..") == [(2, 4), (2, 3)]
     assert found("--offset", "..0") == [(2, 0), (1, 0), (0, 0)]
     said = faust("dead-letters", "list", "--offset", "first", status=2)
-    assert "'first' is neither an offset, such as 17, nor a range, 17..99." in said
+    assert "'first' is not an offset (17) or a range (17..99)." in said
 
 
-def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
-    dropped, faust_out, faust, topic
-):
+def test_json_is_whole_and_the_table_fits_the_terminal(dropped, faust_out, faust, topic):
     found = json.loads(faust_out("dead-letters", "list", "--json"))
     assert len(found) == 10
     tombstone, hostile = found[-1:-3:-1][::-1]
@@ -102,7 +100,7 @@ def test_listings_are_whole_for_programs_and_fit_the_terminal_for_people(
 
 
 @each_server_slow
-def test_a_summary_says_what_is_wrong_how_often_and_where(dropped, faust_out, faust, topic):
+def test_summary_by_day_reason_and_field(dropped, faust_out, faust, topic):
     found = json.loads(faust_out("dead-letters", "summary", "--json"))
     assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
         ("unstorable", "event_type", 5),
@@ -132,7 +130,7 @@ def test_values_are_shown_safely(dropped, faust, migrated_url):
 
 
 @each_server
-def test_a_replay_stores_what_the_rules_accept_now_and_says_why_not(
+def test_replay_stores_accepted_events_and_explains_the_others(
     dropped, faust, migrated_url, migrated_engine
 ):
     before = stored_offsets(migrated_url)
@@ -166,7 +164,7 @@ def test_replays_at_the_same_time_store_each_once(dropped, faust, migrated_url, 
 
 
 @each_server_slow
-def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
+def test_replay_stores_the_rest_if_the_database_refuses_a_row(
     dropped, faust, migrated_url, migrated_engine
 ):
     corrected(migrated_engine, *range(5))
@@ -180,7 +178,7 @@ def test_a_replay_of_what_the_database_refuses_says_so_and_stores_the_rest(
     assert len(rows(migrated_url)) == 4
 
 
-def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, migrated_engine):
+def test_replay_and_purge_by_id(dropped, faust, migrated_url, migrated_engine):
     corrected(migrated_engine, *range(5))
     first, second, *_ = (d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     assert "1 stored as rows, 0 refused" in faust("dead-letters", "replay", first)
@@ -189,7 +187,7 @@ def test_some_are_replayed_or_purged_by_their_ids(dropped, faust, migrated_url, 
 
 
 @pytest.mark.slow
-def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_engine):
+def test_unknown_ids_are_reported(dropped, faust, migrated_url, migrated_engine):
     corrected(migrated_engine, 0)
     number = next(d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     missing = "No dead letter of this consumer group has the id 998, 999."
@@ -203,7 +201,7 @@ def test_ids_that_do_not_exist_are_said(dropped, faust, migrated_url, migrated_e
 
 
 @pytest.mark.slow
-def test_limit_and_pending_hold_for_every_action(
+def test_limit_and_pending_apply_to_every_action(
     dropped, faust, faust_out, migrated_url, migrated_engine
 ):
     corrected(migrated_engine, *range(5))
@@ -211,7 +209,7 @@ def test_limit_and_pending_hold_for_every_action(
         "dead-letters", "replay", "--reason", "unstorable", "--limit", 2
     )
     assert len(rows(migrated_url)) == 2
-    assert "10 in all, 8 of them not replayed." in faust("dead-letters", "list", "--limit", 1)
+    assert "10 in total, 8 not replayed." in faust("dead-letters", "list", "--limit", 1)
     waiting = json.loads(faust_out("dead-letters", "list", "--pending", "--json"))
     assert len(waiting) == 8
     assert not any(one["replayed"] for one in waiting)
@@ -224,7 +222,7 @@ def test_limit_and_pending_hold_for_every_action(
 
 
 @each_server_slow
-def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated_url):
+def test_purge_deletes_exactly_what_matches(dropped, faust, migrated_url):
     assert "3 would be deleted" in faust(
         "dead-letters", "purge", "--reason", "invalid", "--dry-run"
     )
@@ -235,9 +233,9 @@ def test_purge_deletes_what_the_filter_says_and_no_more(dropped, faust, migrated
     assert not any(letter["reason"] == "invalid" for letter in left)
 
 
-def test_a_purge_of_all_asks_with_numbers(dropped, faust, migrated_url):
+def test_purge_without_filter_asks_with_numbers(dropped, faust, migrated_url):
     said = faust("dead-letters", "purge", status=1)
-    assert "Delete all 10 dead letters of this consumer group for good (" in said
+    assert "Permanently delete all 10 dead letters of this consumer group (" in said
     assert "5 unstorable, 3 invalid, 2 malformed; 10 not replayed yet)?" in said
     assert "add --yes" in said
     assert "the oldest 4 of the 10" in faust("dead-letters", "purge", "--limit", 4, status=1)
@@ -246,12 +244,12 @@ def test_a_purge_of_all_asks_with_numbers(dropped, faust, migrated_url):
     assert dead_letters(migrated_url) == []
 
 
-def test_a_replay_shows_its_progress_on_a_terminal_only(dropped, run_faust, on_a_terminal):
+def test_replay_shows_progress_only_on_a_terminal(dropped, run_faust, on_a_terminal):
     assert "Replaying" not in run_faust("dead-letters", "replay", status=1).stderr
     assert "Replaying" in on_a_terminal("dead-letters", "replay")
 
 
-def test_without_a_database_it_says_so(faust):
+def test_missing_database_is_one_sentence(faust):
     said = faust("dead-letters", "list", status=1, DATABASE_URL="mysql://u:secret@127.0.0.1:9/db")
     assert "127.0.0.1:9" in said or "Can't connect" in said
     assert "secret" not in said

@@ -1,4 +1,4 @@
-"""The index that DEDUPLICATE needs: made by `migrate`, or refused with the ids that stand twice."""
+"""The unique index that DEDUPLICATE needs: created by `migrate`, or refused with the reason."""
 
 import re
 import threading
@@ -73,7 +73,7 @@ def test_ids_that_a_collation_takes_for_equal_are_different(patient, charset):
         assert "uq_event_id" in str(refusal.value.orig), one
 
 
-def test_the_index_is_told_by_its_name_at_the_end_of_the_servers_words():
+def test_index_name_is_parsed_from_the_servers_message():
     for entry, key, ours in (
         ("e1", "uq_event_id", True),
         ("e1", "flash_sale_events.uq_event_id", True),
@@ -100,7 +100,7 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
     insert(migrated_engine, *ids, None, None)
     before = described(migrated_engine)
     said = faust("migrate", status=1, DEDUPLICATE="true")
-    assert "11 of the event ids in flash_sale_events stand more than once, in 17 rows" in said
+    assert "11 event ids in flash_sale_events are not unique, with 17 surplus rows" in said
     assert "'many': 7 rows, id 8, 9, 10, 11, 12, …\n" in said
     assert "'b': 3 rows, id 1, 3, 6\n" in said
     assert said.count(" rows, id ") == 5
@@ -121,11 +121,11 @@ def test_ids_that_stand_twice_are_named_and_nothing_is_changed(faust, migrated_e
             (7, "once"),
             (8, "many"),
         ]
-    assert "The index is made" in faust("migrate", DEDUPLICATE="true")
-    assert "The index is there already" in faust("migrate", DEDUPLICATE="true")
+    assert "The index was created" in faust("migrate", DEDUPLICATE="true")
+    assert "The index already exists" in faust("migrate", DEDUPLICATE="true")
 
 
-def test_making_it_may_be_killed_after_any_statement(patient):
+def test_creating_the_index_survives_a_kill_after_any_statement(patient):
     insert(patient, "a", "A")
     for number in count(1):
         seen = count(1)
@@ -165,7 +165,7 @@ def test_making_it_may_be_killed_after_any_statement(patient):
         ),
     ],
 )
-def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, change, hint):
+def test_table_that_cannot_be_indexed_is_refused_with_a_fix(patient, change, hint):
     with patient.begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
     before = described(patient)
@@ -174,7 +174,7 @@ def test_a_table_that_cannot_have_it_is_refused_with_what_to_change(patient, cha
     assert described(patient) == before
 
 
-def test_what_is_written_while_it_is_made_is_in_it(patient):
+def test_index_has_rows_written_while_it_is_created(patient):
     """Nothing written meanwhile is missing in the index."""
     insert(patient, *(f"old {n}" for n in range(500)))
     done = threading.Event()
@@ -209,7 +209,7 @@ def test_a_worker_without_the_index_says_what_to_run(faust, worker, migrated_eng
     assert re.search(
         f"^fail  Duplicates +{sentence}\n +→ run `faust -A app migrate`", said, re.MULTILINE
     )
-    assert re.search("^ok    Duplicates +stored like all", faust("check"), re.MULTILINE)
+    assert re.search("^ok    Duplicates +stored again", faust("check"), re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -218,10 +218,10 @@ def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_en
     faust("migrate", DEDUPLICATE="true")
     insert(migrated_engine, "check")
     produce([b'{"event_id": "%s", "user_id": "u", "category": "c"}' % i for i in (b"check", b"a")])
-    for setting, sentence in (("true", "left out 1, stored already"), ("false", "dropped  1\n")):
+    for setting, sentence in (("true", "skipped  1, stored already"), ("false", "dropped  1\n")):
         assert f"would be {sentence}" in faust("check", "--sample", 10, DEDUPLICATE=setting)
-    assert re.search("^ok    Duplicates +left out", faust("check", DEDUPLICATE=1), re.MULTILINE)
-    sentence = "a known event_id becomes a dead letter"
+    assert re.search("^ok    Duplicates +skipped", faust("check", DEDUPLICATE=1), re.MULTILINE)
+    sentence = "event_id is already stored becomes a dead letter"
     said = faust("check")
     assert re.search(
         f"^warn  Duplicates .*{sentence}\n +→ set DEDUPLICATE=true", said, re.MULTILINE
@@ -232,4 +232,4 @@ def test_an_index_that_is_not_wanted_is_said(faust, worker, produce, migrated_en
     with dba(migrated_engine).begin() as connection:
         connection.execute(text(drop))
     assert event_index.check(migrated_engine, False) is None
-    assert "The index is made" in faust("migrate", DEDUPLICATE="true"), "once more"
+    assert "The index was created" in faust("migrate", DEDUPLICATE="true"), "once more"

@@ -46,7 +46,7 @@ def test_the_way_back_names_all_of_300_partitions(engine):
     assert merged == {"flash_sale_events": expected, "other": {"0": 7}}
 
 
-def test_ids_of_rows_that_stand_twice_are_whole(engine):
+def test_duplicate_rows_are_listed_in_full(engine):
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events AUTO_INCREMENT = 1000000"))
         for one in ["a"] * 7 + ["b", "b ", "b"]:
@@ -59,7 +59,7 @@ def test_ids_of_rows_that_stand_twice_are_whole(engine):
     ids = ", ".join(str(first + n) for n in range(5))
     assert f"'a': 7 rows, id {ids}, …" in str(refusal.value)
     assert f"'b': 2 rows, id {first + 7}, {first + 9}" in str(refusal.value)
-    assert "2 of the event ids in flash_sale_events stand more than once, in 7 rows" in str(
+    assert "2 event ids in flash_sale_events are not unique, with 7 surplus rows" in str(
         refusal.value
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kafka import look_at_kafka
+from checks.kafka import check_kafka
 from checks.result import CheckResults
 from config.settings import Settings
 from dev.broker import ApacheKafka, choose
@@ -57,7 +57,7 @@ def by_password(broker, authority):
     }
 
 
-def test_events_flow_in_every_way(
+def test_events_flow_with_every_kind_of_login(
     worker, produce, migrated_url, broker, topic, by_certificate, by_password, tmp_path
 ):
     produce([b'{"event_id": "e", "user_id": "u", "category": "c"}'])
@@ -123,7 +123,7 @@ def refusals(broker, authority, by_certificate, by_password):
         ),
         "another host": (
             by_certificate | {"KAFKA_URL": broker.tls_url("ELSEWHERE")},
-            "is made out to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false",
+            "is issued to another host: change KAFKA_URL, or set KAFKA_VERIFY_HOSTNAME=false",
         ),
         "no client certificate": (
             without,
@@ -162,7 +162,7 @@ def refusals(broker, authority, by_certificate, by_password):
     }
 
 
-async def test_each_refusal_is_one_sentence_with_what_to_change(refusals):
+async def test_each_kafka_error_is_one_sentence_with_a_fix(refusals):
     for name, (settings, sentence) in refusals.items():
         with pytest.raises(FatalError) as refusal:
             await reach(made(settings))
@@ -170,7 +170,7 @@ async def test_each_refusal_is_one_sentence_with_what_to_change(refusals):
         assert PASSWORD not in str(refusal.value)
 
 
-def test_a_worker_that_is_refused_ends_with_the_sentence(worker, refusals):
+def test_refused_worker_exits_with_the_sentence(worker, refusals):
     names = ("wrong authority", "no client certificate", "expired client", "wrong password")
     started = [(worker(**refusals[name][0]), refusals[name][1]) for name in names]
     for running, sentence in started:
@@ -182,7 +182,7 @@ def test_a_worker_that_is_refused_ends_with_the_sentence(worker, refusals):
             assert forbidden not in log
 
 
-async def test_rights_that_are_missing_are_found_before_a_worker_starts(
+async def test_missing_rights_are_found_before_a_worker_starts(
     broker, topic, worker, produce, migrated_url, by_password
 ):
     group = f"group-{topic}"
@@ -194,7 +194,7 @@ async def test_rights_that_are_missing_are_found_before_a_worker_starts(
 
     async def found(name: str) -> dict[str, str]:
         results = CheckResults()
-        await look_at_kafka(settings(name), results)
+        await check_kafka(settings(name), results)
         return {one.subject: f"{one.state} {one.hint}".strip() for one in results.all}
 
     broker.allow("group", group, "somebody else", "READ")

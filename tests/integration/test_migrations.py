@@ -115,7 +115,7 @@ def test_old_workers_beside_new_ones_count_nothing_twice(empty):
             assert connection.scalar(outdated) == 0
 
 
-def test_undone_the_old_sums_have_every_row(empty):
+def test_downgrade_restores_the_old_sums(empty):
     migrate(empty)
     OffsetStore(empty, "g").begin("t", {0: 0})
     values = [sales.event(n) for n in range(100)]
@@ -179,11 +179,11 @@ def test_two_migrations_at_once_are_one(database_url, migrate_cli):
         done = list(pool.map(migrate_cli, [database_url] * 2))
     assert [one.returncode for one in done] == [0, 0], done
     said = sorted(one.stdout for one in done)
-    assert said[0].startswith(f"The schema is at version {VERSION} already.\n")
-    assert said[1].startswith(f"The schema was brought from nothing to version {VERSION}:\n")
+    assert said[0].startswith(f"The schema is already at version {VERSION}.\n")
+    assert said[1].startswith(f"The schema was created at version {VERSION}:\n")
 
 
-def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, monkeypatch):
+def test_waiting_too_long_names_the_other_migration(empty, server, database_url, monkeypatch):
     monkeypatch.setattr(upgrade, "LOCK_TIMEOUT", 1)
     with empty.connect() as other:
         upgrade._wait_alone(other)
@@ -203,7 +203,7 @@ def test_whoever_waits_too_long_is_told_for_whom(empty, server, database_url, mo
         other.invalidate()
 
 
-def test_where_no_lock_holds_two_at_once_break_nothing(empty):
+def test_two_migrations_without_a_lock_break_nothing(empty):
     # As behind a proxy that hands out a session for each statement.
     program = (
         "import sys; from sqlalchemy import make_url; from db import engine, upgrade;"
@@ -225,7 +225,7 @@ def test_where_no_lock_holds_two_at_once_break_nothing(empty):
         assert connection.scalars(text("SELECT * FROM alembic_version")).all() == [VERSION]
 
 
-def test_old_letters_are_described_in_portions(empty):
+def test_old_dead_letters_are_migrated_in_portions(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
         rows = [{"at": n, "value": b"%d" % n} for n in range(1201)]
@@ -245,7 +245,7 @@ def test_old_letters_are_described_in_portions(empty):
     assert all(digest == sha256(value).digest() for value, _, digest in dead_letter_rows(empty))
 
 
-def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
+def test_previous_version_still_writes_dead_letters(empty):
     migrate(empty)
     with empty.begin() as connection:
         connection.execute(INSERT_LETTER, {"at": 1, "value": b"x"})
@@ -254,7 +254,7 @@ def test_a_worker_of_the_version_before_goes_on_writing_letters(empty):
     assert dead_letter_rows(empty) == [(b"x", None, b"unknown, written by an older app")]
 
 
-def test_letters_are_found_by_position_through_the_key(empty):
+def test_dead_letters_are_found_by_position_with_the_key(empty):
     migrate(empty)
     with empty.connect() as connection:
         plan = (

@@ -71,9 +71,7 @@ def test_a_late_commit_of_a_killed_worker_is_followed(buffering, produce, migrat
     assert ids(migrated_url) == sorted(f"e{n}" for n in range(30))
 
 
-def test_a_write_that_waited_for_a_late_commit_adds_what_is_new(
-    worker, produce, migrated_url, topic
-):
+def test_write_after_a_late_commit_adds_only_new_rows(worker, produce, migrated_url, topic):
     running = worker(FLUSH_INTERVAL=0.3).wait_ready().wait_first_flush()
     late = LateCommit(migrated_url, topic, range(20))
     assert late.is_waiting.wait(20)
@@ -90,7 +88,7 @@ def test_a_reset_forward_is_followed_and_leaves_events_out(buffering, produce, m
     produce([(event(n), 0) for n in range(10)])
     wait_until(lambda: has_read(buffering, 10), 20)
     said = faust("offsets", "reset", "--to", "6", "--partition", 0, "--yes")
-    assert "A worker that runs notices within 10 s and follows" in said
+    assert "A running worker notices within 10 s and discards" in said
     wait_until(lambda: committed(buffering)[0] == 6, 12, "it follows")
     assert buffering.terminate() == 0
     assert ids(migrated_url) == [f"e{n}" for n in range(6, 10)]

@@ -107,9 +107,7 @@ def made_again(broker, topic):
 
 
 @pytest.mark.slow
-def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
-    worker, produce, migrated_url, faust
-):
+def test_reset_asks_and_changes_nothing_without_an_answer(worker, produce, migrated_url, faust):
     produce([(event(n), 0) for n in range(10)])
     running = worker().wait_ready()
     running.wait_stored(migrated_url, 10)
@@ -120,15 +118,15 @@ def test_it_asks_with_numbers_and_changes_nothing_without_an_answer(
     back = "offsets", "reset", "--to", "3", "--partition", 0
     asked = faust(*back, status=1)
     assert "7 events are read again (their rows are stored twice, as DEDUPLICATE is fa" in asked
-    assert "Nothing was changed: answer on a terminal, or add --yes." in asked
+    assert "Nothing was changed: run this on a terminal, or add --yes." in asked
     assert "DEDUPLICATE leaves out those" in faust(*back, status=1, DEDUPLICATE="true")
     assert "7 events are read again" in faust(*back, "--dry-run")
     forward = "offsets", "reset", "--to", "end"
-    assert "4 events are left out, never read by this group; counted" in faust(*forward, status=1)
+    assert "4 events are skipped, never read by this group; counted" in faust(*forward, status=1)
     assert "Missing option '--to'" in faust("offsets", "reset", status=2)
     assert offsets_of(migrated_url)[0] == 10
 
-    assert "A worker that runs notices within 10 s" in faust(*forward, "--yes")
+    assert "A running worker notices within 10 s" in faust(*forward, "--yes")
     assert offsets_of(migrated_url)[0] == 14
     assert "there is nothing to change" in faust(*forward)
 
@@ -162,8 +160,8 @@ def test_on_a_topic_made_again_all_that_it_holds_is_unread(
     assert stopped.wait(30) == 1
     assert "`faust -A app offsets reset --to beginning` loses nothing" in stopped.log_text()
     reset = "offsets", "reset", "--to", "beginning"
-    assert "No event is read again, and none is left out." in faust(*reset, status=1)
-    assert "34 events are left out" in faust("offsets", "reset", "--to", "end", status=1)
+    assert "No event is read again or skipped." in faust(*reset, status=1)
+    assert "34 events are skipped" in faust("offsets", "reset", "--to", "end", status=1)
     faust(*reset, "--yes")
     worker().wait_ready().wait_stored(migrated_url, 54)
     new = [*range(20), *range(100, 104), *range(200, 230)]
@@ -223,6 +221,6 @@ def test_reading_goes_on_at_a_time(timed, faust, worker, migrated_url, topic):
         pytest.param(one, marks=pytest.mark.slow) for one in ("10:61", "2026-11-27T25:00", "-1", "")
     ],
 )
-def test_a_wrong_time_is_one_sentence(faust, wrong):
+def test_invalid_time_is_one_sentence(faust, wrong):
     [sentence] = faust("offsets", "reset", f"--to={wrong}", status=2).splitlines()
     assert "--to must be beginning, end or an offset from 0 to 0, or a time: 2h (ago)" in sentence

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.database import look_at_database
+from checks.database import check_database
 from checks.result import CheckResults
 from checks.startup import prepare
 from config.settings import Settings
@@ -58,7 +58,7 @@ def test_worker_outlives_a_changed_password(server, worker, produce, account, mi
 
 
 @each_server
-def test_used_up_limit_of_an_account_names_no_event(server, worker, produce, account, migrated_url):
+def test_account_limit_blames_no_event(server, worker, produce, account, migrated_url):
     running = worker(DATABASE_URL=account, FLUSH_INTERVAL=0.3).wait_ready()
     server.execute(f"ALTER USER {ACCOUNT} WITH MAX_UPDATES_PER_HOUR 1")
     end_connections(server)
@@ -72,12 +72,12 @@ def test_used_up_limit_of_an_account_names_no_event(server, worker, produce, acc
     assert "cannot be stored" not in running.log_text()
 
 
-async def test_limit_of_an_account_is_not_said_to_be_silence(server, account):
+async def test_account_limit_is_not_reported_as_no_answer(server, account):
     server.execute(f"ALTER USER {ACCOUNT} WITH MAX_QUERIES_PER_HOUR 1")
     settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")
     engine = connect(settings.database)
     results = CheckResults()
-    look_at_database(engine, results)
+    check_database(engine, results)
     [found] = [one for one in results.all if one.subject == "Database"]
     assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
     assert found.hint == "raise the limit, or wait until the hour is over"

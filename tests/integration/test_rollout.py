@@ -81,27 +81,28 @@ def test_a_release_is_rolled_out_and_back_under_traffic(
     [
         ("ALTER TABLE stream_offsets DROP COLUMN last_epoch", "no column last_epoch"),
         ("DROP TABLE circuit_breakers", "the table circuit_breakers is missing"),
-        ("ALTER TABLE batches ADD COLUMN must INT NOT NULL", "a column must that must be given"),
+        (
+            "ALTER TABLE batches ADD COLUMN must INT NOT NULL",
+            "a column must that is NOT NULL without",
+        ),
         (
             "ALTER TABLE stream_offsets MODIFY COLUMN next_offset INT NOT NULL",
-            r"next_offset is int\S* NOT NULL, and must hold BIGINT:",
+            r"next_offset is int\S* NOT NULL, but must hold BIGINT:",
         ),
         (
             "ALTER TABLE dead_letters MODIFY COLUMN value_bytes BIGINT NOT NULL",
-            r"value_bytes is bigint\S* NOT NULL, and must hold BIGINT and nulls:",
+            r"value_bytes is bigint\S* NOT NULL, but must hold BIGINT and nulls:",
         ),
         (
             "ALTER TABLE dead_letters MODIFY COLUMN value MEDIUMBLOB",
-            "value is mediumblob, and must hold LONGBLOB",
+            "value is mediumblob, but must hold LONGBLOB",
         ),
     ],
 )
-def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
-    changed, said, migrated_engine
-):
+def test_incompatible_newer_schema_is_refused(changed, said, migrated_engine):
     apply(migrated_engine, [*ADDED, changed])
     refusal = (
-        rf"version 9999, newer than this app's {VERSION}, and does not fit it: .*{said}.*"
+        rf"version 9999, newer than this app's {VERSION}, and incompatible: .*{said}.*"
         "; or run the newer app"
     )
     found = check(migrated_engine)
@@ -113,13 +114,13 @@ def test_a_newer_schema_that_lacks_what_this_version_uses_is_refused(
     assert version(migrated_engine) == "9999"
 
 
-def test_an_older_schema_is_refused_with_the_command_that_brings_it_up(migrated_engine):
+def test_older_schema_is_refused_with_the_command_to_run(migrated_engine):
     apply(migrated_engine, ["UPDATE alembic_version SET version_num = '0001'"])
     with pytest.raises(FatalError, match=f"at version 0001, this app needs {VERSION}: run `faust"):
         check(migrated_engine)
 
 
-def test_the_names_of_versions_sort_as_their_migrations_follow():
+def test_versions_sort_like_their_migrations():
     scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
     names = [script.revision for script in scripts]
     assert names == sorted(names, reverse=True)
@@ -128,7 +129,7 @@ def test_the_names_of_versions_sort_as_their_migrations_follow():
 
 
 @pytest.mark.slow
-def test_a_statement_of_a_migration_may_take_longer_than_one_of_a_worker(database_url, migrate_cli):
+def test_migration_statement_may_take_longer_than_a_workers(database_url, migrate_cli):
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     with engine.connect() as connection:
         bring_to(engine, "0002")

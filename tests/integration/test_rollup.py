@@ -60,7 +60,7 @@ def test_rows_of_another_program_that_are_committed_late_are_summed(begun, end):
     assert_sums_true(begun)
 
 
-def test_a_late_row_is_summed_where_all_others_up_to_the_mark_were_deleted(begun):
+def test_late_row_is_summed_though_all_others_were_deleted(begun):
     rollup = Rollup(begun, 0)
     with open_transaction(begun) as other:
         write(begun, 0)
@@ -75,7 +75,7 @@ def test_a_late_row_is_summed_where_all_others_up_to_the_mark_were_deleted(begun
     assert_sums_true(begun)
 
 
-def test_a_transaction_behind_the_mark_is_not_waited_for(begun):
+def test_transaction_after_the_mark_is_not_waited_for(begun):
     rollup = Rollup(begun, 0)
     write(begun, 0)
     rollup.step()
@@ -115,22 +115,22 @@ def waits(begun):
     )
 
 
-def test_a_write_that_hangs_is_named_and_nothing_is_marked(begun):
+def test_hanging_write_is_named_and_sets_no_mark(begun):
     rollup = Rollup(begun, 0)
     with open_transaction(begun, offset=1):
         write(begun, 0, partition=0)
-        with pytest.raises(TransientError, match="a write of t/1 is not done yet"):
+        with pytest.raises(TransientError, match="a write of t/1 is still running"):
             rollup.step()
     settle(begun)
     assert_sums_true(begun)
 
 
-def test_offsets_that_no_write_holds_are_looked_at_together(begun):
+def test_unlocked_offsets_are_checked_in_one_query(begun):
     OffsetStore(begun, "g").begin("t", dict.fromkeys(range(300), 0))
     write(begun, 0, partition=0)
     with open_transaction(begun, offset=7) as under_way:
         seen = statements(begun, "stream_offsets")
-        with pytest.raises(TransientError, match="a write of t/7 is not done yet"):
+        with pytest.raises(TransientError, match="a write of t/7 is still running"):
             Rollup(begun, 0).step()
         assert len(seen) == 3, "which there are, which are unlocked, and the one that is not"
         under_way.commit()
@@ -138,7 +138,7 @@ def test_offsets_that_no_write_holds_are_looked_at_together(begun):
     assert_sums_true(begun)
 
 
-def test_a_replay_under_way_is_waited_for(begun):
+def test_running_replay_is_waited_for(begun):
     rollup = Rollup(begun, 5)
     with open_transaction(begun, joined=True) as replay:
         write(begun, 0)
@@ -150,7 +150,7 @@ def test_a_replay_under_way_is_waited_for(begun):
     assert_sums_true(begun)
 
 
-def test_rows_are_summed_a_round_after_the_mark(begun):
+def test_rows_are_summed_one_round_after_the_mark(begun):
     rollup = Rollup(begun, 3600)
     write(begun, 0)
     rollup.step()
@@ -223,7 +223,7 @@ def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
     assert_sums_true(begun)
 
 
-def test_ids_of_a_write_that_was_rolled_back_are_passed_over(begun):
+def test_ids_of_a_rolled_back_write_are_skipped(begun):
     write(begun, 0)
     with open_transaction(begun, offset=0) as other:
         other.rollback()
@@ -245,7 +245,7 @@ def test_ids_of_a_write_that_was_rolled_back_are_passed_over(begun):
         "\n    SELECT s.*",
     ],
 )
-def test_a_statement_sent_elsewhere_adds_nothing(begun, migrated_url, statement):
+def test_statement_in_another_session_adds_nothing(begun, migrated_url, statement):
     write(begun, 0)
     with MySQLProxy(migrated_url) as proxy:
         url = make_url(migrated_url).set(drivername="mysql+pymysql", port=proxy.port)

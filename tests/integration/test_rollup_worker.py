@@ -78,7 +78,7 @@ def test_an_error_is_shown_and_stops_nothing(worker, produce, migrated_engine, m
     assert running.terminate() == 0
 
 
-def test_an_interval_of_0_keeps_no_sums(worker, produce, migrated_engine, migrated_url, faust):
+def test_interval_of_0_disables_sums(worker, produce, migrated_engine, migrated_url, faust):
     running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0).wait_ready()
     produce([event(n) for n in range(100)])
     running.wait_stored(migrated_url, 100)
@@ -89,7 +89,7 @@ def test_an_interval_of_0_keeps_no_sums(worker, produce, migrated_engine, migrat
 
 @pytest.mark.slow
 def test_commands_ask_before_they_delete(faust, migrated_engine):
-    refusal = "Nothing was changed: answer on a terminal, or add --yes."
+    refusal = "Nothing was changed: run this on a terminal, or add --yes."
     assert refusal in faust("rollup", "rebuild", status=1)
     assert "--before" in faust("rollup", "purge", "--yes", status=2)
     assert refusal in faust("rollup", "purge", "--before", "2026-01-01", status=1)

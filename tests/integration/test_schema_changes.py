@@ -14,8 +14,8 @@ from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import settle
 
 
-def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
-    assert "  flash_sale_events: table made\n" in migrate_cli(database_url).stdout
+def test_migrate_reports_changes_by_table(server, database_url, migrate_cli):
+    assert "  flash_sale_events: table created\n" in migrate_cli(database_url).stdout
     name = make_url(database_url).database
     server.execute(f"DROP DATABASE {name}")
     server.create_database(name)
@@ -31,25 +31,25 @@ def test_it_says_what_it_did_to_which_table(server, database_url, migrate_cli):
         connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('a'), ('b')"))
     said = migrate_cli(database_url).stdout.splitlines()
     assert said[:2] == [
-        f"The schema was brought from nothing to version {VERSION}:",
-        "  flash_sale_events: as it was, 2 rows kept",
+        f"The schema was created at version {VERSION}:",
+        "  flash_sale_events: unchanged, 2 rows kept",
     ]
-    assert "  dead_letters: table made" in said
-    assert "  sales_per_minute: view made" in said
+    assert "  dead_letters: table created" in said
+    assert "  sales_per_minute: view created" in said
 
 
-def test_it_says_which_columns_came_to_how_many_rows(empty):
+def test_migrate_reports_new_columns_and_rows(empty):
     bring_to(empty, "0002")
     with empty.begin() as connection:
         connection.execute(INSERT_LETTER, [{"at": n, "value": b"x"} for n in range(3)])
     done = migrate(empty)
     assert (
         "dead_letters: column value_bytes, value_sha256, kafka_ts_key added, index uq_dead_letters"
-        " made, 3 rows kept" in done.changes
+        " created, 3 rows kept" in done.changes
     )
     assert "batches: column duplicate added, 0 rows kept" in done.changes
-    assert "circuit_breakers: table made" in done.changes
-    assert "sales_per_minute: view made again" in done.changes
+    assert "circuit_breakers: table created" in done.changes
+    assert "sales_per_minute: view replaced" in done.changes
     assert migrate(empty).changes == []
 
 

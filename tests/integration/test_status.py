@@ -14,9 +14,7 @@ from tests.helpers.worker import wait_until
 
 
 @each_server_slow
-def test_a_working_group_at_a_glance(
-    worker, produce, faust, faust_out, on_a_terminal, broker, topic
-):
+def test_status_of_a_working_group(worker, produce, faust, faust_out, on_a_terminal, broker, topic):
     running = worker(FLUSH_INTERVAL=0.3, ROLLUP_INTERVAL=0.5).wait_ready()
     produce([(event(n), n % 4) for n in range(100)] + [(b"bad", 2)] * 3)
     wait_until(lambda: running.get("/batches/")["events"] == 103, 20)
@@ -45,13 +43,13 @@ def test_a_working_group_at_a_glance(
     lines = csv.DictReader(io.StringIO(faust_out("status", "--csv")))
     assert [line["stored"] for line in lines] == ["25", "25", "28", "25"]
 
-    members = "1 in Kafka's group (Stable)" if broker.answers_all else "Kafka does not tell"
+    members = "1 in Kafka's group (Stable)" if broker.answers_all else "unknown to Kafka"
     printed = faust("status", COLUMNS=80)
     assert max(map(len, printed.splitlines())) <= 80, printed
     for part in (
         "! 3 dead letters are not replayed.",
-        f"Workers: {members}; 1 stored something in the last 10 min",
-        "Partitions: 0 events wait",
+        f"Workers: {members}; 1 stored events in the last 10 min",
+        "Partitions: 0 events waiting",
         "Last batches",
         "Circuit breaker: closed",
         "Sales sums: complete",
@@ -64,7 +62,7 @@ def test_a_working_group_at_a_glance(
     assert "\x1b" not in printed
 
 
-def test_what_needs_a_hand_is_said_with_what_to_do(
+def test_status_lists_what_needs_attention_with_a_fix(
     worker, produce, faust_out, faust, migrated_engine, broker, topic
 ):
     if not broker.answers_all:
@@ -78,15 +76,15 @@ def test_what_needs_a_hand_is_said_with_what_to_do(
 
     found = json.loads(faust_out("status", "--json"))
     said = {need["what"]: need["hint"] for need in found["needs"]}
-    assert "faust -A app worker" in said["No worker is in the group, and 7 events wait."]
-    held = said[f"The circuit breaker holds {topic}/3: too much was dropped"]
+    assert "faust -A app worker" in said["No worker is in the group, and 7 events are waiting."]
+    held = said[f"The circuit breaker pauses {topic}/3: too much was dropped"]
     assert "faust -A app breaker close" in held
     assert found["members"] == []
     assert found["partitions"][0]["behind"] > 0
-    assert "--watch is for people" in faust("status", "--watch", "--json", status=2)
+    assert "--watch does not work with" in faust("status", "--watch", "--json", status=2)
 
 
-def test_what_cannot_be_asked_is_said_and_the_rest_is_shown(produce, faust, run_faust, topic):
+def test_unreachable_server_is_reported_and_the_rest_shown(produce, faust, run_faust, topic):
     produce([(event(n), 0) for n in range(5)])
     nowhere = free_port()
     without_kafka = faust("status", KAFKA_URL=f"kafka://127.0.0.1:{nowhere}", status=1)

@@ -1,4 +1,4 @@
-"""What of a group's status needs a hand."""
+"""What needs attention in a group's status."""
 
 from datetime import UTC, datetime
 
@@ -34,7 +34,7 @@ def partition(number, stored=10, beginning=0, end=10, behind=None):
     return PartitionStatus(number, stored, beginning, end, lag, 0.0, None, behind)
 
 
-def test_nothing_needs_a_hand_where_all_is_well():
+def test_healthy_group_needs_no_attention():
     assert needs(status()) == []
 
 
@@ -45,18 +45,18 @@ def test_nothing_needs_a_hand_where_all_is_well():
         ({"kafka": GroupState("Stable", [Member("m", "c", "h", [0])])}, "partition 1 of t", "CONS"),
         (
             {"workers": [], "partitions": [partition(0, end=15)]},
-            "5 events wait, and no batch",
+            "5 events are waiting, and no batch",
             "log",
         ),
         (
             {"kafka": None, "workers": [], "partitions": [partition(0, end=15)]},
-            "5 events wait, and no batch",
+            "5 events are waiting, and no batch",
             "log",
         ),
         ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
         ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
         ({"partitions": [partition(0, 5, behind=61)]}, "t/0 by 61 s (5 events)", "add workers"),
-        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "holds t/1: garbage", "close"),
+        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "pauses t/1: garbage", "close"),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
         (
@@ -68,15 +68,15 @@ def test_nothing_needs_a_hand_where_all_is_well():
         ({"errors": ["Kafka does not answer."]}, "Kafka does not answer.", "check"),
     ],
 )
-def test_what_does_is_said_with_what_to_do(found, what, hint):
+def test_each_need_comes_with_a_fix(found, what, hint):
     [need] = needs(status(**found))
     assert what in need.what
     assert hint in need.hint
 
 
-def test_what_was_dropped_before_and_replayed_needs_none():
+def test_replayed_dead_letters_need_no_attention():
     assert needs(status(dead_letters=[Total("invalid", 9, 0, NOW)])) == []
 
 
-def test_an_error_is_said_once():
+def test_repeated_error_is_listed_once():
     assert len(needs(status(errors=["away", "away"]))) == 1

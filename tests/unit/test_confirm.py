@@ -36,11 +36,11 @@ def test_yes_asks_nothing():
     confirm("Delete 5 dead letters?", yes=True)
 
 
-def test_without_a_terminal_one_sentence_tells_the_numbers_and_the_option(capsys, monkeypatch):
+def test_without_a_terminal_the_error_has_numbers_and_the_option(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     [sentence] = refused(capsys).splitlines()
     assert sentence.startswith("Delete 5 dead letters? ")
-    assert "Nothing was changed: answer on a terminal, or add --yes." in sentence
+    assert "Nothing was changed: run this on a terminal, or add --yes." in sentence
 
 
 @pytest.mark.parametrize("given", [False, None], ids=["no", "interrupted"])
@@ -49,6 +49,6 @@ def test_any_other_answer_changes_nothing(answer, capsys, given):
     assert "Nothing was changed." in refused(capsys)
 
 
-def test_yes_on_the_terminal_goes_on(answer):
+def test_yes_on_the_terminal_continues(answer):
     answer(True)
     confirm("Delete 5 dead letters?", yes=False)

@@ -35,38 +35,38 @@ def said_of(value):
         (b'{"a": [1}', "the wrong closing bracket at character 8"),
         (b'{"a" 1}', "a colon is missing at character 5"),
         (b'{"a": 01}', "a number that begins with 0 at character 7"),
-        (b'{"a": 1} // note', "something follows the JSON at character 9"),
-        (b'{"a": 1 /* note */}', "a comment, which JSON has not, at character 8"),
-        (b'{"a": 1}\n{"a": 2}', "something follows the JSON at character 9: send one object"),
+        (b'{"a": 1} // note', "extra data after the JSON at character 9"),
+        (b'{"a": 1 /* note */}', "a comment, which JSON does not have, at character 8"),
+        (b'{"a": 1}\n{"a": 2}', "extra data after the JSON at character 9: send one object"),
         (b'{"a": "x\ny"}', "a control character in a string at character 8: escape it"),
-        (b'{"a": "\\x"}', "a backslash that begins no JSON escape at character 7"),
+        (b'{"a": "\\x"}', "an invalid escape at character 7"),
         (b'{"a": "it"s"}', "a quote in a string is not escaped, at character 10"),
-        (b"[]", "a JSON array, not an object: send one object a message"),
+        (b"[]", "a JSON array, not an object: send one object per message"),
         (b"1", "a JSON number, not an object"),
         (b"true", "a JSON boolean, not an object"),
         (b"null", "a JSON null, not an object"),
         (b'"{\\"a\\": 1}"', "an object within a JSON string: it was encoded twice"),
-        (b"hello", "no JSON: 'hello' at character 0"),
-        (b"<a/>", "no JSON: '<' at character 0"),
+        (b"hello", "not JSON: 'hello' at character 0"),
+        (b"<a/>", "not JSON: '<' at character 0"),
     ],
 )
-def test_what_producers_do_wrong_is_named(value, said):
+def test_producers_mistakes_are_named(value, said):
     assert said in said_of(value)
 
 
 @pytest.mark.parametrize("value", [b'{"a": 1,}', b'{"a": [1, 2, ]}', b'{"a": 1,\n}'])
-def test_a_trailing_comma_is_named(value):
+def test_trailing_comma_is_named(value):
     # Where exactly depends on the Python version: at the comma, or at the bracket.
     assert said_of(value).startswith("a comma before the closing bracket at character ")
 
 
 @pytest.mark.parametrize("length", range(1, len(_WHOLE)))
-def test_a_value_cut_off_anywhere_is_said_to_be(length):
+def test_value_cut_off_anywhere_is_recognised(length):
     assert said_of(_WHOLE[:length]).startswith("cut off ")
 
 
 @given(st.binary(max_size=60) | st.text(alphabet="{}[]\"',:\\ue1.0tfn-/* \n", max_size=30))
-def test_whatever_comes_gets_a_sentence_that_can_be_shown(value):
+def test_any_bytes_get_a_printable_sentence(value):
     found = transform(value if isinstance(value, bytes) else value.encode())
     if isinstance(found, Rejection):
         assert found.detail.isprintable()

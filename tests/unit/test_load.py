@@ -41,7 +41,7 @@ def elsewhere(monkeypatch, tmp_path):
     (tmp_path / "app").mkdir()
 
 
-def test_env_is_read_where_it_lies_and_the_environment_wins(monkeypatch, tmp_path):
+def test_environment_overrides_env_file(monkeypatch, tmp_path):
     lines = [f"{name}='{value}'" for name, value in GOOD.items()]
     (tmp_path / "app" / ".env").write_text("\n".join([*lines, "TOPIC=app", "PORT=1", "FOO=3"]))
     assert (load().topic, load().port) == ("app", 1)
@@ -52,23 +52,23 @@ def test_env_is_read_where_it_lies_and_the_environment_wins(monkeypatch, tmp_pat
     assert (load().topic, load().port) == ("set", 2)
 
 
-def test_env_file_names_the_only_one_read(monkeypatch, tmp_path, capsys):
+def test_env_file_setting_replaces_the_default_files(monkeypatch, tmp_path, capsys):
     (tmp_path / ".env").write_text("TOPIC=not this\n")
     other = tmp_path / "worker.env"
     other.write_text("\n".join(f"{name}={value}" for name, value in GOOD.items()))
     monkeypatch.setenv("ENV_FILE", str(other))
     assert load().topic == "flash_sale_events"
     monkeypatch.setenv("ENV_FILE", "/nowhere/.env")
-    assert _refusal(capsys) == "ENV_FILE is wrong: there is no file /nowhere/.env.\n"
+    assert _refusal(capsys) == "ENV_FILE is wrong: the file /nowhere/.env does not exist.\n"
 
 
-def test_an_env_file_that_cannot_be_read_is_one_sentence(tmp_path, capsys):
+def test_unreadable_env_file_is_one_sentence(tmp_path, capsys):
     (tmp_path / ".env").write_bytes(b"TOPIC=\xff\n")
     sentence = f"The settings in {tmp_path}/.env cannot be read: it is not UTF-8.\n"
     assert _refusal(capsys) == sentence
 
 
-def test_a_wrong_setting_in_a_file_is_named_as_one_of_the_environment(tmp_path, capsys):
+def test_wrong_setting_in_a_file_is_one_sentence(tmp_path, capsys):
     (tmp_path / ".env").write_text("KAFKA_URL=kafka://a:1\nJAWSDB_URL=mysql://u:s3cret@db\n")
     assert _refusal(capsys).startswith("JAWSDB_URL is wrong: must be mysql://user")
 
@@ -89,32 +89,32 @@ def test_a_wrong_setting_in_a_file_is_named_as_one_of_the_environment(tmp_path, 
         ("STARTING_OFFSET", "STARTING_OFFSETS"),
     ],
 )
-def test_a_name_that_is_like_a_setting_is_said_to_be_none(name, meant):
-    sentence = f"{name} is not a setting of this app, and is ignored: is {meant} meant?"
+def test_misspelled_setting_is_a_warning(name, meant):
+    sentence = f"{name} is not a setting and is ignored: did you mean {meant}?"
     assert list(warnings({name: "3"})) == [sentence]
 
 
-def test_what_other_programs_call_a_setting_is_no_mistake_where_ours_is_set():
+def test_foreign_name_is_fine_if_ours_is_set():
     others = {"DB_URL": "x", "MYSQL_URL": "x", "KAFKA_TOPIC": "t", "WEB_PORT": "1"}
     assert list(warnings({**others, "JAWSDB_URL": "x", "TOPIC": "t", "PORT": "1"})) == []
 
 
-def test_common_variables_raise_no_alarm():
+def test_common_variables_cause_no_warning():
     assert list(warnings(dict.fromkeys(COMMON.split(), "1"))) == []
 
 
-def test_a_warning_stands_before_the_refusal(monkeypatch, capsys):
+def test_warnings_come_before_the_error(monkeypatch, capsys):
     monkeypatch.setenv("KAFKA_URL", GOOD["KAFKA_URL"])
     monkeypatch.setenv("DB_URL", "jdbc:mysql://db:3307/shop?user=app&password=s3cret&useSSL=true")
     warning, refusal = _refusal(capsys).splitlines()
     assert warning == (
-        "DB_URL is not a setting of this app, and is ignored: is DATABASE_URL meant? Write "
+        "DB_URL is not a setting and is ignored: did you mean DATABASE_URL? Write "
         "DATABASE_URL=mysql://app:PASSWORD@db:3307/shop?ssl_mode=REQUIRED"
     )
     assert refusal.startswith("DATABASE_URL is not set: set it in the environment or in .env (")
 
 
-FIRST = " (its first host: this app connects to one address)"
+FIRST = " (the first host: only one address is supported)"
 
 
 @pytest.mark.parametrize(
@@ -146,21 +146,21 @@ FIRST = " (its first host: this app connects to one address)"
         ),
     ],
 )
-def test_a_jdbc_url_is_answered_with_its_translation(monkeypatch, capsys, jdbc, written):
+def test_jdbc_url_error_shows_its_translation(monkeypatch, capsys, jdbc, written):
     monkeypatch.setenv("KAFKA_URL", GOOD["KAFKA_URL"])
     monkeypatch.setenv("DATABASE_URL", jdbc)
     assert _refusal(capsys) == f"DATABASE_URL is wrong: is a JDBC URL: write {written}.\n"
 
 
 @pytest.mark.parametrize("jdbc", ["jdbc:mysql://x:s3/cret@db/shop", "jdbc:mysql:s3cret@db"])
-def test_a_jdbc_url_that_cannot_be_told_apart_shows_nothing_of_it(monkeypatch, capsys, jdbc):
+def test_unparsable_jdbc_url_is_not_quoted(monkeypatch, capsys, jdbc):
     monkeypatch.setenv("KAFKA_URL", GOOD["KAFKA_URL"])
     monkeypatch.setenv("DATABASE_URL", jdbc)
     refusal = _refusal(capsys)
     assert refusal == "DATABASE_URL is wrong: must be mysql://user:password@host:3306/database.\n"
 
 
-def test_servers_that_are_not_asked_need_no_address_but_a_right_one(monkeypatch, capsys):
+def test_unused_server_needs_no_address(monkeypatch, capsys):
     monkeypatch.setenv("DATABASE_URL", GOOD["DATABASE_URL"])
     monkeypatch.setenv("KAFKA_SASL_MECHANISM", "PLAIN")
     monkeypatch.setenv("KAFKA_USERNAME", "u")
@@ -176,7 +176,7 @@ def test_servers_that_are_not_asked_need_no_address_but_a_right_one(monkeypatch,
     assert capsys.readouterr().err.startswith("KAFKA_URL is wrong")
 
 
-def test_where_nothing_is_asked_no_setting_matters(monkeypatch):
+def test_command_without_servers_ignores_settings(monkeypatch):
     monkeypatch.setenv("FLUSH_INTERVAL", "x")
     assert load(()).flush_interval == Settings.model_fields["flush_interval"].default
 
@@ -194,11 +194,11 @@ JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required usernam
 
 
 @pytest.mark.parametrize("name", ["KAFKA_SASL_JAAS_CONFIG", "SASL_JAAS_CONFIG"])
-def test_a_jaas_line_is_refused_under_other_names(monkeypatch, capsys, name):
+def test_jaas_line_is_refused_in_foreign_variables(monkeypatch, capsys, name):
     for variable, value in {**GOOD, name: JAAS}.items():
         monkeypatch.setenv(variable, value)
     assert _refusal(capsys) == (
-        f"{name} is a JAAS line, which this app does not read: set KAFKA_SASL_MECHANISM=PLAIN, "
+        f"{name} is a JAAS line, which is not supported: set KAFKA_SASL_MECHANISM=PLAIN, "
         "KAFKA_USERNAME=u and KAFKA_PASSWORD=PASSWORD instead.\n"
     )
     load({"DATABASE_URL"})
@@ -211,11 +211,10 @@ def test_a_jaas_line_is_refused_under_other_names(monkeypatch, capsys, name):
     assert capsys.readouterr().err == ""
 
 
-def test_a_protocol_that_is_ignored_is_said():
+def test_ignored_protocol_variable_is_a_warning():
     protocol = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
     assert list(warnings({**protocol, "KAFKA_URL": "a:9092"})) == [
-        "KAFKA_SECURITY_PROTOCOL is not a setting of this app, and is ignored: begin KAFKA_URL "
-        "with SASL_SSL://"
+        "KAFKA_SECURITY_PROTOCOL is not a setting and is ignored: begin KAFKA_URL with SASL_SSL://"
     ]
     assert list(warnings({**protocol, "KAFKA_URL": "SASL_SSL://a:9092"})) == []
     assert list(warnings({"SECURITY_PROTOCOL": "PLAINTEXT", "KAFKA_URL": "a:9092"})) == []

@@ -99,7 +99,7 @@ def test_nesting_is_counted_over_any_length():
 
 @given(values)
 @example(["\\\x1f", "\\\\u001f", "\\\\\x1f\x1e\\", "😀\x00é😀😀"])
-def test_compact_text_is_that_of_the_plain_way(value):
+def test_compact_matches_a_plain_implementation(value):
     members = reference.parse(json.dumps({"a": value}).encode())
     ours = parse(json.dumps({"a": value}).encode())
     assert compact(ours) == reference.compact(members)
@@ -123,7 +123,7 @@ def test_escapes_are_written_as_jackson_writes_them(text, expected):
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[[],", b"]")])
 @pytest.mark.parametrize("inside", [b"1", b'"[["', b"[]"])
 @pytest.mark.parametrize("mistyped", [b"", b'"price":"x",'])
-def test_as_deep_as_jackson_reads_and_no_deeper(opening, closing, inside, mistyped):
+def test_maximum_nesting_is_jacksons(opening, closing, inside, mistyped):
     more = inside == b"[]" or b"[]" in opening
     deepest, deeper = (
         transform(deep(depth - more, inside, opening, closing).replace(b"{", b"{" + mistyped, 1))
@@ -144,7 +144,7 @@ def test_many_brackets_are_not_deep():
     assert not isinstance(transform(deep(1, b"[1,2]," * 5000 + b"0")), Rejection)
 
 
-def test_threads_read_deep_documents_and_leave_the_limit_alone(monkeypatch):
+def test_threads_read_deep_documents_without_changing_the_limit(monkeypatch):
     def refused(limit):
         raise AssertionError(f"the whole process's limit set to {limit}")
 
@@ -179,7 +179,7 @@ def test_schema_registrys_wire_format_is_named(after, schema):
 @pytest.mark.parametrize("value", [b"\x00", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00\x2a{}"])
 def test_other_bytes_keep_their_message(value):
     found = repr(chr(value[0]))
-    assert transform(value) == Rejection(Reason.MALFORMED, f"no JSON: {found} at character 0")
+    assert transform(value) == Rejection(Reason.MALFORMED, f"not JSON: {found} at character 0")
 
 
 @given(st.binary(max_size=30).map(lambda after: b"\x00" + after) | st.binary(max_size=30))

@@ -10,7 +10,7 @@ from config import tls
 from dev.certificates import Authority
 
 
-def test_the_key_is_in_a_private_file_that_is_gone_at_once(monkeypatch):
+def test_key_file_is_private_and_deleted(monkeypatch):
     pair = Authority("an authority").issue("client")
     seen = []
     load = ssl.SSLContext.load_cert_chain
@@ -27,7 +27,7 @@ def test_the_key_is_in_a_private_file_that_is_gone_at_once(monkeypatch):
     assert not path.parent.exists()
 
 
-def test_a_context_trusts_who_is_named_and_nobody_else():
+def test_context_trusts_only_the_given_ca():
     authority = Authority("the only one")
     context = tls.client_context(trusted=authority.pem)
     [trusted] = context.get_ca_certs()
@@ -43,7 +43,7 @@ def test_a_context_trusts_who_is_named_and_nobody_else():
         (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
     ],
 )
-def test_tls_1_2_is_the_minimum_unless_the_system_asks_for_more(monkeypatch, systems, ours):
+def test_minimum_is_tls_1_2_or_the_systems(monkeypatch, systems, ours):
     def system_context(protocol):
         context = ssl.SSLContext(protocol)
         context.minimum_version = systems

@@ -90,7 +90,7 @@ def test_sockets(url, socket, host):
     assert asked.database_tls is not None
 
 
-def test_where_a_database_is():
+def test_database_address():
     for url, shown in (
         ("mysql://u:p@[::1]/d", "[::1]:3306"),
         ("mysql://u:p@db:1/d", "db:1"),
@@ -135,7 +135,7 @@ VERIFIED, NAMELESS, UNVERIFIED = (
         ("tls=preferred&useSSL=true", UNVERIFIED),
     ],
 )
-def test_tls_as_other_programs_ask_for_it(options, expected):
+def test_tls_options_of_other_drivers(options, expected):
     context = database_tls(urls.database(f"mysql://u:p@db/d?{options}"), "")
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == expected
@@ -152,7 +152,7 @@ def test_tls_turned_off(options):
     assert made.database.query == {"ssl_disabled": "true"}
 
 
-def test_urls_and_options_of_the_document_work():
+def test_documented_urls_and_options_work():
     page = (ROOT / "docs" / "database.md").read_text()
     addresses = page.partition("## Addresses")[2].partition("\n## ")[0]
     found = re.findall(r"`(\w[\w+]*://\w[^`]*)`", addresses)
@@ -175,7 +175,7 @@ def test_urls_and_options_of_the_document_work():
         "serverVersion=8.0.37&tls=preferred&requireSSL=false&ssl_mode=PREFERRED",
     ],
 )
-def test_what_only_tunes_other_drivers_is_ignored(options):
+def test_tuning_options_of_other_drivers_are_ignored(options):
     made = settings(f"mysql://u:p@db/d?{options}")
     assert made.database == settings("mysql://u:p@db/d").database
     assert made.database_tls is None
@@ -215,11 +215,11 @@ ENCODE = "must be percent-encoded: write %40 for @"
         ("mysql://u:s3cret@[db]/d", "must be mysql://"),
         ("mysql://u:s3cret@db", "must be mysql://"),
         ("mysql+oracle://u:s3cret@db/d", "must be mysql://"),
-        ("mysql://u:s3cret@::1:3306/d", "an IPv6 address stands in brackets, [::1]:3306"),
+        ("mysql://u:s3cret@::1:3306/d", "put an IPv6 address in brackets, [::1]:3306"),
         ("mysql://u:s3cret@a:1,b:2/d", "names several hosts"),
         ("mysql://u:s3cret@a,b/d?charset=utf8", "names several hosts"),
-        ("mysql://u:s3cret@db/d?unix_socket=/s", "names a host and a unix_socket"),
-        ("mysql://u:s3cret@/d?unix_socket=s", "unix_socket must be a path that begins with /"),
+        ("mysql://u:s3cret@db/d?unix_socket=/s", "has a host and a unix_socket"),
+        ("mysql://u:s3cret@/d?unix_socket=s", "unix_socket must be an absolute path"),
         (f"mysql://u:s3cret@/d?socket=/{'x' * 107}", "socket is longer than the 107 bytes"),
         ("mysql://u:s3cret@db/d?ssl_cipher=s3cret", "has an unknown option 'ssl_cipher': remove"),
         ("mysql://u:s3cret@db/d?user=x&password=s3cret", "has an unknown option 'user': remove"),
@@ -229,16 +229,16 @@ ENCODE = "must be percent-encoded: write %40 for @"
         ("mysql://u:s3cret@db/d?tls=custom", "tls must be true or false or skip_verify or pref"),
         ("mysql://u:s3cret@db/d?useSSL=yes", "useSSL must be true or false"),
         ("mysql://u:s3cret@db/d?ssl=Amazon+RDS", "ssl must be true, false or {"),
-        ('mysql://u:s3cret@db/d?ssl={"ca":"s3cret"}', "an authority goes into ssl_ca"),
-        ('mysql://u:s3cret@db/d?ssl={"minVersion":"TLSv1.3"}', "TLSv1.2, and no newer one"),
-        ('mysql://u:s3cret@db/d?ssl={"rejectUnauthorized":"no"}', "as rejectUnauthorized"),
-        ("mysql://u:s3cret@db/d?useSSL=false&sslaccept=strict", "two options that contradict"),
-        ("mysql://u:s3cret@db/d?ssl_ca=/a&sslca=/b", "contradict each other, one of them sslca"),
+        ('mysql://u:s3cret@db/d?ssl={"ca":"s3cret"}', "put a CA into ssl_ca"),
+        ('mysql://u:s3cret@db/d?ssl={"minVersion":"TLSv1.3"}', "must not be newer than TLSv1.2"),
+        ('mysql://u:s3cret@db/d?ssl={"rejectUnauthorized":"no"}', "rejectUnauthorized of ssl"),
+        ("mysql://u:s3cret@db/d?useSSL=false&sslaccept=strict", "two conflicting options"),
+        ("mysql://u:s3cret@db/d?ssl_ca=/a&sslca=/b", "conflicting options, one of them sslca"),
         ("mysql://u:s3cret@db/d?useSSL=false&verifyServerCertificate=true", "turns TLS off"),
-        ("mysql://u:s3cret@db/d?sslmode=verify-ca&ssl_verify_cert=false", "another one does not"),
+        ("mysql://u:s3cret@db/d?sslmode=verify-ca&ssl_verify_cert=false", "another does not"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_said_without_the_password(url, sentence):
+def test_refusal_never_shows_the_password(url, sentence):
     with pytest.raises(ValueError, match="DATABASE_URL") as refusal:
         settings(url)
     assert sentence in str(refusal.value)
@@ -246,8 +246,10 @@ def test_what_is_refused_is_said_without_the_password(url, sentence):
     assert "cret" not in str(refusal.value)
 
 
-def test_an_authority_needs_tls():
-    with pytest.raises(ValueError, match="turns TLS off, and another one or DATABASE_CA needs it"):
+def test_database_ca_needs_tls():
+    with pytest.raises(
+        ValueError, match="turns TLS off, but another option or DATABASE_CA needs it"
+    ):
         settings("mysql://u:p@db/d?ssl_mode=DISABLED", database_ca=Authority("x").pem)
 
 
@@ -287,7 +289,7 @@ def test_listener_names_with_a_login():
     made = settings(kafka_url="sasl_ssl://a:1,SASL_SSL://b", **login)
     assert made.broker_addresses == ["a:1", "b:9092"]
     assert made.kafka_tls is not None
-    with pytest.raises(ValueError, match="KAFKA_URL asks for no TLS: begin it with kafka"):
+    with pytest.raises(ValueError, match="needs TLS: begin KAFKA_URL with kafka"):
         settings(kafka_url="a:1", **login)
     with pytest.raises(ValueError, match="set KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASS"):
         settings(kafka_url="SASL_SSL://a:1")
@@ -299,9 +301,9 @@ def test_listener_names_with_a_login():
         ("kafka://a:1,kafka+ssl://b:2", "begin all of them alike"),
         ("a:1,SSL://b:2", "begin all of them alike"),
         ("SASL_SSL://a:1,SSL://b:2", "begin all of them alike"),
-        ("SASL_PLAINTEXT://a:1", "asks for a login without TLS, which this app never sends: beg"),
-        ("SSL://u:s3cret@a:1", "holds a login: name the addresses alone, and set KAFKA_SASL_MECH"),
-        ("::1:9092", "an IPv6 address stands in brackets"),
+        ("SASL_PLAINTEXT://a:1", "asks for a login without TLS, which is not supported: begin it"),
+        ("SSL://u:s3cret@a:1", "contains a login: remove it, and set KAFKA_SASL_MECH"),
+        ("::1:9092", "put an IPv6 address in brackets"),
         ("[a]:1", "must be host:9092 or kafka://host:9092, or kafka+ssl://host:9093 for TLS"),
         ("http://a:1", "must be host:9092"),
         ("CLIENT://a:1", "must be host:9092"),
@@ -312,7 +314,7 @@ def test_listener_names_with_a_login():
         ("a b", "must be host:9092"),
     ],
 )
-def test_brokers_that_are_refused(url, sentence):
+def test_refused_broker_lists(url, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)) as refusal:
         urls.brokers(url)
     assert "s3cret" not in str(refusal.value)
@@ -335,9 +337,9 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         (f"{PLAIN} serviceName=k;", "PLAIN", "USER"),
     ],
 )  # fmt: skip
-def test_a_jaas_line_is_answered_with_what_to_set(line, mechanism, user):
+def test_jaas_line_error_names_the_settings_to_use(line, mechanism, user):
     expected = (
-        f"is a JAAS line, which this app does not read: set KAFKA_SASL_MECHANISM={mechanism}, "
+        f"is a JAAS line, which is not supported: set KAFKA_SASL_MECHANISM={mechanism}, "
         f"KAFKA_USERNAME={user} and KAFKA_PASSWORD=PASSWORD instead"
     )
     assert jaas.refusal(line) == expected
@@ -349,14 +351,14 @@ def test_a_jaas_line_is_answered_with_what_to_set(line, mechanism, user):
         assert "s3" not in str(refusal.value)
 
 
-def test_other_logins_of_jaas_are_not_supported():
+def test_unsupported_jaas_login_module():
     line = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
-    assert "a login that is not supported" in str(jaas.refusal(line))
+    assert "an unsupported login module" in str(jaas.refusal(line))
     assert jaas.refusal("PlainLoginModule") is None
 
 
 @given(NAMES, NAMES)
-def test_a_jaas_line_never_shows_its_password(user, password):
+def test_jaas_line_error_never_shows_the_password(user, password):
     password = f"xyzzy{password}xyzzy"
     for quoted in (f'"{password}"', f"'{password}'", password):
         for options in (f"username='{user}' password={quoted}", f"password={quoted} username=u"):

@@ -1,0 +1,65 @@
+"""Deletes sums: those of old times, and those that a rebuild has replaced."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, text
+
+from db.rollup.watermark import NO_STATE
+from db.schema.sales_tables import rollup_minutes, rollup_products, rollup_state
+from models.funnel import NO_TIME
+from pipeline.errors import FatalError
+
+#: Maximum sums deleted in one transaction.
+DELETED = 20_000
+
+_SPANS = (
+    (rollup_minutes.name, "minute", timedelta(minutes=1)),
+    (rollup_products.name, "hour", timedelta(hours=1)),
+)
+
+
+def delete_before(connection: Connection, before: datetime) -> tuple[int, int]:
+    """Delete the sums of minutes and of products' hours that had ended by ``before``.
+
+    Args:
+        connection: in no transaction.
+        before: UTC, without a zone.
+
+    Returns:
+        How many of minutes, and of products' hours.
+
+    Raises:
+        FatalError: there is no state.
+        sqlalchemy.exc.DBAPIError: the server refused.
+    """
+    minutes, products = (
+        _delete(connection, table, key, before - length) for table, key, length in _SPANS
+    )
+    return minutes, products
+
+
+def _delete(connection: Connection, table: str, key: str, last: datetime) -> int:
+    # Events without a time have no age: their sums stay.
+    statement = text(
+        f"DELETE FROM {table} WHERE generation IN (:shown, :built) "  # noqa: S608
+        f"AND {key} > '{NO_TIME}' AND {key} <= :last LIMIT {DELETED}"
+    )
+    gone = 0
+    while True:
+        with connection.begin():
+            state = connection.execute(select(rollup_state).with_for_update()).first()
+            if state is None:
+                raise FatalError(NO_STATE)
+            given = {"shown": state.shown, "built": state.generation, "last": last}
+            deleted = connection.execute(statement, given).rowcount
+        gone += deleted
+        if deleted < DELETED:
+            return gone
+
+
+def delete_outdated(connection: Connection, shown: int) -> None:
+    """Delete some of the sums of generations before ``shown``."""
+    for table in (rollup_minutes, rollup_products):
+        statement = f"DELETE FROM {table.name} WHERE generation < :shown LIMIT {DELETED}"  # noqa: S608
+        with connection.begin():
+            connection.execute(text(statement), {"shown": shown})
