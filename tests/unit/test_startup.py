@@ -118,7 +118,7 @@ def test_a_port_in_use_is_one_sentence(faust):
         assert found.stdout == ""
         assert found.stderr.count("\n") == 1
         assert f"Port {port} on 0.0.0.0 cannot be used: Address already in use" in found.stderr
-        assert "Set PORT" in found.stderr
+        assert "Change PORT" in found.stderr
         other = faust("worker", "--without-web", status=1, PORT=port, **NOWHERE).stderr
         assert "The database at 127.0.0.1:1 does not answer" in other
         option = faust("worker", "--web-port", port, status=1, **NOWHERE).stderr
