@@ -12,7 +12,7 @@ from benchmarks.compare import compare
 from benchmarks.machine import describe
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage
-from dev.processes import Folder, StartError
+from dev.servers.processes import Folder, StartError
 
 #: Where nothing else is asked for; other scenarios have three, and those that are long have one.
 ROUNDS = {"quick": 2, "full": 3, "partitions": 2, "workers": 2, "rows": 2}

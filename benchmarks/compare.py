@@ -11,7 +11,7 @@ from benchmarks.programs import OURS, Program
 from benchmarks.runs import Run, run
 from benchmarks.stage import Stage
 from benchmarks.traffic import shopping
-from dev.processes import StartError
+from dev.servers.processes import StartError
 
 
 def compare(

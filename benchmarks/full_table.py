@@ -17,7 +17,7 @@ from benchmarks.runs import Run, run, run_in
 from benchmarks.stage import Stage
 from benchmarks.table import connect, count, newest
 from benchmarks.traffic import many_products
-from dev.processes import StartError
+from dev.servers.processes import StartError
 from models.fields import ROW_NAMES
 
 #: Rows in the table before a run, and events of a run.

@@ -28,7 +28,7 @@ from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from db.write.load_data import load_statement, loadable
 from db.write.row_store import INSERT_BYTES
-from dev.processes import Folder
+from dev.servers.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
 

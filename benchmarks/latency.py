@@ -17,7 +17,7 @@ from benchmarks.steady import wait_for_rows, worker
 from benchmarks.table import check, connect, count, newest
 from benchmarks.topics import expected
 from benchmarks.traffic import POOL, sale
-from dev.broker import DEFAULT_PARTITIONS
+from dev.servers.broker import DEFAULT_PARTITIONS
 
 #: Events a second, and seconds.
 RATES = (1_000, 10_000, 50_000, 100_000)

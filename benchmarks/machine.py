@@ -14,8 +14,8 @@ from benchmarks.peer_list import GO_LOOP, PYTHON
 from benchmarks.stage import Stage
 from benchmarks.topics import PRODUCER
 from dev import ROOT
-from dev.broker import DEFAULT_PARTITIONS, choose
-from dev.database import DEFAULT, SERVERS, chosen
+from dev.servers.broker import DEFAULT_PARTITIONS, choose
+from dev.servers.database import DEFAULT, SERVERS, chosen
 
 _PEERS = ("faust-streaming", "confluent-kafka", "PyMySQL", "bytewax", "quixstreams", "pyspark")
 _JARS = (

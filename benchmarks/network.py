@@ -16,8 +16,8 @@ from benchmarks.runs import run
 from benchmarks.stage import Stage
 from benchmarks.table import connect
 from benchmarks.traffic import shopping
-from dev.database import SecretURL
-from dev.processes import Process
+from dev.servers.database import SecretURL
+from dev.servers.processes import Process
 
 #: Seconds by which an answer of a database that is not next door is held up. Threads wake late:
 #: what is measured then is two milliseconds.

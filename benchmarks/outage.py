@@ -15,8 +15,8 @@ from benchmarks.table import check, connect, count, newest
 from benchmarks.topics import expected
 from benchmarks.traffic import POOL, sale
 from config.settings import Settings
-from dev.broker import DEFAULT_PARTITIONS
-from dev.processes import Process, StartError
+from dev.servers.broker import DEFAULT_PARTITIONS
+from dev.servers.processes import Process, StartError
 
 #: Events a second, before, during and after the outage.
 RATE = 20_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import BENCH, PEERS
 from benchmarks.programs import OURS, Job, Lack, Program
 from dev import ROOT
-from dev.processes import Process, free_port
+from dev.servers.processes import Process, free_port
 
 PYTHON = BENCH / "venv" / "bin" / "python"
 GO_LOOP = BENCH / "go" / "loop"

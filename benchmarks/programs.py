@@ -9,7 +9,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from dev import ROOT
-from dev.processes import Process, free_port
+from dev.servers.processes import Process, free_port
 
 
 class Lack(StrEnum):

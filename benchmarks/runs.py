@@ -21,7 +21,7 @@ from benchmarks.stage import Stage
 from benchmarks.table import check, check_sums, connect, count, newest, summed_to
 from benchmarks.topics import Topic
 from dev import ROOT
-from dev.processes import Process
+from dev.servers.processes import Process
 
 #: Seconds between looks at the table.
 TICK = 0.02

@@ -35,7 +35,7 @@ from benchmarks.traffic import (
 )
 from db.connection.engine import connect
 from db.schema.upgrade import make_index
-from dev.processes import Process
+from dev.servers.processes import Process
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]

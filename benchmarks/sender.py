@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from benchmarks.topics import PRODUCER, numbered
 from benchmarks.traffic import sale
 from dev import ROOT
-from dev.processes import Process, StartError
+from dev.servers.processes import Process, StartError
 
 #: Seconds between bursts, and events of one at most: later ones have a later time written down.
 PAUSE, BURST = 0.01, 5_000

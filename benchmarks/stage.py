@@ -15,13 +15,14 @@ from benchmarks.topics import CODEC, Topic, fill
 from benchmarks.traffic import Mix, sale
 from db.connection.engine import connect
 from db.schema.upgrade import migrate
-from dev.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
-from dev.certificates import Authority
-from dev.database import DEFAULT, DatabaseServer, chosen, private_server
-from dev.processes import StartError, free_port
+from dev.servers.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
+from dev.servers.certificates import Authority
+from dev.servers.database import DEFAULT, DatabaseServer, chosen, private_server
+from dev.servers.processes import StartError, free_port
 
-#: As on a real server of this size; the rest are the server's defaults and those of dev.database
-#: (among them innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is answered).
+#: As on a real server of this size; the rest are the server's defaults and those of
+#: dev.servers.database (innodb_flush_log_at_trx_commit = 1: a commit is on disk before it is
+#: answered).
 _OPTIONS = ("--innodb-buffer-pool-size=4G", "--innodb-flush-method=O_DIRECT")
 _OF_MARIADB = ("--innodb-log-file-size=2G",)
 #: As shipped, with a binary log; it takes LOAD DATA LOCAL only where that was turned on.

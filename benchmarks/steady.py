@@ -16,7 +16,7 @@ from benchmarks.stage import Stage
 from benchmarks.table import connect, count
 from benchmarks.topics import PRODUCER, numbered
 from benchmarks.traffic import sale
-from dev.processes import Process, StartError
+from dev.servers.processes import Process, StartError
 
 #: Events a second of ordinary days, the first of which has none; their partitions, and seconds.
 ORDINARY_RATES = (0, 1_000, 5_000, 20_000)

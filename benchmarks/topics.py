@@ -15,8 +15,8 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 
 from benchmarks.traffic import POOL, Mix, Template, all_different, sale
-from dev.broker import DEFAULT_PARTITIONS, Broker
-from dev.database import DEFAULT, chosen
+from dev.servers.broker import DEFAULT_PARTITIONS, Broker
+from dev.servers.database import DEFAULT, chosen
 from models.fields import ROW_FIELDS, ROW_NAMES
 from models.rules import Row
 

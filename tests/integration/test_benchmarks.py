@@ -17,8 +17,8 @@ from benchmarks.topics import CODEC, expected, fill, numbered
 from benchmarks.traffic import sale
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
-from dev.broker import ApacheKafka, Broker, choose
-from dev.database import DatabaseServer
+from dev.servers.broker import ApacheKafka, Broker, choose
+from dev.servers.database import DatabaseServer
 from models.rules import Rejection, transform
 from tests.helpers import wire
 from tests.helpers.worker import environment

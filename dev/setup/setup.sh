@@ -2,7 +2,7 @@
 # What `make setup` does: nothing where it has been done. Progress goes to stderr, because the
 # first lines of `make test` belong to the broker and the database it uses.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 done=.local/done
 mkdir -p "$done" .local/tmp
 
@@ -72,7 +72,7 @@ if [ "$(cat "$done/compiled" 2>/dev/null)" != "$(wanted_module)" ]; then
     wanted_module >"$done/compiled"
 fi
 
-# `dev/setup.sh python`: what the tests need that start no server.
+# `dev/setup/setup.sh python`: what the tests need that start no server.
 [ "${1:-}" != python ] || exit 0
 
 # The servers' packages without a service: nothing is started on this machine.
@@ -100,12 +100,12 @@ if ! command -v promtool >/dev/null && [ ! -e "$done/promtool" ] && command -v a
 fi
 
 # Not a must: without Apache Kafka the embedded broker serves.
-wanted=$(cksum <dev/kafka-pom.xml)
+wanted=$(cksum <dev/setup/kafka-pom.xml)
 if [ "$(cat "$done/kafka" 2>/dev/null)" != "$wanted" ] &&
     command -v java >/dev/null && command -v mvn >/dev/null; then
     say 'Fetching Apache Kafka with Maven ...'
     rm -rf .local/kafka
-    if mvn -q -B -f dev/kafka-pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+    if mvn -q -B -f dev/setup/kafka-pom.xml dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$PWD/.local/kafka/new" >.local/maven.log 2>&1; then
         mv .local/kafka/new .local/kafka/libs
         echo "$wanted" >"$done/kafka"
@@ -118,6 +118,6 @@ fi
 # of `make test-servers` come with it: SERVERS='mysql-8.0.31 mariadb-11.8'.
 for server in mysql-9.7 ${SERVER:-} ${SERVERS:-}; do
     case $server in mariadb) continue ;; esac
-    [ -e ".local/servers/$server/ready" ] || dev/fetch_server.sh "$server" ||
+    [ -e ".local/servers/$server/ready" ] || dev/setup/fetch_server.sh "$server" ||
         say "$server could not be fetched (see .local/servers/$server.log): its tests skip."
 done

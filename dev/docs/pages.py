@@ -1,4 +1,4 @@
-"""``python -m dev.docs`` writes the parts of the documentation that are generated from the code.
+"""Pages of documentation, and the parts of them that are generated from the code.
 
 Such a part stands between ``<!-- made by make docs: NAME -->`` and ``<!-- end -->`` in any page.
 """
@@ -17,7 +17,8 @@ from pydantic_core import PydanticUndefined
 
 from config.settings import Settings
 from db.connection import error_codes
-from dev import ROOT, catalogue, event_tables
+from dev import ROOT
+from dev.docs import event_tables, metric_table
 
 #: Every page of documentation.
 PAGES = sorted(
@@ -96,7 +97,7 @@ PARTS = {
     "errors": error_codes.table,
     "example": event_tables.example,
     "fields": event_tables.fields,
-    "metrics": catalogue.table,
+    "metrics": metric_table.table,
     "settings": settings,
     "targets": targets,
 }
@@ -130,10 +131,3 @@ def _parameter(one: Mapping[str, Any]) -> str:
     words = [f"`{name}`" for name in one["names"]] if is_option or not choices else []
     default = "" if one["default"] is None else f" [{one['default']}]"
     return f"| {' '.join([*words, choices]).strip()} | {one['help'] or ''}{default} |\n"
-
-
-if __name__ == "__main__":
-    for path in PAGES:
-        text = path.read_text()
-        if (new := rewritten(text)) != text:
-            path.write_text(new)

@@ -3,7 +3,7 @@
 import re
 
 from dev import ROOT
-from dev.database.server import DatabaseServer, SecretURL
+from dev.servers.database.server import DatabaseServer, SecretURL
 
 #: Who migrates, and who does all else.
 OWNER, WORKER = "shop_migrate", "shop_worker"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dev import LOCAL
-from dev.processes import StartError
+from dev.servers.processes import StartError
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def installed_mariadb() -> Installation:
 
 
 def fetched(name: str, program: str) -> Installation:
-    """A server whose packages ``dev/fetch_server.sh`` has unpacked.
+    """A server whose packages ``dev/setup/fetch_server.sh`` has unpacked.
 
     Raises:
         StartError: it was not fetched.
@@ -104,6 +104,6 @@ def fetched(name: str, program: str) -> Installation:
         raise StartError(
             f"{name} could not be fetched (see {why})"
             if why.exists()
-            else f"{name} is not here: run `dev/fetch_server.sh {name}`"
+            else f"{name} is not here: run `dev/setup/fetch_server.sh {name}`"
         )
     return Installation(home / program, home)

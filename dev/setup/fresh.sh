@@ -10,7 +10,7 @@
 # Everything runs in namespaces of its own: mounts and processes are gone when it ends, however
 # it ends.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 release=${DEBIAN:-trixie}
 home=/flash-sale-etl
 
@@ -61,7 +61,7 @@ if ! command -v mmdebstrap >/dev/null; then
 fi
 
 # This machine's own mirror of Debian, and how it is reached.
-. dev/debian_mirror.sh
+. dev/setup/debian_mirror.sh
 mirror=$(debian_mirror)
 if [ -z "$mirror" ]; then
     apt-get update -q >.local/apt.log 2>&1 || fail 'apt-get update failed: see .local/apt.log.'

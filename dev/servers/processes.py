@@ -19,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dev import LOCAL, parent_death_signal
+from dev import LOCAL
+from dev.servers import parent_death_signal
 
 
 class StartError(RuntimeError):

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from dev import LOCAL, ROOT
-from dev.processes import Process, Server, StartError, free_port, listens
+from dev.servers.processes import Process, Server, StartError, free_port, listens
 
 #: Where set-up puts Apache Kafka.
 JARS = LOCAL / "kafka" / "libs"
@@ -111,7 +111,7 @@ class EmbeddedBroker(Broker):
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "broker.log"
         log.unlink(missing_ok=True)
-        process = Process([sys.executable, "-m", "dev.embedded"], log, cwd=ROOT)
+        process = Process([sys.executable, "-m", "dev.servers.embedded_broker"], log, cwd=ROOT)
         self._process = process
         address = re.compile(r"^listens on (\S+)\n", re.MULTILINE)
         process.wait_for(lambda: bool(address.search(process.log_text())), 20, "the broker")

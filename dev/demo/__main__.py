@@ -2,7 +2,7 @@
 
 There is no supervisor, because nothing is restarted: a stack of ``with`` blocks ends what was
 started, in reverse order, and should this process be killed, the kernel ends it
-(``dev.parent_death_signal``).
+(``dev.servers.parent_death_signal``).
 A Procfile runner (honcho) starts commands through a shell in sessions of their own, which outlive
 it when it is killed.
 """
@@ -25,12 +25,12 @@ from typing import Any
 from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.audit import Sent, count_stored
-from dev.broker import Broker, EmbeddedBroker, choose
-from dev.database import DEFAULT, SERVERS, chosen, private_server
-from dev.database.accounts import OWNER, WORKER, grant, make_accounts
-from dev.live_line import LiveLine
-from dev.parent_death_signal import die_with_parent
-from dev.processes import Folder, Process, StartError, free_port, listens
+from dev.demo.live_line import LiveLine
+from dev.servers.broker import Broker, EmbeddedBroker, choose
+from dev.servers.database import DEFAULT, SERVERS, chosen, private_server
+from dev.servers.database.accounts import OWNER, WORKER, grant, make_accounts
+from dev.servers.parent_death_signal import die_with_parent
+from dev.servers.processes import Folder, Process, StartError, free_port, listens
 
 TOPIC = "flash_sale_events"
 #: Seconds from one rush of customers to the next.

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from dev.database.server import DatabaseServer, _own_name
-from dev.processes import StartError
+from dev.servers.database.server import DatabaseServer, _own_name
+from dev.servers.processes import StartError
 
 #: What `mariadb-install-db` runs, in that order; the names are those of MariaDB 10.11 and 11.8.
 _SCRIPTS = (

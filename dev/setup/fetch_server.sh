@@ -1,13 +1,13 @@
 #!/bin/sh
 # Fetches a database server into .local/servers/NAME, beside the system and without root:
 #
-#   dev/fetch_server.sh mysql-9.7 | mysql-8.0.31 | mariadb-10.11 | mariadb-11.8
+#   dev/setup/fetch_server.sh mysql-9.7 | mysql-8.0.31 | mariadb-10.11 | mariadb-11.8
 #
 # From this machine's own mirror of Debian, or from Maven. Nothing where it is there already; where
 # it cannot be had, .local/servers/NAME.log says why and the exit status is 1.
 set -eu
-cd "$(dirname "$0")/.."
-. dev/debian_mirror.sh
+cd "$(dirname "$0")/../.."
+. dev/setup/debian_mirror.sh
 
 name=$1
 home=$PWD/.local/servers/$name
@@ -42,7 +42,7 @@ from_debian() {
     # Older releases have some libraries beside /usr.
     [ ! -d "$home.new/lib" ] || cp -a "$home.new/lib/." "$home.new/usr/lib/"
     rm -rf "$apt" "$home.new/lib" "$home.new/usr/share/doc" "$home.new/usr/share/man"
-    # Through the loader of its own release, as the programs of dev/database are run.
+    # Through the loader of its own release, as the programs of dev/servers/database are run.
     "$home.new"/usr/lib/*-linux-gnu/ld-linux-*.so.* --library-path \
         "$(echo "$home.new"/usr/lib/*-linux-gnu):$(echo "$home.new"/usr/lib/*-linux-gnu)/mysql:$home.new/usr/lib/mysql" \
         "$home.new/$program" --no-defaults --version

@@ -1,4 +1,6 @@
-"""A relay to librdkafka's mock cluster that corrects how it forms consumer groups.
+"""The embedded broker: librdkafka's mock cluster behind a relay that corrects its consumer groups.
+
+``python -m dev.servers.embedded_broker`` prints its address and waits.
 
 A group's leader sends all assignments in its SyncGroup request. A member that asks for its
 assignment after that gets it from Kafka, but INVALID_REQUEST from the mock cluster. So the relay
@@ -7,10 +9,13 @@ stores what the leader sends, and answers each refused member with it.
 
 import asyncio
 import struct
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dev.tcp_relay import Forward, TcpRelay
+from confluent_kafka import Producer
+
+from dev.servers.tcp_relay import Forward, TcpRelay
 
 _SYNC_GROUP = 14
 #: From this version on requests are encoded in another way; Faust's client does not use it.
@@ -122,3 +127,22 @@ async def read_frame(source: asyncio.StreamReader) -> bytes:
 def _address(host: str, port: int) -> bytes:
     """How responses name a broker: the host's text and the port after it."""
     return host.encode() + struct.pack(">i", port)
+
+
+def main() -> None:
+    # The brokers are replaced by those of the mock cluster; the name is never looked up.
+    producer = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 0})
+    while not (brokers := producer.list_topics(timeout=5).brokers):
+        time.sleep(0.05)
+    broker = next(iter(brokers.values()))
+    asyncio.run(_serve(Relay(broker.host, broker.port)))
+
+
+async def _serve(relay: Relay) -> None:
+    async with await relay.listen() as server:
+        print(f"listens on {relay.host}:{relay.port}", flush=True)
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,8 +14,8 @@ from typing import Self
 import pymysql
 
 from dev import LOCAL
-from dev.database.installation import Installation
-from dev.processes import Process, Server, StartError, free_port
+from dev.servers.database.installation import Installation
+from dev.servers.processes import Process, Server, StartError, free_port
 
 #: The account with all rights, and with that of granting them.
 ADMIN = "flash_sale"

@@ -1,4 +1,4 @@
-"""``python -m dev.licences`` prints `docs/licences.md`, from the installed packages' metadata."""
+"""``python -m dev.docs.licences`` prints `docs/licences.md`, from packages' metadata."""
 
 import re
 import sys

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dev.database.installation import Installation, fetched, installed_mariadb
-from dev.database.mariadb import MariaDB
-from dev.database.mysql import MySQL
-from dev.database.server import DatabaseServer, SecretURL
-from dev.processes import StartError
+from dev.servers.database.installation import Installation, fetched, installed_mariadb
+from dev.servers.database.mariadb import MariaDB
+from dev.servers.database.mysql import MySQL
+from dev.servers.database.server import DatabaseServer, SecretURL
+from dev.servers.processes import StartError
 
 __all__ = ["DEFAULT", "SERVERS", "DatabaseServer", "SecretURL", "chosen", "private_server"]
 
