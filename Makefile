@@ -61,11 +61,11 @@ fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
 bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partitions|workers|rows|traffic|network|bad|refused|duplicates|catalogue|codecs|backlog|outage: itself alone; ROUNDS=5 SCALE=0.1)
-	@benchmarks/setup.sh
+	@benchmarks/peers/setup.sh
 	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
 bench-full: setup ## All peers and scenarios, more than an hour on a quiet machine (ROUNDS=5)
-	@benchmarks/setup.sh
+	@benchmarks/peers/setup.sh
 	@$(python) -m benchmarks full $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-micro: setup ## Each stage of the pipeline by itself, nothing else running

@@ -17,11 +17,11 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.meter import Meter
-from benchmarks.stage import database_server
-from benchmarks.table import connect
-from benchmarks.topics import numbered
-from benchmarks.traffic import sale
+from benchmarks.measuring.meter import Meter
+from benchmarks.measuring.stage import database_server
+from benchmarks.measuring.table import connect
+from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.topics import numbered
 from db.connection.driver import send_lines
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write.insert_values import insert_statement

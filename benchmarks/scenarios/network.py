@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from benchmarks.distance import distant
-from benchmarks.programs import OURS, Job, Program, workers
-from benchmarks.rounds import as_json, in_rounds, table
-from benchmarks.runs import run
-from benchmarks.stage import Stage
-from benchmarks.table import connect
-from benchmarks.traffic import shopping
+from benchmarks.measuring.distance import distant
+from benchmarks.measuring.programs import OURS, Job, Program, workers
+from benchmarks.measuring.runs import run
+from benchmarks.measuring.stage import Stage
+from benchmarks.measuring.table import connect
+from benchmarks.scenarios.rounds import as_json, in_rounds, table
+from benchmarks.traffic.mixes import shopping
 from dev.servers.database import SecretURL
 from dev.servers.processes import Process
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from benchmarks import report
-from benchmarks.compare import line
-from benchmarks.programs import OURS
-from benchmarks.rounds import as_json, table
-from benchmarks.runs import Run, run, run_in
-from benchmarks.stage import Stage
-from benchmarks.table import connect, count, newest
-from benchmarks.traffic import many_products
+from benchmarks.measuring.programs import OURS
+from benchmarks.measuring.runs import Run, run, run_in
+from benchmarks.measuring.stage import Stage
+from benchmarks.measuring.table import connect, count, newest
+from benchmarks.reports import report
+from benchmarks.scenarios.rounds import as_json, table
+from benchmarks.traffic.mixes import many_products
 from dev.servers.processes import StartError
 from models.fields import ROW_NAMES
 
@@ -82,7 +81,7 @@ def full_table(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
 
 
 def _said(one: Run) -> Run:
-    print(line(one), file=sys.stderr, flush=True)
+    print(report.line(one), file=sys.stderr, flush=True)
     return one
 
 

@@ -1,22 +1,19 @@
 """What a steady rate of events costs."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
 from confluent_kafka import Producer
 
-from benchmarks import report
-from benchmarks.meter import Meter
-from benchmarks.programs import OURS, Job
-from benchmarks.runs import STALL_TIMEOUT
-from benchmarks.stage import Stage
-from benchmarks.table import connect, count
-from benchmarks.topics import PRODUCER, numbered
-from benchmarks.traffic import sale
-from dev.servers.processes import Process, StartError
+from benchmarks.measuring.meter import Meter
+from benchmarks.measuring.stage import Stage
+from benchmarks.measuring.table import connect
+from benchmarks.measuring.worker import wait_for_rows, worker
+from benchmarks.reports import report
+from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.topics import PRODUCER, numbered
 
 #: Events a second of ordinary days, the first of which has none; their partitions, and seconds.
 ORDINARY_RATES = (0, 1_000, 5_000, 20_000)
@@ -77,33 +74,6 @@ def _costs(stage: Stage, rate: int, seconds: float) -> tuple[float, float]:
 def _statements(table: Any) -> int:
     table.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
     return int(table.fetchone()[1])
-
-
-@contextmanager
-def worker(stage: Stage, topic: str, partitions: int) -> Iterator[tuple[str, Process]]:
-    """A worker on a new topic, and the address of its database."""
-    stage.broker.create_topic(topic, partitions)
-    scratch = stage.folder / topic
-    scratch.mkdir()
-    with stage.database() as url:
-        [process] = OURS.start(Job(stage.broker.bootstrap, topic, topic, url, OURS.batch, scratch))
-        try:
-            yield url, process
-        finally:
-            process.kill()
-
-
-def wait_for_rows(table: Any, rows: int, process: Process) -> None:
-    """Wait until the table has so many rows.
-
-    Raises:
-        StartError: they did not come.
-    """
-    deadline = time.monotonic() + STALL_TIMEOUT
-    while (found := count(table)) < rows:
-        if time.monotonic() > deadline:
-            raise StartError(f"{found} rows came, not {rows}: see {process.log}")
-        time.sleep(0.2)
 
 
 def _send(stage: Stage, topic: str, source: Any, *, rate: int, seconds: float) -> None:

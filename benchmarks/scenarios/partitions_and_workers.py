@@ -4,11 +4,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from benchmarks.programs import OURS, workers
-from benchmarks.rounds import as_json, each, in_rounds, table
-from benchmarks.runs import run
-from benchmarks.stage import Stage
-from benchmarks.traffic import many_products
+from benchmarks.measuring.programs import OURS, workers
+from benchmarks.measuring.runs import run
+from benchmarks.measuring.stage import Stage
+from benchmarks.scenarios.rounds import as_json, each, in_rounds, table
+from benchmarks.traffic.mixes import many_products
 
 PARTITIONS = (1, 4, 12, 50, 300)
 WORKERS = (1, 2, 4, 8)

@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import BENCH, PEERS
-from benchmarks.programs import OURS, Job, Lack, Program
+from benchmarks import BENCH
+from benchmarks.measuring.programs import OURS, Job, Lack, Program
 from dev import ROOT
 from dev.servers.processes import Process, free_port
 
+#: Those in Python.
+_SCRIPTS = Path(__file__).with_name("python")
 PYTHON = BENCH / "venv" / "bin" / "python"
 GO_LOOP = BENCH / "go" / "loop"
 
@@ -23,19 +25,19 @@ _AT_LEAST_ONCE = Lack.DOUBLES, *_PLAIN
 
 
 def _python(name: str, *arguments: str) -> Callable[[Job], list[Process]]:
-    return lambda job: [job.start([PYTHON, PEERS / f"{name}.py", *arguments])]
+    return lambda job: [job.start([PYTHON, _SCRIPTS / f"{name}.py", *arguments])]
 
 
 def _spark(**variables: str) -> Callable[[Job], list[Process]]:
     return lambda job: [
         job.start(
-            [PYTHON, PEERS / "spark_job.py"], BATCH=job.batch, JARS=BENCH / "spark", **variables
+            [PYTHON, _SCRIPTS / "spark_job.py"], BATCH=job.batch, JARS=BENCH / "spark", **variables
         )
     ]
 
 
 def _connect(job: Job) -> list[Process]:
-    command: list[str | Path] = [PYTHON, PEERS / "kafka_connect.py"]
+    command: list[str | Path] = [PYTHON, _SCRIPTS / "kafka_connect.py"]
     return [job.start(command, PORT=free_port(), HOME_OF_CONNECT=BENCH / "connect")]
 
 

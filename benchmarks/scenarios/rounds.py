@@ -7,12 +7,11 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from benchmarks import report
-from benchmarks.compare import line
-from benchmarks.programs import OURS, Program
-from benchmarks.runs import Run, run
-from benchmarks.stage import Stage
-from benchmarks.topics import Topic
+from benchmarks.measuring.programs import OURS, Program
+from benchmarks.measuring.runs import Run, run
+from benchmarks.measuring.stage import Stage
+from benchmarks.reports import report
+from benchmarks.traffic.topics import Topic
 
 
 def each(
@@ -41,7 +40,7 @@ def in_rounds(rounds: int, measurements: Sequence[Callable[[], Run]]) -> list[li
         found = []
         for measure in measurements:
             one = measure()
-            print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
+            print(f"round {number + 1}/{rounds} {report.line(one)}", file=sys.stderr, flush=True)
             found.append(one)
         done.append(found)
     return done

@@ -14,7 +14,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from benchmarks.traffic import POOL, Mix, Template, all_different, sale
+from benchmarks.traffic.mixes import POOL, Mix, Template, all_different, sale
 from dev.servers.broker import DEFAULT_PARTITIONS, Broker
 from dev.servers.database import DEFAULT, chosen
 from models.fields import ROW_FIELDS, ROW_NAMES

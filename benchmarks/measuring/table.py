@@ -6,7 +6,7 @@ from typing import Any
 import pymysql
 from sqlalchemy import make_url
 
-from benchmarks.topics import CHECK, Expected
+from benchmarks.traffic.topics import CHECK, Expected
 
 #: Sums of FLOATs may differ so much, relatively: programs compute in float32 or float64.
 TOLERANCE = 1e-6

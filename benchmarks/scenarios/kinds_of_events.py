@@ -1,24 +1,16 @@
-"""What only this app is asked: kinds of traffic, bad values, codecs, a backlog; the list of all."""
+"""Events of other kinds beside the usual ones: large, bad, refused, sold, repeated, compressed."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import make_url
 
-from benchmarks import curve, report, steady
-from benchmarks.compare import line
-from benchmarks.full_table import full_table
-from benchmarks.latency import latency
-from benchmarks.network import network
-from benchmarks.outage import outage
-from benchmarks.programs import OURS, Job, workers
-from benchmarks.rounds import as_json, each, in_rounds, table
-from benchmarks.runs import Run, run
-from benchmarks.stage import Stage
-from benchmarks.topics import CHECKED, CODEC
-from benchmarks.traffic import (
+from benchmarks.measuring.programs import OURS, Job, workers
+from benchmarks.measuring.runs import run
+from benchmarks.measuring.stage import Stage
+from benchmarks.reports import report
+from benchmarks.scenarios.rounds import as_json, each, in_rounds, table
+from benchmarks.traffic.mixes import (
     all_different,
     bad,
     escapes,
@@ -33,12 +25,10 @@ from benchmarks.traffic import (
     sale,
     unknown_fields,
 )
+from benchmarks.traffic.topics import CHECKED, CODEC
 from db.connection.engine import connect
 from db.schema.upgrade import make_index
 from dev.servers.processes import Process
-
-#: A table and the results for JSON, from the rounds and the scale of the sizes.
-Scenario = Callable[[Stage, int, float], tuple[str, Any]]
 
 
 def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
@@ -149,43 +139,3 @@ def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     }
     done = each(stage, rounds, topics)
     return table(done), as_json(done)
-
-
-def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
-    """Ten million events that wait: the rate and the memory of each tenth, in one run."""
-    topic = stage.topic(int(10_000_000 * scale))
-    one = run(stage, OURS, topic)
-    print(line(one), file=sys.stderr, flush=True)
-    rows = []
-    for tenth in range(10):
-        low, high = topic.expected.rows * tenth // 10, topic.expected.rows * (tenth + 1) // 10
-        begin, end = _when(one, low), _when(one, high)
-        used = [memory / 1e6 for at, memory in one.memory if begin <= at <= end]
-        rate = (high - low) / (end - begin) if end > begin else 0.0
-        rows.append([str(tenth + 1), f"{rate:,.0f}", f"{max(used):.0f}" if used else "–"])
-    text = report.table(["tenth", "events/s", "memory at most (MB)"], rows)
-    course = {"memory": one.memory, "growth": one.growth}
-    return f"{line(one)}\n\n{text}", {**report.as_json(one), **course}
-
-
-SCENARIOS: dict[str, Scenario] = {
-    "latency": latency,
-    "ordinary": steady.ordinary_day,
-    "partitions": curve.partitions,
-    "workers": curve.more_workers,
-    "rows": full_table,
-    "traffic": traffic,
-    "network": network,
-    "bad": bad_values,
-    "refused": refused_rows,
-    "catalogue": catalogue,
-    "duplicates": duplicates,
-    "codecs": all_codecs,
-    "backlog": backlog,
-    "outage": outage,
-}
-
-
-def _when(one: Run, rows: int) -> float:
-    """Seconds after the start at which so many rows were stored."""
-    return next((at for at, stored in one.growth if stored >= rows), one.last_row)

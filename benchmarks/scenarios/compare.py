@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks import report
-from benchmarks.peer_list import PROGRAMS
-from benchmarks.programs import OURS, Program
-from benchmarks.runs import Run, run
-from benchmarks.stage import Stage
-from benchmarks.traffic import shopping
+from benchmarks.measuring.programs import OURS, Program
+from benchmarks.measuring.runs import Run, run
+from benchmarks.measuring.stage import Stage
+from benchmarks.peers.peer_list import PROGRAMS
+from benchmarks.reports import report
+from benchmarks.traffic.mixes import shopping
 from dev.servers.processes import StartError
 
 
@@ -43,23 +43,12 @@ def compare(
         found = {}
         for program in chosen[turn:] + chosen[:turn]:
             one = run(stage, program, topics[program.events])
-            print(f"round {number + 1}/{rounds} {line(one)}", file=sys.stderr, flush=True)
+            print(f"round {number + 1}/{rounds} {report.line(one)}", file=sys.stderr, flush=True)
             found[program.name] = one
         done.append([found[program.name] for program in chosen])
     lacks = {program.name: program.lacks for program in chosen}
     text = report.comparison(OURS.name, done, left_out, lacks)
     return text, [[report.as_json(one) for one in runs] for runs in done]
-
-
-def line(one: Run) -> str:
-    """A run in a line."""
-    if one.wrong:
-        return f"{one.program}: WRONG: {one.wrong}"
-    return (
-        f"{one.program}: {one.rate:,.0f} events/s, {one.micros:.1f} µs of CPU an event "
-        f"(broker {one.micros_broker:.1f}, database {one.micros_database:.1f}), "
-        f"{one.peak_memory / 1e6:.0f} MB, first row after {one.first_row:.1f} s"
-    )
 
 
 def _choose(quick: bool, only: Sequence[str]) -> tuple[list[Program], dict[str, str]]:

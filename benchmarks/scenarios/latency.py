@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from benchmarks import report
-from benchmarks.runs import STALL_TIMEOUT
-from benchmarks.sender import Sender
-from benchmarks.stage import Stage
-from benchmarks.steady import wait_for_rows, worker
-from benchmarks.table import check, connect, count, newest
-from benchmarks.topics import expected
-from benchmarks.traffic import POOL, sale
+from benchmarks.measuring.runs import STALL_TIMEOUT
+from benchmarks.measuring.stage import Stage
+from benchmarks.measuring.table import check, connect, count, newest
+from benchmarks.measuring.worker import wait_for_rows, worker
+from benchmarks.reports import report
+from benchmarks.traffic.mixes import POOL, sale
+from benchmarks.traffic.sender import Sender
+from benchmarks.traffic.topics import expected
 from dev.servers.broker import DEFAULT_PARTITIONS
 
 #: Events a second, and seconds.

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import BENCH
-from benchmarks.meter import Meter
-from benchmarks.programs import Job, Program
-from benchmarks.stage import Stage
-from benchmarks.table import check, check_sums, connect, count, newest, summed_to
-from benchmarks.topics import Topic
+from benchmarks.measuring.meter import Meter
+from benchmarks.measuring.programs import Job, Program
+from benchmarks.measuring.stage import Stage
+from benchmarks.measuring.table import check, check_sums, connect, count, newest, summed_to
+from benchmarks.traffic.topics import Topic
 from dev import ROOT
 from dev.servers.processes import Process
 

@@ -14,8 +14,8 @@ from typing import Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from benchmarks.topics import PRODUCER, numbered
-from benchmarks.traffic import sale
+from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.topics import PRODUCER, numbered
 from dev import ROOT
 from dev.servers.processes import Process, StartError
 
@@ -49,7 +49,7 @@ class Sender:
     ) -> None:
         self._first = first
         self._course = scratch / f"sent-from-{first}"
-        self._command = [sys.executable, "-m", "benchmarks.sender", bootstrap, topic]
+        self._command = [sys.executable, "-m", "benchmarks.traffic.sender", bootstrap, topic]
         self._command += map(str, (partitions, rate, first, total, self._course))
         self._log = scratch / "sender.log"
         #: When each burst began, and how many events had been sent when it ended.
@@ -128,7 +128,7 @@ class Sender:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send, and write down how many events were sent when; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sender")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic.sender")
     for name in ("bootstrap", "topic"):
         parser.add_argument(name)
     for name in ("partitions", "rate", "first", "total"):

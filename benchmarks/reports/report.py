@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.runs import Run
+from benchmarks.measuring.runs import Run
 
 HEAD = (
     "program",
@@ -32,6 +32,17 @@ NOTE = (
     "10 % and 90 % of the rows. The rows of every run were held against their number, a checksum "
     "and sums."
 )
+
+
+def line(one: Run) -> str:
+    """A run in a line."""
+    if one.wrong:
+        return f"{one.program}: WRONG: {one.wrong}"
+    return (
+        f"{one.program}: {one.rate:,.0f} events/s, {one.micros:.1f} µs of CPU an event "
+        f"(broker {one.micros_broker:.1f}, database {one.micros_database:.1f}), "
+        f"{one.peak_memory / 1e6:.0f} MB, first row after {one.first_row:.1f} s"
+    )
 
 
 def comparison(

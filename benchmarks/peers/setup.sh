@@ -2,31 +2,33 @@
 # What `make bench` sets up besides `make setup`: the peers, and nothing where that has been done.
 # What cannot be had is said in the table, not here: a missing peer stops nobody.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 bench=.local/bench
+peers=benchmarks/peers
+java=$peers/java
 mkdir -p "$bench"
 
-wanted=$(cksum <benchmarks/requirements.txt)
+wanted=$(cksum <$peers/requirements.txt)
 if [ "$(cat "$bench/venv.done" 2>/dev/null)" != "$wanted" ]; then
     echo "Installing the peers' Python packages into $bench/venv ..." >&2
     .venv/bin/python -m venv --clear "$bench/venv"
     pip() { "$bench/venv/bin/python" -m pip -q --disable-pip-version-check "$@" >>"$bench/pip.log" 2>&1; }
     : >"$bench/pip.log"
-    if ! pip install -r benchmarks/requirements.txt; then
-        grep -v '^#' benchmarks/requirements.txt | while read -r line; do pip install "$line" || true; done
+    if ! pip install -r $peers/requirements.txt; then
+        grep -v '^#' $peers/requirements.txt | while read -r line; do pip install "$line" || true; done
     fi
     echo "$wanted" >"$bench/venv.done"
 fi
 
-# fetch NAME: the jars of peers/NAME-pom.xml.
+# fetch NAME: the jars of java/NAME-pom.xml.
 fetch() {
-    mvn -q -B -f "benchmarks/peers/$1-pom.xml" dependency:copy-dependencies \
+    mvn -q -B -f "$java/$1-pom.xml" dependency:copy-dependencies \
         -DincludeScope=runtime -DoutputDirectory="$PWD/$bench/$1"
 }
 
 # compile NAME FOLDER CLASS: a class of ours, against the jars of a peer.
 compile() {
-    javac -cp "$bench/$1/*" -d "$bench/$1/$2" benchmarks/peers/Rules.java "benchmarks/peers/$3.java"
+    javac -cp "$bench/$1/*" -d "$bench/$1/$2" $java/Rules.java "$java/$3.java"
 }
 
 # The connector comes as an archive; the rules are a class of ours beside it.
@@ -42,7 +44,7 @@ complete_java() { compile java classes JavaLoop; }
 
 # make_go: the Go loop, whose modules are pinned in its go.sum.
 make_go() {
-    mkdir "$bench/go" && go build -C benchmarks/peers/go_loop -o "$PWD/$bench/go/loop"
+    mkdir "$bench/go" && go build -C $peers/go -o "$PWD/$bench/go/loop"
 }
 
 make_with_maven() { fetch "$1" && "complete_$1"; }
@@ -64,13 +66,12 @@ once() {
     fi
 }
 
-peers=benchmarks/peers
 if command -v go >/dev/null; then
-    once go "$peers/go_loop/*" make_go
+    once go "$peers/go/*" make_go
 fi
 if command -v mvn >/dev/null; then
-    once spark "$peers/spark-pom.xml" make_with_maven spark
-    once connect "$peers/connect-pom.xml $peers/Rules.java $peers/Transform.java" make_with_maven connect
-    once flink "$peers/flink-pom.xml $peers/Rules.java $peers/FlinkJob.java" make_with_maven flink
-    once java "$peers/java-pom.xml $peers/Rules.java $peers/JavaLoop.java" make_with_maven java
+    once spark "$java/spark-pom.xml" make_with_maven spark
+    once connect "$java/connect-pom.xml $java/Rules.java $java/Transform.java" make_with_maven connect
+    once flink "$java/flink-pom.xml $java/Rules.java $java/FlinkJob.java" make_with_maven flink
+    once java "$java/java-pom.xml $java/Rules.java $java/JavaLoop.java" make_with_maven java
 fi

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from sqlalchemy import make_url
 
-from benchmarks.topics import CODEC, Topic, fill
-from benchmarks.traffic import Mix, sale
+from benchmarks.traffic.mixes import Mix, sale
+from benchmarks.traffic.topics import CODEC, Topic, fill
 from db.connection.engine import connect
 from db.schema.upgrade import migrate
 from dev.servers.broker import DEFAULT_PARTITIONS, ApacheKafka, choose

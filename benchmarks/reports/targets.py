@@ -13,8 +13,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from benchmarks import report
-from benchmarks.programs import OURS
+from benchmarks.measuring.programs import OURS
+from benchmarks.reports import report
 
 #: The results of a scenario, as they are saved: rounds of runs, for most of them.
 Results = Any

@@ -4,39 +4,16 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import BENCH
-from benchmarks.peer_list import GO_LOOP, PYTHON
-from benchmarks.stage import Stage
-from benchmarks.topics import PRODUCER
+from benchmarks.measuring.stage import Stage
+from benchmarks.traffic.topics import PRODUCER
 from dev import ROOT
 from dev.servers.broker import DEFAULT_PARTITIONS, choose
 from dev.servers.database import DEFAULT, SERVERS, chosen
 
-_PEERS = ("faust-streaming", "confluent-kafka", "PyMySQL", "bytewax", "quixstreams", "pyspark")
-_JARS = (
-    "spark/spark-sql-kafka-0-10_2.12",
-    "spark/mysql-connector-j",
-    "connect/connect-runtime",
-    "connect/plugins/debezium-connector-jdbc/debezium-connector-jdbc",
-    "connect/plugins/debezium-connector-jdbc/mariadb-java-client",
-    "flink/flink-runtime",
-    "flink/flink-connector-kafka",
-    "flink/flink-connector-jdbc",
-    "flink/mysql-connector-j",
-    "java/kafka-clients",
-    "java/jackson-core",
-    "java/mariadb-java-client",
-)
-_GO_MODULES = (
-    "github.com/twmb/franz-go",
-    "github.com/bytedance/sonic",
-    "github.com/go-sql-driver/mysql",
-)
 _OURS = (
     "faust-streaming",
     "mode-streaming",
@@ -49,7 +26,7 @@ _OURS = (
 
 
 def describe(stage: Stage) -> dict[str, str]:
-    """Every fact a reader needs, by name."""
+    """Every fact a reader needs, by name, but for the peers' versions."""
     settings = ", ".join(f"{name}={value}" for name, value in stage.database_settings().items())
     producer = ", ".join(f"{name}={value}" for name, value in PRODUCER.items())
     return {
@@ -60,8 +37,7 @@ def describe(stage: Stage) -> dict[str, str]:
         f"{DEFAULT_PARTITIONS} partitions ({producer})",
         "database": f"{SERVERS[chosen() or DEFAULT]().version}, {settings}",
         "java": _java(),
-        "this app": f"Python {platform.python_version()}, {_packages(Path(sys.executable), _OURS)}",
-        "peers": ", ".join(filter(None, (_packages(PYTHON, _PEERS), _jars(), _go_modules()))),
+        "this app": f"Python {platform.python_version()}, {packages(Path(sys.executable), _OURS)}",
         "commit": _commit(),
         "load before": f"{_load} (1 min)",
     }
@@ -86,7 +62,8 @@ def _java() -> str:
     return output.stderr.splitlines()[0] if output.stderr else "none"
 
 
-def _packages(python: Path, names: tuple[str, ...]) -> str:
+def packages(python: Path, names: tuple[str, ...]) -> str:
+    """Those of these that an interpreter has, with their versions."""
     if not python.exists():
         return "none installed"
     listed = subprocess.run(
@@ -98,21 +75,6 @@ def _packages(python: Path, names: tuple[str, ...]) -> str:
     versions = {one["name"].lower(): one["version"] for one in json.loads(listed.stdout or "[]")}
     found = [f"{name} {versions[name.lower()]}" for name in names if name.lower() in versions]
     return ", ".join(found)
-
-
-def _jars() -> str:
-    found = ((Path(name).name, path) for name in _JARS for path in BENCH.glob(f"{name}-[0-9]*.jar"))
-    return ", ".join(f"{name} {path.stem.removeprefix(f'{name}-')}" for name, path in found)
-
-
-def _go_modules() -> str:
-    if not GO_LOOP.exists() or not shutil.which("go"):
-        return ""
-    listed = subprocess.run(
-        ["go", "version", "-m", GO_LOOP], capture_output=True, text=True, check=False
-    )
-    found = re.findall(r"^\tdep\t(\S+)\tv(\S+)", listed.stdout, re.MULTILINE)
-    return ", ".join(f"{name} {version}" for name, version in found if name in _GO_MODULES)
 
 
 def _commit() -> str:
