@@ -13,13 +13,13 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install all that is needed; a second run only looks
-	@dev/setup.sh
+	@dev/setup/setup.sh
 
 demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
 	@$(python) -m dev.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
 test-unit: ## Tests that start no server, in seconds (ARGS: pytest's)
-	@dev/setup.sh python
+	@dev/setup/setup.sh python
 	@$(pytest) -m "not slow" tests/unit tests/contract $(ARGS)
 
 test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded, SERVER=mysql-9.7 choose the servers; ARGS)
@@ -52,7 +52,7 @@ coverage: setup ## Branch coverage of the tests of `make test`, in workers and c
 	done; exit $$tests
 
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
-	@dev/fresh.sh
+	@dev/setup/fresh.sh
 
 chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
 	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
@@ -61,11 +61,11 @@ fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
 bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partitions|workers|rows|traffic|network|bad|refused|duplicates|catalogue|codecs|backlog|outage: itself alone; ROUNDS=5 SCALE=0.1)
-	@benchmarks/setup.sh
+	@benchmarks/peers/setup.sh
 	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
 bench-full: setup ## All peers and scenarios, more than an hour on a quiet machine (ROUNDS=5)
-	@benchmarks/setup.sh
+	@benchmarks/peers/setup.sh
 	@$(python) -m benchmarks full $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-micro: setup ## Each stage of the pipeline by itself, nothing else running
@@ -94,7 +94,7 @@ lock: setup ## Write requirements.lock and requirements-build.lock, with hashes,
 		--python-version 3.11 -o requirements.lock requirements.txt
 	@.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--python-version 3.11 -o requirements-build.lock requirements-build.txt
-	@$(python) -m dev.licences >docs/licences.md
+	@$(python) -m dev.docs.licences >docs/licences.md
 
 audit: setup ## Look the locked packages up among known vulnerabilities (needs the network)
 	@.venv/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.lock

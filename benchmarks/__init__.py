@@ -1,8 +1,6 @@
 """How fast this app is beside others, on a real broker and a real database of this machine."""
 
-from dev import LOCAL, ROOT
+from dev import LOCAL
 
 #: What `make bench` sets up, and the results.
 BENCH = LOCAL / "bench"
-#: The peers' programs.
-PEERS = ROOT / "benchmarks" / "peers"

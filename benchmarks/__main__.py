@@ -7,12 +7,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks import BENCH, report, targets
-from benchmarks.compare import compare
-from benchmarks.machine import describe
+from benchmarks import BENCH
+from benchmarks.measuring.machine import describe
+from benchmarks.measuring.stage import Stage
+from benchmarks.peers.versions import versions
+from benchmarks.reports import report, targets
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.stage import Stage
-from dev.processes import Folder, StartError
+from benchmarks.scenarios.compare import compare
+from dev.servers.processes import Folder, StartError
 
 #: Where nothing else is asked for; other scenarios have three, and those that are long have one.
 ROUNDS = {"quick": 2, "full": 3, "partitions": 2, "workers": 2, "rows": 2}
@@ -28,7 +30,7 @@ def main() -> int:
     measured: dict[str, Any] = {}
     try:
         with Folder("bench") as folder, Stage(folder) as stage:
-            machine = describe(stage)
+            machine = {**describe(stage), "peers": versions()}
             everything = options.what == "full" and not options.only
             for name in [options.what, *(SCENARIOS if everything else ())]:
                 text, results = _measure(stage, name, options)

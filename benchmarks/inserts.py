@@ -17,18 +17,18 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.meter import Meter
-from benchmarks.stage import database_server
-from benchmarks.table import connect
-from benchmarks.topics import numbered
-from benchmarks.traffic import sale
+from benchmarks.measuring.meter import Meter
+from benchmarks.measuring.stage import database_server
+from benchmarks.measuring.table import connect
+from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.topics import numbered
 from db.connection.driver import send_lines
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from db.write.load_data import load_statement, loadable
 from db.write.row_store import INSERT_BYTES
-from dev.processes import Folder
+from dev.servers.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
 

@@ -24,8 +24,8 @@ from db.schema.upgrade import migrate
 from db.write.ledger import ledger_line
 from db.write.row_store import RowStore
 from db.write.transaction import Transaction
-from dev.database import DatabaseServer, private_server
-from dev.processes import Folder
+from dev.servers.database import DatabaseServer, private_server
+from dev.servers.processes import Folder
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.record import PlainRecord

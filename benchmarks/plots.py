@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from benchmarks import BENCH
-from benchmarks.programs import OURS
+from benchmarks.measuring.programs import OURS
 from dev import ROOT
 
 #: What stands out, and what is beside it.

@@ -1,4 +1,4 @@
-"""Servers and traffic for the demo and the tests, all on this machine."""
+"""What demo, tests and documentation need on this machine, and the worker does not."""
 
 from pathlib import Path
 

@@ -3,9 +3,9 @@
 import os
 import sys
 
-from dev.broker import choose
-from dev.database import DEFAULT, SERVERS, chosen
-from dev.processes import StartError
+from dev.servers.broker import choose
+from dev.servers.database import DEFAULT, SERVERS, chosen
+from dev.servers.processes import StartError
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, make_url
 
 from db.connection.engine import connect
 from dev import ROOT
-from dev.broker import Broker, choose
-from dev.database import DatabaseServer, private_server
-from dev.processes import Folder
+from dev.servers.broker import Broker, choose
+from dev.servers.database import DatabaseServer, private_server
+from dev.servers.processes import Folder
 from tests.helpers.accounts import OWNER, WORKER, grant, make_accounts
 from tests.helpers.databases import require, servers_of
 from tests.helpers.worker import FAUST, environment

@@ -10,8 +10,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.topics import numbered
-from benchmarks.traffic import Mix, bad, mistyped, sale
+from benchmarks.traffic.mixes import Mix, bad, mistyped, sale
+from benchmarks.traffic.topics import numbered
 from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from db.write.row_store import INSERT_BYTES

@@ -18,8 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from dev.audit import Sent, engine
-from dev.broker import choose
-from dev.processes import Folder
+from dev.servers.broker import choose
+from dev.servers.processes import Folder
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage
 from tests.helpers.traffic import Traffic

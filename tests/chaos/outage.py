@@ -8,8 +8,8 @@ import argparse
 import sys
 import time
 
-from dev.broker import choose
-from dev.processes import Folder
+from dev.servers.broker import choose
+from dev.servers.processes import Folder
 from tests.chaos.stage import TOPIC, Stage
 from tests.helpers.traffic import Traffic, audit
 from tests.helpers.worker import Worker

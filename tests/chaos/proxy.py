@@ -7,7 +7,7 @@ import asyncio
 from random import Random
 from typing import Self
 
-from dev.tcp_relay import Forward, RelayThread, TcpRelay
+from dev.servers.tcp_relay import Forward, RelayThread, TcpRelay
 
 #: A COM_QUERY packet: three bytes of length, a sequence number, 3, and the text.
 _COMMIT = b"\x07\x00\x00\x00\x03COMMIT"

@@ -7,9 +7,9 @@ from random import Random
 from typing import Any, Self
 
 from dev import ROOT
-from dev.broker import Broker
-from dev.database import private_server
-from dev.database.accounts import OWNER, WORKER, grant, make_accounts
+from dev.servers.broker import Broker
+from dev.servers.database import private_server
+from dev.servers.database.accounts import OWNER, WORKER, grant, make_accounts
 from tests.chaos.proxy import Proxy
 from tests.helpers.worker import FAUST, Worker, environment
 

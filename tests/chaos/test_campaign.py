@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from dev.broker import choose
-from dev.processes import Folder
+from dev.servers.broker import choose
+from dev.servers.processes import Folder
 from tests.chaos.campaign import run, table
 from tests.chaos.faults import BROKER_FAULTS, FAULTS
 from tests.chaos.stage import Stage

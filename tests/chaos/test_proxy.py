@@ -7,8 +7,8 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
-from dev.certificates import Authority
-from dev.database import private_server
+from dev.servers.certificates import Authority
+from dev.servers.database import private_server
 from tests.chaos.proxy import Proxy
 from tests.helpers.databases import require
 

@@ -21,7 +21,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from benchmarks.peers.spark_job import PROPERTIES, enrich, url
+from benchmarks.peers.python.spark_job import PROPERTIES, enrich, url
 
 CASES = Path(__file__).with_name("stored_cases.jsonl")
 #: As the job had it.

@@ -5,8 +5,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from db.connection.engine import connect
-from dev.database import DatabaseServer, accounts
-from dev.database.accounts import OWNER, WORKER, grant, grants
+from dev.servers.database import DatabaseServer, accounts
+from dev.servers.database.accounts import OWNER, WORKER, grant, grants
 
 __all__ = ["OWNER", "WORKER", "dba", "grant", "grants", "make_accounts", "owner", "server_of"]
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from dev.broker import ApacheKafka
-from dev.processes import free_port
-from dev.relay import read_frame
-from dev.tcp_relay import Forward, RelayThread, TcpRelay
+from dev.servers.broker import ApacheKafka
+from dev.servers.embedded_broker import read_frame
+from dev.servers.processes import free_port
+from dev.servers.tcp_relay import Forward, RelayThread, TcpRelay
 
 _FIND_COORDINATOR = 10
 _HEARTBEAT = 12

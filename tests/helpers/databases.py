@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from dev.database import DEFAULT, SERVERS, chosen
-from dev.processes import StartError
+from dev.servers.database import DEFAULT, SERVERS, chosen
+from dev.servers.processes import StartError
 
 each_server = pytest.mark.each_server
 each_server_slow = pytest.mark.each_server(slow=True)

@@ -13,9 +13,9 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from dev.broker import ApacheKafka
-from dev.certificates import Authority
-from dev.processes import free_port
+from dev.servers.broker import ApacheKafka
+from dev.servers.certificates import Authority
+from dev.servers.processes import free_port
 
 USER = "shop"
 #: Looked for in logs, so it is no word that may be there anyway.

@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from commands.traffic.simulator import events
 from dev.audit import Audit, Sent, count_stored
-from dev.broker import Broker
+from dev.servers.broker import Broker
 from tests.helpers.worker import wait_until
 
 

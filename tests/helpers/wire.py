@@ -21,7 +21,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.record.util import calc_crc32c, encode_varint
 
-from dev.broker import Broker
+from dev.servers.broker import Broker
 from source.log_reader import LogReader
 from source.record_formats import CODEC_MASK
 

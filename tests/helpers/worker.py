@@ -24,8 +24,8 @@ from sqlalchemy import text
 from config.settings import DEPRECATED_VARIABLES, Settings
 from dev import ROOT
 from dev.audit import count_stored, engine
-from dev.broker import Broker
-from dev.processes import Process, StartError, free_port
+from dev.servers.broker import Broker
+from dev.servers.processes import Process, StartError, free_port
 
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")

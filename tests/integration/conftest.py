@@ -21,7 +21,7 @@ from db.write import insert_ignore, insert_values, load_data
 from db.write.offsets import OffsetStore
 from db.write.proof import can_prove
 from dev import ROOT
-from dev.broker import Broker
+from dev.servers.broker import Broker
 from tests.helpers.sink import write
 from tests.helpers.worker import FAUST, Worker, environment
 

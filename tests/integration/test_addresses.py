@@ -15,7 +15,7 @@ from sqlalchemy import make_url, text
 
 from config.settings import Settings
 from db.connection.engine import connect, server_version
-from dev.tcp_relay import RelayThread, TcpRelay
+from dev.servers.tcp_relay import RelayThread, TcpRelay
 from pipeline.errors import LoginError
 from tests.helpers.accounts import OWNER, WORKER, grants
 from tests.helpers.databases import each_server, mysql_only

@@ -12,13 +12,13 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine, insert
 
-from benchmarks.table import check, connect
-from benchmarks.topics import CODEC, expected, fill, numbered
-from benchmarks.traffic import sale
+from benchmarks.measuring.table import check, connect
+from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.topics import CODEC, expected, fill, numbered
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
-from dev.broker import ApacheKafka, Broker, choose
-from dev.database import DatabaseServer
+from dev.servers.broker import ApacheKafka, Broker, choose
+from dev.servers.database import DatabaseServer
 from models.rules import Rejection, transform
 from tests.helpers import wire
 from tests.helpers.worker import environment

@@ -12,7 +12,7 @@ from checks.result import CheckResults, table
 from config.settings import Settings
 from db.connection.engine import connect
 from db.write.offsets import OffsetStore
-from dev.processes import free_port
+from dev.servers.processes import free_port
 from tests.helpers.accounts import OWNER, grant
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.worker import dead_letters, rows, stored_offsets

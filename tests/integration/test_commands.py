@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from commands.traffic.simulator import events
 from dev.audit import Sent
-from dev.processes import free_port
+from dev.servers.processes import free_port
 from tests.helpers.accounts import dba
 from tests.helpers.events import event
 from tests.helpers.worker import dead_letters, rows, wait_until

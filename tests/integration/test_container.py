@@ -16,7 +16,7 @@ import pytest
 
 from dev import ROOT
 from dev.audit import count_stored
-from dev.processes import Process, free_port
+from dev.servers.processes import Process, free_port
 from tests.helpers.worker import environment, wait_until
 
 LINES = (ROOT / "Dockerfile").read_text().splitlines()

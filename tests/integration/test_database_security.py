@@ -16,8 +16,8 @@ from db.rollup.rounds import Rollup
 from db.rollup.watermark import join
 from db.schema.tables import metadata
 from db.write.offsets import OffsetStore
-from dev.certificates import Authority
-from dev.database import private_server
+from dev.servers.certificates import Authority
+from dev.servers.database import private_server
 from pipeline.errors import FatalError, LoginError
 from tests.helpers.accounts import OWNER, WORKER, grant, grants, make_accounts
 from tests.helpers.databases import each_server, require

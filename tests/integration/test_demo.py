@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dev import ROOT
-from dev.processes import Process
+from dev.servers.processes import Process
 from tests.helpers.worker import children, environment, is_alive, wait_until
 
 SERVERS = 3

@@ -13,9 +13,9 @@ from confluent_kafka import Consumer
 
 from commands.traffic.simulator import events, send
 from dev import ROOT
-from dev.broker import ApacheKafka, Broker, EmbeddedBroker, choose
-from dev.database import DatabaseServer
-from dev.processes import Process, StartError
+from dev.servers.broker import ApacheKafka, Broker, EmbeddedBroker, choose
+from dev.servers.database import DatabaseServer
+from dev.servers.processes import Process, StartError
 from tests.helpers import wire
 from tests.helpers.worker import children, environment, is_alive, wait_until
 from tests.integration.conftest import Produce
@@ -103,8 +103,8 @@ def test_the_servers_are_reached_from_this_machine_only(server: DatabaseServer) 
 _PARENT = """
 import sys, time
 from pathlib import Path
-from dev.broker import choose
-from dev.database import private_server
+from dev.servers.broker import choose
+from dev.servers.database import private_server
 folder = Path(sys.argv[1])
 private_server(folder / "database").start()
 choose()[0](folder / "broker").start()

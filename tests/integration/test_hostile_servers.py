@@ -18,7 +18,7 @@ from db.schema.sales_tables import flash_sale_events
 from db.schema.upgrade import make_index, migrate
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
-from dev.database import private_server
+from dev.servers.database import private_server
 from models.fields import FIELD_NAMES
 from pipeline.chunk import Chunk
 from tests.helpers import sales

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from dev.broker import JARS
+from dev.servers.broker import JARS
 from tests.helpers.events import ids
 from tests.helpers.worker import stored_offsets, wait_until
 

@@ -7,9 +7,9 @@ import pytest
 from checks.kafka import check_kafka
 from checks.result import CheckResults
 from config.settings import Settings
-from dev.broker import ApacheKafka, choose
-from dev.certificates import Authority
-from dev.processes import free_port
+from dev.servers.broker import ApacheKafka, choose
+from dev.servers.certificates import Authority
+from dev.servers.processes import free_port
 from pipeline.errors import FatalError
 from source.connectivity import reach
 from source.topics import topic_bounds

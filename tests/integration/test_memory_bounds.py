@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from sqlalchemy import text
 
 from dev.audit import count_stored, engine
-from dev.database import private_server
+from dev.servers.database import private_server
 from tests.helpers import wire
 from tests.helpers.accounts import OWNER, WORKER, dba, grant, make_accounts
 from tests.helpers.databases import each_server_slow

@@ -5,7 +5,7 @@ import re
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from dev.broker import EmbeddedBroker
+from dev.servers.broker import EmbeddedBroker
 from tests.helpers.worker import wait_until
 
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.version import VERSION
 from dev import LOCAL, ROOT
-from dev.catalogue import catalogue, deprecated_names, exposed_name
+from dev.docs.metric_table import catalogue, deprecated_names, exposed_name
 from models.whole_events import MADE_BY
 from tests.helpers.worker import rows, wait_until
 

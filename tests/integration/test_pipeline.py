@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from config.version import VERSION
 from db.schema.sales_tables import ROW_COLUMNS
-from dev.processes import free_port
+from dev.servers.processes import free_port
 from models.fields import ROW_NAMES
 from models.rules import transform
 from tests.chaos.proxy import Proxy

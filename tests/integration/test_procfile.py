@@ -11,8 +11,8 @@ from honcho.environ import parse_procfile
 
 from dev import ROOT
 from dev.audit import count_stored
-from dev.broker import Broker
-from dev.processes import Process, free_port
+from dev.servers.broker import Broker
+from dev.servers.processes import Process, free_port
 from tests.helpers.worker import children, environment, is_alive, wait_until
 
 PROCESSES: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes

@@ -15,8 +15,8 @@ from confluent_kafka import KafkaException
 from config.settings import Settings
 from dev import ROOT
 from dev.audit import count_stored
-from dev.broker import Broker
-from dev.processes import Process, StartError, free_port
+from dev.servers.broker import Broker
+from dev.servers.processes import Process, StartError, free_port
 from tests.helpers.worker import environment
 
 README = (ROOT / "README.md").read_text()

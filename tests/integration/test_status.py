@@ -7,7 +7,7 @@ import json
 import pytest
 
 from db.breakers import BreakerStore
-from dev.processes import free_port
+from dev.servers.processes import free_port
 from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import wait_until

@@ -6,8 +6,8 @@ import time
 import pytest
 from sqlalchemy import make_url
 
-from benchmarks.peer_list import PROGRAMS
-from benchmarks.programs import Job
+from benchmarks.measuring.programs import Job
+from benchmarks.peers.peer_list import PROGRAMS
 from dev.audit import engine
 from tests.helpers.old_tables import ddl
 from tests.helpers.traffic import Traffic, audit

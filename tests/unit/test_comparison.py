@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peer_list import PROGRAMS
-from benchmarks.programs import OURS
-from benchmarks.report import comparison
-from benchmarks.runs import Run
-from benchmarks.topics import numbered
-from benchmarks.traffic import POOL, shopping
+from benchmarks.measuring.programs import OURS
+from benchmarks.measuring.runs import Run
+from benchmarks.peers.peer_list import PROGRAMS
+from benchmarks.reports.report import comparison
+from benchmarks.traffic.mixes import POOL, shopping
+from benchmarks.traffic.topics import numbered
 from dev import ROOT
 from models.fields import EVENT_FIELDS
 
@@ -64,14 +64,12 @@ def test_the_readme_describes_every_program() -> None:
 
 def test_a_peer_that_cannot_be_made_stops_nobody_and_is_tried_again(tmp_path: Path) -> None:
     shutil.copytree(ROOT / PEERS, tmp_path / PEERS)
-    for name in ("setup.sh", "requirements.txt"):
-        shutil.copy(ROOT / "benchmarks" / name, tmp_path / "benchmarks")
     bench, commands = tmp_path / ".local/bench", tmp_path / "bin"
     bench.mkdir(parents=True)
     commands.mkdir()
     for name in COMMANDS:
         (commands / name).symlink_to(shutil.which(name) or name)
-    with (tmp_path / "benchmarks/requirements.txt").open() as file:
+    with (tmp_path / "benchmarks/peers/requirements.txt").open() as file:
         done = subprocess.run(["cksum"], stdin=file, capture_output=True, check=True)
     (bench / "venv.done").write_bytes(done.stdout)
     tool = "#!/bin/sh\necho no network\nexit 1\n"
@@ -81,7 +79,7 @@ def test_a_peer_that_cannot_be_made_stops_nobody_and_is_tried_again(tmp_path: Pa
 
     def set_up() -> list[str]:
         done = subprocess.run(
-            [tmp_path / "benchmarks/setup.sh"],
+            [tmp_path / "benchmarks/peers/setup.sh"],
             env={**os.environ, "PATH": str(commands)},
             capture_output=True,
             text=True,

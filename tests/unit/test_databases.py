@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dev.database import SERVERS
-from dev.database.installation import fetched
+from dev.servers.database import SERVERS
+from dev.servers.database.installation import fetched
 from tests.helpers.databases import (
     each_server,
     each_server_slow,
@@ -61,5 +61,5 @@ def test_a_chosen_server_is_the_only_one(monkeypatch):
 def test_a_missing_server_skips_and_with_ci_fails(monkeypatch, ci, outcome):
     monkeypatch.setenv("CI", ci)
     monkeypatch.setitem(SERVERS, "mysql-9.7", partial(fetched, "mysql-0", "mysqld"))
-    with pytest.raises(outcome, match=r"^mysql-0 is not here: run `dev/fetch_server"):
+    with pytest.raises(outcome, match=r"^mysql-0 is not here: run `dev/setup/fetch_server"):
         require("mysql-9.7")

@@ -14,7 +14,7 @@ from honcho.environ import parse_procfile
 
 from config.settings import DATABASE_VARIABLES, Settings
 from dev import ROOT
-from dev.licences import canonical, closure, locked
+from dev.docs.licences import canonical, closure, locked
 
 VARIABLES = {name.upper() for name in Settings.model_fields} | {*DATABASE_VARIABLES}
 REQUIREMENTS = [

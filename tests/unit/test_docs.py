@@ -11,13 +11,14 @@ import pytest
 from config.settings import DATABASE_VARIABLES, Settings
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import metadata
-from dev import ROOT, docs
-from dev.catalogue import catalogue, deprecated_names, exposed_name
+from dev import ROOT
+from dev.docs import pages
+from dev.docs.metric_table import catalogue, deprecated_names, exposed_name
 from source.patches import UnreadableBatchError
 from source.record_batches import Unreadable
 from tests.chaos.faults import BROKER_FAULTS, FAULTS
 
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in docs.PAGES}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in pages.PAGES}
 PRESENT = {name: text for name, text in PAGES.items() if name != "CHANGELOG.md"}
 DECISIONS = [name for name in PAGES if re.match(r"docs/decisions/\d", name)]
 
@@ -43,12 +44,12 @@ OTHER_VARIABLES = {
 
 @each_page
 def test_what_is_made_from_the_code_is_up_to_date(page):
-    assert PRESENT[page] == docs.rewritten(PRESENT[page]), "run `make docs`"
+    assert PRESENT[page] == pages.rewritten(PRESENT[page]), "run `make docs`"
 
 
 def test_what_is_made_from_the_code_has_its_page():
     made = set(re.findall(r"<!-- made by make docs: (\w+) -->", "".join(PAGES.values())))
-    assert made == set(docs.PARTS)
+    assert made == set(pages.PARTS)
 
 
 @each_page
@@ -102,7 +103,7 @@ def _unknown(name, words):
 
 @cache
 def _commands():
-    return docs.list_commands()
+    return pages.list_commands()
 
 
 @each_page

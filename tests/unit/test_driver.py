@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dev.certificates import Authority
+from dev.servers.certificates import Authority
 
 _ENCRYPT = """
 import sys

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from dev.live_line import LiveLine
+from dev.demo.live_line import LiveLine
 
 ANSWERS = (
     ({"batches": 1, "valid": 2000, "events": 2050}, (3, None)),

@@ -15,7 +15,7 @@ from aiokafka.protocol.group import (
     SyncGroupResponse_v3,
 )
 
-from dev.relay import Relay, sync_group
+from dev.servers.embedded_broker import Relay, sync_group
 
 BOTH = [("a", b"partitions"), ("b", b"others")]
 #: How requests and answers are encoded, by version; a refusal, and the assignment in its place.

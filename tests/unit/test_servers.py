@@ -2,7 +2,7 @@
 
 from commands.servers import SERVERS, needed_servers
 from config.load import DATABASE, KAFKA
-from dev.docs import list_commands
+from dev.docs.pages import list_commands
 
 
 def test_every_command_has_its_servers():

@@ -6,7 +6,7 @@ import pytest
 
 from config.load import load
 from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
-from dev.certificates import Authority
+from dev.servers.certificates import Authority
 
 AUTHORITY = Authority("a broker's")
 PAIR = AUTHORITY.issue("client")

@@ -14,7 +14,12 @@ WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
 PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
 MODULE = "models/_whole_events.pyx"
-COPIED = ("dev/setup.sh", "dev/kafka-pom.xml", MODULE, *map(str, ROOT.glob("requirements*.txt")))
+COPIED = (
+    "dev/setup/setup.sh",
+    "dev/setup/kafka-pom.xml",
+    MODULE,
+    *map(str, ROOT.glob("requirements*.txt")),
+)
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def setup(tmp_path):
     """Runs set-up in a folder whose pip warns and ends with ``status``; returns the process."""
     for path in (ROOT / name for name in COPIED):
         copy = tmp_path / path.relative_to(ROOT)
-        copy.parent.mkdir(exist_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
     # No browser, promtool or MySQL is to be looked for.
     for name in (
@@ -49,7 +54,7 @@ def setup(tmp_path):
             f"exit {status}",
         )
         return subprocess.run(
-            [tmp_path / "dev/setup.sh"],
+            [tmp_path / "dev/setup/setup.sh"],
             env={"PATH": str(tmp_path / "bin"), "MARIADBD": str(tmp_path / "bin/mariadbd")},
             capture_output=True,
             text=True,
@@ -122,7 +127,7 @@ def test_a_bare_debian_is_made_by_root_alone(tmp_path):
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
     (tmp_path / "id").chmod(0o755)
     done = subprocess.run(
-        [ROOT / "dev/fresh.sh"],
+        [ROOT / "dev/setup/fresh.sh"],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peer_list import PROGRAMS
-from benchmarks.programs import OURS
+from benchmarks.measuring.programs import OURS
+from benchmarks.peers.peer_list import PROGRAMS
+from benchmarks.reports.targets import TARGETS, USUAL_PACE, YARDSTICK, check
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.targets import TARGETS, USUAL_PACE, YARDSTICK, check
 
 
 def runs(*rates: dict[str, float]) -> list[list[dict[str, Any]]]:

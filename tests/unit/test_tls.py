@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from config import tls
-from dev.certificates import Authority
+from dev.servers.certificates import Authority
 
 
 def test_key_file_is_private_and_deleted(monkeypatch):

@@ -14,7 +14,7 @@ from config.database_options import understood
 from config.database_tls import database_tls
 from config.settings import Settings
 from dev import ROOT
-from dev.certificates import Authority
+from dev.servers.certificates import Authority
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
 

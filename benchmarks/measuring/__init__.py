@@ -1,0 +1,1 @@
+"""One run of a program: its servers, its table, its cost, and what its result depends on."""

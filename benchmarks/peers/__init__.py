@@ -1,0 +1,1 @@
+"""The programs that this app is compared with: their sources, how they are made and started."""

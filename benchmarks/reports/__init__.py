@@ -1,0 +1,1 @@
+"""Results as tables and JSON, and the targets they are held against."""

@@ -1,0 +1,1 @@
+"""``python -m dev.demo``: the whole pipeline on this machine, and how it shows on a terminal."""

@@ -1,0 +1,1 @@
+"""What documentation is generated from the code, and the licences of what the worker runs with."""

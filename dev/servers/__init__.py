@@ -1,0 +1,1 @@
+"""Servers of this machine alone: brokers, databases, relays; processes that die with us."""
