@@ -6,7 +6,7 @@ closed. While the database is away such requests wait: nothing here stops the wo
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -17,7 +17,7 @@ from mode.utils.logging import get_logger
 from agents.circuit_breaker import CircuitBreaker, Opening, Partition
 from db.breakers import BreakerStore
 from pipeline import metrics
-from pipeline.batch import Refused
+from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.threads import in_thread
@@ -83,12 +83,12 @@ class BreakerService(Service):
         self._announce()
         return admitted
 
-    def stored(self, rows: Mapping[Partition, int], refused: Sequence[Refused]) -> None:
-        """A batch was committed: rows of each partition, and events whose rows were refused."""
-        by_partition: defaultdict[Partition, list[Refused]] = defaultdict(list)
-        for one in refused:
+    def committed(self, batch: Batch) -> None:
+        """Judge the partitions of a committed batch by the rows that were refused."""
+        by_partition = defaultdict(list)
+        for one in batch.refused:
             by_partition[one.topic, one.partition].append(one)
-        for partition, number in rows.items():
+        for partition, number in batch.rows.items():
             self._breaker.stored(partition, number, by_partition[partition])
         self._announce()
 
@@ -105,10 +105,10 @@ class BreakerService(Service):
         self._outdated.clear()
         self._apply()
 
-    def assigned(self, partitions: Collection[int]) -> None:
+    def assigned(self, partitions: Collection[Partition]) -> None:
         """The worker is assigned these partitions, and reads them from their stored offsets."""
         self.forget()
-        self._outdated.update(partitions)
+        self._outdated.update(number for _, number in partitions)
         self._changed.set()
 
     @property

@@ -22,7 +22,7 @@ from benchmarks.measuring.stage import database_server
 from benchmarks.measuring.table import connect
 from benchmarks.traffic.mixes import sale
 from benchmarks.traffic.topics import numbered
-from db.connection.driver import send_lines
+from db.connection.driver import install, send_lines
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write.insert_values import insert_statement
 from db.write.lines import Lines
@@ -190,6 +190,7 @@ def _measure(
 
 
 def _connect(url: str) -> Any:
+    install()
     mode = f"SET sql_mode = '{_MODE}', time_zone = '+00:00'"
     return connect(url, autocommit=False, local_infile=True, init_command=mode)
 

@@ -20,9 +20,10 @@ from db.write.ledger import newest_batches
 from db.write.offsets import OffsetStore
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.rollup_service import Progress
-from source.group import GroupState, describe_group
+from source.cluster.auth import Cluster
+from source.cluster.group import GroupState, describe_group
+from source.cluster.topics import offsets_at, topic_bounds
 from source.log_reader import Bounds
-from source.topics import offsets_at, topic_bounds
 
 #: How far back the ledger is read, and the maximum number of lines.
 WINDOW = timedelta(minutes=10)
@@ -94,12 +95,13 @@ async def read_status(
 ) -> GroupStatus:
     """Read the status; with an earlier one (``before``), rates of storing are known."""
     status = GroupStatus(settings.consumer_group, settings.topic, datetime.now(UTC))
+    cluster = Cluster.of(settings)
     since: dict[int, int | None] = {}
     try:
-        status.bounds = await topic_bounds(settings)
+        status.bounds = await topic_bounds(cluster)
         moment = int((status.at.timestamp() - RATE_SECONDS) * 1000)
-        since = await offsets_at(settings, moment)
-        status.kafka = await describe_group(settings)
+        since = await offsets_at(cluster, moment)
+        status.kafka = await describe_group(cluster, status.group)
     except FatalError as error:
         status.errors.append(str(error))
     written = await asyncio.to_thread(_read_database, status, settings, engine)

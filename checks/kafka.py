@@ -7,10 +7,11 @@ from config import tls
 from config.settings import Settings
 from pipeline.errors import FatalError
 from source import codecs
-from source.connectivity import STEPS, reach
+from source.cluster.auth import Cluster
+from source.cluster.connectivity import STEPS, reach
+from source.cluster.permissions import may_join, may_read
+from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
-from source.permissions import may_join, may_read
-from source.topics import topic_bounds
 
 #: How long before its expiry a client certificate causes a warning.
 _RENEWAL = timedelta(days=30)
@@ -18,23 +19,24 @@ _RENEWAL = timedelta(days=30)
 
 async def check_kafka(settings: Settings, results: CheckResults) -> dict[int, Bounds]:
     """Check connection, topic and rights; return the bounds of the topic's logs."""
-    if not await _connection(settings, results):
+    cluster = Cluster.of(settings)
+    if not await _connection(cluster, results):
         return {}
-    _client_certificate(settings, results)
+    _client_certificate(cluster, results)
     _codecs(results)
     bounds: dict[int, Bounds] = {}
     with results.about("Topic"):
-        bounds = await topic_bounds(settings)
+        bounds = await topic_bounds(cluster)
         held = sum(found.end - found.beginning for found in bounds.values())
         results.ok(
-            "Topic", f"{settings.topic} has {len(bounds)} partitions and {held} offsets in the log"
+            "Topic", f"{cluster.topic} has {len(bounds)} partitions and {held} offsets in the log"
         )
     if bounds:
         with results.about("Topic rights"):
-            await may_read(settings, min(bounds))
-            results.ok("Topic rights", f"{settings.topic} may be read")
+            await may_read(cluster, min(bounds))
+            results.ok("Topic rights", f"{cluster.topic} may be read")
     with results.about("Group rights"):
-        await may_join(settings)
+        await may_join(cluster, settings.consumer_group)
         results.ok("Group rights", f"{settings.consumer_group} may be joined")
     return bounds
 
@@ -52,10 +54,10 @@ def _codecs(results: CheckResults) -> None:
         results.ok("Codecs", f"{readable} can be read")
 
 
-async def _connection(settings: Settings, results: CheckResults) -> bool:
+async def _connection(cluster: Cluster, results: CheckResults) -> bool:
     seen: dict[str, str] = {}
     try:
-        await reach(settings, seen.__setitem__)
+        await reach(cluster, seen.__setitem__)
     except FatalError:
         for step in STEPS[: len(seen)]:
             results.ok(f"Kafka {step}", seen[step])
@@ -67,9 +69,9 @@ async def _connection(settings: Settings, results: CheckResults) -> bool:
     return True
 
 
-def _client_certificate(settings: Settings, results: CheckResults) -> None:
-    if settings.kafka_client_cert:
-        until = tls.expiry(settings.kafka_client_cert)
+def _client_certificate(cluster: Cluster, results: CheckResults) -> None:
+    if cluster.certificate:
+        until = tls.expiry(cluster.certificate)
         found = f"KAFKA_CLIENT_CERT is valid until {until:%Y-%m-%d}"
         if until - datetime.now(UTC) < _RENEWAL:
             results.warn("Kafka client certificate", found, "renew it before that day")

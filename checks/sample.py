@@ -17,7 +17,7 @@ from models.quality import tally
 from models.rules import Reason, Rejection, transform
 from pipeline.errors import FatalError
 from pipeline.record import Record
-from source.auth import client_options
+from source.cluster.auth import Cluster
 from source.log_reader import Bounds
 
 #: Seconds within which the events must arrive.
@@ -131,12 +131,13 @@ async def read_newest(
         for number, end in ends.items()
         if end > bounds[number].beginning
     }
+    cluster = Cluster.of(settings)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.broker_addresses,
+        bootstrap_servers=cluster.addresses,
         group_id=None,
         auto_offset_reset="none",
         isolation_level=settings.isolation_level,
-        **client_options(settings),
+        **cluster.options,
     )
     records: list[tuple[TopicPartition, Record]] = []
     try:

@@ -8,9 +8,10 @@ from db.connection.errors import advice
 from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError, LoginError, TransientError
 from pipeline.threads import in_thread
-from source.permissions import may_join, may_read
+from source.cluster.auth import Cluster
+from source.cluster.permissions import may_join, may_read
+from source.cluster.topics import topic_bounds
 from source.start_offsets import StartOffsets
-from source.topics import topic_bounds
 
 
 async def prepare(
@@ -21,12 +22,13 @@ async def prepare(
     Raises:
         FatalError: a check failed; the message says what to change.
     """
+    cluster = Cluster.of(settings)
     try:
         await in_thread(server_version, engine)
         await in_thread(preconditions.verify)
-        bounds = await topic_bounds(settings)
-        await may_read(settings, min(bounds))
-        await may_join(settings)
+        bounds = await topic_bounds(cluster)
+        await may_read(cluster, min(bounds))
+        await may_join(cluster, settings.consumer_group)
         await start_offsets.begin(bounds)
     except LoginError as error:
         raise FatalError(str(error)) from error

@@ -6,10 +6,12 @@ from typing import Any
 import click
 import faust
 from faust.cli import option
-from sqlalchemy import Engine, Row
+from sqlalchemy import Row
 
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
+from commands.registry import Tools, needs
+from config.load import DATABASE
 from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
 
@@ -17,7 +19,8 @@ from pipeline.batch import empty_drops
 SHOWN = 20
 
 
-def batches(app: faust.App, engine: Engine, group: str) -> None:
+@needs(DATABASE)
+def batches(app: faust.App, tools: Tools) -> None:
     """Register the command."""
 
     @app.command(
@@ -33,7 +36,7 @@ def batches(app: faust.App, engine: Engine, group: str) -> None:
         """Show the last batches of all workers, newest first."""
         with or_exit():
             most = limit if limit or form else SHOWN
-            found = newest_batches(engine, group, most)
+            found = newest_batches(tools.engine, tools.group, most)
             print_listing(form, COLUMNS, map(line, found), none="No batches yet.")
 
 

@@ -8,13 +8,18 @@ from faust.cli import argument, option
 
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
+from commands.registry import Tools, needs
+from config.load import DATABASE
 from db.breakers import BreakerStore, OpenBreaker
 
 NONE_OPEN = "No circuit breaker is open."
 
 
-def breaker(app: faust.App, topic: str, store: BreakerStore) -> None:
+@needs(DATABASE)
+def breaker(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    topic = tools.settings.topic
+    store = BreakerStore(tools.engine, tools.group, topic)
 
     @app.command(
         argument("action", type=click.Choice(["show", "close"])),

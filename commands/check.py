@@ -6,17 +6,20 @@ from typing import Any
 import click
 import faust
 from faust.cli import option
-from sqlalchemy import Engine
 
 from checks.result import CheckResults, State, table
 from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, print_json, print_listing
-from config.settings import Settings
-from source.topics import topic_bounds
+from commands.registry import Tools, needs
+from config.load import DATABASE, KAFKA
+from source.cluster.auth import Cluster
+from source.cluster.topics import topic_bounds
 
 
-def check(app: faust.App, settings: Settings, engine: Engine) -> None:
+@needs(KAFKA, DATABASE)
+def check(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    settings, engine = tools.settings, tools.engine
 
     @app.command(
         option(
@@ -42,7 +45,7 @@ def check(app: faust.App, settings: Settings, engine: Engine) -> None:
             with or_exit():
                 if form == "csv":
                     raise click.UsageError("--csv does not work with --sample: use --json.")
-                bounds = await topic_bounds(settings)
+                bounds = await topic_bounds(Cluster.of(settings))
                 records = await read_newest(settings, bounds, sample)
                 answer = ask_database(
                     engine, [record for _, record in records], settings.deduplicate

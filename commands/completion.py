@@ -10,10 +10,12 @@ from click.shell_completion import get_completion_class
 from faust.cli.faust import cli
 
 from commands.outcome import or_exit
+from commands.registry import Tools, needs
 from pipeline.errors import FatalError
 
 
-def completion(app: faust.App) -> None:
+@needs()
+def completion(app: faust.App, _tools: Tools) -> None:
     """Register the command, in place of Faust's."""
 
     @app.command(name="completion")

@@ -10,7 +10,6 @@ from typing import Any
 import click
 import faust
 from faust.cli import argument, option
-from sqlalchemy import Engine
 
 from commands.confirm import confirm
 from commands.dead_letter_lines import (
@@ -25,11 +24,14 @@ from commands.dead_letter_lines import (
 )
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, print_listing, print_record, remark
+from commands.registry import Tools, needs
 from commands.times import FORMS as TIMES
 from commands.times import MOMENT
+from config.load import DATABASE
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Outcome, Replayer
 from db.dead_letters.summary import Total, summarize, totals
+from db.rollup import watermark
 from models.fields import FIELD_NAMES
 from models.rules import Reason
 
@@ -55,8 +57,17 @@ class _Offsets(click.ParamType):
         return low, high
 
 
-def dead_letters(app: faust.App, engine: Engine, group: str, replayer: Replayer) -> None:
+@needs(DATABASE)
+def dead_letters(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    engine, group = tools.engine, tools.group
+    replayer = Replayer(
+        engine,
+        group,
+        tools.stream,
+        announce=watermark.join,
+        deduplicate=tools.settings.deduplicate,
+    )
 
     @app.command(
         argument("action", type=click.Choice(["list", "summary", "show", "replay", "purge"])),

@@ -5,14 +5,17 @@ from typing import Any
 import faust
 
 from commands.outcome import or_exit
-from config.settings import Settings
+from commands.registry import Tools, needs
+from config.load import DATABASE
 from db.connection.engine import connect
 from db.schema import event_key
 from db.schema.version import VERSION
 
 
-def migrate(app: faust.App, settings: Settings) -> None:
+@needs(DATABASE)
+def migrate(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    settings = tools.settings
 
     @app.command(name="migrate")
     async def migrate(self: Any) -> None:

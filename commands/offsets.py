@@ -7,27 +7,28 @@ from typing import Any
 import click
 import faust
 from faust.cli import argument, option
-from sqlalchemy import Engine
 
 from commands import adopt
 from commands.moves import Move, carry_out, describe
 from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
+from commands.registry import Tools, needs
 from commands.times import FORMS as TIMES
 from commands.times import parse
-from config.settings import Settings
+from config.load import DATABASE, KAFKA
 from db.reports import newest_ids
 from db.write.offsets import OffsetStore
-from pipeline.stream import Stream
+from source.cluster.auth import Cluster
+from source.cluster.topics import last_stored, offsets_at, replaced_logs, topic_bounds
 from source.log_reader import Bounds
 from source.spark_checkpoint import read_checkpoint
-from source.topics import last_stored, offsets_at, replaced_logs, topic_bounds
 
 
-def offsets(
-    app: faust.App, settings: Settings, store: OffsetStore, engine: Engine, stream: Stream
-) -> None:
+@needs(KAFKA, DATABASE)
+def offsets(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    settings, engine, stream = tools.settings, tools.engine, tools.stream
+    store = OffsetStore(engine, tools.group)
 
     @app.command(
         argument("action", type=click.Choice(["show", "reset", "adopt"])),
@@ -80,6 +81,7 @@ def offsets(
         restart it does not read them.
         """
         hush_kafka()
+        cluster = Cluster.of(settings)
         with or_exit():
             if form and action != "show":
                 raise click.UsageError("--json and --csv are for `show`.")
@@ -92,31 +94,31 @@ def offsets(
                 stored = store.read(settings.topic)
                 if checkpoint:
                     job = read_checkpoint(checkpoint, settings.topic)
-                    bounds = await topic_bounds(settings)
+                    bounds = await topic_bounds(cluster)
                     moves = adopt.of_checkpoint(settings, job, stored, bounds)
                     adopt.explain_checkpoint(settings, job, moves, self.say)
                 else:
                     ids = newest_ids(engine, adopt.NEWEST)
                     adopt.explain_table(settings, len(ids), self.say)
-                    bounds = await topic_bounds(settings)
-                    tails = await last_stored(settings, bounds, adopt.is_stored(stream, ids))
+                    bounds = await topic_bounds(cluster)
+                    tails = await last_stored(cluster, bounds, adopt.is_stored(stream, ids))
                     moves = adopt.of_table(settings, tails, stored, bounds)
                 ask = bool(stored) or from_table
                 effect = describe(moves, settings.deduplicate) if stored else _NEW
             else:
-                bounds = await topic_bounds(settings)
+                bounds = await topic_bounds(cluster)
                 if unknown := set(partitions) - bounds.keys():
                     raise click.BadParameter(f"the topic has no partition {min(unknown)}")
                 wanted = {one: bounds[one] for one in sorted(partitions or bounds)}
                 stored = store.read(settings.topic)
                 replaced = await replaced_logs(
-                    settings, stored, store.last_records(settings.topic), wanted
+                    cluster, stored, store.last_records(settings.topic), wanted
                 )
                 if action == "show":
                     lines = _lines(stored, wanted, replaced, settings.starting_offsets)
                     print_listing(form, COLUMNS, lines)
                     return
-                moves = await _reset(settings, to, stored, wanted, replaced)
+                moves = await _reset(cluster, to, stored, wanted, replaced)
                 ask, effect = True, describe(moves, settings.deduplicate)
             carry_out(
                 settings, store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run
@@ -177,7 +179,7 @@ def _remark(stored: int | None, bounds: Bounds, replaced: bool) -> str:
 
 
 async def _reset(
-    settings: Settings,
+    cluster: Cluster,
     to: str | None,
     stored: Mapping[int, int],
     bounds: Mapping[int, Bounds],
@@ -187,7 +189,7 @@ async def _reset(
     if to is None:
         raise click.UsageError("Missing option '--to': give beginning, end, an offset or a time.")
     moment = _moment(to)
-    since = {} if moment is None else await offsets_at(settings, moment)
+    since = {} if moment is None else await offsets_at(cluster, moment)
     moves = {}
     for partition, found in bounds.items():
         new, remark = (

@@ -10,13 +10,17 @@ from faust.cli import argument, option
 from commands.confirm import confirm
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, cell, print_record
+from commands.registry import Tools, needs
 from commands.times import FORMS as TIMES
 from commands.times import MOMENT
+from config.load import DATABASE
 from db.rollup.rounds import Kept, Rollup
 
 
-def rollup(app: faust.App, sums: Rollup) -> None:
+@needs(DATABASE)
+def rollup(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    sums = Rollup(tools.engine, tools.settings.rollup_interval, tools.queries)
 
     @app.command(
         argument("action", type=click.Choice(["show", "purge", "rebuild"])),

@@ -10,16 +10,19 @@ from faust.cli import option
 
 from commands.confirm import confirm
 from commands.outcome import hush_kafka, or_exit
+from commands.registry import Tools, needs
 from commands.traffic import PREFIX
-from config.settings import Settings
+from config.load import KAFKA
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import dead_letters
 from pipeline.errors import FatalError
-from source.auth import client_options
+from source.cluster.auth import Cluster
 
 
-def simulate(app: faust.App, settings: Settings) -> None:
+@needs(KAFKA)
+def simulate(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    settings = tools.settings
 
     @app.command(
         option(
@@ -45,13 +48,14 @@ def simulate(app: faust.App, settings: Settings) -> None:
         from commands.traffic.others import find_others, find_topic
         from commands.traffic.simulator import events, send
 
+        cluster = Cluster.of(settings)
         total = round(rate * seconds)
         with or_exit():
-            bounds = await find_topic(settings)
+            bounds = await find_topic(cluster)
             others = None if yes else await find_others(settings, bounds)
             if others:
                 confirm(
-                    f"The topic {settings.topic} has about {others.events} events, not all of them "
+                    f"The topic {cluster.topic} has about {others.events} events, not all of them "
                     f"simulated: see {others.position}. Send {total} simulated events, which its "
                     f"workers will store with the others?",
                     yes,
@@ -59,23 +63,23 @@ def simulate(app: faust.App, settings: Settings) -> None:
             begun = time.monotonic()
             try:
                 sent = await send(
-                    settings.broker_addresses,
-                    settings.topic,
+                    cluster.addresses,
+                    cluster.topic,
                     events(seed, bad=bad),
                     rate=rate,
                     wave=seconds,
                     total=total,
-                    options=client_options(settings),
+                    options=cluster.options,
                 )
             except (KafkaError, OSError) as error:
-                addresses = ", ".join(settings.broker_addresses)
+                addresses = ", ".join(cluster.addresses)
                 raise FatalError(
                     f"Kafka at {addresses} did not accept all events ({type(error).__name__}): "
-                    f"check that it runs, has the topic {settings.topic!r} and lets this account "
+                    f"check that it runs, has the topic {cluster.topic!r} and lets this account "
                     f"write, or change KAFKA_URL or TOPIC."
                 ) from error
         took = time.monotonic() - begun
-        self.say(f"{sent} events sent to {settings.topic} in {took:.1f} s.")
+        self.say(f"{sent} events sent to {cluster.topic} in {took:.1f} s.")
         self.say(_REMOVAL)
 
 

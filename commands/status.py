@@ -10,9 +10,8 @@ from typing import Any
 import click
 import faust
 from faust.cli import option
-from sqlalchemy import Engine
 
-from checks.attention import needs
+from checks import attention
 from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, read_status
 from commands import batches, breaker
 from commands.outcome import hush_kafka, or_exit
@@ -27,7 +26,8 @@ from commands.output import (
     table,
     terminal_width,
 )
-from config.settings import Settings
+from commands.registry import Tools, needs
+from config.load import DATABASE, KAFKA
 from db.schema.version import VERSION
 
 #: Seconds between updates of `--watch`.
@@ -36,8 +36,10 @@ PAUSE = 2.0
 _HOME, _CLEAR = "\x1b[H", "\x1b[J"
 
 
-def status(app: faust.App, settings: Settings, engine: Engine) -> None:
+@needs(KAFKA, DATABASE)
+def status(app: faust.App, tools: Tools) -> None:
     """Register the command."""
+    settings, engine = tools.settings, tools.engine
 
     @app.command(
         option("--watch", is_flag=True, help="Update every 2 s, until Ctrl-C."),
@@ -103,7 +105,7 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
         "group": found.group,
         "topic": found.topic,
         "at": found.at,
-        "needs": [need._asdict() for need in needs(found)],
+        "needs": [need._asdict() for need in attention.needs(found)],
         "errors": found.errors,
         "state": kafka and kafka.state,
         "members": [member._asdict() for member in kafka.members] if kafka else None,
@@ -150,7 +152,7 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         return "\n".join(f"  {line}" for line in text.splitlines())
 
     yield f"{found.group} reads {found.topic}, {cell(found.at)} UTC"
-    wanted = needs(found)
+    wanted = attention.needs(found)
     yield "\nNeeds attention" if wanted else "\nNothing needs attention."
     for need in wanted:
         yield sentence(cell(need.what), "  ! ")

@@ -7,7 +7,6 @@ import platform
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
@@ -24,8 +23,6 @@ from pipeline.shutdown import FatalExit, end_worker
 from source import codecs
 
 log = get_logger(__name__)
-
-BeforeStart = Callable[[], Awaitable[None]]
 
 #: Versions, in one line.
 RUNS = (

@@ -2,7 +2,7 @@
 
 import ssl
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic import model_validator as validator
@@ -23,6 +23,11 @@ DEPRECATED_VARIABLES = {
 
 #: Variables that may hold the database's URL: ours first, then those of Heroku's add-ons.
 DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
+
+_T = TypeVar("_T")
+_SHOWN = "shown"
+#: A setting that the metrics show: it shapes the flow, and is no address or secret.
+Shown = Annotated[_T, _SHOWN]
 
 
 class Settings(BaseSettings):
@@ -74,81 +79,83 @@ class Settings(BaseSettings):
     database_ca: str = Field(
         "", repr=False, description="CA of the database's certificate, PEM text."
     )
-    topic: str = Field(
+    topic: Shown[str] = Field(
         "flash_sale_events", min_length=1, max_length=249, description="Topic to read."
     )
-    consumer_group: str = Field(
+    consumer_group: Shown[str] = Field(
         "flash-sale-etl",
         min_length=1,
         max_length=255,
         description="Kafka consumer group; offsets are stored under this name.",
     )
-    starting_offsets: Literal["latest", "earliest"] = Field(
+    starting_offsets: Shown[Literal["latest", "earliest"]] = Field(
         "latest", description="Where a group starts in a topic it has never read."
     )
-    isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+    isolation_level: Shown[Literal["read_committed", "read_uncommitted"]] = Field(
         "read_committed",
         description="`read_committed` skips events of aborted transactions; the other reads them.",
     )
-    deduplicate: bool = Field(False, description="Skip events whose `event_id` is already stored.")
-    flush_interval: float = Field(
+    deduplicate: Shown[bool] = Field(
+        False, description="Skip events whose `event_id` is already stored."
+    )
+    flush_interval: Shown[float] = Field(
         5.0, gt=0, le=3600, description="Seconds between writes to the database."
     )
-    flush_max_events: int = Field(
+    flush_max_events: Shown[int] = Field(
         30_000,
         ge=1,
         le=1_000_000,
         validation_alias=AliasChoices("FLUSH_MAX_EVENTS", "FLUSH_MAX_ROWS"),
         description="Maximum events written in one transaction.",
     )
-    buffer_max_events: int = Field(
+    buffer_max_events: Shown[int] = Field(
         60_000,
         ge=1,
         le=10_000_000,
         validation_alias=AliasChoices("BUFFER_MAX_EVENTS", "BUFFER_MAX_ROWS"),
         description="Maximum events in memory; when full, the worker stops reading Kafka.",
     )
-    buffer_max_bytes: int = Field(
+    buffer_max_bytes: Shown[int] = Field(
         64 * 1024 * 1024,
         ge=1024 * 1024,
         le=64 * 1024**3,
         description="Maximum bytes of buffered events: read, waiting and being written.",
     )
-    decompressed_max_bytes: int = Field(
+    decompressed_max_bytes: Shown[int] = Field(
         64 * 1024 * 1024,
         ge=1024,
         le=2**31 - 1,
         description="Maximum bytes that one compressed Kafka batch may expand to.",
     )
-    shutdown_timeout: float = Field(
+    shutdown_timeout: Shown[float] = Field(
         8.0, gt=0, le=300, description="Seconds the final flush may take at shutdown or rebalance."
     )
-    rollup_interval: float = Field(
+    rollup_interval: Shown[float] = Field(
         5.0,
         ge=0,
         le=3600,
         description="Seconds between roll-up runs for the sales sums; 0 disables them.",
     )
-    session_timeout: float = Field(
+    session_timeout: Shown[float] = Field(
         10.0,
         ge=1,
         le=300,
         description="Seconds without a heartbeat until a worker's partitions are reassigned.",
     )
-    breaker_share: float = Field(
+    breaker_share: Shown[float] = Field(
         0.95,
         ge=0,
         le=1,
         description="Share of dropped events that opens the circuit breaker and pauses the "
         "partition; 0 disables it.",
     )
-    breaker_window: int = Field(
+    breaker_window: Shown[int] = Field(
         1000,
         ge=1,
         le=1_000_000,
         description="Number of a partition's newest events that the share is computed from.",
     )
-    breaker_pause: float = Field(
+    breaker_pause: Shown[float] = Field(
         0.0,
         ge=0,
         description="Seconds until a paused partition resumes automatically; 0 waits for "
@@ -259,6 +266,12 @@ class Settings(BaseSettings):
                 f"FLUSH_MAX_EVENTS ({self.flush_max_events})"
             )
         return self
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Those that the metrics show, by name."""
+        fields = type(self).model_fields.items()
+        return {name: str(getattr(self, name)) for name, one in fields if _SHOWN in one.metadata}
 
     @property
     def broker_addresses(self) -> list[str]:

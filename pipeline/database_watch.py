@@ -19,9 +19,9 @@ reset`): a write would notice, but an idle worker writes nothing.
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from mode import Service
 from mode.utils.logging import get_logger
@@ -44,39 +44,84 @@ PING_TIMEOUT = 4.0
 WRITE_TIMEOUT = 5.0
 
 
+class Database(Protocol):
+    """What is asked. Blocking.
+
+    Raises (every method):
+        TransientError, FatalError: see ``pipeline.errors``.
+    """
+
+    def ping(self) -> None:
+        """Verify that it answers, by no statement."""
+
+    def stored(self, locked: bool) -> Offsets:
+        """The group's stored offsets, under a lock where that is asked for."""
+
+
+class Writes(Protocol):
+    """What is needed of the flusher."""
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write is under way."""
+
+    @property
+    def last_write(self) -> float | None:
+        """When the last write succeeded (``time.monotonic``), or None."""
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Since when a write waits for an answer, or None."""
+
+
+class Consumer(Protocol):
+    """What is needed of the consumer."""
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """Whether partitions are being assigned."""
+
+    @property
+    def is_positioned(self) -> bool:
+        """Whether the start offset of every assigned partition is known."""
+
+
+class Known(Protocol):
+    """The offsets as far as the worker knows."""
+
+    @property
+    def stored(self) -> Offsets:
+        """Those from which it continues."""
+
+
 class DatabaseWatch(Service):
     """Asks the database now and then.
 
     Args:
-        read: answers the group's stored offsets, under a lock where it is given True; blocking;
-            raises TransientError or FatalError.
-        known: the offsets from which the worker continues; None while a write is under way or
-            its partitions are not known.
-        last_write: when the last write succeeded (``time.monotonic``), or None.
-        unanswered_since: since when a write waits for an answer, or None.
-        ping: sends no statement; blocking; raises the same.
-        follow: called with offsets that are ahead of the worker's.
+        database: what is asked.
+        flusher: writes to it.
+        consumer: knows whether partitions are about to change.
+        progress: the worker's offsets.
+        listeners: called with stored offsets that are ahead of the worker's.
     """
 
     logger = log
 
     def __init__(
         self,
-        read: Callable[[bool], Offsets],
-        known: Callable[[], Offsets | None],
-        last_write: Callable[[], float | None],
-        unanswered_since: Callable[[], float | None] = lambda: None,
-        ping: Callable[[], None] = lambda: None,
-        follow: Callable[[Offsets], None] = lambda ahead: None,
+        database: Database,
+        flusher: Writes,
+        consumer: Consumer,
+        progress: Known,
+        listeners: Sequence[Callable[[Offsets], None]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._read = read
-        self._known = known
-        self._last_write = last_write
-        self._unanswered_since = unanswered_since
-        self._ping = ping
-        self._follow = follow
+        self._database = database
+        self._flusher = flusher
+        self._consumer = consumer
+        self._progress = progress
+        self._listeners = listeners
         self._asking: asyncio.Task[Offsets | None] | None = None
         self._asked = 0.0
         #: When the offsets were last read.
@@ -89,7 +134,7 @@ class DatabaseWatch(Service):
 
     async def look(self) -> None:
         """Ask once, and note what is wrong; end the worker if its offsets were changed."""
-        since = self._unanswered_since()
+        since = self._flusher.unanswered_since
         if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
             self._set_last_error(f"is away: no answer to a write for {waited:.0f} s")
             return
@@ -125,10 +170,17 @@ class DatabaseWatch(Service):
         """The stored offsets; None where a ping is enough."""
         is_due = self._asked - self._last_read >= READ_INTERVAL
         if not (is_due or self._changed or self.last_error):
-            await in_thread(self._ping)
+            await in_thread(self._database.ping)
             return None
         self._before = self._known()
-        return await in_thread(self._read, bool(self._changed))
+        return await in_thread(self._database.stored, bool(self._changed))
+
+    def _known(self) -> Offsets | None:
+        """The worker's offsets; None while they may be about to change."""
+        consumer = self._consumer
+        if self._flusher.is_writing or consumer.is_rebalancing or not consumer.is_positioned:
+            return None
+        return dict(self._progress.stored)
 
     def _compare(self, found: Offsets) -> None:
         differences = self._differences(found)
@@ -140,7 +192,8 @@ class DatabaseWatch(Service):
         }
         if ahead:
             log.info("Another program moved stored offsets forward, which is followed: %s", ahead)
-            self._follow(ahead)
+            for listener in self._listeners:
+                listener(ahead)
         changed = {one: stored for one, stored in differences.items() if one not in ahead}
         if changed and changed == self._changed:
             end_worker(self, self._sentence(changed))
@@ -167,7 +220,7 @@ class DatabaseWatch(Service):
         )
 
     def _set_last_error(self, error: str | None) -> None:
-        wrote = self._last_write()
+        wrote = self._flusher.last_write
         if wrote is not None and monotonic() - wrote < QUIET:
             error = None
         if error and not self.last_error:

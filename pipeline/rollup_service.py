@@ -14,6 +14,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline import metrics
+from pipeline.batch import Batch
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.threads import in_thread
 
@@ -76,9 +77,10 @@ class RollupService(Service):
         self._stored = asyncio.Event()
         self._is_idle = False
 
-    def stored(self) -> None:
-        """This worker has stored rows: there is something to sum."""
-        self._stored.set()
+    def committed(self, batch: Batch) -> None:
+        """There is something to sum."""
+        if batch.events:
+            self._stored.set()
 
     async def turn(self) -> float:
         """Do one step; return the seconds to wait before the next."""

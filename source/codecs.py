@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 try:
     import cramjam
-except ImportError:  # a worker without it reads gzip alone, and says so at its start
+except ImportError:  # without it a worker reads gzip alone, and logs that at its start
     cramjam = None  # type: ignore[assignment, unused-ignore]
 
 #: Kafka's numbers of the codecs (bits 0 to 2 of a batch's attributes).

@@ -1,7 +1,7 @@
-"""Kafka's commits: information for lag monitors and autoscalers outside, never read here.
+"""Commits to Kafka: informational, for lag monitors and autoscalers; never read here.
 
-They are sent in the background, only the newest offsets, and with a time limit: a group coordinator
-that is away delays nothing.
+Only the newest offsets are sent, in the background and with a time limit: an unavailable group
+coordinator delays nothing.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from mode.utils.logging import get_logger
 
 log = get_logger(__name__)
 
-#: Seconds between two commits at least, those one may take, and those the last one may take.
+#: Minimum seconds between commits, and timeouts (s) of one and of the last one.
 INTERVAL = 1.0
 COMMIT_TIMEOUT = 5.0
 LAST_COMMIT_TIMEOUT = 2.0
 
 
 class CommitReporter:
-    """Keeps the newest offsets until they are sent; noted in one thread, sent from another.
+    """Keeps the newest offsets until they are sent, by another thread than the one that notes them.
 
     Args:
         commit: sends offsets to Kafka.
@@ -34,7 +34,7 @@ class CommitReporter:
         self._commit = commit
         self._waiting: dict[TP, int] = {}
         self._lock = Lock()
-        #: Something was noted; of the loop that sends it, once there is one.
+        #: Set when something was noted; belongs to the loop that sends it.
         self._noted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -63,7 +63,7 @@ class CommitReporter:
             await self.report()
 
     async def report(self, timeout: float = COMMIT_TIMEOUT) -> None:  # noqa: ASYNC109 - a limit
-        """Send what is waiting; a failure is logged, and tried again with the next ones."""
+        """Send what is waiting; after a failure, which is logged, with the next ones."""
         with self._lock:
             sending, self._waiting = self._waiting, {}
         if not sending:

@@ -1,4 +1,4 @@
-"""What other parts need of the consumer: hold partitions, seek back, read again, commit."""
+"""What other parts need of the consumer: pause partitions, seek back, refetch, commit."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode.utils.logging import get_logger
 
+from pipeline.batch import Batch
 from pipeline.originals import Portion
 from source.transport import FetchConsumer
 
@@ -16,7 +17,7 @@ Partition = tuple[str, int]
 
 
 class ConsumerControl:
-    """Reaches the app's consumer, which is not there before the worker starts.
+    """Gives access to the app's consumer, which does not exist before the worker starts.
 
     Args:
         app: the Faust app, with a ``FetchTransport``.
@@ -24,7 +25,7 @@ class ConsumerControl:
 
     def __init__(self, app: faust.App) -> None:
         self._app = app
-        #: Partitions that are not read for now, by who holds them.
+        #: Paused partitions, by who paused them.
         self._held: dict[str, list[Partition]] = {}
 
     @property
@@ -35,7 +36,7 @@ class ConsumerControl:
         return found
 
     def hold(self, who: str, partitions: Collection[Partition]) -> None:
-        """Do not read these partitions for now, and all others that nobody else holds."""
+        """Pause these partitions, and resume all others that nobody else holds."""
         self._held[who] = list(partitions)
         self.consumer.hold({TP(*one) for some in self._held.values() for one in some})
 
@@ -57,10 +58,20 @@ class ConsumerControl:
             )
             return None
 
+    def committed(self, batch: Batch) -> None:
+        """Report the offsets of a committed batch."""
+        self.report(batch.offsets)
+
     def report(self, offsets: Mapping[Partition, int]) -> None:
         """Commit the stored offsets to Kafka, for lag monitors."""
         self.consumer.report(offsets)
 
+    @property
+    def is_rebalancing(self) -> bool:
+        """Whether partitions are being assigned."""
+        return bool(self._app.rebalancing)
+
+    @property
     def is_positioned(self) -> bool:
         """Whether the start offset of every assigned partition is known."""
         return self.consumer.positioned

@@ -1,37 +1,45 @@
-"""Lets events gather at the broker while the worker keeps up, instead of fetching a few at a time.
+"""Fetches less often while the worker keeps up, and more events at a time.
 
-Each fetch has a price, however few events it brings, and rows are written every few seconds only.
-So after a fetch that reached the end of the log, the consumer rests: its partitions are paused, and
-no request waits at the broker. A rest ends in time for the next flush, so that events are stored as
-soon as without it. A worker that is behind never rests, and neither does one for which nothing
-comes in: there, a request waits at the broker for the first event.
+Each fetch has a fixed cost, and rows are written every few seconds only. So after a fetch that
+reached the end of the log the consumer rests: its partitions are paused, and no request waits at
+the broker. A rest ends in time for the next flush, so it delays no event. A worker that is behind
+never rests, nor does an idle one: its request waits at the broker for the first event.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
 from source.fetch import Fetch
 
-#: Seconds that a rest lasts at most, and events for which it need not be longer.
+#: Seconds that a rest lasts at most, and events that are worth a fetch.
 REST = 2.5
 WORTH = 2500
-#: Seconds before a flush at which a rest ends: what gathered must be fetched and transformed.
+#: Seconds before a flush at which a rest ends, to fetch and transform what arrived.
 LEAD = 0.1
+
+
+class Schedule(Protocol):
+    """What writes the events that are fetched."""
+
+    @property
+    def due(self) -> float:
+        """When it writes next (``time.monotonic``), 0 where not known. From another thread."""
 
 
 class Gathering:
     """When to fetch. For the consumer's thread alone.
 
     Args:
-        next_flush: when the next flush is due (``time.monotonic``); from another thread.
+        flusher: writes what is fetched.
     """
 
-    def __init__(self, next_flush: Callable[[], float]) -> None:
-        self._next_flush = next_flush
+    def __init__(self, flusher: Schedule) -> None:
+        self._flusher = flusher
         #: When the rest ends; 0 while there is none.
         self._until = 0.0
         #: When the fetch before came.
@@ -48,7 +56,7 @@ class Gathering:
             return
         events = sum(len(fetch.records) for fetch in fetches.values())
         self._until = now + min(REST, WORTH * since / max(1, events))
-        in_time = self._next_flush() - LEAD
+        in_time = self._flusher.due - LEAD
         if in_time > now:
             self._until = min(self._until, in_time)
         consumer.pause(*consumer.assignment())

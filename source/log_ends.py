@@ -1,7 +1,7 @@
 """Watches the log end offsets of the assigned partitions while the worker runs.
 
-The lag is computed from them. If a log gets shorter, another one may have its name now, and a topic
-may be deleted: the worker stops for either, and for a stored offset beyond the log's end.
+They give the lag. The worker stops when a log gets shorter and is no longer the one that was read,
+when the topic is deleted, and when a stored offset is beyond the log's end.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,19 +13,19 @@ from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
 from pipeline.shutdown import end_worker
+from source.cluster.topics import NoTopicError
 from source.control import ConsumerControl
 from source.log_reader import Bounds
 from source.start_offsets import LogEndError, OtherLogError
-from source.topics import NoTopicError
 
 log = get_logger(__name__)
 
 #: Seconds between polls.
 INTERVAL = 5.0
 
-#: Looks in a row for which a log may end before the stored offset: a broker that was killed tells
-#: the end it last wrote down, until it has looked.
-SETTLING_LOOKS = 3
+#: Polls in a row in which a log may end before the stored offset: a broker that was killed reports
+#: the end of its last checkpoint until it has recovered the log.
+SETTLING_POLLS = 3
 
 
 class Watcher(Protocol):
@@ -67,13 +67,13 @@ class LogEnds:
         self._find_topic = find_topic
         self._watcher = watcher
         self._service = service
-        #: Looks in a row that found a stored offset beyond the log's end.
+        #: Polls in a row that found a stored offset beyond the log's end.
         self._beyond = 0
 
     async def look(self) -> None:
         """Look once."""
         consumer = self._control.consumer
-        # Before the ends are asked for: what was read by now is in the log.
+        # Before the ends: what was read by now is in the log.
         stored = dict(self._watcher.stored)
         try:
             if consumer.topic_partitions(self._topic) == 0:
@@ -96,5 +96,5 @@ class LogEnds:
             if (at := stored.get((self._topic, number), 0)) > found.end
         ]
         self._beyond = self._beyond + 1 if beyond else 0
-        if self._beyond >= SETTLING_LOOKS:
+        if self._beyond >= SETTLING_POLLS:
             raise beyond[0]

@@ -6,9 +6,9 @@ is changed by inheritance is in `source/transport.py`, as ``OVERRIDDEN``.
 
 | what | why |
 |---|---|
-| `fetcher.MemoryRecords` | hands on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
+| `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
-| `client.MetadataRequest` | does not make the topic it asks for: a mistyped `TOPIC` must not become one |
+| `client.MetadataRequest` | does not create the topic it asks for, or a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
 from typing import Any, Self
@@ -27,12 +27,12 @@ REPLACED = {
     client: ("MetadataRequest",),
 }
 
-#: Bytes a batch may decompress to unless told otherwise: far more than brokers take by default.
+#: Bytes a batch may decompress to by default: far more than brokers accept by default.
 DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024
 
 
 class UnreadableBatchError(FatalError):
-    """A batch cannot be read; the text names it and the command that goes past it."""
+    """A batch cannot be read; the text names it and the command that skips it."""
 
     def __init__(self, topic: str, partition: int, batch: Unreadable) -> None:
         super().__init__(
@@ -44,7 +44,7 @@ class UnreadableBatchError(FatalError):
 
 
 class RawRecords:
-    """Stands in for ``MemoryRecords``: bytes that nothing has parsed yet."""
+    """Replaces ``MemoryRecords``: bytes that are not parsed yet."""
 
     def __init__(self, data: bytes | None) -> None:
         self.data = data or b""
@@ -59,9 +59,9 @@ class RawRecords:
 
 
 class QuietMetadataRequest(MetadataRequest):  # type: ignore[misc]
-    """Stands in for ``MetadataRequest``: asks for topics without making them.
+    """Replaces ``MetadataRequest``: asks for topics without creating them.
 
-    Brokers before Kafka 0.11 do not know the difference.
+    Brokers before Kafka 0.11 create them all the same.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class QuietMetadataRequest(MetadataRequest):  # type: ignore[misc]
 
 
 class PartitionBatches(FetchedBatches):
-    """Stands in for ``PartitionRecords``."""
+    """Replaces ``PartitionRecords``."""
 
     limit = DECOMPRESSED_MAX_BYTES
 
@@ -106,7 +106,7 @@ class PartitionBatches(FetchedBatches):
         topic, partition = self._tp
         return self.unreadable and UnreadableBatchError(topic, partition, self.unreadable)
 
-    # aiokafka's own `getmany` iterates; the worker takes portions.
+    # aiokafka's own `getmany` iterates; the worker calls `take`.
 
     def __iter__(self) -> Self:
         return self

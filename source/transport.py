@@ -7,9 +7,9 @@ aiokafka 0.14.0; a test fails when one of these names is gone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import faust
 from aiokafka.errors import KafkaError
@@ -26,27 +26,26 @@ from pipeline.originals import Portion
 from pipeline.shutdown import end_worker
 from source.fetch import Fetch
 from source.fetch_thread import FetchThread
-from source.gathering import Gathering
+from source.gathering import Gathering, Schedule
 from source.log_reader import Bounds, LogReader
 from source.patches import UnreadableBatchError
 from source.start_offsets import LogEndError, Logs, Position
 
 log = get_logger(__name__)
 
-Resolver = Callable[[Mapping[int, Bounds], Logs], Awaitable[Mapping[int, Position]]]
-Check = Callable[[Mapping[int, Bounds], Logs], Awaitable[None]]
-Listener = Callable[[Mapping[int, Position]], None]
+#: Called with the start offset of each assigned partition.
+Listener = Callable[[Mapping[tuple[str, int], int]], None]
 
 #: Seconds to wait for the database during a rebalance before going on without it; well below
 #: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
 RESOLVE_TIMEOUT = 10
 RETRY_PAUSE = 2
 
-#: Seconds for which a log may end before the stored offset: a broker that was killed tells the end
-#: it last wrote down, until it has looked.
+#: Seconds for which a log may end before the stored offset: a broker that was killed reports the
+#: end of its last checkpoint until it has recovered the log.
 SETTLING_TIMEOUT = 6
 
-#: Seconds that events read before an unreadable batch have to come into the buffer.
+#: Seconds until events read before an unreadable batch must be in the buffer.
 HANDOVER_TIMEOUT = 10
 
 #: What is replaced in Faust, for the test that guards an upgrade.
@@ -80,6 +79,16 @@ class PassThrough(faust.Schema[Any, Any]):
         return message.value
 
 
+class Starts(Protocol):
+    """Where partitions start; see ``StartOffsets``."""
+
+    async def resolve(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> Mapping[int, Position]:
+        """Positions of the assigned partitions, whose bounds are given."""
+
+    async def check(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> None:
+        """Raise where a partition's log is not the one that was read."""
+
+
 class FetchConsumer(driver.Consumer):
     """Turns fetches into messages, and reads start offsets from the database."""
 
@@ -94,7 +103,7 @@ class FetchConsumer(driver.Consumer):
             memory=transport.memory,
             logs=transport.logs,
             read_committed=transport.read_committed,
-            gathering=Gathering(transport.next_flush),
+            gathering=Gathering(transport.flusher),
             loop=self.loop,
             beacon=self.beacon,
         )
@@ -126,7 +135,7 @@ class FetchConsumer(driver.Consumer):
         await self.check_group()
 
     async def check_group(self) -> None:
-        """Retry a join that failed; end the worker if it is out of its group for good."""
+        """Retry a failed join; end the worker if it has left its group for good."""
         self._thread.retry_join()
         error = self._thread.group_error
         if error and not self.should_stop:
@@ -166,8 +175,8 @@ class FetchConsumer(driver.Consumer):
         try:
             return await super()._getmany(active_partitions, timeout)
         except UnreadableBatchError as error:
-            # Its sentence says that what came before is stored: the worker's end writes what is
-            # buffered, so wait until all that was read is.
+            # Its sentence promises that earlier records are stored. Shutdown writes what is
+            # buffered, so wait until everything read is in the buffer.
             await self._handed_over()
             end_worker(self, error)
         except FatalError as error:
@@ -183,11 +192,11 @@ class FetchConsumer(driver.Consumer):
         return await self._thread.reread(partition, offsets)
 
     def hold(self, partitions: Collection[TP]) -> None:
-        """Do not read these partitions for now, and all others."""
+        """Pause these partitions, and resume all others."""
         self._thread.held = frozenset(partitions)
 
     async def seek_back(self, partition: TP, offset: int) -> None:
-        """Read an assigned partition again from an offset on; one that is not, is left alone."""
+        """Reread an assigned partition from an offset; ignored for one that is not assigned."""
         await self._thread.seek_back(partition, offset)
 
     async def bounds(self) -> dict[int, Bounds]:
@@ -196,13 +205,13 @@ class FetchConsumer(driver.Consumer):
         return await self._thread.bounds(numbers) if numbers else {}
 
     async def check_logs(self, bounds: Mapping[int, Bounds]) -> None:
-        """Look whether the logs are those that were read.
+        """Verify that the logs are those that were read.
 
         Raises:
             OtherLogError: one of them is not.
-            TransientError, FatalError, aiokafka.errors.KafkaError: it could not be told.
+            TransientError, FatalError, aiokafka.errors.KafkaError: they could not be compared.
         """
-        await cast(FetchTransport, self.transport).check(bounds, self._thread)
+        await cast(FetchTransport, self.transport).starts.check(bounds, self._thread)
 
     async def _handed_over(self) -> None:
         transport = cast(FetchTransport, self.transport)
@@ -216,7 +225,7 @@ class FetchConsumer(driver.Consumer):
         bounds = await self.bounds()
         transport = cast(FetchTransport, self.transport)
         try:
-            positions = await transport.resolve(bounds, self._thread)
+            positions = await transport.starts.resolve(bounds, self._thread)
         except LogEndError as error:
             self._beyond_since = self._beyond_since or monotonic()
             if monotonic() - self._beyond_since < SETTLING_TIMEOUT:
@@ -230,8 +239,9 @@ class FetchConsumer(driver.Consumer):
         seeks = {assigned[number]: positions[number] for number in bounds}
         await self._thread.seek_to(seeks)
         self._positioned_generation = generation
-        transport.positioned({tp.partition: position for tp, position in seeks.items()})
         starts = {tp: position.start for tp, position in seeks.items()}
+        for listener in transport.listeners:
+            listener({(tp.topic, tp.partition): start for tp, start in starts.items()})
         # Idle partitions are reported too: monitors of the group's lag see all of them.
         self._thread.commits.note(starts)
         return starts
@@ -260,10 +270,9 @@ class FetchTransport(driver.Transport):
         logs: reads the topic's logs; used in the consumer's thread.
         memory: what may be held in memory.
         read_committed: whether records of aborted transactions are left out.
-        resolve: answers the positions of partitions of which it is given the bounds.
-        check: raises when a partition's log is not the one that was read.
-        positioned: called with the positions of all assigned partitions, after each seek.
-        next_flush: when the next flush is due (``time.monotonic``), 0 where not known.
+        starts: where each partition starts.
+        listeners: called with the start offsets of all assigned partitions, after each seek.
+        flusher: writes what is fetched.
     """
 
     Consumer = FetchConsumer
@@ -276,16 +285,14 @@ class FetchTransport(driver.Transport):
         logs: LogReader,
         memory: Memory,
         read_committed: bool,
-        resolve: Resolver,
-        check: Check,
-        positioned: Listener,
-        next_flush: Callable[[], float] = lambda: 0.0,
+        starts: Starts,
+        listeners: Sequence[Listener],
+        flusher: Schedule,
     ) -> None:
         super().__init__(url, app)
         self.logs = logs
         self.memory = memory
         self.read_committed = read_committed
-        self.resolve = resolve
-        self.check = check
-        self.positioned = positioned
-        self.next_flush = next_flush
+        self.starts = starts
+        self.listeners = listeners
+        self.flusher = flusher

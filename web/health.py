@@ -1,59 +1,48 @@
 """Whether the worker is alive and ready and, if not, why."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-#: Seconds after which a rebalance counts as stuck.
-REBALANCE_TIMEOUT = 60
+from agents.breaker_service import BreakerService
+from pipeline.database_watch import DatabaseWatch
+from pipeline.flusher import Flusher
+from source.control import ConsumerControl
 
 
 @dataclass(frozen=True)
 class Health:
-    """Judges the worker by a few probes.
+    """Judges the worker by its parts.
 
     Args:
-        quiet_for: seconds since the flusher's last sign of life, None before its first.
-        quiet_limit: seconds it may be quiet.
-        database_error: what is wrong with the database ("is away: …"), or None.
-        stuck: which event cannot be stored and why, or None.
-        held_back: why the circuit breaker is open, or None.
-        rebalancing: True while partitions are being handed around.
-        positioned: True once the start offsets are known.
+        flusher, watch, breakers, consumer: the parts.
+        quiet_limit: seconds that the flusher may give no sign of life.
     """
 
-    quiet_for: Callable[[], float | None]
+    flusher: Flusher
+    watch: DatabaseWatch
+    breakers: BreakerService
+    consumer: ConsumerControl
     quiet_limit: float
-    database_error: Callable[[], str | None]
-    stuck: Callable[[], str | None]
-    held_back: Callable[[], str | None]
-    rebalancing: Callable[[], bool]
-    positioned: Callable[[], bool]
 
     def alive(self) -> str | None:
         """None if alive, else why not. The event loop is alive, or the page would not answer."""
-        quiet = self.quiet_for()
-        if quiet is not None and quiet > self.quiet_limit:
+        moved = self.flusher.last_tick
+        if moved is not None and (quiet := monotonic() - moved) > self.quiet_limit:
             return f"the flusher has made no progress for {quiet:.0f} s"
         return None
 
     def ready(self) -> str | None:
         """None if events flow into the database, else why not."""
-        if self.quiet_for() is None:
+        if self.flusher.last_tick is None:
             return "the worker is starting"
-        if self.rebalancing():
+        if self.consumer.is_rebalancing:
             return "the consumer group is rebalancing"
-        if not self.positioned():
+        if not self.consumer.is_positioned:
             return "the stored offsets are not known yet"
-        if error := self.database_error():
+        if error := self.flusher.last_error or self.watch.last_error:
             return f"the database {error}"
-        if stuck := self.stuck():
+        if stuck := self.flusher.stuck:
             return f"an event cannot be stored: {stuck}"
-        if reason := self.held_back():
+        if reason := self.breakers.reason:
             return f"the circuit breaker is open: {reason}"
         return self.alive()
-
-
-def seconds_since(moment: float | None) -> float | None:
-    """Seconds since a ``time.monotonic`` reading."""
-    return None if moment is None else monotonic() - moment

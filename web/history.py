@@ -50,8 +50,10 @@ class History:
             }
         )
 
-    def add(self, batch: Batch) -> None:
-        """Add a committed batch."""
+    def committed(self, batch: Batch) -> None:
+        """Keep a batch, unless it has only moved offsets."""
+        if not batch.events:
+            return
         self._batches.append(
             {
                 "number": batch.number,

@@ -13,26 +13,6 @@ from pipeline.buffer import Buffer
 from pipeline.memory import Memory
 from web.health import Health
 
-#: Settings shown: what shapes the flow. Addresses and secrets are not among them.
-SHOWN = (
-    "topic",
-    "consumer_group",
-    "starting_offsets",
-    "isolation_level",
-    "deduplicate",
-    "flush_interval",
-    "flush_max_events",
-    "rollup_interval",
-    "buffer_max_events",
-    "buffer_max_bytes",
-    "decompressed_max_bytes",
-    "shutdown_timeout",
-    "session_timeout",
-    "breaker_share",
-    "breaker_window",
-    "breaker_pause",
-)
-
 
 def export(
     buffer: Buffer, memory: Memory, health: Health, settings: Settings, *, schema: str
@@ -64,4 +44,4 @@ def export(
             "rows": MADE_BY,
         }
     )
-    metrics.SETTINGS.info({name: str(getattr(settings, name)) for name in SHOWN})
+    metrics.SETTINGS.info(settings.shown)

@@ -44,8 +44,11 @@ class Progress:
         self.stored: dict[Partition, int] = {}
         self.bounds: dict[Partition, Bounds] = {}
 
-    def add(self, batch: Batch) -> None:
-        """Count a committed batch."""
+    def committed(self, batch: Batch) -> None:
+        """Count a batch, unless it has only moved offsets."""
+        self.move(batch.offsets)
+        if not batch.events:
+            return
         self.batches += 1
         self.events += batch.events
         self.valid += batch.valid
@@ -63,7 +66,7 @@ class Progress:
         self.stored.update(moved)
         self._export_offsets(moved)
 
-    def assign(self, stored: Mapping[Partition, int]) -> None:
+    def assigned(self, stored: Mapping[Partition, int]) -> None:
         """Replace the worker's partitions by these, with their stored offsets."""
         metrics.REBALANCES.inc()
         for gone in self.stored.keys() - stored.keys():

@@ -8,10 +8,11 @@ from aiokafka.protocol.metadata import MetadataRequest
 from checks.sample import read_newest
 from commands.traffic import PREFIX
 from config.settings import Settings
-from source.connectivity import reach
+from source.cluster.auth import Cluster
+from source.cluster.connectivity import reach
+from source.cluster.permissions import connected
+from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
-from source.permissions import connected
-from source.topics import topic_bounds
 
 #: Events inspected at each end of a partition's log.
 _LOOK_AT = 20
@@ -25,18 +26,18 @@ class Others(NamedTuple):
     position: str
 
 
-async def find_topic(settings: Settings) -> dict[int, Bounds]:
+async def find_topic(cluster: Cluster) -> dict[int, Bounds]:
     """The topic's bounds; a broker that auto-creates topics creates it now.
 
     Raises:
         FatalError: Kafka does not answer.
         NoTopicError: there is no such topic.
     """
-    await reach(settings)
-    async with connected(settings) as client:
-        request = MetadataRequest([settings.topic], allow_auto_topic_creation=True)
+    await reach(cluster)
+    async with connected(cluster) as client:
+        request = MetadataRequest([cluster.topic], allow_auto_topic_creation=True)
         await client.send(client.get_random_node(), request)
-    return await topic_bounds(settings)
+    return await topic_bounds(cluster)
 
 
 async def find_others(settings: Settings, bounds: Mapping[int, Bounds]) -> Others | None:

@@ -1,4 +1,4 @@
-"""PyMySQL, with three changes.
+"""PyMySQL, with three changes, which `install` makes for each process that makes an engine.
 
 - cryptography is imported on first use. PyMySQL needs it only to encrypt a password for a MySQL
   server without TLS, and it takes 7 MB, a sixteenth of a worker.
@@ -31,15 +31,14 @@ if "pymysql" not in sys.modules:
     # None makes the import system report the module as missing.
     sys.modules[_OF_CRYPTOGRAPHY] = None  # type: ignore[assignment]
     try:
-        from pymysql import _auth
+        importlib.import_module("pymysql._auth")
     finally:
         del sys.modules[_OF_CRYPTOGRAPHY]
-    _auth.sha2_rsa_encrypt = _encrypt  # type: ignore[assignment]
 
-from pymysql import connections  # noqa: E402 - after the block above, which changes its imports
+from pymysql import _auth, connections  # noqa: E402 - after the block above
 from pymysql.err import MySQLError, OperationalError  # noqa: E402
 
-__all__ = ["MySQLError", "send_lines"]
+__all__ = ["MySQLError", "install", "send_lines"]
 
 #: Bytes per packet.
 _PACKET = 256 * 1024
@@ -49,7 +48,10 @@ _waiting: WeakKeyDictionary[Any, tuple[bytes, ...]] = WeakKeyDictionary()
 
 @contextmanager
 def send_lines(connection: Any, *lines: bytes) -> Iterator[None]:
-    """Inside the block, the connection answers a request for a file with these lines."""
+    """Inside the block, the connection answers a request for a file with these lines.
+
+    ``install`` must have been called.
+    """
     _waiting[connection] = lines
     try:
         yield
@@ -67,8 +69,6 @@ def _send(name: str, connection: Any) -> None:
             connection.write_packet(part[start : start + _PACKET])
 
 
-connections._send_local_file = _send  # type: ignore[attr-defined]
-
 _create_context = connections.Connection._create_ssl_ctx  # type: ignore[attr-defined]
 
 
@@ -85,4 +85,9 @@ def _unverified() -> ssl.SSLContext:
     return tls.client_context(verify=False)
 
 
-connections.Connection._create_ssl_ctx = _context  # type: ignore[attr-defined]
+def install() -> None:
+    """Replace these functions of PyMySQL, for all of this process; a second call does nothing."""
+    if not _auth._have_cryptography:  # type: ignore[attr-defined]
+        _auth.sha2_rsa_encrypt = _encrypt  # type: ignore[assignment]
+    connections._send_local_file = _send  # type: ignore[attr-defined]
+    connections.Connection._create_ssl_ctx = _context  # type: ignore[attr-defined]

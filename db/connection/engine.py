@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 
-from db.connection import session_variables
+from db.connection import driver, session_variables
 from db.connection.driver import MySQLError
 from db.connection.errors import classified
 from db.connection.pool import spare_round_trips
@@ -78,6 +78,7 @@ def connect_for_queries(
 def _engine(
     url: URL, tls: ssl.SSLContext | None, pool_size: int, io_timeout: int, *, autocommit: bool
 ) -> Engine:
+    driver.install()
     # As text, PyMySQL would send the password in Latin-1 and fail on other characters.
     password = {"password": str(url.password).encode()} if url.password else {}
     engine = create_engine(

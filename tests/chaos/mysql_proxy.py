@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Self
 import pymysql
 from sqlalchemy import make_url
 
-from db.connection.driver import send_lines
+from db.connection.driver import install, send_lines
 from tests.chaos.proxy import without_tls
 
 _QUERY = 3
@@ -40,6 +40,7 @@ class MySQLProxy:
         self.seen = 0
 
     def __enter__(self) -> Self:
+        install()
         self._other = pymysql.connect(
             host="127.0.0.1",
             port=self._server_port,

@@ -11,8 +11,9 @@ from dev.servers.broker import ApacheKafka, choose
 from dev.servers.certificates import Authority
 from dev.servers.processes import free_port
 from pipeline.errors import FatalError
-from source.connectivity import reach
-from source.topics import topic_bounds
+from source.cluster.auth import Cluster
+from source.cluster.connectivity import reach
+from source.cluster.topics import topic_bounds
 from tests.helpers.secure_kafka import PASSWORD, USER, SecureKafka
 from tests.helpers.worker import rows, wait_until
 
@@ -165,7 +166,7 @@ def refusals(broker, authority, by_certificate, by_password):
 async def test_each_kafka_error_is_one_sentence_with_a_fix(refusals):
     for name, (settings, sentence) in refusals.items():
         with pytest.raises(FatalError) as refusal:
-            await reach(made(settings))
+            await reach(Cluster.of(made(settings)))
         assert sentence in str(refusal.value), name
         assert PASSWORD not in str(refusal.value)
 
@@ -209,7 +210,7 @@ async def test_missing_rights_are_found_before_a_worker_starts(
     assert (await found(f"{topic}-seen"))["Topic rights"] == "fail grant it READ"
     broker.allow("topic", f"{topic}-hidden", "somebody else", "ALL")
     with pytest.raises(FatalError, match="does not let this account see the topic"):
-        await topic_bounds(settings(f"{topic}-hidden"))
+        await topic_bounds(Cluster.of(settings(f"{topic}-hidden")))
 
     # What docs/kafka.md asks for, and no more.
     broker.allow("topic", topic, USER, "READ")

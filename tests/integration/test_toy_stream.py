@@ -47,12 +47,13 @@ async def test_another_record_goes_into_another_table(broker, migrated_engine, t
     patches.install()
     app = faust.App("toy", broker=broker.url, web_enabled=False, topic_disable_leader=True)
     starts = StartOffsets(offsets.OffsetStore(migrated_engine, "toy"), topic, from_beginning=True)
-    options: Any = {"memory": Memory(1000, 1 << 20), "read_committed": True, "positioned": print}
-    options |= {"logs": LogReader([broker.bootstrap], topic, {}), "resolve": starts.resolve}
-    app.transport = FetchTransport(app.conf.broker_consumer, app, check=starts.check, **options)
     limits: Any = {"interval": 0.2, "max_events": 50, "max_bytes": 1 << 20, "stop_timeout": 5}
     limits["reread"] = control.ConsumerControl(app).reread
     flusher = Flusher(writer.Writer(migrated_engine, "toy", "w"), **limits)
+    logs = LogReader([broker.bootstrap], topic, {})
+    options: Any = {"memory": Memory(1000, 1 << 20), "read_committed": True, "listeners": []}
+    options |= {"logs": logs, "starts": starts, "flusher": flusher}
+    app.transport = FetchTransport(app.conf.broker_consumer, app, **options)
     breakers: Any = SimpleNamespace(admit=lambda chunk: True)
     enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), READINGS, breakers, flusher)
     done = "SELECT SUM(next_offset) FROM stream_offsets"

@@ -70,6 +70,14 @@ def test_a_package_imports_only_what_it_may(package):
         assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(wrong)}"
 
 
+def test_reading_kafka_needs_a_cluster_and_no_settings():
+    """What makes the cluster of the settings, and Faust's app, is two files."""
+    wiring = {"source.cluster.auth", "source.faust_app"}
+    for name in MODULES:
+        if within(name, ["source"]) and name not in wiring:
+            assert "config.settings" not in imported_modules(name), name
+
+
 def test_no_import_runs_back():
     order = list(LAYERS)
     for package, others in LAYERS.items():

@@ -10,7 +10,7 @@ from db.breakers import OpenBreaker
 from db.dead_letters.summary import Total
 from db.schema.version import VERSION
 from pipeline.rollup_service import Progress
-from source.group import GroupState, Member
+from source.cluster.group import GroupState, Member
 from source.log_reader import Bounds
 
 NOW = datetime(2026, 11, 27, 8, 41, tzinfo=UTC)

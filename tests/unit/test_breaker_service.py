@@ -121,7 +121,7 @@ async def test_a_worker_that_gets_partitions_clears_what_stands_of_them(running)
     it = await running()
     it.store.rows[3] = SimpleNamespace(partition=3, close_requested=NOW)
     it.service.admit(chunk(0, bad=10))
-    it.service.assigned([2, 3])
+    it.service.assigned([("t", 2), ("t", 3)])
     await until(lambda: not it.store.rows)
     assert it.held[-1] == set()
     assert it.service.reason is None

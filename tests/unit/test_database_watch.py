@@ -32,14 +32,17 @@ def ended(monkeypatch):
 
 
 class Database:
-    """Answers what it is told, and after an answer does what is wanted."""
+    """Answers what it is given, and after an answer does what is wanted."""
 
     def __init__(self, *answers, after=lambda: None):
         self.answers = list(answers)
         self.locked = []
         self.after = after
 
-    def read(self, locked):
+    def ping(self):
+        pass
+
+    def stored(self, locked):
         self.locked.append(locked)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -48,13 +51,28 @@ class Database:
         return answer
 
 
-def never():
-    return None
+class Worker:
+    """Flusher, consumer and progress in one, as far as they are looked at."""
+
+    is_writing = False
+    is_rebalancing = False
+    is_positioned = True
+    last_write: float | None = None
+    unanswered_since: float | None = None
+
+    def __init__(self, **state):
+        self.stored = dict(AT)
+        vars(self).update(state)
+
+
+def watching(database, worker=None, *listeners):
+    worker = worker or Worker()
+    return DatabaseWatch(database, worker, worker, worker, listeners)
 
 
 async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
     gone = TransientError("gone", is_away=True)
-    watch = DatabaseWatch(Database(gone, AT).read, lambda: AT, never)
+    watch = watching(Database(gone, AT))
     await watch.look()
     assert watch.last_error == "is away: gone"
     await watch.look()
@@ -63,7 +81,7 @@ async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
 
 
 async def test_database_that_answers_with_an_error_is_not_away(ended, caplog):
-    watch = DatabaseWatch(Database(TransientError("MySQL error 1040: x")).read, lambda: AT, never)
+    watch = watching(Database(TransientError("MySQL error 1040: x")))
     await watch.look()
     assert watch.last_error == "cannot be used: MySQL error 1040: x"
     assert "The database cannot be used: MySQL error 1040: x" in caplog.text
@@ -71,27 +89,21 @@ async def test_database_that_answers_with_an_error_is_not_away(ended, caplog):
 
 async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefly():
     answer = threading.Event()
-    asked = []
-
-    def read(_locked: bool) -> dict[tuple[str, int], int]:
-        asked.append(1)
-        answer.wait(30)
-        return AT
-
-    watch = DatabaseWatch(read, lambda: AT, never)
+    database = Database(AT, after=lambda: answer.wait(30))
+    watch = watching(database)
     begun = time.monotonic()
     for _ in range(3):
         await watch.look()
     assert time.monotonic() - begun < 5
     assert "no answer for" in (watch.last_error or "")
-    assert len(asked) == 1
+    assert len(database.locked) == 1
     answer.set()
     await watch.look()
     assert watch.last_error is None
 
 
 async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
-    watch = DatabaseWatch(Database(TransientError("busy")).read, lambda: AT, time.monotonic)
+    watch = watching(Database(TransientError("busy")), Worker(last_write=time.monotonic()))
     watch.last_error = "gone"
     await watch.look()
     assert watch.last_error is None
@@ -104,7 +116,7 @@ async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
 )
 async def test_offsets_set_back_end_the_worker(ended, stored, told):
     database = Database(stored)
-    watch = DatabaseWatch(database.read, lambda: AT, never)
+    watch = watching(database)
     await watch.look()
     assert ended == []
     await watch.look()
@@ -115,14 +127,9 @@ async def test_offsets_set_back_end_the_worker(ended, stored, told):
 
 async def test_an_offset_that_moved_forward_is_followed(ended):
     followed: list[object] = []
-    known = dict(AT)
-
-    def follow(ahead):
-        followed.append(ahead)
-        known.update(ahead)
-
+    worker = Worker()
     stored = AT | {("t", 0): 15}
-    watch = DatabaseWatch(Database(stored).read, lambda: dict(known), never, follow=follow)
+    watch = watching(Database(stored), worker, worker.stored.update, followed.append)
     for _ in range(3):
         await watch.look()
     assert followed == [{("t", 0): 15}]
@@ -132,7 +139,7 @@ async def test_an_offset_that_moved_forward_is_followed(ended):
 async def test_of_two_offsets_one_is_followed_and_one_ends_it(ended):
     followed: list[object] = []
     stored = {("t", 0): 15, ("t", 1): 5}
-    watch = DatabaseWatch(Database(stored).read, lambda: AT, never, follow=followed.append)
+    watch = watching(Database(stored), Worker(), followed.append)
     for _ in range(2):
         await watch.look()
     assert followed[0] == {("t", 0): 15}
@@ -150,7 +157,8 @@ async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch)
             raise error
 
     database = Database(AT)
-    watch = DatabaseWatch(database.read, lambda: AT, never, ping=ping)
+    monkeypatch.setattr(database, "ping", ping)
+    watch = watching(database)
     errors = []
     for _ in range(5):
         await watch.look()
@@ -161,40 +169,49 @@ async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch)
 
 
 async def test_offsets_of_other_workers_partitions_are_theirs(ended):
-    watch = DatabaseWatch(Database(AT | {("t", 2): 7, ("u", 0): 1}).read, lambda: AT, never)
+    watch = watching(Database(AT | {("t", 2): 7, ("u", 0): 1}))
     for _ in range(3):
         await watch.look()
     assert ended == []
 
 
 async def test_the_workers_own_writes_are_no_change(ended):
-    """Its offsets move while it is asked, so that the answer is of before; or a write goes on."""
-    known = dict(AT)
+    """Its offsets move while the database is asked, so the answer is older than they are."""
+    worker = Worker()
 
     def write():
-        known["t", 0] += 1
+        worker.stored["t", 0] += 1
 
-    moving = DatabaseWatch(Database(BACK, after=write).read, lambda: dict(known), never)
-    busy = DatabaseWatch(Database(BACK).read, lambda: None, never)
-    for _ in range(4):
-        await moving.look()
-        await busy.look()
-    assert ended == []
-
-
-async def test_a_write_under_way_at_the_answer_alone_makes_it_worthless(ended):
-    answers = iter([AT, None] * 10)
-    watch = DatabaseWatch(Database(BACK).read, lambda: next(answers), never)
+    watch = watching(Database(BACK, after=write), worker)
     for _ in range(4):
         await watch.look()
     assert ended == []
 
 
-async def test_a_replica_that_is_behind_ends_nobody(ended):
-    def read(locked: bool) -> dict[tuple[str, int], int]:
-        return AT if locked else BACK
+@pytest.mark.parametrize(
+    "state", [{"is_writing": True}, {"is_rebalancing": True}, {"is_positioned": False}], ids=str
+)
+async def test_offsets_about_to_change_are_not_compared(ended, state):
+    watch = watching(Database(BACK), Worker(**state))
+    for _ in range(4):
+        await watch.look()
+    assert ended == []
 
-    watch = DatabaseWatch(read, lambda: AT, never)
+
+async def test_an_answer_during_a_write_does_not_count(ended, monkeypatch):
+    """Also where none was under way when the database was asked."""
+    turns = iter([False, True] * 10)
+    monkeypatch.setattr(Worker, "is_writing", property(lambda _: next(turns)))
+    watch = watching(Database(BACK))
+    for _ in range(4):
+        await watch.look()
+    assert ended == []
+
+
+async def test_a_replica_that_is_behind_ends_nobody(ended, monkeypatch):
+    database = Database()
+    monkeypatch.setattr(database, "stored", lambda locked: AT if locked else BACK)
+    watch = watching(database)
     for _ in range(6):
         await watch.look()
     assert ended == []
@@ -202,7 +219,7 @@ async def test_a_replica_that_is_behind_ends_nobody(ended):
 
 async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
     database = Database(BACK, TransientError("a lock"), BACK)
-    watch = DatabaseWatch(database.read, lambda: AT, never)
+    watch = watching(database)
     for _ in range(2):
         await watch.look()
     assert ended == []
@@ -212,11 +229,10 @@ async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
 
 
 async def test_a_write_that_gets_no_answer_is_noticed_though_questions_do():
-    since: list[float | None] = [None, time.monotonic() - 8, time.monotonic() - 4, None]
-    watch = DatabaseWatch(Database(AT).read, lambda: AT, never, lambda: since[0])
-    told = []
-    while since:
+    since = [None, time.monotonic() - 8, time.monotonic() - 4, None]
+    worker, said = Worker(), []
+    watch = watching(Database(AT), worker)
+    for worker.unanswered_since in since:
         await watch.look()
-        told.append(watch.last_error)
-        since.pop(0)
-    assert told == [None, "is away: no answer to a write for 8 s", None, None]
+        said.append(watch.last_error)
+    assert said == [None, "is away: no answer to a write for 8 s", None, None]

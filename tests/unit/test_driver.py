@@ -12,6 +12,7 @@ from dev.servers.certificates import Authority
 _ENCRYPT = """
 import sys
 from db.connection import driver
+driver.install()
 assert not any(name.startswith("cryptography") for name in sys.modules), "loaded already"
 import pymysql
 for salt in (b"a" * 20, b"b" * 20):
@@ -34,6 +35,7 @@ _APP = "import app, sys; print([name for name in sys.modules if name.startswith(
 
 _CONNECT = """
 from db.connection import driver
+driver.install()
 from pymysql.connections import Connection
 asked = (None, {"check_hostname": True})
 contexts = [Connection(ssl=each, defer_connect=True).ctx for each in asked]

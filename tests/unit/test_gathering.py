@@ -65,7 +65,7 @@ def clock(monkeypatch):
 
 
 async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
-    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches({TP("t", 0): 10, TP("t", 1): 19}, 5))
     assert not consumer.held
     assert await one.is_over(consumer, REST)
@@ -73,7 +73,7 @@ async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
 
 
 async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(clock):
-    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches({TP("t", 0): 10}, 5))
     assert consumer.held == set(PARTITIONS)
     assert not await one.is_over(consumer, REST / 4)
@@ -90,7 +90,7 @@ async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(cloc
     ids=["soon", "later", "too soon to fetch before it", "under way"],
 )
 async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
-    consumer, one = Consumer(), Gathering(lambda: 100.0 + due)
+    consumer, one = Consumer(), Gathering(SimpleNamespace(due=100.0 + due))
     one.took(consumer, fetches(PARTITIONS, 5))
     assert await one.is_over(consumer, 5.0)
     assert clock.now == pytest.approx(100.0 + rest)
@@ -98,7 +98,7 @@ async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
 
 @pytest.mark.parametrize(("rate", "rest"), [(100, REST), (10_000, WORTH / 10_000)])
 async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock, rate, rest):
-    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches({TP("t", 0): 9}, 1))
     clock.now += 0.02
     one.took(consumer, fetches(PARTITIONS, rate * 0.02))
@@ -108,7 +108,7 @@ async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock
 
 
 async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
-    consumer, one = Consumer(), Gathering(lambda: 0.0)
+    consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches(PARTITIONS, 5))
     consumer.held.clear()
     assert await one.is_over(consumer, REST)

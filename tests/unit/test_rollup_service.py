@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from itertools import count
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,8 @@ from pipeline import rollup_service
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.rollup_service import Progress, RollupService
 from tests.helpers.worker import until
+
+BATCH: Any = SimpleNamespace(events=1)
 
 
 def run(*outcomes):
@@ -81,7 +85,7 @@ async def test_while_idle_it_looks_when_rows_are_stored():
         await until(lambda: len(steps) == 1)
         await asyncio.sleep(0.1)
         assert len(steps) == 1
-        service.stored()
+        service.committed(BATCH)
         await until(lambda: len(steps) == 2)
 
 
@@ -96,5 +100,5 @@ async def test_while_other_programs_store_rows_it_looks_each_round():
     async with service:
         # The first look knows of none before it.
         await until(lambda: service.progress is not None)
-        service.stored()
+        service.committed(BATCH)
         await until(lambda: service.progress is not None and service.progress.newest > 15)

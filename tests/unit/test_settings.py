@@ -1,5 +1,6 @@
 """A wrong setting is one sentence naming the variable, and never shows the password."""
 
+import re
 import ssl
 
 import pytest
@@ -189,3 +190,12 @@ def test_deprecated_names_work_and_warn(environment, capsys):
     environment(FLUSH_MAX_EVENTS="60", FLUSH_MAX_ROWS="70")
     assert load().flush_max_events == 60
     assert "ignored because FLUSH_MAX_EVENTS is set" in capsys.readouterr().err
+
+
+def test_metrics_show_no_secret_and_no_address(environment):
+    login = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "s3cret"}
+    environment(**TLS, **login, WEB_TOKEN="s3cret-of-sixteen", FLUSH_INTERVAL="3")
+    shown = load().shown
+    assert (shown["topic"], shown["flush_interval"]) == ("flash_sale_events", "3.0")
+    assert not [name for name in shown if re.search("url|cert|ca$|user|pass|token|bind|port", name)]
+    assert not [value for value in shown.values() if re.search("s3cret|BEGIN|:9093|db", value)]

@@ -92,7 +92,9 @@ def positioning(resolve, tps):
     consumer: Any = object.__new__(fetches.FetchConsumer)
     Service.__init__(consumer)
     consumer.app = SimpleNamespace(consumer_generation_id=1)
-    consumer.transport = SimpleNamespace(resolve=resolve, positioned=lambda p: told.append(len(p)))
+    starts = SimpleNamespace(resolve=resolve)
+    listeners = [lambda found: told.append(len(found))]
+    consumer.transport = SimpleNamespace(starts=starts, listeners=listeners)
     commits = SimpleNamespace(note=lambda offsets: None, forget=lambda: None)
     consumer._thread = SimpleNamespace(seek_to=seek_to, bounds=bounds, commits=commits)
     consumer._read_offset = {}
@@ -224,7 +226,7 @@ async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():
     thread._ensure_consumer = lambda: thread._consumer
     thread.consumer = SimpleNamespace(flow_active=True)
     thread._memory, thread.held = Memory(10, 1000), frozenset()
-    thread._gathering = Gathering(lambda: 0.0)
+    thread._gathering = Gathering(SimpleNamespace(due=0.0))
     thread._next = {partition: 0}
     assert await thread._fetch_records(thread._consumer, {partition}, 5) == {}
     assert taken == []

@@ -1,4 +1,4 @@
-"""Queries about the topic, over a connection of their own; a failure is one sentence."""
+"""Queries about the topic, over a connection of their own; an error is one sentence."""
 
 import asyncio
 import socket
@@ -9,12 +9,11 @@ from typing import TypeVar
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from mode.utils.logging import get_logger
 
-from config.settings import Settings
 from pipeline.errors import FatalError
 from pipeline.record import LastRecord
 from source import log_tail
-from source.auth import client_options
-from source.connectivity import no_answer, reach
+from source.cluster.auth import Cluster
+from source.cluster.connectivity import no_answer, reach
 from source.log_reader import Bounds, LogReader
 from source.log_tail import Tail, Verdict
 from source.start_offsets import others
@@ -30,22 +29,22 @@ class NoTopicError(FatalError):
     """Kafka answers, and has no such topic."""
 
 
-async def topic_bounds(settings: Settings) -> dict[int, Bounds]:
+async def topic_bounds(cluster: Cluster) -> dict[int, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    async with _topic(settings) as (logs, partitions):
+    async with _topic(cluster) as (logs, partitions):
         return await _in_time(logs.bounds(partitions))
 
 
-async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
+async def offsets_at(cluster: Cluster, moment: int) -> dict[int, int | None]:
     """For each of the topic's partitions the offset of the first event at or after a moment.
 
     Args:
-        settings: which brokers and topic.
+        cluster: the brokers and the topic.
         moment: milliseconds since 1970.
 
     Returns:
@@ -55,14 +54,14 @@ async def offsets_at(settings: Settings, moment: int) -> dict[int, int | None]:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    # To Kafka, negative times are words of another meaning.
+    # In Kafka's protocol negative times have another meaning.
     asked = max(0, moment)
-    async with _topic(settings) as (logs, partitions):
+    async with _topic(cluster) as (logs, partitions):
         return await _in_time(logs.offsets_at(partitions, asked))
 
 
 async def replaced_logs(
-    settings: Settings,
+    cluster: Cluster,
     stored: Mapping[int, int],
     known: Mapping[int, LastRecord],
     bounds: Mapping[int, Bounds],
@@ -70,7 +69,7 @@ async def replaced_logs(
     """Those of the partitions with these bounds whose log is not the one that was read.
 
     Args:
-        settings: which brokers and topic.
+        cluster: the brokers and the topic.
         stored: next offsets, by partition.
         known: what identifies the last record read, where that is known.
         bounds: of the logs as they are now.
@@ -80,17 +79,17 @@ async def replaced_logs(
         NoTopicError: the topic is not there.
     """
     beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
-    async with _topic(settings) as (logs, _):
+    async with _topic(cluster) as (logs, _):
         return beyond | await _in_time(others(known, bounds, logs))
 
 
 async def last_stored(
-    settings: Settings, bounds: Mapping[int, Bounds], verdict: Verdict
+    cluster: Cluster, bounds: Mapping[int, Bounds], verdict: Verdict
 ) -> dict[int, Tail]:
-    """For each of the topic's partitions the last event that is stored, looked for backwards.
+    """For each of the topic's partitions the last stored event, searched backwards.
 
     Args:
-        settings: which brokers and topic.
+        cluster: the brokers and the topic.
         bounds: of the partitions.
         verdict: whether a record's event is stored.
 
@@ -98,7 +97,7 @@ async def last_stored(
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    async with _topic(settings) as (logs, _):
+    async with _topic(cluster) as (logs, _):
         return {
             number: await log_tail.last_stored(logs, number, found, verdict)
             for number, found in sorted(bounds.items())
@@ -106,24 +105,22 @@ async def last_stored(
 
 
 @asynccontextmanager
-async def _topic(settings: Settings) -> AsyncIterator[tuple[LogReader, list[int]]]:
+async def _topic(cluster: Cluster) -> AsyncIterator[tuple[LogReader, list[int]]]:
     """A reader of the topic's logs, and the topic's partitions."""
-    await reach(settings)
-    logs = LogReader(settings.broker_addresses, settings.topic, client_options(settings))
+    await reach(cluster)
+    logs = LogReader(cluster.addresses, cluster.topic, cluster.options)
     try:
         partitions = await _in_time(logs.partitions())
         if not partitions:
-            raise NoTopicError(
-                f"Kafka has no topic {settings.topic!r}: create it, or change TOPIC."
-            )
+            raise NoTopicError(f"Kafka has no topic {cluster.topic!r}: create it, or change TOPIC.")
         yield logs, partitions
     except TopicAuthorizationFailedError as error:
         raise FatalError(
-            f"Kafka does not let this account see the topic {settings.topic!r}: grant it READ, "
+            f"Kafka does not let this account see the topic {cluster.topic!r}: grant it READ, "
             f"or change TOPIC."
         ) from error
     except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
-        raise no_answer(", ".join(settings.broker_addresses), error) from error
+        raise no_answer(", ".join(cluster.addresses), error) from error
     finally:
         await logs.close()
 

@@ -1,4 +1,4 @@
-"""The consumer group as Kafka sees it, over a connection of its own; nothing is joined."""
+"""The consumer group as Kafka sees it, over a connection of its own, without joining it."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from config.settings import Settings
-from source.permissions import connected, coordinator
+from source.cluster.auth import Cluster
+from source.cluster.permissions import connected, coordinator
 
 
 class Member(NamedTuple):
-    """A member of the group: a worker, unless someone else uses the group's name."""
+    """A member of the group: a worker, unless another program uses the group's name."""
 
     member_id: str
     client: str
@@ -20,20 +20,19 @@ class Member(NamedTuple):
 
 
 class GroupState(NamedTuple):
-    """Kafka's word for the group's state (``Stable``, ``Empty``, …), and its members."""
+    """The group's state in Kafka (``Stable``, ``Empty``, …), and its members."""
 
     state: str
     members: list[Member]
 
 
-async def describe_group(settings: Settings) -> GroupState | None:
-    """Ask the group's coordinator; None where the broker has no answer to such questions.
+async def describe_group(cluster: Cluster, group: str) -> GroupState | None:
+    """Ask the group's coordinator; None where the broker does not support the request.
 
     Raises:
-        FatalError: Kafka does not answer, or not this account.
+        FatalError: Kafka does not answer, or denies this account.
     """
-    group = settings.consumer_group
-    async with connected(settings) as client:
+    async with connected(cluster) as client:
         node = await coordinator(client, group)
         try:
             answer = await client.send(node, DescribeGroupsRequest([group], False))
@@ -46,7 +45,7 @@ async def describe_group(settings: Settings) -> GroupState | None:
         state,
         sorted(
             (
-                Member(name, client_id, host.removeprefix("/"), _partitions(settings.topic, given))
+                Member(name, client_id, host.removeprefix("/"), _partitions(cluster.topic, given))
                 for name, client_id, host, _, given in members
             ),
             key=lambda member: (member.partitions, member.member_id),

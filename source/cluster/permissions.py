@@ -1,6 +1,6 @@
 """Checks that this account may read the topic and join the group, without doing either.
 
-A worker that may not join would wait for ever, silently.
+Otherwise a worker that may not join would wait for ever, and log nothing.
 """
 
 import asyncio
@@ -18,23 +18,22 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
-from config.settings import Settings
 from pipeline.errors import FatalError
-from source.auth import client_options
+from source.cluster.auth import Cluster
 
 
-async def may_read(settings: Settings, partition: int) -> None:
-    """See that the topic may be read.
+async def may_read(cluster: Cluster, partition: int) -> None:
+    """Verify that the topic may be read.
 
     Raises:
         FatalError: it may not, or Kafka stopped answering.
     """
-    topic = settings.topic
-    async with connected(settings) as client:
+    topic = cluster.topic
+    async with connected(cluster) as client:
         await client.set_topics([topic])
         node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         await client.ready(node)
-        # One byte, at once; what comes back with it does not matter.
+        # One byte, without waiting; only the error codes matter.
         answer = await client.send(node, FetchRequest(0, 0, 1, 0, [(topic, [(partition, 0, 1)])]))
         codes = {found[1] for _, partitions in answer.topics for found in partitions}
         if TopicAuthorizationFailedError.errno in codes:
@@ -43,19 +42,18 @@ async def may_read(settings: Settings, partition: int) -> None:
             )
 
 
-async def may_join(settings: Settings) -> None:
-    """See that the consumer group may be joined.
+async def may_join(cluster: Cluster, group: str) -> None:
+    """Verify that the consumer group may be joined.
 
     Raises:
         FatalError: it may not, or Kafka stopped answering.
     """
-    group = settings.consumer_group
     refused = GroupAuthorizationFailedError.errno
-    async with connected(settings) as client:
+    async with connected(cluster) as client:
         try:
             node = await coordinator(client, group)
             await client.ready(node)
-            # The heartbeat of a member that does not exist needs the right, and changes nothing.
+            # The heartbeat of an unknown member needs the same right, and changes nothing.
             code = (await client.send(node, HeartbeatRequest(group, 0, "check"))).error_code
         except GroupAuthorizationFailedError:
             code = refused
@@ -67,9 +65,9 @@ async def may_join(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
-    """A client of the brokers; an error of theirs is one sentence."""
-    client = AIOKafkaClient(bootstrap_servers=settings.broker_addresses, **client_options(settings))
+async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaClient]:
+    """A client of the brokers; their errors become one sentence."""
+    client = AIOKafkaClient(bootstrap_servers=cluster.addresses, **cluster.options)
     try:
         await client.bootstrap()
         yield client
@@ -82,11 +80,11 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
 
 
 async def coordinator(client: AIOKafkaClient, group: str) -> int:
-    """The broker that has the group."""
+    """The group's coordinator, by its node id."""
     for _ in range(20):
         try:
             return int(await client.coordinator_lookup(CoordinationType.GROUP, group))
         except GroupCoordinatorNotAvailableError:
-            # A cluster that never had a group makes room for groups when first asked.
+            # A new cluster creates its topic of offsets at the first request.
             await asyncio.sleep(0.5)
     raise GroupCoordinatorNotAvailableError

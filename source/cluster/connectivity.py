@@ -1,6 +1,6 @@
-"""Can Kafka be reached? Name, port, TLS and login are tried in this order; a failure is a sentence.
+"""Can Kafka be reached? DNS, TCP, TLS and login are checked in this order.
 
-aiokafka says only that it could not bootstrap, so each step is tried here by itself.
+aiokafka reports only that it could not bootstrap, so each step is a check of its own.
 """
 
 import asyncio
@@ -20,9 +20,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from config import tls
-from config.settings import Settings
 from pipeline.errors import FatalError
-from source.auth import client_options
+from source.cluster.auth import Cluster
 
 #: Seconds a step may take.
 STEP_TIMEOUT = 10
@@ -30,28 +29,28 @@ STEP_TIMEOUT = 10
 #: The steps, in their order.
 STEPS = DNS, TCP, TLS, LOGIN = "DNS", "TCP", "TLS", "login"
 
-#: ApiVersions v0, the one request every broker answers to everyone.
+#: ApiVersions v0, the one request that every broker answers without a login.
 _HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-#: What a TLS alert begins with, where an answer was expected.
+#: The first bytes of a TLS alert.
 _ALERT = b"\x15\x03"
 
 Passed = Callable[[str, str], None]
 
 
-async def reach(settings: Settings, passed: Passed = lambda step, what: None) -> None:
-    """Go through the steps with the first broker that takes them all.
+async def reach(cluster: Cluster, passed: Passed = lambda step, what: None) -> None:
+    """Connect and log in to the first broker that accepts both.
 
     Args:
-        settings: the app's.
-        passed: called with each step passed and what was found.
+        cluster: the brokers.
+        passed: called with each completed step and its result.
 
     Raises:
-        FatalError: no broker does; what is wrong with the first one, and what to change.
+        FatalError: no broker does; names the first one's problem and what to change.
     """
     errors: list[FatalError] = []
-    for address in settings.broker_addresses:
+    for address in cluster.addresses:
         try:
-            await _reach(settings, address, passed)
+            await _reach(cluster, address, passed)
         except FatalError as error:
             errors.append(error)
         else:
@@ -67,15 +66,15 @@ def no_answer(addresses: str, error: Exception) -> FatalError:
     )
 
 
-async def _reach(settings: Settings, address: str, passed: Passed) -> None:
+async def _reach(cluster: Cluster, address: str, passed: Passed) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
         async with asyncio.timeout(STEP_TIMEOUT):
             await _resolve(host, int(port), passed)
             await _connect(host, int(port), passed)
-            await _shake_hands(settings, host, int(port), passed)
-            await _log_in(settings, host, int(port), passed)
+            await _shake_hands(cluster, host, int(port), passed)
+            await _log_in(cluster, host, int(port), passed)
     except (KafkaError, TimeoutError, OSError) as error:
         raise no_answer(address, error) from error
 
@@ -84,9 +83,7 @@ async def _resolve(host: str, port: int, passed: Passed) -> None:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise FatalError(
-            f"Kafka's host {host} is not known to the DNS: change KAFKA_URL."
-        ) from error
+        raise FatalError(f"Kafka's host {host} cannot be resolved: change KAFKA_URL.") from error
     address = found[0][4][0]
     passed(DNS, f"{host} is an address" if host == address else f"{host} has the address {address}")
 
@@ -97,8 +94,8 @@ async def _connect(host: str, port: int, passed: Passed) -> None:
     passed(TCP, f"port {port} accepts connections")
 
 
-async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed) -> None:
-    context = settings.kafka_tls
+async def _shake_hands(cluster: Cluster, host: str, port: int, passed: Passed) -> None:
+    context = cluster.options.get("ssl_context")
     writer = None
     try:
         reader, writer = await asyncio.open_connection(host, port, ssl=context)
@@ -111,7 +108,7 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
         else:
             # With TLS 1.3 a server refuses a client's certificate after the handshake.
             shaken = writer is not None or "ALERT" in str(getattr(error, "reason", ""))
-            raise FatalError(_tls_error(settings, f"{host}:{port}", error, shaken)) from error
+            raise FatalError(_tls_error(cluster, f"{host}:{port}", error, shaken)) from error
     finally:
         if writer is not None:
             writer.close()
@@ -125,15 +122,15 @@ async def _shake_hands(settings: Settings, host: str, port: int, passed: Passed)
             )
         passed(TLS, "not used, as KAFKA_URL says")
     elif not answer:
-        raise FatalError(_tls_error(settings, f"{host}:{port}", None, shaken=True))
+        raise FatalError(_tls_error(cluster, f"{host}:{port}", None, shaken=True))
     else:
         passed(TLS, f"{session.version()}, certificate verified")
 
 
-def _tls_error(settings: Settings, address: str, error: Exception | None, shaken: bool) -> str:
+def _tls_error(cluster: Cluster, address: str, error: Exception | None, shaken: bool) -> str:
     what = refusal = tls.refusal(error) if error else None
     if refusal == tls.NOT_TRUSTED:
-        if settings.kafka_trusted_cert:
+        if cluster.own_authority:
             what = "is not signed by the authority in KAFKA_TRUSTED_CERT: change that"
         else:
             what = "is signed by no authority known here: set KAFKA_TRUSTED_CERT to its authority"
@@ -148,22 +145,22 @@ def _tls_error(settings: Settings, address: str, error: Exception | None, shaken
         return f"The certificate of Kafka at {address} {what}."
     if not shaken:
         return f"Kafka at {address} speaks no TLS: begin KAFKA_URL with kafka://."
-    return f"Kafka at {address} {_client_certificate_error(settings)}."
+    return f"Kafka at {address} {_client_certificate_error(cluster)}."
 
 
-def _client_certificate_error(settings: Settings) -> str:
-    if not settings.kafka_client_cert:
+def _client_certificate_error(cluster: Cluster) -> str:
+    if not cluster.certificate:
         return "wants a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY"
-    until = tls.expiry(settings.kafka_client_cert)
-    if tls.is_expired(settings.kafka_client_cert):
+    until = tls.expiry(cluster.certificate)
+    if tls.is_expired(cluster.certificate):
         return f"refuses KAFKA_CLIENT_CERT, which expired on {until:%Y-%m-%d}: renew it"
     return "refuses KAFKA_CLIENT_CERT: use one that it trusts"
 
 
-async def _log_in(settings: Settings, host: str, port: int, passed: Passed) -> None:
-    mechanism = settings.kafka_sasl_mechanism
+async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> None:
+    mechanism = cluster.options.get("sasl_mechanism")
     try:
-        link = await create_conn(host, port, **client_options(settings))
+        link = await create_conn(host, port, **cluster.options)
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
         raise FatalError(
             f"Kafka at {host}:{port} refuses the login by {mechanism}: check KAFKA_USERNAME and "
@@ -180,4 +177,5 @@ async def _log_in(settings: Settings, host: str, port: int, passed: Passed) -> N
         raise FatalError(f"Kafka at {host}:{port} closes the connection{hint}.") from error
     finally:
         link.close()
-    passed(LOGIN, f"{settings.kafka_username} by {mechanism}" if mechanism else "not used")
+    user = cluster.options.get("sasl_plain_username")
+    passed(LOGIN, f"{user} by {mechanism}" if mechanism else "not used")

@@ -1,15 +1,15 @@
-"""Each command says which servers it asks."""
+"""Each command is found, and says which servers it asks."""
 
-from commands.servers import SERVERS, needed_servers
+from commands.registry import find_commands, needed_servers
 from config.load import DATABASE, KAFKA
 from dev.docs.pages import list_commands
 
 
-def test_every_command_has_its_servers():
-    assert set(SERVERS) == set(list_commands())
+def test_every_command_is_found():
+    assert set(find_commands()) == set(list_commands())
 
 
-def test_servers_needed_by_a_command_line():
+def test_what_is_typed_asks_for_what_its_command_needs():
     assert needed_servers(["faust", "-A", "app", "-l", "info", "worker"]) == {KAFKA, DATABASE}
     assert needed_servers(["faust", "-A", "app", "send", "@enrichment"]) == {KAFKA, DATABASE}
     assert needed_servers(["faust", "-A", "app", "migrate"]) == {DATABASE}

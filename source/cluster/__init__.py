@@ -1,0 +1,1 @@
+"""Queries to the brokers outside the consumer: connection, rights, group, topic."""

@@ -1,0 +1,55 @@
+"""What a Kafka client connects with: addresses, TLS and login, for Faust and for aiokafka."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
+
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The brokers and the topic read there.
+
+    Args:
+        addresses: of the brokers, ``host:port`` each.
+        topic: the topic.
+        options: TLS and login, as aiokafka's clients and connections take them.
+        certificate: PEM text of the client certificate; empty for none.
+        own_authority: whether ``KAFKA_TRUSTED_CERT`` replaces the system's authorities.
+    """
+
+    addresses: list[str]
+    topic: str
+    # Not shown: the password is in it.
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    certificate: str = field(default="", repr=False)
+    own_authority: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Cluster":
+        """The one that the settings name."""
+        return cls(
+            settings.broker_addresses,
+            settings.topic,
+            credentials_to_aiokafka_auth(credentials(settings)),
+            certificate=settings.kafka_client_cert,
+            own_authority=bool(settings.kafka_trusted_cert),
+        )
+
+
+def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredentials | None:
+    """As Faust wants them; None for a plain connection."""
+    if settings.kafka_tls is None:
+        return None
+    if settings.kafka_password is None:
+        return faust.SSLCredentials(settings.kafka_tls)
+    return faust.SASLCredentials(
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=settings.kafka_tls,
+    )

@@ -1,0 +1,67 @@
+"""Faust's app, as this one needs it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from config.logging import logging_config
+from config.settings import Settings
+from pipeline.memory import collect_garbage_seldom, return_freed_memory
+from source.cluster.auth import credentials
+from source.quiet import QuietMonitor
+
+
+class FaustApp(faust.App):
+    """A Faust app that keeps offsets and decoding to itself, and has no pages of Faust's own.
+
+    Args:
+        settings: of the app.
+        options: further ones of ``faust.App``.
+    """
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        super().__init__(
+            settings.consumer_group,
+            broker=settings.brokers,
+            broker_credentials=credentials(settings),
+            logging_config=logging_config(settings.log_format),
+            store="memory://",
+            datadir=Path(tempfile.gettempdir()) / f"flash-sale-etl-{os.getuid()}",
+            web_bind=settings.web_bind,
+            web_port=settings.port,
+            web_router_enabled=False,
+            web_tables_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            Monitor=QuietMonitor,
+            # A fetch is one message: 2000 events a fetch, at most 4 fetches waiting for the agent.
+            broker_max_poll_records=2000,
+            stream_buffer_maxsize=4,
+            # Nothing is ever acknowledged, so Faust has nothing to commit.
+            broker_commit_interval=60.0,
+            # Bytes a partition; larger ones cost memory and gain no speed.
+            consumer_max_fetch_size=131_072,
+            # Unacknowledged messages are not waited for: offsets are kept in the database.
+            stream_wait_empty=False,
+            broker_session_timeout=settings.session_timeout,
+            broker_heartbeat_interval=settings.session_timeout / 3,
+            # Faust refuses a session longer than a request may take, 90 s by default.
+            broker_request_timeout=max(90.0, settings.session_timeout),
+            # Positions come from the database alone; a fetch out of range is ours to judge.
+            consumer_auto_offset_reset="none",
+            # Added partitions are noticed this soon, and so is a deleted topic.
+            consumer_metadata_max_age_ms=30_000,
+            **options,
+        )
+        # aiokafka removes a consumer that reads nothing for this long (s), for good. Set here, no
+        # variable of Faust's can change it.
+        self.conf.broker_max_poll_interval = 1e6
+
+    async def on_first_start(self) -> None:
+        """Tune memory before and after Faust has started."""
+        return_freed_memory()
+        await super().on_first_start()
+        collect_garbage_seldom()
