@@ -207,8 +207,10 @@ class BreakerService(Service):
         self._changed.set()
         if resume is not None:
             self._closing.add(key)
-            await self._seek_back(key, resume)
-            self._closing.discard(key)
+            try:
+                await self._seek_back(key, resume)
+            finally:
+                self._closing.discard(key)
         self._apply()
 
     @Service.task

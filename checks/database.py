@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
+from checks.storing import check_storing, trial_event
 from db.connection.engine import server_version
 from db.connection.errors import classified
 from db.rollup import rounds
@@ -44,6 +45,7 @@ def check_database(engine: Engine, results: CheckResults, deduplicate: bool = Fa
     with results.about("Database rights"):
         rehearse(engine)
         results.ok("Database rights", "a batch was written, summed and rolled back")
+        check_storing(engine, results)
     return True
 
 
@@ -80,11 +82,8 @@ def rehearse(engine: Engine) -> None:
         TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
     group = f"check-{token_hex(8)}"
-    # A unique id: there may be a unique index over them.
-    row = b'{"event_id": "%s", "user_id": "check", "category": "check", "product_id": "check"}'
-    row %= group.encode()
     chunk = Chunk.transform(
-        FLASH_SALES, group, 0, 0, 2, [PlainRecord(0, row), PlainRecord(1, b"check")]
+        FLASH_SALES, group, 0, 0, 2, [trial_event(group), PlainRecord(1, b"check")]
     )
     with classified(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))

@@ -11,6 +11,7 @@ from checks.start_offsets import check_offsets
 from config.load import env_files, variables, warnings
 from config.settings import Settings
 from db.write.offsets import OffsetStore
+from models.whole_events import ROWS_BY, whole_rows
 
 
 async def check_everything(settings: Settings, engine: Engine) -> CheckResults:
@@ -20,6 +21,8 @@ async def check_everything(settings: Settings, engine: Engine) -> CheckResults:
     for sentence in warnings(variables(env_files())):
         found, _, hint = sentence.rstrip(".").partition(": ")
         results.warn("Settings", found, hint)
+    hint = "" if whole_rows else "see docs/deploy.md#the-compiled-module"
+    results.ok("Rows", f"made by {ROWS_BY}", hint)
     bounds = await check_kafka(settings, results)
     deduplicate = settings.deduplicate
     if await asyncio.to_thread(check_database, engine, results, deduplicate) and bounds:

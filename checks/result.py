@@ -33,9 +33,9 @@ class CheckResults:
     def __init__(self) -> None:
         self.all: list[CheckResult] = []
 
-    def ok(self, subject: str, found: str) -> None:
-        """Add a success."""
-        self.all.append(CheckResult(subject, State.OK, found))
+    def ok(self, subject: str, found: str, hint: str = "") -> None:
+        """Add a success; ``hint`` says what would be better still."""
+        self.all.append(CheckResult(subject, State.OK, found, hint))
 
     def warn(self, subject: str, found: str, hint: str) -> None:
         """Add a warning: a worker would run, but someone should know."""

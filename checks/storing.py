@@ -1,22 +1,35 @@
-"""Tests whether the database accepts rows, by inserting them and rolling back."""
+"""Tests whether the database accepts rows, and how, by storing them and rolling back."""
 
+import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from secrets import token_hex
 
 from sqlalchemy import Connection, Engine, select
 
 from agents.flash_sales import FLASH_SALES
+from checks.result import CheckResults
+from db.connection.engine import is_mariadb
 from db.connection.errors import classified
 from db.connection.session import SESSION, check_session
 from db.schema import version
 from db.schema.facts import read_facts
 from db.schema.sales_tables import flash_sale_events
+from db.write import load_data
 from db.write.known_ids import is_duplicate
+from db.write.proof import can_prove
 from db.write.row_store import RowStore
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
-from pipeline.record import Record
+from pipeline.record import PlainRecord, Record
+
+#: How an administrator turns loads on: MariaDB keeps no variable.
+_TURN_ON = {
+    True: "`SET GLOBAL {name} = {value}`, and the same in the server's configuration",
+    False: "`SET PERSIST {name} = {value}`",
+}
+_OTHER_VALUE = {"ON": "OFF", "OFF": "ON"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,48 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
         return Answer(not_asked=str(error).rstrip("."))
 
 
+def check_storing(engine: Engine, results: CheckResults) -> None:
+    """Report whether rows are loaded or inserted, and why: one is stored and rolled back."""
+    with results.about("Storing"), classified(), engine.connect() as connection:
+        transaction = _transaction(connection)
+        store = RowStore()
+        chunk = Chunk.transform(FLASH_SALES, "check", 0, 0, 1, [trial_event(token_hex(8))])
+        store.store(transaction, [chunk])
+        if store.is_loading:
+            results.ok("Storing", "rows are loaded (LOAD DATA LOCAL)")
+        else:
+            results.ok("Storing", *_why_inserted(transaction))
+        connection.rollback()
+
+
+def trial_event(name: str) -> PlainRecord:
+    """An event with an id that no other has: there may be a unique index over them."""
+    value = {"event_id": name, "user_id": "check", "category": "check", "product_id": "check"}
+    return PlainRecord(0, json.dumps(value).encode())
+
+
+def _why_inserted(transaction: Transaction) -> tuple[str, str]:
+    """Why rows are not loaded, and what would change it."""
+    if not can_prove(transaction):
+        return (
+            "rows are inserted: the server does not say whether triggers ran, so it cannot prove "
+            "what it loads",
+            "MySQL does so from 9.1 on: docs/decisions/16-load-data.md",
+        )
+    for name, value in load_data.obstacles(transaction).items():
+        turn_on = _TURN_ON[is_mariadb(transaction.connection)]
+        return (
+            f"rows are inserted: {name} is {value}",
+            turn_on.format(name=name, value=_OTHER_VALUE[value])
+            + ", by an administrator, makes writes about 1.7 times as fast",
+        )
+    return (
+        "rows are inserted: a load was refused, or it could not be proven what it stored",
+        f"look for a trigger on {flash_sale_events.name}, or for a proxy that refuses "
+        f"LOAD DATA LOCAL",
+    )
+
+
 def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
     known = {place for place, words in refused.items() if deduplicate and is_duplicate(words)}
     others = {place: words for place, words in refused.items() if place not in known}
@@ -64,7 +119,10 @@ def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
 def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
     if not rows:
         return {}
-    row = connection.execute(select(*SESSION)).one()
-    transaction = Transaction(connection, FLASH_SALES, check_session(row), int(row.packet))
-    refused = RowStore().store(transaction, list(rows.values())).refused
+    refused = RowStore().store(_transaction(connection), list(rows.values())).refused
     return {place: of_row[0] for place, of_row in zip(rows, refused, strict=True) if of_row}
+
+
+def _transaction(connection: Connection) -> Transaction:
+    row = connection.execute(select(*SESSION)).one()
+    return Transaction(connection, FLASH_SALES, check_session(row), int(row.packet))

@@ -17,7 +17,7 @@ from mode.utils.logging import get_logger
 from config.load import env_files
 from config.settings import Settings
 from config.version import VERSION
-from models.whole_events import whole_rows
+from models.whole_events import ROWS_BY
 from pipeline.errors import FatalError
 from pipeline.shutdown import FatalExit, end_worker
 from source import codecs
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 #: Versions, in one line.
 RUNS = (
     f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
-    f"rows by {'the compiled module' if whole_rows else 'Python alone'})"
+    f"rows by {ROWS_BY})"
 )
 
 

@@ -251,6 +251,9 @@ cdef class WholeEvents:
         fields: name, kind and most characters of each field of an event.
         row: for each value of a row the place of its field, -1 for the revenue.
         required: places of the fields that may not be null.
+
+    Raises:
+        ValueError: they are too many or too long; the text is what there is room for.
     """
 
     cdef int count, width
@@ -262,8 +265,17 @@ cdef class WholeEvents:
         self.count, self.width = len(fields), len(row)
         # A text may have four bytes a character, and a number the digits of two.
         room = sum(4 * (limit or MAX_TEXT) * (kind == TEXT) + 40 for _, kind, limit in fields)
-        if max(self.count, self.width) > MAX_FIELDS or len({*row}) < self.width or room > MAX_ROW:
-            raise ValueError("too many fields, or one twice")
+        most = max(self.count, self.width)
+        if most > MAX_FIELDS:
+            raise ValueError(f"{MAX_FIELDS} fields, not for {most}")
+        if room > MAX_ROW:
+            name, _, limit = max(fields, key=lambda field: field[2] or 0)
+            raise ValueError(
+                f"rows of {MAX_ROW:,} bytes, not of {room:,}: "
+                f"the longest field, {name}, has {limit:,} characters"
+            )
+        if len({*row}) < self.width:
+            raise ValueError("each field once")
         for place, (_, kind, limit) in enumerate(fields):
             self.kinds[place] = kind
             self.limits[place] = limit or MAX_TEXT

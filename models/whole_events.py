@@ -8,7 +8,7 @@ works the same, only slower.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
 
@@ -25,25 +25,31 @@ _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}
 _KINDS = {str: _TEXT, int: _INTEGER}
 
 
+class Compiled(NamedTuple):
+    """Rows by compiled code, None where ``transform`` makes all; and what makes rows, in words."""
+
+    rows: WholeRows | None
+    words: str
+
+
 def _kind(field: Field) -> int:
     return _ROLES.get(field.name, _KINDS.get(field.kind, _OTHER))
 
 
 def compiled(
     event_fields: Sequence[Field] = EVENT_FIELDS, row_fields: Sequence[Field] = ROW_FIELDS
-) -> WholeRows | None:
-    """Configure the compiled module with the fields.
-
-    None if it was not built, or its limits are too small for the fields.
-    """
+) -> Compiled:
+    """Configure the compiled module with the fields, if it was built and has room for them."""
     try:
         from models import _whole_events
     except ImportError:
-        return None
+        return _python_alone("was not built")
     if _whole_events.REVISION != _REVISION:
-        return None
+        return _python_alone("was built for another version of the app")
     places = {field.name: place for place, field in enumerate(event_fields)}
     places |= {"revenue": -1, "ts": places["timestamp"]}
+    if computed := [field.name for field in row_fields if field.name not in places]:
+        return _python_alone(f"does not compute {', '.join(computed)}")
     try:
         made = _whole_events.WholeEvents(
             [(field.name, _kind(field), field.max_length) for field in event_fields],
@@ -54,12 +60,18 @@ def compiled(
                 if field.kind is not datetime and not field.nullable
             },
         )
-    except ValueError:
-        return None
-    return made.rows
+    except ValueError as error:
+        return _python_alone(f"has room for {error}")
+    left = [f"{one.name} ({one.kind.__name__})" for one in event_fields if _kind(one) == _OTHER]
+    but = f", but by Python those of events with {' or '.join(left)}" if left else ""
+    return Compiled(made.rows, f"the compiled module{but}")
 
 
-#: None if it was not built.
-whole_rows = compiled()
-#: What makes the rows of whole events, for logs and metrics.
+def _python_alone(why: str) -> Compiled:
+    return Compiled(None, f"Python alone: the compiled module {why}")
+
+
+#: What makes the rows of whole events; and the same for people, with the reason if it is Python.
+whole_rows, ROWS_BY = compiled()
+#: And as a label.
 MADE_BY = "compiled" if whole_rows else "python"

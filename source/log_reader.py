@@ -82,6 +82,7 @@ class LogReader:
         self._topic = topic
         self._options = options
         self._client: AIOKafkaClient | None = None
+        self._connecting = asyncio.Lock()
 
     async def partitions(self) -> list[int]:
         """The topic's partitions; none where there is no such topic.
@@ -248,12 +249,17 @@ class LogReader:
         return int(node)
 
     async def _connected(self) -> AIOKafkaClient:
-        if self._client is None:
-            client = AIOKafkaClient(bootstrap_servers=self._brokers, **self._options)
-            await client.bootstrap()
-            self._client = client
-            await client.set_topics([self._topic])
-        return self._client
+        async with self._connecting:
+            if self._client is None:
+                client = AIOKafkaClient(bootstrap_servers=self._brokers, **self._options)
+                try:
+                    await client.bootstrap()
+                    await client.set_topics([self._topic])
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+            return self._client
 
     def _retrying(self) -> AsyncRetrying:
         async def refresh(_: Any) -> None:

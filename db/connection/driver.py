@@ -5,6 +5,9 @@
 - Connections that verify nothing do not load the system's CA certificates. PyMySQL loads them for
   each connection with opportunistic TLS, which blocks all threads for 70 ms and takes 1 MB.
 - A server that asks for a file never gets one, only lines in memory that a statement of ours sends.
+
+Written against PyMySQL 1.2.4: `tests/unit/test_private_names.py` fails if a replaced name is gone
+or takes other arguments.
 """
 
 import functools

@@ -24,8 +24,8 @@ FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"' ESCAPED BY X'5C'
 LINES STARTING BY '[' TERMINATED BY ']\n'
 ({columns}) SET {first} = {fence}"""
 
-#: Whether the server takes lines; a Galera node that splits a load commits the parts.
-_VARIABLES = (
+#: What keeps a server from taking lines; a Galera node that splits a load commits the parts.
+_OBSTACLES = (
     "SHOW SESSION VARIABLES WHERE Variable_name = 'local_infile' AND Value = 'OFF'"
     " OR Variable_name = 'wsrep_load_data_splitting' AND Value = 'ON'"
 )
@@ -41,10 +41,19 @@ def is_taken(transaction: Transaction) -> bool:
     info = transaction.connection.info
     if "load_data" not in info:
         try:
-            info["load_data"] = not transaction.query(_VARIABLES)
+            info["load_data"] = not obstacles(transaction)
         except MySQLError:
             info["load_data"] = False
     return bool(info["load_data"])
+
+
+def obstacles(transaction: Transaction) -> dict[str, str]:
+    """The server's variables for which it takes no lines, with their values.
+
+    Raises:
+        pymysql.err.MySQLError: the server refused the question, or is gone.
+    """
+    return dict(transaction.query(_OBSTACLES))
 
 
 def send(transaction: Transaction, lines: bytes) -> None:

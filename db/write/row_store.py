@@ -65,8 +65,8 @@ class RowStore:
         self._group = _MANY
         #: Whether rows of the last statement were refused.
         self._refusing = False
-        #: Whether the next statement of this write is a load.
-        self._is_loading = False
+        #: Whether the next statement of a write is a load; after a write, whether its last one was.
+        self.is_loading = False
 
     def store(
         self,
@@ -87,7 +87,7 @@ class RowStore:
             TransientError: the server has ended the transaction; nothing of it is stored.
         """
         transaction.savepoint("before_rows")
-        self._is_loading = self._loads.take_turn() and load_data.is_taken(transaction)
+        self.is_loading = self._loads.take_turn() and load_data.is_taken(transaction)
 
         def store_piece(piece: bytes) -> Refused:
             found = self._store(transaction, piece)
@@ -104,14 +104,14 @@ class RowStore:
         return Stored(chunks, _by_chunk(refused, chunks))
 
     def _limit(self, transaction: Transaction) -> int:
-        if self._is_loading:
+        if self.is_loading:
             return self._loads.size
         size = min(self._inserts.size, self._ignores.size) if self._refusing else self._inserts.size
         # A quotation mark is doubled, and hexadecimal digits are two for each byte.
         return min(size, transaction.packet // 3)
 
     def _store(self, transaction: Transaction, piece: bytes) -> Refused:
-        way = self._load if self._is_loading else self._insert
+        way = self._load if self.is_loading else self._insert
         begun = monotonic()
         try:
             found = way(transaction, piece)
@@ -121,7 +121,7 @@ class RowStore:
         if found is not None:
             return found
         # Not proven: in smaller pieces it may be, and these are too many lines for another way.
-        self._is_loading = self._is_loading and not self._loads.is_paused
+        self.is_loading = self.is_loading and not self._loads.is_paused
         return _piecewise(
             Lines([piece]), lambda: self._limit(transaction), partial(self._store, transaction)
         )

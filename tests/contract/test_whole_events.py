@@ -65,15 +65,16 @@ def test_it_is_built_wherever_it_can_be():
 
 
 def test_an_old_build_counts_as_none(rows, monkeypatch):
-    assert compiled() is not None
+    assert compiled().words == "the compiled module"
     monkeypatch.setattr(whole_events, "_REVISION", 0)
-    assert compiled() is None
+    words = "Python alone: the compiled module was built for another version of the app"
+    assert compiled() == (None, words)
 
 
 def test_without_a_build_there_is_none(monkeypatch):
     monkeypatch.delattr("models._whole_events", raising=False)
     monkeypatch.setitem(sys.modules, "models._whole_events", None)
-    assert compiled() is None
+    assert compiled() == (None, "Python alone: the compiled module was not built")
 
 
 def test_the_usual_events_are_taken(rows):
@@ -268,7 +269,7 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
         number._replace(name="visit", nullable=True),
         text._replace(name="note", max_length=None),
     ]
-    made = compiled([*added, *EVENT_FIELDS], [*ROW_FIELDS, *added])
+    made, _ = compiled([*added, *EVENT_FIELDS], [*ROW_FIELDS, *added])
     assert made is not None
     before, _ = rows([whole()])
     for given_, stored in (
@@ -281,18 +282,66 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
         assert made([spelled({**WHOLE, **wrong}.items())])[0] == [None]
 
 
-def test_more_fields_than_there_is_room_for_leave_all_to_the_rules(rows):
-    for added in (
-        [ROW_FIELDS[2]._replace(name=f"more_{number}", max_length=1) for number in range(30)],
-        [ROW_FIELDS[2]._replace(name="long", max_length=10_000)],
-    ):
-        assert compiled([*EVENT_FIELDS, *added], [*ROW_FIELDS, *added]) is None
+TEXT = ROW_FIELDS[2]
+ADDED = {
+    "none": ([], "the compiled module"),
+    "float": (
+        [TEXT._replace(name="weight", kind=float, max_length=None)],
+        "the compiled module, but by Python those of events with weight (float)",
+    ),
+    "float and time": (
+        [
+            TEXT._replace(name="weight", kind=float, max_length=None),
+            TEXT._replace(name="seen", kind=datetime, max_length=None),
+        ],
+        "the compiled module, but by Python those of events with weight (float) or seen (datetime)",
+    ),
+    "23 texts": (
+        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(23)],
+        "the compiled module",
+    ),
+    "24 texts": (
+        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(24)],
+        "Python alone: the compiled module has room for 32 fields, not for 33",
+    ),
+    "a long text": (
+        [TEXT._replace(name="note", max_length=5_000)],
+        "Python alone: the compiled module has room for rows of 16,000 bytes, not of 21,240: the "
+        "longest field, note, has 5,000 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_who_makes_which_rows_is_said(rows, name):
+    added, words = ADDED[name]
+    made, said = compiled([*EVENT_FIELDS, *added], [*ROW_FIELDS, *added])
+    assert said == words, "run `make setup` if the compiled module was changed"
+    sent = {field.name: 5.5 if field.kind is float else "x" for field in added}
+    events = [json.loads(value) for value in simulated(1_000)]
+    taken = _taken(rows, events)
+    assert taken > 300
+    assert _taken(made, events) == (taken if made else 0)
+    with_more = [one | sent for one in events]
+    assert _taken(made, with_more) == (taken if said == ADDED["none"][1] else 0)
+
+
+def _taken(made, events):
+    """For how many of the events it makes a row."""
+    values = [json.dumps(one, ensure_ascii=False).encode() for one in events]
+    return len(events) - made(values)[0].count(None) if made else 0
+
+
+def test_computed_field_leaves_all_rows_to_the_rules(rows):
+    added = TEXT._replace(name="discount", kind=float, max_length=None)
+    words = "Python alone: the compiled module does not compute discount"
+    assert compiled(EVENT_FIELDS, [*ROW_FIELDS, added]) == (None, words)
 
 
 @pytest.mark.parametrize("kind", [float, datetime])
 def test_a_field_of_another_kind_is_left_to_the_rules(rows, kind):
-    added = ROW_FIELDS[2]._replace(name="weight", kind=kind, max_length=None)
-    made = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
+    added = TEXT._replace(name="weight", kind=kind, max_length=None)
+    made, _ = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
     assert made is not None
     values = [spelled({**WHOLE, "weight": text}.items()) for text in ("5", "5.5", '"5"')]
     assert made([*values])[0] == [None] * 3
@@ -301,7 +350,7 @@ def test_a_field_of_another_kind_is_left_to_the_rules(rows, kind):
 
 def test_fields_that_must_be_there_are_asked_for(rows):
     added = ROW_FIELDS[2]._replace(name="shop", nullable=False)
-    made = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
+    made, _ = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
     assert made is not None
     assert made([whole(), whole(shop="null"), whole(shop='"s"')])[0] == [
         None,

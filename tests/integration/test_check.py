@@ -4,17 +4,20 @@ import json
 import re
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from checks.database import check_database
 from checks.everything import check_everything
 from checks.result import CheckResults, table
+from checks.storing import check_storing
 from config.settings import Settings
 from db.connection.engine import connect
 from db.write.offsets import OffsetStore
 from dev.servers.processes import free_port
-from tests.helpers.accounts import OWNER, grant
+from models.whole_events import ROWS_BY
+from tests.helpers.accounts import OWNER, dba, grant
 from tests.helpers.databases import each_server, each_server_slow
+from tests.helpers.sink import stored_ids
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
 EVENT = b'{"event_id": "e%d", "user_id": "u", "product_id": "p1", "category": "c", "price": 2}'
@@ -36,7 +39,9 @@ def test_healthy_setup_passes_and_is_unchanged(faust, produce, migrated_url, bro
         r"ok    Database clock",
         r"ok    Schema +version ",
         r"ok    Tables +compatible",
+        rf"ok    Rows +made by {re.escape(ROWS_BY)}",
         r"ok    Database rights +a batch was written, summed and rolled back",
+        r"ok    Storing +rows are (loaded|inserted)",
         r"ok    Stored offsets +none: a new group starts at the log's beginning",
     ):
         assert re.search(f"^{line}", text, re.MULTILINE), (line, text)
@@ -141,3 +146,56 @@ def test_clock_difference_is_found(migrated_engine):
     [clock] = [one for one in found.all if one.subject == "Database clock"]
     assert clock.state == "warn"
     assert "differs from this machine's by " in clock.found
+
+
+def storing(engine):
+    """What check says of how rows get into the table; nothing is kept."""
+    found = CheckResults()
+    check_storing(engine, found)
+    assert stored_ids(engine) == []
+    [line] = found.all
+    assert (line.subject, line.state) == ("Storing", "ok")
+    return line.found, line.hint
+
+
+def test_check_says_whether_rows_are_loaded(proving, server):
+    assert storing(proving) == ("rows are loaded (LOAD DATA LOCAL)", "")
+    server.execute("SET GLOBAL local_infile = OFF")
+    try:
+        proving.dispose()
+        found, hint = storing(proving)
+        assert found == "rows are inserted: local_infile is OFF"
+        statement, and_more = re.findall(
+            "`(.+)`(.*), by an administrator, makes writes about", hint
+        )[0]
+        assert and_more == (
+            "" if server.is_mysql else ", and the same in the server's configuration"
+        )
+        server.execute(statement)
+        proving.dispose()
+        assert storing(proving) == ("rows are loaded (LOAD DATA LOCAL)", "")
+    finally:
+        server.execute("SET GLOBAL local_infile = ON")
+        if server.is_mysql:
+            server.execute("RESET PERSIST IF EXISTS local_infile")
+
+
+def test_unproven_load_counts_as_an_insert(proving):
+    with dba(proving).begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER t BEFORE INSERT ON flash_sale_events FOR EACH ROW "
+                "SET NEW.category = CONCAT(NEW.category, '!')"
+            )
+        )
+    found, hint = storing(proving)
+    assert found.startswith("rows are inserted: a load was refused, or it could not be proven")
+    assert "a trigger on flash_sale_events" in hint
+
+
+def test_no_hint_that_would_not_help(begun, monkeypatch):
+    """A server that counts no triggers: no variable makes it load."""
+    monkeypatch.setattr("db.write.proof._TRIGGERS", dict.fromkeys((True, False), "SELECT 1, NULL"))
+    found, hint = storing(begun)
+    assert found.startswith("rows are inserted: the server does not say whether triggers ran")
+    assert "local_infile" not in hint

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from config.version import VERSION
-from models.whole_events import whole_rows
+from models.whole_events import ROWS_BY
 from tests.helpers.worker import wait_until
 
 
@@ -18,8 +18,7 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in lines)
     assert lines[0]["version"] == VERSION
     assert lines[0]["message"].startswith(f"flash-sale ETL {VERSION} (")
-    rows_by = "the compiled module" if whole_rows else "Python alone"
-    assert f", rows by {rows_by}): " in lines[0]["message"]
+    assert f", rows by {ROWS_BY}): " in lines[0]["message"]
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
     assert batch["logger"] == "app"

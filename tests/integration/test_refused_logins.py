@@ -1,5 +1,8 @@
 """A server that answers is not said to be away, and a login refused for a while ends no worker."""
 
+import re
+from itertools import count
+
 import pytest
 
 from checks.database import check_database
@@ -11,18 +14,19 @@ from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError
 from tests.helpers.accounts import WORKER, grants
 from tests.helpers.databases import each_server
-from tests.helpers.events import event
-from tests.helpers.worker import rows, wait_until
+from tests.helpers.events import event, ids
+from tests.helpers.worker import dead_letters, rows, wait_until
 
 NAME = "rotated"
 ACCOUNT = f"'{NAME}'@'127.0.0.1'"
 
 
 @pytest.fixture
-def account(server, migrated_url):
-    """URL of an account of this test's own, with the rights of workers."""
+def account(request, server, migrated_url):
+    """URL of an account of this test's own, with the rights of workers; its limits may be given."""
     database = migrated_url.rpartition("/")[2]
-    server.execute(f"CREATE USER {ACCOUNT} IDENTIFIED BY 'first-s3cret'")
+    limits = getattr(request, "param", "")
+    server.execute(f"CREATE USER {ACCOUNT} IDENTIFIED BY 'first-s3cret' {limits}")
     for statement in grants(WORKER):
         here = statement.replace(" ON shop.", f" ON `{database}`.")
         server.execute(here.replace(f"'{WORKER}'@'%'", ACCOUNT))
@@ -70,6 +74,38 @@ def test_account_limit_blames_no_event(server, worker, produce, account, migrate
     wait_until(lambda: len(rows(migrated_url)) == 100, 30)
     wait_until(running.is_ready, 20)
     assert "cannot be stored" not in running.log_text()
+
+
+@each_server
+@pytest.mark.parametrize("account", ["WITH MAX_QUERIES_PER_HOUR 150"], indirect=True)
+def test_used_up_queries_are_an_outage(server, worker, produce, account, migrated_url):
+    """Each statement counts, so it may end anywhere in a write, at COMMIT or ROLLBACK, too."""
+    running = worker(DATABASE_URL=account, FLUSH_INTERVAL=0.3).wait_ready()
+    sent = count()
+
+    def reason():
+        produce([event(next(sent)) for _ in range(20)])
+        return running.get("/ready/").get("reason", "")
+
+    wait_until(lambda: "cannot be used: MySQL error 1226" in reason(), 40)
+    assert ids(migrated_url), "some were stored before"
+    wait_until(lambda: len(waits(running)) >= 5, 30)
+    for place, seconds in enumerate(waits(running)):
+        assert seconds >= min(10, 0.2 * 2**place) - 0.05, "the pauses double"
+    assert running.request("/health/")[0] == 200
+    server.execute(f"ALTER USER {ACCOUNT} WITH MAX_QUERIES_PER_HOUR 0")
+    end_connections(server)
+    everything = sorted(f"e{n}" for n in range(next(sent)))
+    wait_until(lambda: ids(migrated_url) == everything, 30)
+    wait_until(running.is_ready, 20)
+    assert dead_letters(migrated_url) == []
+    for words in ("cannot be stored", "bisecting", "away"):
+        assert words not in running.log_text()
+
+
+def waits(running):
+    """Seconds between attempts, of each so far."""
+    return [float(one) for one in re.findall(r"retrying in ([\d.]+) s: .*1226", running.log_text())]
 
 
 async def test_account_limit_is_not_reported_as_no_answer(server, account):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from agents.breaker_service import BreakerService
 from pipeline.errors import TransientError
@@ -45,13 +46,15 @@ async def running(monkeypatch):
     monkeypatch.setattr("agents.breaker_service.POLL_INTERVAL", 0.02)
     started = []
 
-    async def start(pause: float = 0.0) -> Any:
+    async def start(pause: float = 0.0, fails: Exception | None = None) -> Any:
         store = Store()
         held: list[set[Any]] = []
         sought: list[Any] = []
 
         async def seek_back(partition: Any, offset: int) -> None:
             assert partition in held[-1], "read on only when it is back"
+            if fails:
+                raise fails
             sought.append((partition, offset))
 
         service = BreakerService(
@@ -141,3 +144,12 @@ async def test_a_worker_that_stops_leaves_no_entry(running):
     await until(lambda: it.service._recorded)
     await it.service.stop()
     assert not it.store.rows
+
+
+async def test_failed_seek_back_holds_no_partition(running):
+    it = await running(fails=KafkaError("no consumer"))
+    it.service.admit(chunk(0, bad=10))
+    it.service.close_all()
+    await until(lambda: it.service.crashed)
+    it.service.admit(chunk(0, bad=10, partition=1))
+    assert it.held[-1] == {("t", 1)}, "held, though no open breaker says why"
