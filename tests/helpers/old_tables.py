@@ -161,7 +161,7 @@ WARNED: dict[str, tuple[object, str, dict[str, object], dict[str, object] | None
     ),
     "namesake": (
         [ddl(), ddl(name="Flash_Sale_Events")],
-        "a table Flash_Sale_Events too, whose name differs",
+        "also a table Flash_Sale_Events, whose name differs",
         {},
         {},
     ),

@@ -81,7 +81,7 @@ def test_worker_writes_through_a_socket(account, path, migrated_url, produce, wo
     wait_until(lambda: len(rows(migrated_url)) == 1, 40, "the event is stored")
     assert running.terminate() == 0
     log = running.log_text()
-    assert f"into {database} at {path}. Settings are" in log
+    assert f"into {database} at {path}. Settings come" in log
     assert ODD not in log
     assert quote(ODD, safe="") not in log
 
@@ -200,4 +200,4 @@ def test_servers_on_ipv6(on_ipv6, server, broker, migrated_url, produce, worker,
     wait_until(lambda: len(rows(migrated_url)) == 1, 40, "the event is stored")
     assert running.terminate() == 0
     assert f"of Kafka at {kafka}, as group" in running.log_text()
-    assert f" at {database}. Settings are" in running.log_text()
+    assert f" at {database}. Settings come" in running.log_text()

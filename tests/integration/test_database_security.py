@@ -110,7 +110,7 @@ def test_what_is_refused_is_one_sentence(server, database_url, authority, worker
     running = worker(DATABASE_URL=database_url, DATABASE_CA=other)
     assert running.wait(60) == 1
     log = running.log_text()
-    assert "CRITICAL] The database's certificate is not trusted: put the authority" in log
+    assert "CRITICAL] The database's certificate is not trusted: put the CA" in log
     assert "Traceback" not in log
     assert str(database_url).split(":")[2].split("@")[0] not in log
 

@@ -61,7 +61,7 @@ def test_a_release_is_rolled_out_and_back_under_traffic(
     # Rolled back: its release phase, a look at it, and its workers' start.
     said = faust("migrate")
     assert said == (
-        f"The schema is at version 9999, newer than this app's {VERSION}: nothing to do, and this "
+        f"The schema is at version 9999, newer than this app's {VERSION}: nothing to do, this "
         "app works with it.\n"
     )
     assert re.search(

@@ -97,6 +97,6 @@ def test_commands_ask_before_they_delete(faust, migrated_engine):
     assert "Deleted: sums of 0 minutes and 0 products' hours." in said
     with migrated_engine.connect() as connection:
         assert connection.scalar(text("SELECT generation FROM rollup_state")) == 1
-    assert "A worker now sums all rows again" in faust("rollup", "rebuild", "--yes")
+    assert "A worker will sum all rows again" in faust("rollup", "rebuild", "--yes")
     with migrated_engine.connect() as connection:
         assert connection.scalar(text("SELECT generation FROM rollup_state")) == 2
