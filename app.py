@@ -100,7 +100,7 @@ class App(FaustApp):
         self.control = ConsumerControl(self)
         self.breakers = BreakerService(
             CircuitBreaker(settings.breaker_share, settings.breaker_window),
-            BreakerStore(engine, group, topic),
+            BreakerStore(engine, group),
             pause=settings.breaker_pause,
             hold=partial(self.control.hold, "breaker"),
             seek_back=self.control.seek_back,
@@ -115,6 +115,7 @@ class App(FaustApp):
             Writer(
                 engine,
                 group,
+                stream,
                 worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
                 deduplicate=settings.deduplicate,
                 verify=self.preconditions.verify_again,
@@ -124,7 +125,7 @@ class App(FaustApp):
             # A write in flight, what waits meanwhile, and what is being read.
             max_bytes=settings.buffer_max_bytes // 4,
             stop_timeout=settings.shutdown_timeout,
-            reread=self.control.reread,
+            refetch_some=self.control.refetch,
             listeners=[part.committed for part in informed],
             on_stuck=partial(self.control.hold, "flusher"),
         )
@@ -133,14 +134,13 @@ class App(FaustApp):
         cluster = Cluster.of(settings)
         self.start_offsets = StartOffsets(
             OffsetStore(engine, group),
-            topic,
             from_beginning=settings.starting_offsets == "earliest",
             read_committed=read_committed,
         )
         self.transport = FetchTransport(
             self.conf.broker_consumer,
             self,
-            logs=LogReader(cluster.addresses, topic, cluster.options),
+            logs=LogReader(cluster.addresses, cluster.options),
             memory=self.memory,
             read_committed=read_committed,
             starts=self.start_offsets,

@@ -14,12 +14,13 @@ from typing import Any
 from mode import Service
 from mode.utils.logging import get_logger
 
-from agents.circuit_breaker import CircuitBreaker, Opening, Partition
+from agents.circuit_breaker import CircuitBreaker, Opening
 from db.breakers import BreakerStore
 from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.partition import Partition
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
@@ -38,7 +39,7 @@ class BreakerService(Service):
 
     Args:
         breaker: the state.
-        store: the topic's breakers in the database.
+        store: the group's breakers in the database.
         pause: seconds after which a partition's breaker closes by itself; never where it is 0.
         hold: stops reading these partitions and reads all others.
         seek_back: reads a partition again from an offset on.
@@ -69,8 +70,8 @@ class BreakerService(Service):
         #: Partitions whose breaker is closed, but which have not been sought back yet.
         self._closing: set[Partition] = set()
         #: Openings recorded in the database, and partitions whose row there may be outdated.
-        self._recorded: dict[int, Opening] = {}
-        self._outdated: set[int] = set()
+        self._recorded: dict[Partition, Opening] = {}
+        self._outdated: set[Partition] = set()
         self._due = asyncio.Event()
         self._changed = asyncio.Event()
         self._last_error: str | None = None
@@ -87,7 +88,7 @@ class BreakerService(Service):
         """Judge the partitions of a committed batch by the rows that were refused."""
         by_partition = defaultdict(list)
         for one in batch.refused:
-            by_partition[one.topic, one.partition].append(one)
+            by_partition[one.partition].append(one)
         for partition, number in batch.rows.items():
             self._breaker.stored(partition, number, by_partition[partition])
         self._announce()
@@ -108,7 +109,7 @@ class BreakerService(Service):
     def assigned(self, partitions: Collection[Partition]) -> None:
         """The worker is assigned these partitions, and reads them from their stored offsets."""
         self.forget()
-        self._outdated.update(number for _, number in partitions)
+        self._outdated.update(partitions)
         self._changed.set()
 
     @property
@@ -116,8 +117,7 @@ class BreakerService(Service):
         """What is held and why, in words; None where nothing is."""
         return (
             "; ".join(
-                f"{one.topic}/{one.partition} is held, {one.reason}"
-                for one in self._breaker.open.values()
+                f"{one.partition} is held, {one.reason}" for one in self._breaker.open.values()
             )
             or None
         )
@@ -126,8 +126,8 @@ class BreakerService(Service):
         """The open breakers, as ``/batches/`` shows them."""
         return [
             {
-                "topic": one.topic,
-                "partition": one.partition,
+                "topic": one.partition.topic,
+                "partition": one.partition.number,
                 "opened": one.opened.isoformat(timespec="milliseconds"),
                 "reason": one.reason,
             }
@@ -154,11 +154,10 @@ class BreakerService(Service):
         self._changed.set()
         for opening in new:
             log.critical(
-                "The circuit breaker is open: %s/%d is held, other partitions continue: %s. "
+                "The circuit breaker is open: %s is held, other partitions continue: %s. "
                 "When the cause is gone, run `faust -A app breaker close` or send SIGHUP; "
                 "BREAKER_SHARE=0 turns it off. A restart does not close it: the same events are "
                 "read again and open it again.",
-                opening.topic,
                 opening.partition,
                 opening.reason,
             )
@@ -201,9 +200,9 @@ class BreakerService(Service):
     async def _close(self, key: Partition, why: str) -> None:
         if key not in self._breaker.open:
             return  # its partition was taken away meanwhile
-        log.warning("The circuit breaker of %s/%d closes %s.", *key, why)
+        log.warning("The circuit breaker of %s closes %s.", key, why)
         resume = self._breaker.close(key)
-        self._outdated.add(key[1])
+        self._outdated.add(key)
         self._changed.set()
         if resume is not None:
             self._closing.add(key)
@@ -232,7 +231,7 @@ class BreakerService(Service):
                 self._last_error = None
 
     async def _look_into_database(self) -> None:
-        held = {partition: opening for (_, partition), opening in self._breaker.open.items()}
+        held = self._breaker.open
         if closed := self._outdated - held.keys():
             await in_thread(self._store.clear, list(closed))
             self._outdated -= closed

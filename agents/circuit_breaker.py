@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.stream import UNSTORABLE
-
-Partition = tuple[str, int]
 
 
 class Example(NamedTuple):
@@ -32,8 +31,7 @@ class Example(NamedTuple):
 class Opening:
     """A held partition: since when (UTC), and why, in words."""
 
-    topic: str
-    partition: int
+    partition: Partition
     opened: datetime
     reason: str
 
@@ -118,8 +116,7 @@ class CircuitBreaker:
         """Whether a chunk may be flushed; if not, its events must be read again."""
         if not self.share:
             return True
-        key = chunk.topic, chunk.partition
-        state = self._state(key)
+        state = self._state(chunk.partition)
         if state.opening is None:
             if state.resume is not None and chunk.start > state.resume:
                 return False  # it was on its way before reading went back
@@ -129,7 +126,7 @@ class CircuitBreaker:
             state.read.add(_seen(chunk))
             if not state.read.is_full_of_dead_letters(self.share):
                 return True
-            self._open(key, state.read, "events would be dropped")
+            self._open(chunk.partition, state.read, "events would be dropped")
         state.resume = chunk.start if state.resume is None else min(state.resume, chunk.start)
         state.judged_until = max(state.judged_until, chunk.end)
         return False
@@ -167,20 +164,18 @@ class CircuitBreaker:
         """Forget all partitions: they will be read again from their stored offsets."""
         self._states.clear()
 
-    def _state(self, key: Partition) -> _State:
-        if key not in self._states:
-            self._states[key] = _State(_Window(self.window), _Window(self.window))
-        return self._states[key]
+    def _state(self, partition: Partition) -> _State:
+        if partition not in self._states:
+            self._states[partition] = _State(_Window(self.window), _Window(self.window))
+        return self._states[partition]
 
-    def _open(self, key: Partition, window: _Window, what: str) -> None:
-        topic, partition = key
+    def _open(self, partition: Partition, window: _Window, what: str) -> None:
         dead, reason, example = window.commonest()
-        self._states[key].opening = Opening(
-            topic,
+        self._states[partition].opening = Opening(
             partition,
             self.now(),
             f"{dead} of the last {window.events} {what}, most of them {reason}, such as "
-            f"{topic}/{partition}/{example.offset}: {example.detail}",
+            f"{partition}/{example.offset}: {example.detail}",
         )
 
 

@@ -5,6 +5,7 @@ import faust
 from agents.breaker_service import BreakerService
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
+from pipeline.partition import Partition
 from pipeline.stream import Stream
 from source.fetch import Fetch
 
@@ -22,13 +23,11 @@ def enrichment(
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
         # With `noack` Faust hands out events with their messages; its type hints lack it.
         async for event in stream.noack().events():  # type: ignore[attr-defined]
-            tp = event.message.tp
             fetch: Fetch = event.value
             try:
                 chunk = Chunk.transform(
                     events,
-                    tp.topic,
-                    tp.partition,
+                    Partition(*event.message.tp),
                     fetch.start,
                     fetch.end,
                     fetch.records,

@@ -28,6 +28,7 @@ from dev.servers.database import DatabaseServer, private_server
 from dev.servers.processes import Folder
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 
 #: Events of a fetch, fetches of a batch, and fetches made before they are used again.
@@ -96,7 +97,7 @@ def _chunks() -> Iterator[Chunk]:
         moment = now + number * DAY / POOL
         source = events(number, bad=0.02, clock=lambda moment=moment: moment)  # type: ignore[misc]
         records = [PlainRecord(n, event.value) for n, event in enumerate(islice(source, FETCH))]
-        yield Chunk.transform(FLASH_SALES, "t", 0, 0, FETCH, records)
+        yield Chunk.transform(FLASH_SALES, Partition("t", 0), 0, FETCH, records)
 
 
 def _name(way: Way) -> str:
@@ -127,7 +128,7 @@ def _insert(
         with engine.begin() as connection:
             session = connection.scalar(text("SELECT CONNECTION_ID()")) or 0
             rows.store(Transaction(connection, FLASH_SALES, session, 1 << 24), batch)
-            line = Batch.of(number, datetime.now(UTC), batch, 0.1)
+            line = Batch.of(FLASH_SALES, number, datetime.now(UTC), batch, 0.1)
             connection.execute(insert(batches), ledger_line(line, "g", "w"))
         done += sum(chunk.valid for chunk in batch)
         if way.sums and (done >= wanted or number % ROUND == 0):

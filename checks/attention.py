@@ -49,7 +49,7 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
         return
     if kafka and kafka.state == "Stable":
         given = {number for member in kafka.members for number in member.partitions}
-        if left := sorted(status.bounds.keys() - given):
+        if left := sorted({one.number for one in status.bounds} - given):
             yield Need(
                 f"No worker reads partition {', '.join(map(str, left))} of {status.topic}.",
                 "check whether another program uses the same CONSUMER_GROUP",
@@ -64,7 +64,7 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
 
 def _partitions(status: GroupStatus) -> Iterator[Need]:
     for one in status.partitions:
-        place = f"{status.topic}/{one.partition}"
+        place = one.partition
         if one.stored is not None and one.stored > one.end:
             yield Need(
                 f"{place} is stored up to {one.stored}, but its log ends at {one.end}: the topic "
@@ -81,7 +81,7 @@ def _partitions(status: GroupStatus) -> Iterator[Need]:
     if late:
         worst = max(late, key=_behind)
         yield Need(
-            f"{len(late)} partitions are late, {status.topic}/{worst.partition} by "
+            f"{len(late)} partitions are late, {worst.partition} by "
             f"{worst.behind:.0f} s ({worst.lag} events).",
             "if the lag grows, add workers: docs/scaling.md",
         )
@@ -94,7 +94,7 @@ def _behind(one: PartitionStatus) -> float:
 def _dropped(status: GroupStatus) -> Iterator[Need]:
     for breaker in status.breakers:
         yield Need(
-            f"The circuit breaker pauses {status.topic}/{breaker.partition}: {breaker.reason}",
+            f"The circuit breaker pauses {breaker.partition}: {breaker.reason}",
             "fix the producer of these events, then run `faust -A app breaker close`",
         )
     if pending := sum(one.pending for one in status.dead_letters):

@@ -19,6 +19,7 @@ from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 
 #: Maximum difference of the clocks in seconds: both write times into the ledger.
@@ -83,12 +84,14 @@ def rehearse(engine: Engine) -> None:
     """
     group = f"check-{token_hex(8)}"
     chunk = Chunk.transform(
-        FLASH_SALES, group, 0, 0, 2, [trial_event(group), PlainRecord(1, b"check")]
+        FLASH_SALES, Partition(group, 0), 0, 2, [trial_event(group), PlainRecord(1, b"check")]
     )
     with classified(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
-        OffsetStore(rehearsal, group).begin(group, {0: 0})
-        batch = Writer(rehearsal, group, worker=group).write(1, datetime.now(UTC), [chunk])
+        OffsetStore(rehearsal, group).begin({Partition(group, 0): 0})
+        batch = Writer(rehearsal, group, FLASH_SALES, worker=group).write(
+            1, datetime.now(UTC), [chunk]
+        )
         rounds.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:

@@ -19,6 +19,7 @@ from db.schema.problem import TableProblem
 from db.write.ledger import newest_batches
 from db.write.offsets import OffsetStore
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.partition import Partition
 from pipeline.rollup_service import Progress
 from source.cluster.auth import Cluster
 from source.cluster.group import GroupState, describe_group
@@ -52,7 +53,7 @@ class PartitionStatus(NamedTuple):
     others are waiting.
     """
 
-    partition: int
+    partition: Partition
     stored: int | None
     beginning: int
     end: int
@@ -70,8 +71,8 @@ class GroupStatus:
     topic: str
     at: datetime
     kafka: GroupState | None = None
-    bounds: dict[int, Bounds] = field(default_factory=dict)
-    stored: dict[int, int] = field(default_factory=dict)
+    bounds: dict[Partition, Bounds] = field(default_factory=dict)
+    stored: dict[Partition, int] = field(default_factory=dict)
     partitions: list[PartitionStatus] = field(default_factory=list)
     workers: list[WorkerStatus] = field(default_factory=list)
     batches: Sequence[Row[Any]] = ()
@@ -96,7 +97,7 @@ async def read_status(
     """Read the status; with an earlier one (``before``), rates of storing are known."""
     status = GroupStatus(settings.consumer_group, settings.topic, datetime.now(UTC))
     cluster = Cluster.of(settings)
-    since: dict[int, int | None] = {}
+    since: dict[Partition, int | None] = {}
     try:
         status.bounds = await topic_bounds(cluster)
         moment = int((status.at.timestamp() - RATE_SECONDS) * 1000)
@@ -106,13 +107,13 @@ async def read_status(
         status.errors.append(str(error))
     written = await asyncio.to_thread(_read_database, status, settings, engine)
     status.partitions = [
-        _partition(status, number, since.get(number), written.get(number), before)
-        for number in sorted(status.bounds)
+        _partition(status, one, since.get(one), written.get(one), before)
+        for one in sorted(status.bounds)
     ]
     return status
 
 
-def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[int, int]:
+def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[Partition, int]:
     """Read from the database; return the time (ms) of each partition's last stored event."""
     try:
         found = version.check(engine)
@@ -126,14 +127,19 @@ def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> d
     status.workers = _workers(status)
     status.batches = status.batches[:BATCHES]
     status.read("dead_letters", lambda: totals(engine, status.group, Filter()))
-    status.read("breakers", BreakerStore(engine, status.group, status.topic).find)
+    status.read("breakers", lambda: _open_breakers(engine, status))
     if settings.rollup_interval:
         status.read("rollup", Rollup(engine, settings.rollup_interval).progress)
     try:
         last = offsets.last_records(status.topic)
     except (TransientError, FatalError):
         return {}
-    return {number: record.timestamp for number, record in last.items() if record.timestamp > 0}
+    return {one: record.timestamp for one, record in last.items() if record.timestamp > 0}
+
+
+def _open_breakers(engine: Engine, status: GroupStatus) -> list[OpenBreaker]:
+    found = BreakerStore(engine, status.group).find()
+    return [one for one in found if one.partition.topic == status.topic]
 
 
 def _recent(engine: Engine, status: GroupStatus) -> list[Row[Any]]:
@@ -166,21 +172,21 @@ def _workers(status: GroupStatus) -> list[WorkerStatus]:
 
 def _partition(
     status: GroupStatus,
-    number: int,
+    partition: Partition,
     since: int | None,
     written: int | None,
     before: GroupStatus | None,
 ) -> PartitionStatus:
-    bounds, stored = status.bounds[number], status.stored.get(number)
+    bounds, stored = status.bounds[partition], status.stored.get(partition)
     lag = None if stored is None else max(0, bounds.end - max(stored, bounds.beginning))
     storing = None
-    if before is not None and stored is not None and number in before.stored:
+    if before is not None and stored is not None and partition in before.stored:
         seconds = max(0.001, (status.at - before.at).total_seconds())
-        storing = max(0, stored - before.stored[number]) / seconds
+        storing = max(0, stored - before.stored[partition]) / seconds
     behind = None
     if lag and written is not None:
         behind = max(0.0, status.at.timestamp() - written / 1000)
     incoming = 0.0 if since is None else (bounds.end - since) / RATE_SECONDS
     return PartitionStatus(
-        number, stored, bounds.beginning, bounds.end, lag, incoming, storing, behind
+        partition, stored, bounds.beginning, bounds.end, lag, incoming, storing, behind
     )

@@ -6,6 +6,7 @@ from checks.result import CheckResults
 from config import tls
 from config.settings import Settings
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from source import codecs
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import STEPS, reach
@@ -17,14 +18,14 @@ from source.log_reader import Bounds
 _RENEWAL = timedelta(days=30)
 
 
-async def check_kafka(settings: Settings, results: CheckResults) -> dict[int, Bounds]:
+async def check_kafka(settings: Settings, results: CheckResults) -> dict[Partition, Bounds]:
     """Check connection, topic and rights; return the bounds of the topic's logs."""
     cluster = Cluster.of(settings)
     if not await _connection(cluster, results):
         return {}
     _client_certificate(cluster, results)
     _codecs(results)
-    bounds: dict[int, Bounds] = {}
+    bounds: dict[Partition, Bounds] = {}
     with results.about("Topic"):
         bounds = await topic_bounds(cluster)
         held = sum(found.end - found.beginning for found in bounds.values())

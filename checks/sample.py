@@ -16,6 +16,7 @@ from models.printable import printable
 from models.quality import tally
 from models.rules import Reason, Rejection, transform
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from pipeline.record import Record
 from source.cluster.auth import Cluster
 from source.log_reader import Bounds
@@ -77,7 +78,7 @@ def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> S
     """Transform each record as the worker does; ``answer`` is the database's about them."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     flags: Counter[int] = Counter()
-    for place, (tp, record) in enumerate(records):
+    for place, (partition, record) in enumerate(records):
         if place in answer.known:
             sample.duplicate += 1
             continue
@@ -87,7 +88,7 @@ def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> S
             transformed = Rejection(Reason.UNSTORABLE, detail)
         if isinstance(transformed, Rejection):
             reason = transformed.reason.value
-            position = f"{tp.topic}/{tp.partition}/{record.offset}"
+            position = f"{partition}/{record.offset}"
             known = sample.dropped.get(reason)
             sample.dropped[reason] = Drop(
                 events=known.events + 1 if known else 1,
@@ -116,8 +117,8 @@ def _printable(value: Any) -> Any:
 
 
 async def read_newest(
-    settings: Settings, bounds: Mapping[int, Bounds], count: int
-) -> list[tuple[TopicPartition, Record]]:
+    settings: Settings, bounds: Mapping[Partition, Bounds], count: int
+) -> list[tuple[Partition, Record]]:
     """The newest ``count`` events, equally many of each partition; joins no group.
 
     Raises:
@@ -125,11 +126,11 @@ async def read_newest(
     """
     share = -(-count // max(1, len(bounds)))
     committed = settings.isolation_level == "read_committed"
-    ends = {number: b.readable if committed else b.end for number, b in bounds.items()}
+    ends = {one: b.readable if committed else b.end for one, b in bounds.items()}
     starts = {
-        TopicPartition(settings.topic, number): max(bounds[number].beginning, end - share)
-        for number, end in ends.items()
-        if end > bounds[number].beginning
+        TopicPartition(*one): max(bounds[one].beginning, end - share)
+        for one, end in ends.items()
+        if end > bounds[one].beginning
     }
     cluster = Cluster.of(settings)
     consumer = AIOKafkaConsumer(
@@ -139,7 +140,7 @@ async def read_newest(
         isolation_level=settings.isolation_level,
         **cluster.options,
     )
-    records: list[tuple[TopicPartition, Record]] = []
+    records: list[tuple[Partition, Record]] = []
     try:
         await consumer.start()
         consumer.assign(list(starts))
@@ -148,7 +149,7 @@ async def read_newest(
         async with asyncio.timeout(READ_TIMEOUT):
             while not await _is_read(consumer, ends):
                 for tp, found in (await consumer.getmany(timeout_ms=500)).items():
-                    records += [(tp, record) for record in found]
+                    records += [(Partition(*tp), record) for record in found]
     except (KafkaError, TimeoutError) as error:
         raise FatalError(f"Events cannot be read from Kafka: {type(error).__name__}.") from error
     finally:
@@ -156,6 +157,6 @@ async def read_newest(
     return records[:count]
 
 
-async def _is_read(consumer: AIOKafkaConsumer, ends: Mapping[int, int]) -> bool:
+async def _is_read(consumer: AIOKafkaConsumer, ends: Mapping[Partition, int]) -> bool:
     # By positions rather than records, because some offsets have no record.
     return all([await consumer.position(tp) >= ends[tp.partition] for tp in consumer.assignment()])

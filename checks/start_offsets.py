@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from checks.result import CheckResults
 from config.settings import Settings
 from db.write.offsets import OffsetStore
+from pipeline.partition import Partition
 from source.log_reader import Bounds
 from source.start_offsets import RESET_HINT
 
 
 def check_offsets(
-    settings: Settings, store: OffsetStore, bounds: Mapping[int, Bounds], results: CheckResults
+    settings: Settings,
+    store: OffsetStore,
+    bounds: Mapping[Partition, Bounds],
+    results: CheckResults,
 ) -> None:
     """Check every partition's stored offset."""
     subject = "Stored offsets"
@@ -20,18 +24,18 @@ def check_offsets(
             where = "beginning" if settings.starting_offsets == "earliest" else "end"
             results.ok(subject, f"none: a new group starts at the log's {where}")
             return
-        beyond = [number for number, at in stored.items() if at > _end(bounds, number)]
+        beyond = [one for one, at in stored.items() if at > _end(bounds, one)]
         if beyond:
-            number = min(beyond)
+            partition = min(beyond)
             results.fail(
                 subject,
-                f"{settings.topic}/{number} is stored up to {stored[number]}, but its log ends at "
-                f"{_end(bounds, number)}, so the topic was recreated or truncated",
+                f"{partition} is stored up to {stored[partition]}, but its log ends at "
+                f"{_end(bounds, partition)}, so the topic was recreated or truncated",
                 RESET_HINT,
             )
             return
-        known = {number: at for number, at in stored.items() if number in bounds}
-        gone = sum(max(0, bounds[number].beginning - at) for number, at in known.items())
+        known = {one: at for one, at in stored.items() if one in bounds}
+        gone = sum(max(0, bounds[one].beginning - at) for one, at in known.items())
         if gone:
             results.warn(
                 subject,
@@ -39,9 +43,9 @@ def check_offsets(
                 "raise the topic's retention.ms",
             )
             return
-        lag = sum(bounds[number].end - at for number, at in known.items())
+        lag = sum(bounds[one].end - at for one, at in known.items())
         results.ok(subject, f"{len(known)} partitions, {lag} events to read")
 
 
-def _end(bounds: Mapping[int, Bounds], number: int) -> int:
-    return bounds[number].end if number in bounds else 0
+def _end(bounds: Mapping[Partition, Bounds], partition: Partition) -> int:
+    return bounds[partition].end if partition in bounds else 0

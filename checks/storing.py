@@ -22,6 +22,7 @@ from db.write.row_store import RowStore
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord, Record
 
 #: How an administrator turns loads on: MariaDB keeps no variable.
@@ -52,7 +53,7 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
     rows = {
         place: chunk
         for place, record in enumerate(records)
-        if (chunk := Chunk.transform(FLASH_SALES, "check", 0, 0, 1, [record])).valid
+        if (chunk := Chunk.transform(FLASH_SALES, Partition("check", 0), 0, 1, [record])).valid
     }
     try:
         version.require_compatible(version.check(engine))
@@ -73,7 +74,9 @@ def check_storing(engine: Engine, results: CheckResults) -> None:
     with results.about("Storing"), classified(), engine.connect() as connection:
         transaction = _transaction(connection)
         store = RowStore()
-        chunk = Chunk.transform(FLASH_SALES, "check", 0, 0, 1, [trial_event(token_hex(8))])
+        chunk = Chunk.transform(
+            FLASH_SALES, Partition("check", 0), 0, 1, [trial_event(token_hex(8))]
+        )
         store.store(transaction, [chunk])
         if store.is_loading:
             results.ok("Storing", "rows are loaded (LOAD DATA LOCAL)")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from commands.moves import Move, Say
 from config.settings import Settings
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from pipeline.record import Record
 from pipeline.stream import Stream
 from source.log_reader import Bounds
@@ -15,26 +16,24 @@ from source.start_offsets import RESET_HINT
 
 
 def of_checkpoint(
-    settings: Settings,
     checkpoint: SparkCheckpoint,
-    stored: Mapping[int, int],
-    bounds: Mapping[int, Bounds],
-) -> dict[int, Move]:
+    stored: Mapping[Partition, int],
+    bounds: Mapping[Partition, Bounds],
+) -> dict[Partition, Move]:
     """The moves to where the job of a checkpoint stopped.
 
     Raises:
         FatalError: the checkpoint belongs to another topic of the same name.
     """
-    topic = settings.topic
     for partition, offset in sorted(checkpoint.next_offsets.items()):
         if partition not in bounds:
             raise FatalError(
-                f"The checkpoint has {topic}/{partition}, but Kafka does not: check that KAFKA_URL "
+                f"The checkpoint has {partition}, but Kafka does not: check that KAFKA_URL "
                 "and TOPIC are the job's."
             )
         if offset > bounds[partition].end:
             raise FatalError(
-                f"The job stopped at {offset} in {topic}/{partition}, but the log ends at "
+                f"The job stopped at {offset} in {partition}, but the log ends at "
                 f"{bounds[partition].end}: check that KAFKA_URL and TOPIC are the job's. If they "
                 f"are, the topic was recreated. {RESET_HINT}"
             )
@@ -44,7 +43,9 @@ def of_checkpoint(
     }
 
 
-def _move(checkpoint: SparkCheckpoint, stored: int | None, partition: int, bounds: Bounds) -> Move:
+def _move(
+    checkpoint: SparkCheckpoint, stored: int | None, partition: Partition, bounds: Bounds
+) -> Move:
     offset = checkpoint.next_offsets.get(partition)
     if offset is None:
         remark = "not in the checkpoint: read from its beginning, as Spark would"
@@ -55,7 +56,7 @@ def _move(checkpoint: SparkCheckpoint, stored: int | None, partition: int, bound
 
 
 def explain_checkpoint(
-    settings: Settings, checkpoint: SparkCheckpoint, moves: Mapping[int, Move], say: Say
+    settings: Settings, checkpoint: SparkCheckpoint, moves: Mapping[Partition, Move], say: Say
 ) -> None:
     """Say which batches a checkpoint has, and what an uncommitted one means."""
     written = datetime.fromtimestamp(checkpoint.written, UTC)
@@ -68,7 +69,7 @@ def explain_checkpoint(
     if not checkpoint.planned:
         return
     where = ", ".join(
-        f"{settings.topic}/{partition} from {moves[partition].new} to {end - 1}"
+        f"{partition} from {moves[partition].new} to {end - 1}"
         for partition, end in sorted(checkpoint.planned_ends.items())
         if partition in moves and end > moves[partition].new
     )
@@ -107,11 +108,10 @@ def is_stored(stream: Stream, ids: Collection[str]) -> Verdict:
 
 
 def of_table(
-    settings: Settings,
-    tails: Mapping[int, Tail],
-    stored: Mapping[int, int],
-    bounds: Mapping[int, Bounds],
-) -> dict[int, Move]:
+    tails: Mapping[Partition, Tail],
+    stored: Mapping[Partition, int],
+    bounds: Mapping[Partition, Bounds],
+) -> dict[Partition, Move]:
     """The moves to after the last stored event of each partition.
 
     Raises:
@@ -122,7 +122,7 @@ def of_table(
         found = bounds[partition]
         if tail.offset is None and not tail.is_whole:
             raise FatalError(
-                f"None of the last {tail.looked_at} events of {settings.topic}/{partition} is "
+                f"None of the last {tail.looked_at} events of {partition} is "
                 f"among the newest {NEWEST} rows: check that DATABASE_URL and TOPIC are the job's. "
                 "If they are, use `faust -A app offsets reset --to` with the time at which it "
                 "stopped."

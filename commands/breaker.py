@@ -11,6 +11,7 @@ from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.registry import Tools, needs
 from config.load import DATABASE
 from db.breakers import BreakerStore, OpenBreaker
+from pipeline.partition import Partition
 
 NONE_OPEN = "No circuit breaker is open."
 
@@ -19,7 +20,7 @@ NONE_OPEN = "No circuit breaker is open."
 def breaker(app: faust.App, tools: Tools) -> None:
     """Register the command."""
     topic = tools.settings.topic
-    store = BreakerStore(tools.engine, tools.group, topic)
+    store = BreakerStore(tools.engine, tools.group)
 
     @app.command(
         argument("action", type=click.Choice(["show", "close"])),
@@ -37,18 +38,18 @@ def breaker(app: faust.App, tools: Tools) -> None:
         with or_exit():
             if action == "close" and form:
                 raise click.UsageError("--json and --csv are for `show`.")
-            found = store.find()
-            wanted = [one for one in found if not partitions or one.partition in partitions]
+            found = [one for one in store.find() if one.partition.topic == topic]
+            wanted = [one for one in found if not partitions or one.partition.number in partitions]
             if action == "show":
-                lines = [line(topic, one) for one in wanted]
+                lines = [line(one) for one in wanted]
                 print_listing(form, COLUMNS if form else SHOWN, lines, none=NONE_OPEN)
                 return
             store.request_close([one.partition for one in wanted])
-            for partition in sorted(set(partitions) - {one.partition for one in found}):
-                self.say(f"{topic}/{partition} is not paused.")
+            named = {Partition(topic, number) for number in partitions}
+            for partition in sorted(named - {one.partition for one in found}):
+                self.say(f"{partition} is not paused.")
             for one in wanted:
-                place = f"{topic}/{one.partition}"
-                self.say(f"{place}: close requested; reading resumes within seconds.")
+                self.say(f"{one.partition}: close requested; reading resumes within seconds.")
             if not found:
                 self.say(NONE_OPEN)
 
@@ -62,12 +63,12 @@ SHOWN = (
 )
 
 
-def line(topic: str, one: OpenBreaker) -> Line:
+def line(one: OpenBreaker) -> Line:
     """An open breaker, by column."""
     return {
-        "place": f"{topic}/{one.partition}",
-        "topic": topic,
-        "partition": one.partition,
+        "place": str(one.partition),
+        "topic": one.partition.topic,
+        "partition": one.partition.number,
         "opened": one.opened,
         "close_requested": one.close_requested,
         "reason": one.reason,

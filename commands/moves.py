@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from commands.confirm import confirm
-from config.settings import Settings
 from db.write.offsets import OffsetStore
+from pipeline.partition import Partition
 from source.log_reader import Bounds
 
 Say = Callable[[str], None]
@@ -46,9 +46,8 @@ class Move(NamedTuple):
 
 
 def carry_out(
-    settings: Settings,
     store: OffsetStore,
-    moves: Mapping[int, Move],
+    moves: Mapping[Partition, Move],
     say: Say,
     *,
     effect: str,
@@ -59,7 +58,6 @@ def carry_out(
     """Print the moves, ask if required, and store them.
 
     Args:
-        settings: name the topic.
         store: the group's offsets.
         moves: by partition.
         say: prints a line.
@@ -75,7 +73,7 @@ def carry_out(
     for partition, move in sorted(moves.items()):
         remark = f" ({move.remark})" if move.remark else ""
         stored = "none" if move.stored is None else move.stored
-        say(f"{settings.topic}/{partition}: {stored} → {move.new}{remark}")
+        say(f"{partition}: {stored} → {move.new}{remark}")
     changed = {partition: move for partition, move in moves.items() if move.is_change}
     if not changed:
         say("Nothing to change: these offsets are already stored.")
@@ -87,18 +85,18 @@ def carry_out(
         say(effect)
     else:
         confirm(f"{effect} Change the stored offsets?", yes)
-    store.set(settings.topic, {partition: move.new for partition, move in changed.items()})
+    store.set({partition: move.new for partition, move in changed.items()})
     say(f"Stored. A running worker notices within 10 s and {_then(changed)}.")
 
 
-def _then(moves: Mapping[int, Move]) -> str:
+def _then(moves: Mapping[Partition, Move]) -> str:
     """What a running worker does with the moves."""
     if all(move.stored is not None and move.new >= move.stored for move in moves.values()):
         return "discards the skipped events as it reads them; a restart skips them at once"
     return "exits with status 1: restart it, unless your platform does"
 
 
-def describe(moves: Mapping[int, Move], deduplicate: bool) -> str:
+def describe(moves: Mapping[Partition, Move], deduplicate: bool) -> str:
     """What these moves do, as a sentence with numbers; counts offsets instead of events."""
     again = sum(move.again for move in moves.values())
     skipped = sum(move.skipped for move in moves.values())

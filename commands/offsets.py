@@ -18,6 +18,7 @@ from commands.times import parse
 from config.load import DATABASE, KAFKA
 from db.reports import newest_ids
 from db.write.offsets import OffsetStore
+from pipeline.partition import Partition
 from source.cluster.auth import Cluster
 from source.cluster.topics import last_stored, offsets_at, replaced_logs, topic_bounds
 from source.log_reader import Bounds
@@ -91,28 +92,30 @@ def offsets(app: faust.App, tools: Tools) -> None:
                         "`offsets adopt` needs --spark-checkpoint DIR or --from-table, and takes "
                         "all partitions."
                     )
-                stored = store.read(settings.topic)
+                stored = store.read(cluster.topic)
                 if checkpoint:
-                    job = read_checkpoint(checkpoint, settings.topic)
+                    job = read_checkpoint(checkpoint, cluster.topic)
                     bounds = await topic_bounds(cluster)
-                    moves = adopt.of_checkpoint(settings, job, stored, bounds)
+                    moves = adopt.of_checkpoint(job, stored, bounds)
                     adopt.explain_checkpoint(settings, job, moves, self.say)
                 else:
                     ids = newest_ids(engine, adopt.NEWEST)
                     adopt.explain_table(settings, len(ids), self.say)
                     bounds = await topic_bounds(cluster)
                     tails = await last_stored(cluster, bounds, adopt.is_stored(stream, ids))
-                    moves = adopt.of_table(settings, tails, stored, bounds)
+                    moves = adopt.of_table(tails, stored, bounds)
                 ask = bool(stored) or from_table
                 effect = describe(moves, settings.deduplicate) if stored else _NEW
             else:
                 bounds = await topic_bounds(cluster)
-                if unknown := set(partitions) - bounds.keys():
-                    raise click.BadParameter(f"the topic has no partition {min(unknown)}")
-                wanted = {one: bounds[one] for one in sorted(partitions or bounds)}
-                stored = store.read(settings.topic)
+                named = {Partition(cluster.topic, number) for number in partitions}
+                if unknown := named - bounds.keys():
+                    number = min(unknown).number
+                    raise click.BadParameter(f"the topic has no partition {number}")
+                wanted = {one: bounds[one] for one in sorted(named or bounds)}
+                stored = store.read(cluster.topic)
                 replaced = await replaced_logs(
-                    cluster, stored, store.last_records(settings.topic), wanted
+                    cluster, stored, store.last_records(cluster.topic), wanted
                 )
                 if action == "show":
                     lines = _lines(stored, wanted, replaced, settings.starting_offsets)
@@ -120,9 +123,7 @@ def offsets(app: faust.App, tools: Tools) -> None:
                     return
                 moves = await _reset(cluster, to, stored, wanted, replaced)
                 ask, effect = True, describe(moves, settings.deduplicate)
-            carry_out(
-                settings, store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run
-            )
+            carry_out(store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run)
 
 
 _NEW = "The group has no offsets yet: its first worker starts here."
@@ -138,9 +139,9 @@ COLUMNS = (
 
 
 def _lines(
-    stored: Mapping[int, int],
-    bounds: Mapping[int, Bounds],
-    replaced: Collection[int],
+    stored: Mapping[Partition, int],
+    bounds: Mapping[Partition, Bounds],
+    replaced: Collection[Partition],
     starting_offsets: str,
 ) -> list[Line]:
     # A partition without an offset is read from its beginning, unless the group is new.
@@ -153,7 +154,7 @@ def _lines(
             first = max(at, found.beginning)
         lines.append(
             {
-                "partition": partition,
+                "partition": partition.number,
                 "stored": at,
                 "log_begins": found.beginning,
                 "log_ends": found.end,
@@ -181,10 +182,10 @@ def _remark(stored: int | None, bounds: Bounds, replaced: bool) -> str:
 async def _reset(
     cluster: Cluster,
     to: str | None,
-    stored: Mapping[int, int],
-    bounds: Mapping[int, Bounds],
-    replaced: Collection[int],
-) -> dict[int, Move]:
+    stored: Mapping[Partition, int],
+    bounds: Mapping[Partition, Bounds],
+    replaced: Collection[Partition],
+) -> dict[Partition, Move]:
     """The moves of the partitions in ``bounds`` to what ``--to`` names."""
     if to is None:
         raise click.UsageError("Missing option '--to': give beginning, end, an offset or a time.")

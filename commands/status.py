@@ -110,10 +110,10 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
         "state": kafka and kafka.state,
         "members": [member._asdict() for member in kafka.members] if kafka else None,
         "workers": [worker._asdict() for worker in found.workers],
-        "partitions": [one._asdict() for one in found.partitions],
+        "partitions": _partitions(found),
         "batches": list(map(batches.line, found.batches)),
         "dead_letters": [one._asdict() for one in found.dead_letters],
-        "breakers": [breaker.line(found.topic, one) for one in found.breakers],
+        "breakers": [breaker.line(one) for one in found.breakers],
         "rollup": rollup and {**rollup._asdict(), "behind": rollup.behind},
         "schema": {
             "version": found.schema_version,
@@ -197,7 +197,7 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         yield "\nDead letters: none"
     if found.breakers:
         yield "\nCircuit breaker: open"
-        yield listing(breaker.SHOWN, [breaker.line(found.topic, one) for one in found.breakers])
+        yield listing(breaker.SHOWN, [breaker.line(one) for one in found.breakers])
     else:
         yield "\nCircuit breaker: closed"
     yield f"Sales sums: {_sums(found)}"
@@ -218,4 +218,4 @@ def _member(member: Any) -> Line:
 
 
 def _partitions(found: GroupStatus) -> list[dict[str, Any]]:
-    return [one._asdict() for one in found.partitions]
+    return [{**one._asdict(), "partition": one.partition.number} for one in found.partitions]

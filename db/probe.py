@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from db.connection.engine import ping
 from db.write.offsets import OffsetStore
+from pipeline.partition import Partition
 
 
 class DatabaseProbe:
@@ -29,7 +30,6 @@ class DatabaseProbe:
         """Verify that the server answers, by no statement."""
         ping(self._engine)
 
-    def stored(self, locked: bool) -> Mapping[tuple[str, int], int]:
+    def stored(self, locked: bool) -> Mapping[Partition, int]:
         """The stored offsets, under a lock where that is asked for."""
-        found = self._store.read(self._topic, locked=locked)
-        return {(self._topic, number): offset for number, offset in found.items()}
+        return self._store.read(self._topic, locked=locked)

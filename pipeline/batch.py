@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from pipeline.chunk import Chunk
-from pipeline.originals import ReadAgain
-from pipeline.stream import REASONS, UNSTORABLE
+from pipeline.partition import Partition
+from pipeline.refetch import Refetch
+from pipeline.stream import REASONS, UNSTORABLE, Stream
 
 
 class Refused(NamedTuple):
     """An event whose row the database refused, and what it said."""
 
-    topic: str
-    partition: int
+    partition: Partition
     offset: int
     detail: str
 
@@ -28,7 +28,7 @@ class Batch:
     ``events`` are ``valid``, ``dropped`` (keyed by reason) and ``duplicate`` ones, which are left
     out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
     ``total`` is the sum of the stream's summed column;
-    ``offsets`` is the next offset stored of each ``(topic, partition)``, ``rows`` how many rows
+    ``offsets`` is the next offset stored of each partition, ``rows`` how many rows
     each had, ``refused`` what became dead letters because the database refused the row; times are
     UTC.
     """
@@ -43,29 +43,30 @@ class Batch:
     filled: Mapping[str, int]
     repaired: Mapping[str, int]
     total: float
-    offsets: Mapping[tuple[str, int], int]
+    offsets: Mapping[Partition, int]
     oldest_timestamp: int | None = None
     duplicate: int = 0
-    rows: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    rows: Mapping[Partition, int] = field(default_factory=dict)
     refused: Sequence[Refused] = ()
 
     @classmethod
     def of(
         cls,
+        stream: Stream,
         number: int,
         opened: datetime,
         chunks: Sequence[Chunk],
         seconds: float,
         refused: Sequence[Refused] = (),
     ) -> "Batch":
-        """What storing these chunks amounts to, and events besides whose rows are refused."""
+        """What storing these chunks of the stream amounts to, and events whose rows are refused."""
         flags: Counter[int] = Counter()
         dropped = empty_drops()
         for chunk in chunks:
             flags += chunk.quality()
             dropped.update(letter.reason for letter in chunk.dead)
         dropped[UNSTORABLE] += len(refused)
-        filled, repaired = chunks[0].stream.tally(flags)
+        filled, repaired = stream.tally(flags)
         return cls(
             number=number,
             opened=opened,
@@ -109,7 +110,7 @@ class Sink(Protocol):
         number: int,
         opened: datetime,
         chunks: Sequence[Chunk],
-        read_again: ReadAgain,
+        refetch: Refetch,
         alive: Callable[[], None],
     ) -> Batch:
         """Store what is new of the chunks in one transaction, perhaps nothing.
@@ -132,13 +133,13 @@ def empty_drops() -> Counter[str]:
     return Counter(dict.fromkeys(REASONS, 0))
 
 
-def ends(chunks: Sequence[Chunk]) -> dict[tuple[str, int], int]:
-    """The offsets after those of the chunks, by topic and partition."""
-    return {(chunk.topic, chunk.partition): chunk.end for chunk in chunks}
+def ends(chunks: Sequence[Chunk]) -> dict[Partition, int]:
+    """The offsets after those of the chunks, by partition."""
+    return {chunk.partition: chunk.end for chunk in chunks}
 
 
-def _rows(chunks: Sequence[Chunk]) -> Counter[tuple[str, int]]:
-    rows: Counter[tuple[str, int]] = Counter()
+def _rows(chunks: Sequence[Chunk]) -> Counter[Partition]:
+    rows: Counter[Partition] = Counter()
     for chunk in chunks:
-        rows[chunk.topic, chunk.partition] += chunk.valid
+        rows[chunk.partition] += chunk.valid
     return rows

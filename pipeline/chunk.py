@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from pipeline.memory import Lease
+from pipeline.partition import Partition
 from pipeline.record import LastRecord, PlainRecord, Record
 from pipeline.stream import Row, Stream
 
@@ -63,8 +64,7 @@ class Chunk:
     """
 
     stream: Stream
-    topic: str
-    partition: int
+    partition: Partition
     start: int
     end: int
     rows: bytes = b""
@@ -81,8 +81,7 @@ class Chunk:
     def transform(
         cls,
         stream: Stream,
-        topic: str,
-        partition: int,
+        partition: Partition,
         start: int,
         end: int,
         records: Sequence[Record],
@@ -94,7 +93,7 @@ class Chunk:
 
         Args:
             stream: what they are events of.
-            topic, partition: where they are from.
+            partition: where they are from.
             start, end: offsets they cover.
             records: as read from Kafka.
             last: identifies the last of them, where that is known.
@@ -121,7 +120,6 @@ class Chunk:
             offsets.append(record.offset)
         chunk = cls(
             stream=stream,
-            topic=topic,
             partition=partition,
             start=start,
             end=end,

@@ -27,12 +27,13 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError, state_of_database
+from pipeline.partition import Partition
 from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
 
-Offsets: TypeAlias = Mapping[tuple[str, int], int]
+Offsets: TypeAlias = Mapping[Partition, int]
 
 #: Seconds between questions, and for which a write that succeeded tells that the database answers.
 QUIET = 2.0
@@ -129,7 +130,7 @@ class DatabaseWatch(Service):
         #: What was known when the question was asked.
         self._before: Offsets | None = None
         #: What another program seems to have set back, since the last answer.
-        self._changed: dict[tuple[str, int], int | None] = {}
+        self._changed: dict[Partition, int | None] = {}
         self.last_error: str | None = None
 
     async def look(self) -> None:
@@ -199,7 +200,7 @@ class DatabaseWatch(Service):
             end_worker(self, self._sentence(changed))
         self._changed = changed
 
-    def _differences(self, found: Offsets) -> dict[tuple[str, int], int | None]:
+    def _differences(self, found: Offsets) -> dict[Partition, int | None]:
         """Offsets that are stored and not known, None for one that is gone."""
         before, now = self._before, self._known()
         if before is None or now is None:
@@ -210,11 +211,11 @@ class DatabaseWatch(Service):
             if before.get(partition) == offset != found.get(partition)
         }
 
-    def _sentence(self, changed: Mapping[tuple[str, int], int | None]) -> FatalError:
-        (topic, partition), stored = min(changed.items())
-        known = (self._before or {})[topic, partition]
+    def _sentence(self, changed: Mapping[Partition, int | None]) -> FatalError:
+        partition, stored = min(changed.items())
+        known = (self._before or {})[partition]
         return FatalError(
-            f"The stored offset of {topic}/{partition} is {'gone' if stored is None else stored}, "
+            f"The stored offset of {partition} is {'gone' if stored is None else stored}, "
             f"but the worker continues from {known}: it was changed behind the worker, which must "
             f"start again from what is stored."
         )

@@ -13,34 +13,26 @@ Invariants:
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from itertools import count
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 from mode import Service
 from mode.utils.logging import get_logger
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    retry_if_exception_type,
-)
+from tenacity import AsyncRetrying, retry_if_exception_type
 
 from pipeline import metrics
+from pipeline.attempts import Attempts
 from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
-from pipeline.errors import TOO_LARGE, FatalError, TransientError, state_of_database
-from pipeline.originals import Originals, Reread
-from pipeline.retry import BACKOFF, MAX_ATTEMPTS, SEARCH_BACKOFF, is_retried
-from pipeline.search import Partition, Search, Stuck, Trial, describe, spread
+from pipeline.errors import TOO_LARGE, FatalError, TransientError
+from pipeline.partition import Partition
+from pipeline.refetch import RefetchSome
+from pipeline.retry import MAX_ATTEMPTS, SEARCH_BACKOFF
+from pipeline.search import Search, Stuck, Trial, describe, spread
 from pipeline.shutdown import end_worker
-from pipeline.threads import in_thread
 
 log = get_logger(__name__)
-
-_T = TypeVar("_T")
 
 Listener = Callable[[Batch], None]
 
@@ -60,7 +52,7 @@ class Flusher(Service):
         max_events: events in one write, about; so many waiting start a write at once.
         max_bytes: the same in bytes.
         stop_timeout: seconds the last write may take.
-        reread: reads events again that only the database refuses.
+        refetch_some: fetches events again whose rows the database rejects.
         listeners: called with each batch after it is committed.
         on_stuck: called with the partitions that are stuck, when these change.
     """
@@ -75,37 +67,29 @@ class Flusher(Service):
         max_events: int,
         max_bytes: int,
         stop_timeout: float,
-        reread: Reread,
+        refetch_some: RefetchSome,
         listeners: Sequence[Listener] = (),
         on_stuck: StuckListener = lambda partitions: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._writer = writer
+        self._attempts = Attempts(writer, refetch_some)
         self._interval = interval
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._stop_timeout = stop_timeout
-        self._reread = reread
         self._listeners = listeners
         self._on_stuck = on_stuck
         #: By partition that is stuck, the event that cannot be written.
         self._stuck: dict[Partition, Stuck] = {}
         #: Events in one write at most, while the server takes no larger ones.
         self._cap = max_events
-        self._numbers = count(1)
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self.buffer = Buffer()
         self.empty_flushes = 0
         #: When the next flush is due (``time.monotonic``).
         self.due = 0.0
-        self.last_tick: float | None = None
-        self.last_write: float | None = None
-        #: Since when the database owes an answer to a write, or None.
-        self.unanswered_since: float | None = None
-        #: What the last attempt says of the database: "is away: …" or "cannot be used: …".
-        self.last_error: str | None = None
         #: Which events cannot be written and why, in words.
         self.stuck: str | None = None
 
@@ -127,6 +111,26 @@ class Flusher(Service):
     def is_writing(self) -> bool:
         """Whether a write is under way."""
         return self._lock.locked()
+
+    @property
+    def last_tick(self) -> float | None:
+        """The last sign of life (``time.monotonic``)."""
+        return self._attempts.last_tick
+
+    @property
+    def last_write(self) -> float | None:
+        """When the last write succeeded (``time.monotonic``)."""
+        return self._attempts.last_write
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Since when the database owes an answer to a write, or None."""
+        return self._attempts.unanswered_since
+
+    @property
+    def last_error(self) -> str | None:
+        """What the last attempt says of the database: "is away: …" or "cannot be used: …"."""
+        return self._attempts.last_error
 
     async def drain(self) -> None:
         """Write what is buffered while time allows; drop the rest, which will be read again."""
@@ -175,7 +179,7 @@ class Flusher(Service):
         fatal: FatalError | None = None
         self.due = monotonic() + min(self._interval, FIRST_INTERVAL)
         while not fatal:
-            self.last_tick = monotonic()
+            self._attempts.tick()
             await self.wait_first(self._wake.wait(), timeout=max(0.0, self.due - monotonic()))
             if self.should_stop:
                 return
@@ -212,7 +216,7 @@ class Flusher(Service):
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             wait=SEARCH_BACKOFF,
-            before_sleep=self._before_retry,
+            before_sleep=self._attempts.before_retry,
         ):
             with attempt:
                 search = self._new_search(left, places)
@@ -222,7 +226,7 @@ class Flusher(Service):
                 if search.outage and epoch == self.buffer.epoch:
                     left += self._more(left)
                     raise search.outage
-        self.last_error = None
+        self._attempts.last_error = None
         return left
 
     def _new_search(self, chunks: Sequence[Chunk], places: Iterator[float]) -> Search:
@@ -237,7 +241,7 @@ class Flusher(Service):
             error = failure or await self._failure(opened, trial)
             failure = None
             if error:
-                self._tick()
+                self._attempts.tick()
                 self._shrink(trial.chunks, error)
             trial = search.next(error)
 
@@ -245,7 +249,7 @@ class Flusher(Service):
         """Do a trial; returns what went wrong."""
         try:
             if trial.is_rehearsal:
-                await self._ask(self._writer.rehearse, *trial.chunks)
+                await self._attempts.rehearse(*trial.chunks)
             else:
                 await self._write(opened, trial.chunks, 1)
         except TransientError as error:
@@ -273,56 +277,8 @@ class Flusher(Service):
             self._on_stuck(stuck.keys())
         self._stuck, self.stuck = stuck, sentence
 
-    async def _write(self, opened: datetime, chunks: list[Chunk], max_attempts: int) -> None:
-        """Write one batch, and call the listeners.
-
-        Raises:
-            TransientError: one of the kinds that are searched for, so many times in a row.
-        """
-        number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        seen: list[TransientError] = []
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(partial(is_retried, seen, max_attempts)),
-            wait=BACKOFF,
-            before_sleep=self._before_retry,
-        ):
-            with attempt:
-                read_again = Originals(self._reread, loop).read
-                batch = await self._ask(
-                    self._writer.write, number, opened, chunks, read_again, self._answered
-                )
-        self._tick()
-        self.last_write = self.last_tick
-        if self.last_error:
-            log.info("The database is back.")
-        self.last_error = None
+    async def _write(self, opened: datetime, chunks: list[Chunk], most: int) -> None:
+        """Write one batch, and call the listeners; see ``Attempts.write``."""
+        batch = await self._attempts.write(opened, chunks, most)
         for listener in self._listeners:
             listener(batch)
-
-    async def _ask(self, function: Callable[..., _T], *arguments: object) -> _T:
-        """Call the sink, and note since when it owes an answer."""
-        self.unanswered_since = monotonic()
-        try:
-            return await in_thread(function, *arguments)
-        finally:
-            self.unanswered_since = None
-
-    def _answered(self) -> None:
-        """Note that the write in flight goes on. From its thread."""
-        if self.unanswered_since is not None:
-            self.unanswered_since = monotonic()
-        self._tick()
-
-    def _tick(self) -> None:
-        """Note a sign of life. From any thread: finding many refused rows takes long."""
-        self.last_tick = monotonic()
-
-    async def _before_retry(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, TransientError):
-            self.last_error = state_of_database(error)
-        self.last_tick = monotonic()
-        metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
-        wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Batch not written, retrying in %.1f s: %s", wait, error)

@@ -119,7 +119,7 @@ def return_freed_memory() -> None:
         mallopt(_ARENA_MAX, 2)
 
 
-def collect_garbage_seldom() -> None:
+def tune_gc() -> None:
     """Have Python collect cycles less often, and skip the objects that exist already.
 
     By default the collector visits every buffered event again and again, which took a third of the

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
-
-Partition = tuple[str, int]
+from pipeline.partition import Partition
 
 #: The golden ratio: its multiples, without their integers, spread evenly over 0 to 1.
 _GOLDEN = 0.618_033_988_749_895
@@ -84,7 +83,7 @@ class Search:
             if error is None:
                 self._is_any_stored = True
                 for chunk in part:
-                    self.stuck.pop(_partition(chunk), None)
+                    self.stuck.pop(chunk.partition, None)
             elif len(part) > 1 or part[0].events > 1:
                 # At first its first event alone: in an outage that fails, too, and ends the search.
                 self._parts.extendleft(reversed(_split(part, head=not self._is_any_stored)))
@@ -97,8 +96,8 @@ class Search:
     def _next_part(self) -> list[Chunk] | None:
         while self._parts:
             part = self._parts.popleft()
-            self.left += [chunk for chunk in part if _partition(chunk) in self._behind]
-            if free := [chunk for chunk in part if _partition(chunk) not in self._behind]:
+            self.left += [chunk for chunk in part if chunk.partition in self._behind]
+            if free := [chunk for chunk in part if chunk.partition not in self._behind]:
                 return free
         return None
 
@@ -106,7 +105,7 @@ class Search:
         self, suspect: Chunk, error: TransientError
     ) -> Generator[Trial, TransientError | None, None]:
         """Find out whether an event that failed alone is at fault, or the server."""
-        known = self.stuck.get(_partition(suspect))
+        known = self.stuck.get(suspect.partition)
         if known and known.error == str(error):
             self._blame(suspect, error)
             return
@@ -125,11 +124,11 @@ class Search:
         elif again := (yield Trial([suspect])):
             self._blame(suspect, again)
         else:
-            self.stuck.pop(_partition(suspect), None)
+            self.stuck.pop(suspect.partition, None)
 
     def _blame(self, chunk: Chunk, error: TransientError) -> None:
-        self.stuck[_partition(chunk)] = Stuck(chunk, str(error))
-        self._behind.add(_partition(chunk))
+        self.stuck[chunk.partition] = Stuck(chunk, str(error))
+        self._behind.add(chunk.partition)
         self.left.append(chunk)
 
     def _end(self, error: TransientError, *chunks: Chunk) -> None:
@@ -155,10 +154,10 @@ class Search:
 
     def _take_event_of_other_partition(self, suspect: Chunk) -> Chunk | None:
         """The next event to be written of a partition that is not stuck."""
-        excluded = {*self._behind, _partition(suspect)}
+        excluded = {*self._behind, suspect.partition}
         for part in self._parts:
             for place, chunk in enumerate(part):
-                if _partition(chunk) not in excluded:
+                if chunk.partition not in excluded:
                     head, rest = _cut(chunk)
                     part[place : place + 1] = rest
                     return head
@@ -171,9 +170,9 @@ def describe(stuck: Mapping[Partition, Stuck]) -> str:
         return ""
     chunk, error = next(iter(stuck.values()))
     offset = min((*chunk.offsets, *(one.offset for one in chunk.dead), chunk.end))
-    where = ", ".join(f"{topic}/{partition}" for topic, partition in stuck)
+    where = ", ".join(map(str, stuck))
     return (
-        f"{chunk.topic}/{chunk.partition}/{offset}: {error}. Nothing is lost: it is retried, "
+        f"{chunk.partition}/{offset}: {error}. Nothing is lost: it is retried, "
         f"{where} waits for it, and other partitions continue."
     )
 
@@ -200,7 +199,3 @@ def _cut(chunk: Chunk) -> tuple[Chunk, list[Chunk]]:
         return chunk, []
     head, rest = chunk.split(1)
     return head, [rest]
-
-
-def _partition(chunk: Chunk) -> Partition:
-    return chunk.topic, chunk.partition

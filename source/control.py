@@ -8,12 +8,11 @@ from faust.types import TP
 from mode.utils.logging import get_logger
 
 from pipeline.batch import Batch
-from pipeline.originals import Portion
+from pipeline.partition import Partition
+from pipeline.refetch import Refetched
 from source.transport import FetchConsumer
 
 log = get_logger(__name__)
-
-Partition = tuple[str, int]
 
 
 class ConsumerControl:
@@ -44,14 +43,13 @@ class ConsumerControl:
         """Read a partition again from an offset on."""
         await self.consumer.seek_back(TP(*partition), offset)
 
-    async def reread(self, topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
-        """Events that only the database refuses, as they came; None where Kafka gives none."""
+    async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched | None:
+        """Some of the events at these offsets; None where Kafka does not answer."""
         try:
-            return await self.consumer.reread(partition, offsets)
+            return await self.consumer.refetch(partition, offsets)
         except KafkaError as error:
             log.warning(
-                "Events of %s/%d from offset %d on cannot be read again: %r",
-                topic,
+                "Events of %s from offset %d on cannot be refetched: %r",
                 partition,
                 offsets[0],
                 error,

@@ -9,7 +9,7 @@ import faust
 
 from config.logging import logging_config
 from config.settings import Settings
-from pipeline.memory import collect_garbage_seldom, return_freed_memory
+from pipeline.memory import return_freed_memory, tune_gc
 from source.cluster.auth import credentials
 from source.quiet import QuietMonitor
 
@@ -64,4 +64,4 @@ class FaustApp(faust.App):
         """Tune memory before and after Faust has started."""
         return_freed_memory()
         await super().on_first_start()
-        collect_garbage_seldom()
+        tune_gc()

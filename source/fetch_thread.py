@@ -18,8 +18,9 @@ from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
 from pipeline.memory import Memory
-from pipeline.originals import Portion as Again
+from pipeline.partition import Partition
 from pipeline.record import LastRecord
+from pipeline.refetch import Refetched
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
 from source.fetch import Fetch
@@ -216,15 +217,16 @@ class FetchThread(QuietThread):
         self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError
     ) -> None:
         for tp, offset in error.args[0].items():
-            bounds = (await self._logs.bounds([tp.partition]))[tp.partition]
+            partition = Partition(*tp)
+            bounds = (await self._logs.bounds([partition]))[partition]
             if tp not in self._next or _position(consumer, tp) != offset:
                 continue  # of a fetch from before the last seek
             if offset > bounds.end:
                 raise FatalError(
-                    f"Offset {offset} of {tp.topic}/{tp.partition} is beyond the log's end "
+                    f"Offset {offset} of {partition} is beyond the log's end "
                     f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
                 )
-            consumer.seek(tp, first_available(tp.topic, tp.partition, offset, bounds).seek)
+            consumer.seek(tp, first_available(partition, offset, bounds).seek)
 
     @property
     def group_error(self) -> BaseException | None:
@@ -246,20 +248,23 @@ class FetchThread(QuietThread):
         except KafkaError as error:
             log.warning("Joining the consumer group failed, trying again: %r", error)
 
-    async def bounds(self, partitions: Collection[int]) -> dict[int, Bounds]:
+    async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
         """Bounds of the partitions' logs, asked of the broker."""
-        return cast(dict[int, Bounds], await self.call_thread(self._logs.bounds, partitions))
+        found = await self.call_thread(self._logs.bounds, partitions)
+        return cast(dict[Partition, Bounds], found)
 
-    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+    async def identify(
+        self, records: Mapping[Partition, LastRecord]
+    ) -> dict[Partition, LastRecord | None]:
         """What the log has at the offsets of these records."""
         if not records:
             return {}
         found = await self.call_thread(self._logs.identify, records)
-        return cast(dict[int, LastRecord | None], found)
+        return cast(dict[Partition, LastRecord | None], found)
 
-    async def reread(self, partition: int, offsets: Sequence[int]) -> Again:
-        """Some of the records at these offsets; see ``LogReader.reread``."""
-        return cast(Again, await self.call_thread(self._logs.reread, partition, offsets))
+    async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched:
+        """Some of the records at these offsets; see ``LogReader.refetch``."""
+        return cast(Refetched, await self.call_thread(self._logs.refetch, partition, offsets))
 
     async def seek_to(self, positions: Mapping[TP, Position]) -> None:
         """Deliver these partitions from their positions on, and no others."""

@@ -12,6 +12,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
+from pipeline.partition import Partition
 from pipeline.shutdown import end_worker
 from source.cluster.topics import NoTopicError
 from source.control import ConsumerControl
@@ -32,13 +33,13 @@ class Watcher(Protocol):
     """A service that needs the log end offsets."""
 
     @property
-    def stored(self) -> Mapping[tuple[str, int], int]:
+    def stored(self) -> Mapping[Partition, int]:
         """The stored offsets, as far as the worker knows."""
 
-    def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
-        """The topic's logs have these bounds now."""
+    def see(self, bounds: Mapping[Partition, Bounds]) -> None:
+        """The partitions' logs have these bounds now."""
 
-    def ends_went_back(self, topic: str, bounds: Mapping[int, Bounds]) -> bool:
+    def ends_went_back(self, bounds: Mapping[Partition, Bounds]) -> bool:
         """Whether a log ends before where it did when last seen."""
 
 
@@ -79,7 +80,7 @@ class LogEnds:
             if consumer.topic_partitions(self._topic) == 0:
                 await self._find_topic()
             bounds = await consumer.bounds()
-            if self._watcher.ends_went_back(self._topic, bounds):
+            if self._watcher.ends_went_back(bounds):
                 await consumer.check_logs(bounds)
             self._compare(stored, bounds)
         except (NoTopicError, OtherLogError, LogEndError) as error:
@@ -87,13 +88,13 @@ class LogEnds:
         except (KafkaError, TransientError, FatalError) as error:
             log.info("The log end offsets are unknown: %s", error)
         else:
-            self._watcher.see(self._topic, bounds)
+            self._watcher.see(bounds)
 
-    def _compare(self, stored: Mapping[tuple[str, int], int], bounds: Mapping[int, Bounds]) -> None:
+    def _compare(self, stored: Mapping[Partition, int], bounds: Mapping[Partition, Bounds]) -> None:
         beyond = [
-            LogEndError.of(self._topic, number, at, found)
-            for number, found in bounds.items()
-            if (at := stored.get((self._topic, number), 0)) > found.end
+            LogEndError.of(partition, at, found)
+            for partition, found in bounds.items()
+            if (at := stored.get(partition, 0)) > found.end
         ]
         self._beyond = self._beyond + 1 if beyond else 0
         if self._beyond >= SETTLING_POLLS:

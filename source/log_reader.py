@@ -1,4 +1,4 @@
-"""Looks into the topic's logs: their bounds, and single records.
+"""Looks into the logs of partitions: their bounds, and single records.
 
 On connections of its own: on those of the consumer a question waits behind a fetch that the broker
 holds open until something comes in.
@@ -23,8 +23,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from pipeline.originals import Portion
+from pipeline.partition import Partition, by_topic
 from pipeline.record import LastRecord, Record
+from pipeline.refetch import Refetched
 from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 
@@ -33,7 +34,7 @@ _TRIES = 10
 _PAUSE = 0.3
 #: Records asked for at the same time.
 _PARALLEL = 16
-#: Bytes of an answer with records to be read again, and of those that are handed out, about.
+#: Bytes of an answer with records to be refetched, and of those that are handed out, about.
 _PORTION_BYTES = 1 << 20
 #: Records parsed at once while looking for them.
 _LOOK_AT = 500
@@ -66,56 +67,56 @@ class Found(NamedTuple):
 
 
 class LogReader:
-    """Reads from a topic without a consumer group.
+    """Reads from logs without a consumer group.
 
     Args:
         brokers: addresses, ``host:port`` each.
-        topic: the topic.
         options: what aiokafka's client connects with besides.
 
     Raises (every method):
         aiokafka.errors.KafkaError: the brokers did not answer.
     """
 
-    def __init__(self, brokers: list[str], topic: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, brokers: list[str], options: Mapping[str, Any]) -> None:
         self._brokers = brokers
-        self._topic = topic
         self._options = options
         self._client: AIOKafkaClient | None = None
         self._connecting = asyncio.Lock()
 
-    async def partitions(self) -> list[int]:
-        """The topic's partitions; none where there is no such topic.
+    async def partitions(self, topic: str) -> list[Partition]:
+        """A topic's partitions; none where there is no such topic.
 
         Raises:
             aiokafka.errors.TopicAuthorizationFailedError: the account may not see it.
         """
-        client = await self._connected()
+        client = await self._connected([topic])
         for _ in range(_TRIES):
             await client.force_metadata_update()
-            if self._topic in client.cluster.unauthorized_topics:
-                raise TopicAuthorizationFailedError(self._topic)
-            if numbers := client.cluster.partitions_for_topic(self._topic):
-                return sorted(numbers)
+            if topic in client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(topic)
+            if numbers := client.cluster.partitions_for_topic(topic):
+                return [Partition(topic, number) for number in sorted(numbers)]
             # A topic that was made just now is not known to every broker yet.
             await asyncio.sleep(_PAUSE)
         return []
 
-    async def bounds(self, partitions: Collection[int]) -> dict[int, Bounds]:
+    async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
         """Bounds of the partitions' logs."""
         beginnings, ends, stable = await asyncio.gather(
             self._offsets(partitions, OffsetResetStrategy.EARLIEST, READ_UNCOMMITTED),
             self._offsets(partitions, OffsetResetStrategy.LATEST, READ_UNCOMMITTED),
             self._offsets(partitions, OffsetResetStrategy.LATEST, READ_COMMITTED),
         )
-        return {number: Bounds(beginnings[number], ends[number], stable[number]) for number in ends}
+        return {one: Bounds(beginnings[one], ends[one], stable[one]) for one in ends}
 
-    async def offsets_at(self, partitions: Collection[int], moment: int) -> dict[int, int | None]:
+    async def offsets_at(
+        self, partitions: Collection[Partition], moment: int
+    ) -> dict[Partition, int | None]:
         """Offset of the first event at or after a moment (ms since 1970); None for no event."""
         found = await self._offsets(partitions, moment, READ_UNCOMMITTED)
-        return {number: None if offset < 0 else offset for number, offset in found.items()}
+        return {one: None if offset < 0 else offset for one, offset in found.items()}
 
-    async def read(self, partition: int, offset: int) -> Found | None:
+    async def read(self, partition: Partition, offset: int) -> Found | None:
         """The record at an offset; None where there is none, or none that can be read."""
         try:
             batches = await self._batches(partition, offset, 1)
@@ -126,7 +127,7 @@ class LogReader:
             return None
         return Found(records[0], epoch)
 
-    async def reread(self, partition: int, offsets: Sequence[int]) -> Portion:
+    async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched:
         """Some of the records at these offsets (ascending, at least one).
 
         One pass over one answer of the broker, of about a megabyte: it begins at the first of the
@@ -137,7 +138,7 @@ class LogReader:
         except OffsetOutOfRangeError:
             beginning = (await self.bounds([partition]))[partition].beginning
             # Retention removed them; or the log ends before, and they are all gone.
-            return Portion((), beginning if beginning > offsets[0] else offsets[-1] + 1)
+            return Refetched((), beginning if beginning > offsets[0] else offsets[-1] + 1)
         wanted = set(offsets)
         found: list[Record] = []
         size = 0
@@ -150,12 +151,12 @@ class LogReader:
                     found.append(record)
                     size += len(record.key or b"") + len(record.value or b"")
         if batches.position > offsets[0]:
-            return Portion(found, batches.position)
+            return Refetched(found, batches.position)
         # Nothing can be read at the first of them: what cannot be read is passed over, and where
         # nothing comes the log ends.
-        return Portion((), batches.unreadable.after if batches.unreadable else offsets[-1] + 1)
+        return Refetched((), batches.unreadable.after if batches.unreadable else offsets[-1] + 1)
 
-    async def scan(self, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+    async def scan(self, partition: Partition, start: int, end: int) -> AsyncIterator[Record]:
         """The records with offsets in ``[start, end)``, also those of aborted transactions.
 
         What cannot be read is passed over.
@@ -177,11 +178,13 @@ class LogReader:
             else:
                 return
 
-    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+    async def identify(
+        self, records: Mapping[Partition, LastRecord]
+    ) -> dict[Partition, LastRecord | None]:
         """What the log has at the offsets of these records, by partition; None for nothing."""
         turn = asyncio.Semaphore(_PARALLEL)
 
-        async def look(partition: int, known: LastRecord) -> LastRecord | None:
+        async def look(partition: Partition, known: LastRecord) -> LastRecord | None:
             async with turn:
                 found = await self.read(partition, known.offset)
             return found and LastRecord.of(found.record, found.epoch)
@@ -196,69 +199,66 @@ class LogReader:
             self._client = None
 
     async def _offsets(
-        self, partitions: Collection[int], moment: int, isolation: int
-    ) -> dict[int, int]:
+        self, partitions: Collection[Partition], moment: int, isolation: int
+    ) -> dict[Partition, int]:
         async for attempt in self._retrying():
             with attempt:
                 return await self._ask_offsets(partitions, moment, isolation)
         raise AssertionError("a try returns or raises")
 
     async def _ask_offsets(
-        self, partitions: Collection[int], moment: int, isolation: int
-    ) -> dict[int, int]:
-        client = await self._connected()
-        by_node: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for number in partitions:
-            by_node[self._leader(client, number)].append((number, moment))
+        self, partitions: Collection[Partition], moment: int, isolation: int
+    ) -> dict[Partition, int]:
+        client = await self._connected({one.topic for one in partitions})
+        by_node: dict[int, list[Partition]] = defaultdict(list)
+        for partition in partitions:
+            by_node[_leader(client, partition)].append(partition)
         answers = await asyncio.gather(
             *(
-                client.send(node, OffsetRequest(-1, isolation, [(self._topic, asked)]))
+                client.send(node, OffsetRequest(-1, isolation, _moments(asked, moment)))
                 for node, asked in by_node.items()
             )
         )
         offsets = {}
         for answer in answers:
-            for _, found in answer.topics:
+            for topic, found in answer.topics:
                 for number, code, *_, offset in found:
-                    _check(code, number)
-                    offsets[number] = offset
+                    partition = Partition(topic, number)
+                    _check(code, partition)
+                    offsets[partition] = offset
         return offsets
 
-    async def _batches(self, partition: int, offset: int, size: int) -> FetchedBatches:
+    async def _batches(self, partition: Partition, offset: int, size: int) -> FetchedBatches:
         """What the log has from an offset on: so many bytes, and one batch at least."""
-        asked = [(self._topic, [(partition, offset, size)])]
+        asked = [(partition.topic, [(partition.number, offset, size)])]
         request = FetchRequest(_MAX_WAIT, 1, size, READ_UNCOMMITTED, asked)
         async for attempt in self._retrying():
             with attempt:
                 data = await self._fetch(partition, request)
         return FetchedBatches(data or b"", offset, None, PartitionBatches.limit)
 
-    async def _fetch(self, partition: int, request: FetchRequest) -> bytes | None:
-        client = await self._connected()
-        answer = await client.send(self._leader(client, partition), request)
+    async def _fetch(self, partition: Partition, request: FetchRequest) -> bytes | None:
+        client = await self._connected([partition.topic])
+        answer = await client.send(_leader(client, partition), request)
         for _, found in answer.topics:
-            for number, code, *_, data in found:
-                _check(code, number)
+            for _, code, *_, data in found:
+                _check(code, partition)
                 return bytes(data or b"")
         return None
 
-    def _leader(self, client: AIOKafkaClient, partition: int) -> int:
-        node = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
-        if node is None or node == -1:
-            raise LeaderNotAvailableError(partition)
-        return int(node)
-
-    async def _connected(self) -> AIOKafkaClient:
+    async def _connected(self, topics: Collection[str]) -> AIOKafkaClient:
+        """The client, which knows the leaders of these topics' partitions."""
         async with self._connecting:
             if self._client is None:
                 client = AIOKafkaClient(bootstrap_servers=self._brokers, **self._options)
                 try:
                     await client.bootstrap()
-                    await client.set_topics([self._topic])
                 except BaseException:
                     await client.close()
                     raise
                 self._client = client
+            for topic in topics:
+                await self._client.add_topic(topic)
             return self._client
 
     def _retrying(self) -> AsyncRetrying:
@@ -275,6 +275,23 @@ class LogReader:
         )
 
 
-def _check(code: int, partition: int) -> None:
+def _leader(client: AIOKafkaClient, partition: Partition) -> int:
+    node = client.cluster.leader_for_partition(TopicPartition(*partition))
+    if node is None or node == -1:
+        raise LeaderNotAvailableError(partition)
+    return int(node)
+
+
+def _moments(
+    partitions: Collection[Partition], moment: int
+) -> list[tuple[str, list[tuple[int, int]]]]:
+    """The question for the offsets at a moment, as the protocol wants it."""
+    return [
+        (topic, [(number, moment) for number in numbers])
+        for topic, numbers in by_topic(partitions).items()
+    ]
+
+
+def _check(code: int, partition: Partition) -> None:
     if code:
         raise for_code(code)(partition)

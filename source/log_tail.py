@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, Protocol
 
+from pipeline.partition import Partition
 from pipeline.record import Record
 from source.log_reader import Bounds
 
@@ -37,11 +38,11 @@ class Tail(NamedTuple):
 class Logs(Protocol):
     """What is needed of the logs."""
 
-    def scan(self, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+    def scan(self, partition: Partition, start: int, end: int) -> AsyncIterator[Record]:
         """The records of a range of offsets."""
 
 
-async def last_stored(logs: Logs, partition: int, bounds: Bounds, verdict: Verdict) -> Tail:
+async def last_stored(logs: Logs, partition: Partition, bounds: Bounds, verdict: Verdict) -> Tail:
     """The last event of a partition that is stored, among its last million.
 
     Raises:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 
 _VERSION = "v1"
 #: Where Kafka's offsets end.
@@ -35,9 +36,9 @@ class SparkCheckpoint:
     """
 
     committed: int | None
-    next_offsets: Mapping[int, int]
+    next_offsets: Mapping[Partition, int]
     planned: list[int] = field(default_factory=list)
-    planned_ends: Mapping[int, int] = field(default_factory=dict)
+    planned_ends: Mapping[Partition, int] = field(default_factory=dict)
     written: float = 0.0
 
 
@@ -91,7 +92,7 @@ def _read(directory: Path, topic: str) -> SparkCheckpoint:
         if end < found.get(partition, 0):
             raise _damaged(
                 offsets[max(offsets)],
-                f"partition {partition} ends at {end}, before the committed {found[partition]}",
+                f"{partition} ends at {end}, before the committed {found[partition]}",
             )
     files = [*offsets.values(), *commits.values()]
     return SparkCheckpoint(
@@ -112,11 +113,11 @@ def _numbered(folder: Path) -> dict[int, Path]:
     }
 
 
-def _batch_ends(file: Path, topic: str) -> dict[int, int]:
+def _batch_ends(file: Path, topic: str) -> dict[Partition, int]:
     return _of_topic(file, _sources(file), topic)[1]
 
 
-def _job_start(directory: Path, first_batch: Path, topic: str) -> dict[int, int]:
+def _job_start(directory: Path, first_batch: Path, topic: str) -> dict[Partition, int]:
     """Where a job of which no batch is committed began to read."""
     index, _ = _of_topic(first_batch, _sources(first_batch), topic)
     file = directory / "sources" / str(index) / "0"
@@ -164,9 +165,9 @@ def _see_version(file: Path, line: str) -> None:
     raise _damaged(file, f"its first line is not {_VERSION}")
 
 
-def _of_topic(file: Path, sources: list[str], topic: str) -> tuple[int, dict[int, int]]:
+def _of_topic(file: Path, sources: list[str], topic: str) -> tuple[int, dict[Partition, int]]:
     """Index of the source that reads the topic, and its offsets."""
-    found: list[tuple[int, dict[int, int]]] = []
+    found: list[tuple[int, dict[Partition, int]]] = []
     others: set[str] = set()
     for index, line in enumerate(sources):
         if line == "-":
@@ -174,7 +175,7 @@ def _of_topic(file: Path, sources: list[str], topic: str) -> tuple[int, dict[int
         by_topic = _json(file, line)
         others |= by_topic.keys() - {topic}
         if topic in by_topic:
-            found.append((index, _partitions(file, by_topic[topic])))
+            found.append((index, _partitions(file, topic, by_topic[topic])))
     if len(found) == 1:
         return found[0]
     if found:
@@ -189,10 +190,10 @@ def _of_topic(file: Path, sources: list[str], topic: str) -> tuple[int, dict[int
     )
 
 
-def _partitions(file: Path, found: object) -> dict[int, int]:
+def _partitions(file: Path, topic: str, found: object) -> dict[Partition, int]:
     if not isinstance(found, dict) or not found:
         raise _damaged(file, "a topic has no offsets by partition")
-    offsets: dict[int, int] = {}
+    offsets: dict[Partition, int] = {}
     for name, offset in found.items():
         known = name.isascii() and name.isdecimal() and len(name) < 11
         if not known or int(name) not in _PARTITIONS:
@@ -200,7 +201,7 @@ def _partitions(file: Path, found: object) -> dict[int, int]:
         # True is an int to Python.
         if type(offset) is not int or offset not in _OFFSETS:
             raise _damaged(file, f"partition {name} has no offset")
-        offsets[int(name)] = offset
+        offsets[Partition(topic, int(name))] = offset
     return offsets
 
 

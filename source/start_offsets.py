@@ -12,18 +12,20 @@ Rules:
   another log: the worker stops, nothing is skipped.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol, TypeVar
 
 from mode.utils.logging import get_logger
 
 from pipeline import metrics
 from pipeline.errors import FatalError
+from pipeline.partition import Partition, by_topic
 from pipeline.record import LastRecord
 from pipeline.threads import in_thread
 from source.log_reader import Bounds
 
 log = get_logger(__name__)
+_T = TypeVar("_T")
 
 #: What to do when a log is not the one that was read.
 RESET_HINT = (
@@ -36,10 +38,10 @@ class LogEndError(FatalError):
     """A stored offset is beyond the log's end."""
 
     @classmethod
-    def of(cls, topic: str, partition: int, stored: int, bounds: Bounds) -> "LogEndError":
+    def of(cls, partition: Partition, stored: int, bounds: Bounds) -> "LogEndError":
         """The error of a partition."""
         return cls(
-            f"The stored offset of {topic}/{partition} is {stored}, but the log ends at "
+            f"The stored offset of {partition} is {stored}, but the log ends at "
             f"{bounds.end}: the topic was recreated or truncated. {RESET_HINT}"
         )
 
@@ -58,53 +60,57 @@ class Position(NamedTuple):
 class Logs(Protocol):
     """What is needed of the logs."""
 
-    async def identify(self, records: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+    async def identify(
+        self, records: Mapping[Partition, LastRecord]
+    ) -> dict[Partition, LastRecord | None]:
         """What the log has at the offsets of these records."""
 
 
 class Store(Protocol):
     """What is needed of a group's stored offsets, as ``db.write.offsets`` has it. Blocking."""
 
-    def read(self, topic: str) -> dict[int, int]:
+    def read(self, topic: str) -> dict[Partition, int]:
         """Next offset of every partition of the topic the group has begun."""
 
-    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Store where partitions begin, except those stored already; return what is stored now."""
+    def begin(self, offsets: Mapping[Partition, int]) -> None:
+        """Store where partitions begin, except those stored already."""
 
-    def last_records(self, topic: str) -> dict[int, LastRecord]:
+    def last_records(self, topic: str) -> dict[Partition, LastRecord]:
         """What identifies the last record read of each partition, where that is known."""
 
 
 class StartOffsets:
-    """Finds the start offset of each partition of a topic.
+    """Finds the start offsets of partitions.
 
     Args:
         store: the group's stored offsets.
-        topic: the topic read.
         from_beginning: where a group new to the topic begins, else at the end.
         read_committed: whether open transactions are waited for.
     """
 
-    def __init__(
-        self, store: Store, topic: str, *, from_beginning: bool, read_committed: bool = True
-    ) -> None:
+    def __init__(self, store: Store, *, from_beginning: bool, read_committed: bool = True) -> None:
         self._store = store
-        self._topic = topic
         self._from_beginning = from_beginning
         self._read_committed = read_committed
 
-    async def begin(self, log_bounds: Mapping[int, Bounds]) -> None:
-        """Store where the group begins, for all partitions of a topic new to it.
+    async def begin(self, log_bounds: Mapping[Partition, Bounds]) -> None:
+        """Store where the group begins, for all partitions of each topic new to it.
 
         Raises:
             TransientError, FatalError: see ``pipeline.errors``.
         """
-        if await in_thread(self._store.read, self._topic):
-            return
-        starts = {partition: self._first(bounds) for partition, bounds in log_bounds.items()}
-        await in_thread(self._store.begin, self._topic, starts)
+        known = {one.topic for one in await _of_topics(self._store.read, log_bounds)}
+        starts = {
+            partition: self._first(bounds)
+            for partition, bounds in log_bounds.items()
+            if partition.topic not in known
+        }
+        if starts:
+            await in_thread(self._store.begin, starts)
 
-    async def resolve(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> dict[int, Position]:
+    async def resolve(
+        self, log_bounds: Mapping[Partition, Bounds], logs: Logs
+    ) -> dict[Partition, Position]:
         """Positions of the assigned partitions, whose bounds are given.
 
         Raises:
@@ -112,22 +118,23 @@ class StartOffsets:
             LogEndError, OtherLogError: the log is not the one the stored offsets are of.
             aiokafka.errors.KafkaError: the log could not be read; retry.
         """
-        stored = await in_thread(self._store.read, self._topic)
+        stored = await _of_topics(self._store.read, log_bounds)
         added = {
             partition: bounds.beginning
             for partition, bounds in log_bounds.items()
             if partition not in stored
         }
         if added:
-            stored = await in_thread(self._store.begin, self._topic, added)
+            await in_thread(self._store.begin, added)
+            stored = await _of_topics(self._store.read, log_bounds)
         positions = {
-            partition: self._position(partition, stored[partition], bounds)
+            partition: _position(partition, stored[partition], bounds)
             for partition, bounds in log_bounds.items()
         }
         await self.check(log_bounds, logs)
         return positions
 
-    async def check(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> None:
+    async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> None:
         """Compare the last record read of each partition with the log.
 
         A record that retention or compaction removed, or that was not stored, is not compared.
@@ -136,10 +143,10 @@ class StartOffsets:
             OtherLogError: another record is in its place.
             TransientError, FatalError, aiokafka.errors.KafkaError: they could not be compared.
         """
-        known = await in_thread(self._store.last_records, self._topic)
+        known = await _of_topics(self._store.last_records, log_bounds)
         for partition in sorted(await others(known, log_bounds, logs)):
             raise OtherLogError(
-                f"{self._topic}/{partition} has another record at offset "
+                f"{partition} has another record at offset "
                 f"{known[partition].offset} than the one that was read there: the topic was "
                 f"recreated, or truncated and written again. {RESET_HINT}"
             )
@@ -150,15 +157,26 @@ class StartOffsets:
         # What an open transaction wrote is yet to come.
         return bounds.readable if self._read_committed else bounds.end
 
-    def _position(self, partition: int, start: int, bounds: Bounds) -> Position:
-        if start > bounds.end:
-            raise LogEndError.of(self._topic, partition, start, bounds)
-        return first_available(self._topic, partition, start, bounds)
+
+async def _of_topics(
+    question: Callable[[str], Mapping[Partition, _T]], partitions: Iterable[Partition]
+) -> dict[Partition, _T]:
+    """The answers to a question about each of the partitions' topics, together."""
+    found: dict[Partition, _T] = {}
+    for topic in by_topic(partitions):
+        found |= await in_thread(question, topic)
+    return found
+
+
+def _position(partition: Partition, start: int, bounds: Bounds) -> Position:
+    if start > bounds.end:
+        raise LogEndError.of(partition, start, bounds)
+    return first_available(partition, start, bounds)
 
 
 async def others(
-    known: Mapping[int, LastRecord], log_bounds: Mapping[int, Bounds], logs: Logs
-) -> set[int]:
+    known: Mapping[Partition, LastRecord], log_bounds: Mapping[Partition, Bounds], logs: Logs
+) -> set[Partition]:
     """Partitions whose log has another record where the last one was read.
 
     Raises:
@@ -183,16 +201,15 @@ def _is_same(found: LastRecord, known: LastRecord) -> bool:
     return found == known
 
 
-def first_available(topic: str, partition: int, start: int, bounds: Bounds) -> Position:
+def first_available(partition: Partition, start: int, bounds: Bounds) -> Position:
     """The position at or after ``start`` at which the log still has events."""
     seek = max(start, bounds.beginning)
     if seek > start:
         metrics.LOST_TO_RETENTION.inc(seek - start)
         log.error(
-            "%d events of %s/%d, from offset %d on, were removed by Kafka's retention before "
+            "%d events of %s, from offset %d on, were removed by Kafka's retention before "
             "they were read: they are lost, reading continues at %d.",
             seek - start,
-            topic,
             partition,
             start,
             seek,

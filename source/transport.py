@@ -22,7 +22,8 @@ from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
 from pipeline.memory import Memory
-from pipeline.originals import Portion
+from pipeline.partition import Partition
+from pipeline.refetch import Refetched
 from pipeline.shutdown import end_worker
 from source.fetch import Fetch
 from source.fetch_thread import FetchThread
@@ -34,7 +35,7 @@ from source.start_offsets import LogEndError, Logs, Position
 log = get_logger(__name__)
 
 #: Called with the start offset of each assigned partition.
-Listener = Callable[[Mapping[tuple[str, int], int]], None]
+Listener = Callable[[Mapping[Partition, int]], None]
 
 #: Seconds to wait for the database during a rebalance before going on without it; well below
 #: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
@@ -82,10 +83,12 @@ class PassThrough(faust.Schema[Any, Any]):
 class Starts(Protocol):
     """Where partitions start; see ``StartOffsets``."""
 
-    async def resolve(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> Mapping[int, Position]:
+    async def resolve(
+        self, log_bounds: Mapping[Partition, Bounds], logs: Logs
+    ) -> Mapping[Partition, Position]:
         """Positions of the assigned partitions, whose bounds are given."""
 
-    async def check(self, log_bounds: Mapping[int, Bounds], logs: Logs) -> None:
+    async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> None:
         """Raise where a partition's log is not the one that was read."""
 
 
@@ -183,13 +186,13 @@ class FetchConsumer(driver.Consumer):
             end_worker(self, error)
         return {}
 
-    def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
+    def report(self, offsets: Mapping[Partition, int]) -> None:
         """Have offsets committed to Kafka, for lag monitors."""
         self._thread.commits.note({TP(*tp): offset for tp, offset in offsets.items()})
 
-    async def reread(self, partition: int, offsets: Sequence[int]) -> Portion:
-        """Some of the records at these offsets; see ``LogReader.reread``."""
-        return await self._thread.reread(partition, offsets)
+    async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched:
+        """Some of the records at these offsets; see ``LogReader.refetch``."""
+        return await self._thread.refetch(partition, offsets)
 
     def hold(self, partitions: Collection[TP]) -> None:
         """Pause these partitions, and resume all others."""
@@ -199,12 +202,12 @@ class FetchConsumer(driver.Consumer):
         """Reread an assigned partition from an offset; ignored for one that is not assigned."""
         await self._thread.seek_back(partition, offset)
 
-    async def bounds(self) -> dict[int, Bounds]:
+    async def bounds(self) -> dict[Partition, Bounds]:
         """Bounds of the assigned partitions' logs, asked of the broker."""
-        numbers = {tp.partition for tp in self.assignment()}
-        return await self._thread.bounds(numbers) if numbers else {}
+        partitions = {Partition(*tp) for tp in self.assignment()}
+        return await self._thread.bounds(partitions) if partitions else {}
 
-    async def check_logs(self, bounds: Mapping[int, Bounds]) -> None:
+    async def check_logs(self, bounds: Mapping[Partition, Bounds]) -> None:
         """Verify that the logs are those that were read.
 
         Raises:
@@ -221,7 +224,6 @@ class FetchConsumer(driver.Consumer):
 
     async def _position(self) -> Mapping[TP, int]:
         generation = self.app.consumer_generation_id
-        assigned = {tp.partition: tp for tp in self.assignment()}
         bounds = await self.bounds()
         transport = cast(FetchTransport, self.transport)
         try:
@@ -236,12 +238,12 @@ class FetchConsumer(driver.Consumer):
             # Faust asks more than once, and the answer of before a rebalance may come after the
             # one that counts.
             return {}
-        seeks = {assigned[number]: positions[number] for number in bounds}
+        seeks = {TP(*partition): positions[partition] for partition in bounds}
         await self._thread.seek_to(seeks)
         self._positioned_generation = generation
         starts = {tp: position.start for tp, position in seeks.items()}
         for listener in transport.listeners:
-            listener({(tp.topic, tp.partition): start for tp, start in starts.items()})
+            listener({partition: positions[partition].start for partition in bounds})
         # Idle partitions are reported too: monitors of the group's lag see all of them.
         self._thread.commits.note(starts)
         return starts

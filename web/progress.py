@@ -8,9 +8,8 @@ from prometheus_client import Gauge
 
 from pipeline import metrics
 from pipeline.batch import Batch, empty_drops
+from pipeline.partition import Partition
 from source.log_reader import Bounds
-
-Partition = tuple[str, int]
 
 #: Declared here because `pipeline.metrics` knows nothing of sales.
 REVENUE = Gauge(
@@ -76,16 +75,16 @@ class Progress:
         self.bounds = {key: bounds for key, bounds in self.bounds.items() if key in stored}
         self._export_offsets(stored)
 
-    def see(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
-        """Update the bounds of the topic's logs."""
-        seen = {(topic, number): found for number, found in bounds.items()}
-        self.bounds.update({key: found for key, found in seen.items() if key in self.stored})
+    def see(self, bounds: Mapping[Partition, Bounds]) -> None:
+        """Update the bounds of the partitions' logs."""
+        self.bounds.update({key: found for key, found in bounds.items() if key in self.stored})
         self._export_offsets(self.stored)
 
-    def ends_went_back(self, topic: str, bounds: Mapping[int, Bounds]) -> bool:
+    def ends_went_back(self, bounds: Mapping[Partition, Bounds]) -> bool:
         """Whether a log's end has moved back: the topic may have been recreated."""
-        before = {number: self.bounds.get((topic, number)) for number in bounds}
-        return any(known and bounds[number].end < known.end for number, known in before.items())
+        return any(
+            found.end < self.bounds[key].end for key, found in bounds.items() if key in self.bounds
+        )
 
     def lag(self, partition: Partition) -> int | None:
         """Offsets in the log that are not stored; None until the log's end is known."""
@@ -126,13 +125,13 @@ class Progress:
             "last_batch": _last(self.last),
             "partitions": [
                 {
-                    "topic": topic,
-                    "partition": partition,
+                    "topic": partition.topic,
+                    "partition": partition.number,
                     "committed_offset": stored,
-                    "lag": self.lag((topic, partition)),
-                    "open_transaction": self.open_transaction((topic, partition)),
+                    "lag": self.lag(partition),
+                    "open_transaction": self.open_transaction(partition),
                 }
-                for (topic, partition), stored in sorted(self.stored.items())
+                for partition, stored in sorted(self.stored.items())
             ],
         }
 

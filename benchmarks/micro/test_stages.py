@@ -18,6 +18,7 @@ from db.write.row_store import INSERT_BYTES
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 
 EVENTS = 2000
@@ -61,7 +62,7 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 def chunk(mix: Mix) -> Chunk:
     """A transformed fetch."""
     records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
-    return Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)
+    return Chunk.transform(FLASH_SALES, Partition("sale", 0), 0, EVENTS, records)
 
 
 def test_decode(benchmark: BenchmarkFixture) -> None:
@@ -114,5 +115,5 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
         for number, value in enumerate(values(sale))
     ]
     records = [PlainRecord(offset, value) for offset, value in enumerate(some)]
-    chunks = [Chunk.transform(FLASH_SALES, "sale", 0, 0, EVENTS, records)] * FETCHES
+    chunks = [Chunk.transform(FLASH_SALES, Partition("sale", 0), 0, EVENTS, records)] * FETCHES
     benchmark(sql_text, chunks)

@@ -8,6 +8,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from checks.sample import read_newest
 from commands.traffic import PREFIX
 from config.settings import Settings
+from pipeline.partition import Partition
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import reach
 from source.cluster.permissions import connected
@@ -26,7 +27,7 @@ class Others(NamedTuple):
     position: str
 
 
-async def find_topic(cluster: Cluster) -> dict[int, Bounds]:
+async def find_topic(cluster: Cluster) -> dict[Partition, Bounds]:
     """The topic's bounds; a broker that auto-creates topics creates it now.
 
     Raises:
@@ -40,7 +41,7 @@ async def find_topic(cluster: Cluster) -> dict[int, Bounds]:
     return await topic_bounds(cluster)
 
 
-async def find_others(settings: Settings, bounds: Mapping[int, Bounds]) -> Others | None:
+async def find_others(settings: Settings, bounds: Mapping[Partition, Bounds]) -> Others | None:
     """Inspect the oldest and the newest events; None if all of them are simulated.
 
     Raises:
@@ -48,12 +49,12 @@ async def find_others(settings: Settings, bounds: Mapping[int, Bounds]) -> Other
     """
     events = sum(found.end - found.beginning for found in bounds.values())
     oldest = {
-        number: Bounds(found.beginning, min(found.readable, found.beginning + _LOOK_AT))
-        for number, found in bounds.items()
+        partition: Bounds(found.beginning, min(found.readable, found.beginning + _LOOK_AT))
+        for partition, found in bounds.items()
     }
     for looked_at in (oldest, bounds):
         records = await read_newest(settings, looked_at, _LOOK_AT * len(bounds)) if events else []
-        for tp, record in records:
+        for partition, record in records:
             if not (record.key or b"").startswith(_KEY):
-                return Others(events, f"{tp.topic}/{tp.partition}/{record.offset}")
+                return Others(events, f"{partition}/{record.offset}")
     return None

@@ -23,6 +23,7 @@ from db.write.row_store import RowStore
 from db.write.transaction import Transaction
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from pipeline.stream import UNSTORABLE, Stream
 
@@ -143,7 +144,8 @@ class Replayer:
             if marked:
                 self._mark(connection, marked, session)
                 # The ledger has counted these events before; only their rows are new.
-                batch = Batch.of(number, datetime.now(UTC), [stored], perf_counter() - started)
+                seconds = perf_counter() - started
+                batch = Batch.of(self._stream, number, datetime.now(UTC), [stored], seconds)
                 line = ledger_line(batch, self._group, run)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
                 connection.execute(insert(batches), line | nothing)
@@ -171,7 +173,7 @@ class Replayer:
             for row in letters
             if row.id not in refused
         ]
-        chunk = Chunk.transform(self._stream, "", 0, 0, 0, records)
+        chunk = Chunk.transform(self._stream, Partition("", 0), 0, 0, records)
         refused |= {letter.offset: (letter.reason, letter.detail) for letter in chunk.dead}
         return chunk, refused
 

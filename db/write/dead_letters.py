@@ -19,6 +19,7 @@ from sqlalchemy.dialects.mysql import insert
 from db.connection.session import fenced
 from db.schema.tables import dead_letters
 from pipeline.chunk import DeadLetter
+from pipeline.partition import Partition
 
 log = getLogger(__name__)
 
@@ -37,8 +38,8 @@ _DEAD_LETTER_OVERHEAD = 300
 _INSERT = insert(dead_letters).on_duplicate_key_update(id=dead_letters.c.id)
 
 _Row = dict[str, Any]
-#: Topic, partition and dead letter.
-PlacedDeadLetter = tuple[str, int, DeadLetter]
+#: A dead letter, and the partition it is from.
+PlacedDeadLetter = tuple[Partition, DeadLetter]
 
 
 def insert_dead_letters(
@@ -69,20 +70,19 @@ def insert_dead_letters(
 
 
 def _row(
-    group: str, topic: str, partition: int, letter: DeadLetter, now: datetime, packet: int
+    group: str, partition: Partition, letter: DeadLetter, now: datetime, packet: int
 ) -> tuple[_Row, int]:
     """The row, and the bytes of SQL it takes at most."""
     value, key, detail = letter.value, letter.key, letter.detail[:1000]
     # Quotes in a text are doubled, and digits double bytes.
-    size = _DEAD_LETTER_OVERHEAD + 2 * len(f"{group}{topic}{detail}".encode())
+    size = _DEAD_LETTER_OVERHEAD + 2 * len(f"{group}{partition.topic}{detail}".encode())
     room = max(0, packet - size) // 2
     kept_key = key and key[: min(KEY_LIMIT, room // 8)]
     kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]
     if (kept, kept_key) != (value, key):
         log.warning(
-            "The dead letter of %s/%d/%d is stored cut: %d of %d bytes of its value, %d of %d of "
+            "The dead letter of %s/%d is stored cut: %d of %d bytes of its value, %d of %d of "
             "its key.",
-            topic,
             partition,
             letter.offset,
             len(kept or b""),
@@ -92,8 +92,8 @@ def _row(
         )
     row: _Row = {
         "consumer_group": group,
-        "kafka_topic": topic,
-        "kafka_partition": partition,
+        "kafka_topic": partition.topic,
+        "kafka_partition": partition.number,
         "kafka_offset": letter.offset,
         "reason": letter.reason,
         "detail": detail,

@@ -9,9 +9,10 @@ from sqlalchemy.dialects.mysql import Insert, insert
 from db.connection.errors import classified
 from db.connection.session import SESSION, another_session, check_session, fenced_sql
 from db.schema.tables import stream_offsets
+from pipeline.partition import Partition, by_topic
 from pipeline.record import LastRecord
 
-_partition = stream_offsets.c.kafka_partition
+_number = stream_offsets.c.kafka_partition
 _next_offset = stream_offsets.c.next_offset
 #: The column of each field of a LastRecord.
 _LAST = {field: f"last_{field}" for field in LastRecord._fields}
@@ -38,7 +39,7 @@ class Locked(NamedTuple):
     may have there (``max_allowed_packet``); both 0 where no row was found.
     """
 
-    offsets: dict[int, int]
+    offsets: dict[Partition, int]
     session: int
     packet: int
 
@@ -54,7 +55,7 @@ class OffsetStore:
         self._engine = engine
         self._group = group
 
-    def read(self, topic: str, *, locked: bool = False) -> dict[int, int]:
+    def read(self, topic: str, *, locked: bool = False) -> dict[Partition, int]:
         """Next offset of every partition of the topic that the group has started.
 
         Args:
@@ -65,15 +66,14 @@ class OffsetStore:
         statement = self._of(topic).with_for_update() if locked else self._of(topic)
         with classified(), self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-        return {row.kafka_partition: row.next_offset for row in rows}
+        return {Partition(topic, row.kafka_partition): row.next_offset for row in rows}
 
-    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Store where partitions begin, except those already stored; return what is stored now."""
+    def begin(self, offsets: Mapping[Partition, int]) -> None:
+        """Store where partitions begin, except those already stored."""
         # One transaction: a second worker that starts now sees all of them or none.
-        self._store(insert(stream_offsets).prefix_with("IGNORE"), topic, offsets)
-        return self.read(topic)
+        self._store(insert(stream_offsets).prefix_with("IGNORE"), offsets)
 
-    def set(self, topic: str, offsets: Mapping[int, int]) -> None:
+    def set(self, offsets: Mapping[Partition, int]) -> None:
         """Overwrite the stored offsets; the last records of these partitions are then unknown."""
         statement = insert(stream_offsets)
         changed = statement.on_duplicate_key_update(
@@ -83,40 +83,41 @@ class OffsetStore:
             last_timestamp=null(),
             last_checksum=null(),
         )
-        self._store(changed, topic, offsets)
+        self._store(changed, offsets)
 
-    def lock(self, connection: Connection, topic: str, partitions: Collection[int]) -> Locked:
+    def lock(self, connection: Connection, partitions: Collection[Partition]) -> Locked:
         """Lock the partitions' rows until the transaction ends.
 
         Raises:
             FatalError: the session is not strict, not in UTC or not in a transaction.
         """
-        statement = (
-            self._of(topic)
-            .add_columns(*SESSION)
-            .where(_partition.in_(sorted(partitions)))
-            .order_by(_partition)
-            .with_for_update()
-        )
-        rows = connection.execute(statement).all()
-        offsets = {row.kafka_partition: row.next_offset for row in rows}
-        if not rows:
-            return Locked(offsets, 0, 0)
-        return Locked(offsets, check_session(rows[0]), int(rows[0].packet))
+        offsets: dict[Partition, int] = {}
+        session = packet = 0
+        for topic, numbers in by_topic(partitions).items():
+            statement = (
+                self._of(topic)
+                .add_columns(*SESSION)
+                .where(_number.in_(numbers))
+                .order_by(_number)
+                .with_for_update()
+            )
+            rows = connection.execute(statement).all()
+            if rows:
+                session, packet = check_session(rows[0]), int(rows[0].packet)
+            offsets |= {Partition(topic, row.kafka_partition): row.next_offset for row in rows}
+        return Locked(offsets, session, packet)
 
     def advance(
         self,
         connection: Connection,
-        topic: str,
-        moves: Mapping[int, tuple[int, int]],
-        last: Mapping[int, LastRecord],
+        moves: Mapping[Partition, tuple[int, int]],
+        last: Mapping[Partition, LastRecord],
         session: int,
     ) -> None:
         """Move the next offsets inside the caller's transaction, from what ``lock`` found.
 
         Args:
             connection: of that transaction.
-            topic: whose offsets.
             moves: by partition, the next offset as it is locked and as it becomes.
             last: the last record below it; without one, the one that is stored still serves.
             session: the one that ``lock`` found.
@@ -124,42 +125,51 @@ class OffsetStore:
         Raises:
             FatalError: an offset is another one, or the session is; roll the transaction back.
         """
-        group = fenced_sql(session, "%(group)s")
-        rows = []
-        for partition, (_, offset) in sorted(moves.items()):
-            values = partition, offset, *(last.get(partition) or ["NULL"] * len(_LAST))
-            rows.append(f"({group}, %(topic)s, {', '.join(map(str, values))})")
-            group = "%(group)s"
-        stored = " ".join(f"WHEN {one} THEN {before}" for one, (before, _) in moves.items())
-        moved = connection.exec_driver_sql(
-            _ADVANCE.format(rows=", ".join(rows), stored=stored),
-            {"group": self._group, "topic": topic},
-        )
-        # A row that is moved counts twice, one that is not or was missing once or not at all.
-        if moved.rowcount != 2 * len(rows):
-            raise another_session(
-                f"Offsets of {topic} could not be moved, though this transaction has locked them "
-                f"(from and to, by partition: {dict(moves)})"
+        for topic, numbers in by_topic(moves).items():
+            partitions = [Partition(topic, number) for number in numbers]
+            group = fenced_sql(session, "%(group)s")
+            rows, stored = [], []
+            for partition in partitions:
+                before, offset = moves[partition]
+                found = last.get(partition) or ["NULL"] * len(_LAST)
+                values = partition.number, offset, *found
+                rows.append(f"({group}, %(topic)s, {', '.join(map(str, values))})")
+                stored.append(f"WHEN {partition.number} THEN {before}")
+                group = "%(group)s"
+            moved = connection.exec_driver_sql(
+                _ADVANCE.format(rows=", ".join(rows), stored=" ".join(stored)),
+                {"group": self._group, "topic": topic},
             )
+            # A row that is moved counts twice, one that is not or was missing once or not at all.
+            if moved.rowcount != 2 * len(rows):
+                wanted = ", ".join(
+                    "{} from {} to {}".format(one, *moves[one]) for one in partitions
+                )
+                raise another_session(
+                    f"Stored offsets could not be moved, though this transaction has locked them "
+                    f"({wanted})"
+                )
 
-    def last_records(self, topic: str) -> dict[int, LastRecord]:
+    def last_records(self, topic: str) -> dict[Partition, LastRecord]:
         """What identifies the last record read of each partition, where that is known."""
         columns = [stream_offsets.c[name] for name in _LAST.values()]
         statement = self._of(topic).add_columns(*columns)
         with classified(), self._engine.connect() as connection:
             rows = connection.execute(statement).mappings().all()
         return {
-            row["kafka_partition"]: LastRecord(*(row[name] for name in _LAST.values()))
+            Partition(topic, row["kafka_partition"]): LastRecord(
+                *(row[name] for name in _LAST.values())
+            )
             for row in rows
             if None not in [row[name] for name in _LAST.values()]
         }
 
-    def _store(self, statement: Insert, topic: str, offsets: Mapping[int, int]) -> None:
+    def _store(self, statement: Insert, offsets: Mapping[Partition, int]) -> None:
         rows = [
             {
                 "consumer_group": self._group,
-                "kafka_topic": topic,
-                "kafka_partition": partition,
+                "kafka_topic": partition.topic,
+                "kafka_partition": partition.number,
                 "next_offset": offset,
             }
             for partition, offset in sorted(offsets.items())
@@ -169,7 +179,7 @@ class OffsetStore:
 
     def _of(self, topic: str) -> Select[tuple[int, int]]:
         return (
-            select(_partition, _next_offset)
+            select(_number, _next_offset)
             .where(stream_offsets.c.consumer_group == self._group)
             .where(stream_offsets.c.kafka_topic == topic)
         )

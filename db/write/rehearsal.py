@@ -27,14 +27,14 @@ def rehearse(engine: Engine, group: str, chunk: Chunk) -> None:
     try:
         with classified(), engine.connect() as connection:
             store = OffsetStore(engine, group)
-            _, session, packet = store.lock(connection, chunk.topic, [chunk.partition])
+            _, session, packet = store.lock(connection, [chunk.partition])
             if chunk.valid:
                 RowStore().store(Transaction(connection, stream, session, packet), [chunk])
             else:
                 connection.exec_driver_sql(
                     f"INSERT INTO {into(stream)} SELECT {columns} FROM {stream.table} WHERE FALSE"  # noqa: S608 - names of our own
                 )
-            dead = ((chunk.topic, chunk.partition, letter) for letter in chunk.dead)
+            dead = ((chunk.partition, letter) for letter in chunk.dead)
             insert_dead_letters(connection, group, dead, session, packet)
             connection.rollback()
     except RowError as error:

@@ -19,19 +19,20 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from source.cluster.auth import Cluster
 
 
-async def may_read(cluster: Cluster, partition: int) -> None:
-    """Verify that the topic may be read.
+async def may_read(cluster: Cluster, partition: Partition) -> None:
+    """Verify that the partition's topic may be read.
 
     Raises:
         FatalError: it may not, or Kafka stopped answering.
     """
-    topic = cluster.topic
+    topic, number = partition
     async with connected(cluster) as client:
         await client.set_topics([topic])
-        node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        node = client.cluster.leader_for_partition(TopicPartition(topic, number))
         await client.ready(node)
         # One byte, without waiting; only the error codes matter.
         answer = await client.send(node, FetchRequest(0, 0, 1, 0, [(topic, [(partition, 0, 1)])]))

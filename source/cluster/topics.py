@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from pipeline.record import LastRecord
 from source import log_tail
 from source.cluster.auth import Cluster
@@ -29,7 +30,7 @@ class NoTopicError(FatalError):
     """Kafka answers, and has no such topic."""
 
 
-async def topic_bounds(cluster: Cluster) -> dict[int, Bounds]:
+async def topic_bounds(cluster: Cluster) -> dict[Partition, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
@@ -40,7 +41,7 @@ async def topic_bounds(cluster: Cluster) -> dict[int, Bounds]:
         return await _in_time(logs.bounds(partitions))
 
 
-async def offsets_at(cluster: Cluster, moment: int) -> dict[int, int | None]:
+async def offsets_at(cluster: Cluster, moment: int) -> dict[Partition, int | None]:
     """For each of the topic's partitions the offset of the first event at or after a moment.
 
     Args:
@@ -62,10 +63,10 @@ async def offsets_at(cluster: Cluster, moment: int) -> dict[int, int | None]:
 
 async def replaced_logs(
     cluster: Cluster,
-    stored: Mapping[int, int],
-    known: Mapping[int, LastRecord],
-    bounds: Mapping[int, Bounds],
-) -> set[int]:
+    stored: Mapping[Partition, int],
+    known: Mapping[Partition, LastRecord],
+    bounds: Mapping[Partition, Bounds],
+) -> set[Partition]:
     """Those of the partitions with these bounds whose log is not the one that was read.
 
     Args:
@@ -84,8 +85,8 @@ async def replaced_logs(
 
 
 async def last_stored(
-    cluster: Cluster, bounds: Mapping[int, Bounds], verdict: Verdict
-) -> dict[int, Tail]:
+    cluster: Cluster, bounds: Mapping[Partition, Bounds], verdict: Verdict
+) -> dict[Partition, Tail]:
     """For each of the topic's partitions the last stored event, searched backwards.
 
     Args:
@@ -105,12 +106,12 @@ async def last_stored(
 
 
 @asynccontextmanager
-async def _topic(cluster: Cluster) -> AsyncIterator[tuple[LogReader, list[int]]]:
+async def _topic(cluster: Cluster) -> AsyncIterator[tuple[LogReader, list[Partition]]]:
     """A reader of the topic's logs, and the topic's partitions."""
     await reach(cluster)
-    logs = LogReader(cluster.addresses, cluster.topic, cluster.options)
+    logs = LogReader(cluster.addresses, cluster.options)
     try:
-        partitions = await _in_time(logs.partitions())
+        partitions = await _in_time(logs.partitions(cluster.topic))
         if not partitions:
             raise NoTopicError(f"Kafka has no topic {cluster.topic!r}: create it, or change TOPIC.")
         yield logs, partitions

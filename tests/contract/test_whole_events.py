@@ -23,6 +23,7 @@ from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES
 from models.rules import transform
 from models.whole_events import compiled, whole_rows
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.contract.compiled import assert_compiled_alike
 from tests.contract.test_cases import load
@@ -250,7 +251,7 @@ def test_a_chunk_is_the_same_with_and_without(rows):
     for mixed in (values, list(simulated(1000)), [*values, *simulated(2000), None]):
         records = [PlainRecord(place, value, b"k", 7) for place, value in enumerate(mixed)]
         one, other = (
-            Chunk.transform(stream, "t", 0, 0, len(records), records)
+            Chunk.transform(stream, Partition("t", 0), 0, len(records), records)
             for stream in (FLASH_SALES, replace(FLASH_SALES, whole_rows=None))
         )
         # A sum of floats is as exact as its order allows, which need not be the same.

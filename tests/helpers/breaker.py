@@ -6,6 +6,7 @@ from agents.circuit_breaker import CircuitBreaker
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
 from pipeline.memory import Memory
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
@@ -21,7 +22,7 @@ def chunk(
     end = start + good + bad
     records = [PlainRecord(n, b"<broken>" if n < start + bad else GOOD) for n in range(start, end)]
     lease = memory.hold(len(records), 100) if memory else None
-    return Chunk.transform(FLASH_SALES, "t", partition, start, end, records, lease=lease)
+    return Chunk.transform(FLASH_SALES, Partition("t", partition), start, end, records, lease=lease)
 
 
 def breaker(window: int = 10, share: float = 0.9) -> CircuitBreaker:

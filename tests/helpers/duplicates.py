@@ -4,6 +4,7 @@ import json
 
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers.sink import record
 
 #: Alike to the collations of the servers, byte by byte all different.
@@ -35,7 +36,9 @@ def value(event_id: str, **fields: object) -> bytes:
 def chunk_of(values, start=0, partition=0):
     """A chunk of these values."""
     records = [record(start + n, one) for n, one in enumerate(values)]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(records), records)
+    return Chunk.transform(
+        FLASH_SALES, Partition("t", partition), start, start + len(records), records
+    )
 
 
 def chunk(*ids, start=0, partition=0):

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from agents.flash_sales import FLASH_SALES
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import owner
 from tests.helpers.sink import NOW
@@ -17,7 +18,9 @@ def chunk(values, partition=0, start=0):
     records = [
         PlainRecord(start + n, value, timestamp=1_795_774_530_000) for n, value in enumerate(values)
     ]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, start + len(values), records)
+    return Chunk.transform(
+        FLASH_SALES, Partition("t", partition), start, start + len(values), records
+    )
 
 
 def event(number, **fields):
@@ -38,7 +41,7 @@ def event(number, **fields):
 def write(engine, number, *, partition=0, size=10, group="g"):
     """Write events of which no other number has any."""
     values = [event(number * size + n) for n in range(size)]
-    Writer(engine, group, f"w{group}{partition}").write(
+    Writer(engine, group, FLASH_SALES, f"w{group}{partition}").write(
         number, NOW, [chunk(values, partition, number * size)]
     )
 

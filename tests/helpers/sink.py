@@ -12,6 +12,7 @@ from db.schema.tables import dead_letters
 from db.write.offsets import OffsetStore
 from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
 
@@ -38,7 +39,7 @@ def event(number: int, **fields: object) -> bytes:
 def chunk(start: int, end: int, *, partition: int = 0, **fields: object) -> Chunk:
     """A chunk of good events, numbered by their offsets."""
     records = [record(n, event(n, **fields)) for n in range(start, end)]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, end, records)
+    return Chunk.transform(FLASH_SALES, Partition("t", partition), start, end, records)
 
 
 def stored_ids(engine):
@@ -61,7 +62,7 @@ def statements(engine, part):
 
 def stored_offsets(engine):
     """The offsets stored for group ``g`` and topic ``t``, by partition."""
-    return OffsetStore(engine, "g").read("t")
+    return {one.number: at for one, at in OffsetStore(engine, "g").read("t").items()}
 
 
 def dead_letter_rows(engine):

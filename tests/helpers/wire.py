@@ -22,6 +22,7 @@ from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.record.util import calc_crc32c, encode_varint
 
 from dev.servers.broker import Broker
+from pipeline.partition import Partition
 from source.log_reader import LogReader
 from source.record_formats import CODEC_MASK
 
@@ -191,12 +192,12 @@ def _first_batch(
     """The batch at an offset, for which the broker waits some milliseconds."""
 
     async def fetch() -> bytes | None:
-        logs = LogReader([broker.bootstrap], topic, {})
+        logs = LogReader([broker.bootstrap], {})
         try:
-            await logs.partitions()
+            await logs.partitions(topic)
             # No matter how small the limit is, a broker gives one batch whole.
             request = FetchRequest(wait, 1, 1, 0, [(topic, [(partition, offset, 1)])])
-            return await logs._fetch(partition, request)
+            return await logs._fetch(Partition(topic, partition), request)
         finally:
             await logs.close()
 

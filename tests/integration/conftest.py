@@ -22,6 +22,7 @@ from db.write.offsets import OffsetStore
 from db.write.proof import can_prove
 from dev import ROOT
 from dev.servers.broker import Broker
+from pipeline.partition import Partition
 from tests.helpers.sink import write
 from tests.helpers.worker import FAUST, Worker, environment
 
@@ -42,7 +43,7 @@ def empty(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def begun(migrated_engine: Engine) -> Engine:
     """The app's schema, where group ``g`` begins at 0 in two partitions of topic ``t``."""
-    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
+    OffsetStore(migrated_engine, "g").begin({Partition("t", 0): 0, Partition("t", 1): 0})
     return migrated_engine
 
 

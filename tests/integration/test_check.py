@@ -15,6 +15,7 @@ from db.connection.engine import connect
 from db.write.offsets import OffsetStore
 from dev.servers.processes import free_port
 from models.whole_events import ROWS_BY
+from pipeline.partition import Partition
 from tests.helpers.accounts import OWNER, dba, grant
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.sink import stored_ids
@@ -54,7 +55,14 @@ async def test_each_problem_is_found_with_its_fix(
     broker, produce, migrated_url, migrated_engine, server, topic
 ):
     produce([EVENT % 1])
-    OffsetStore(migrated_engine, "ahead").begin(topic, {0: 5_000, 1: 0, 2: 0, 3: 0})
+    OffsetStore(migrated_engine, "ahead").begin(
+        {
+            Partition(topic, 0): 5_000,
+            Partition(topic, 1): 0,
+            Partition(topic, 2): 0,
+            Partition(topic, 3): 0,
+        }
+    )
     database = migrated_url.rpartition("/")[2]
     server.execute("CREATE USER IF NOT EXISTS 'reader'@'127.0.0.1' IDENTIFIED BY 'reads'")
     server.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'127.0.0.1'")

@@ -19,6 +19,7 @@ from db.write.offsets import OffsetStore
 from dev.servers.certificates import Authority
 from dev.servers.database import private_server
 from pipeline.errors import FatalError, LoginError
+from pipeline.partition import Partition
 from tests.helpers.accounts import OWNER, WORKER, grant, grants, make_accounts
 from tests.helpers.databases import each_server, require
 from tests.helpers.sums import settle
@@ -74,7 +75,7 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
     with made(f"{url}?ssl_ca={file}&ssl_verify_cert=true") as engine:
         assert Replayer(engine, "one", FLASH_SALES, announce=join).replay(Filter()).stored == 0
         assert DeadLetters(engine, "one").purge(Filter()) == 1
-        OffsetStore(engine, "one").set(topic, {0: 0})
+        OffsetStore(engine, "one").set({Partition(topic, 0): 0})
         rehearse(engine)
         sums = Rollup(engine, 0)
         sums.rebuild()

@@ -17,6 +17,7 @@ from db.schema.tables import batches, dead_letters, stream_offsets
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids
 
@@ -25,8 +26,10 @@ MIB = 1 << 20
 
 def write(engine, number, *records, end=None):
     start = records[0].offset
-    found = Chunk.transform(FLASH_SALES, "t", 0, start, end or records[-1].offset + 1, records)
-    return Writer(engine, "g", "w").write(number, NOW, [found])
+    found = Chunk.transform(
+        FLASH_SALES, Partition("t", 0), start, end or records[-1].offset + 1, records
+    )
+    return Writer(engine, "g", FLASH_SALES, "w").write(number, NOW, [found])
 
 
 def test_rereading_an_event_adds_no_dead_letter(begun):
@@ -41,7 +44,7 @@ def test_rereading_an_event_adds_no_dead_letter(begun):
         sha256(b"").digest(),
     ]
 
-    OffsetStore(begun, "g").set("t", {0: 0})
+    OffsetStore(begun, "g").set({Partition("t", 0): 0})
     write(begun, 2, *records, record(3, b"also bad"))
     assert dead_letter_rows(begun)[:3] == before, "when it was written and replayed stays as it was"
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [0, 1, 2, 3]
@@ -49,7 +52,7 @@ def test_rereading_an_event_adds_no_dead_letter(begun):
 
 def test_new_event_at_an_old_position_is_a_new_dead_letter(begun):
     write(begun, 1, record(0, b"bad"))
-    OffsetStore(begun, "g").set("t", {0: 0})
+    OffsetStore(begun, "g").set({Partition("t", 0): 0})
     write(begun, 2, record(0, b"of the topic made again"))
     assert [row.value for row in dead_letter_rows(begun)] == [b"bad", b"of the topic made again"]
 
@@ -58,7 +61,7 @@ def test_the_same_bytes_of_a_recreated_topic_are_another_letter(begun):
     of_each = [record(0, b"bad", timestamp=when) for when in (1_795_774_530_123, None)]
     of_each.append(record(0, b"bad", timestamp=1_795_774_530_124))
     for number, one in enumerate(of_each * 2, 1):
-        OffsetStore(begun, "g").set("t", {0: 0})
+        OffsetStore(begun, "g").set({Partition("t", 0): 0})
         write(begun, number, one)
     assert [row.kafka_ts and row.kafka_ts.microsecond for row in dead_letter_rows(begun)] == [
         123_000,
@@ -71,7 +74,7 @@ def test_offsets_that_are_set_forget_which_record_was_the_last(begun):
     known = {"last_offset": 4, "last_epoch": 1, "last_timestamp": 5, "last_checksum": 6}
     with begun.begin() as connection:
         connection.execute(update(stream_offsets).values(**known))
-    OffsetStore(begun, "g").set("t", {0: 7, 2: 1})
+    OffsetStore(begun, "g").set({Partition("t", 0): 7, Partition("t", 2): 1})
     with begun.connect() as connection:
         rows = connection.execute(select(stream_offsets).order_by("kafka_partition")).mappings()
         found = [{name: row[name] for name in known} for row in rows]
@@ -85,7 +88,7 @@ def small_packets(server, migrated_url):
     server.execute(f"SET GLOBAL max_allowed_packet = {MIB}")
     # A session keeps the limit it was opened under.
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
-    OffsetStore(engine, "g").begin("t", {0: 0})
+    OffsetStore(engine, "g").begin({Partition("t", 0): 0})
     yield engine
     engine.dispose()
     server.execute(f"SET GLOBAL max_allowed_packet = {before}")
@@ -165,8 +168,8 @@ def test_whole_value_is_not_marked_as_cut(begun):
 )
 def test_memory_is_bounded_for_many_dead_letters_in_a_write(begun, values, limit):
     records = [record(n, value, b"k") for n, value in enumerate(values)]
-    found = [Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)]
-    writer = Writer(begun, "g", "w")
+    found = [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)]
+    writer = Writer(begun, "g", FLASH_SALES, "w")
     tracemalloc.start()
     writer.write(1, NOW, found)
     _, peak = tracemalloc.get_traced_memory()

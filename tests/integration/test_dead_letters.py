@@ -15,10 +15,12 @@ from agents.flash_sales import FLASH_SALES
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event
+from tests.helpers.partitions import of_topic
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
 HOSTILE = b'\x1b[2J\x1b]0;owned\x07{"event_id": "\xff\x00<script>'
@@ -34,11 +36,11 @@ def dropped(migrated_engine, topic):
         [PlainRecord(n, event(n, event_type="more than twenty characters" * 2)) for n in range(5)],
     )
     chunks = [
-        Chunk.transform(FLASH_SALES, topic, number, 0, len(records), records)
+        Chunk.transform(FLASH_SALES, Partition(topic, number), 0, len(records), records)
         for number, records in enumerate(partitions)
     ]
-    OffsetStore(migrated_engine, group).begin(topic, dict.fromkeys(range(3), 0))
-    Writer(migrated_engine, group, "worker").write(1, datetime.now(UTC), chunks)
+    OffsetStore(migrated_engine, group).begin(of_topic(topic, dict.fromkeys(range(3), 0)))
+    Writer(migrated_engine, group, FLASH_SALES, "worker").write(1, datetime.now(UTC), chunks)
 
 
 REPLAY = ("dead-letters", "replay", "--reason", "unstorable")

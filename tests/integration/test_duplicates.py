@@ -19,19 +19,20 @@ from db.write.writer import Writer
 from pipeline.errors import TransientError
 from tests.helpers.accounts import dba, owner
 from tests.helpers.duplicates import ALIKE, PARTITIONS, chunk, chunk_of, value
-from tests.helpers.sink import NOW, statements, stored_ids
+from tests.helpers.partitions import of_topic
+from tests.helpers.sink import NOW, statements, stored_ids, stored_offsets
 from tests.helpers.worker import wait_until
 
 
 @pytest.fixture
 def indexed(migrated_engine):
     make_index(owner(migrated_engine))
-    OffsetStore(migrated_engine, "g").begin("t", dict.fromkeys(PARTITIONS, 0))
+    OffsetStore(migrated_engine, "g").begin(of_topic("t", dict.fromkeys(PARTITIONS, 0)))
     return migrated_engine
 
 
 def writer(indexed, name="w"):
-    return Writer(indexed, "g", name, deduplicate=True)
+    return Writer(indexed, "g", FLASH_SALES, name, deduplicate=True)
 
 
 def lookups(indexed):
@@ -258,7 +259,7 @@ def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
         ).one()
         assert tuple(counted) == (2440, 640, 1800)
         assert connection.scalar(text("SELECT COUNT(*) FROM dead_letters")) == 0
-    assert OffsetStore(indexed, "g").read("t") == dict.fromkeys(PARTITIONS, 610)
+    assert stored_offsets(indexed) == dict.fromkeys(PARTITIONS, 610)
 
 
 def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):

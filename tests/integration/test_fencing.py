@@ -16,8 +16,10 @@ from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from tests.chaos.mysql_proxy import MySQLProxy
-from tests.helpers.sink import NOW, chunk, event, record
+from tests.helpers.partitions import of_topic
+from tests.helpers.sink import NOW, chunk, event, record, stored_offsets
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def proxy(migrated_url):
 @pytest.fixture
 def through(migrated_url, migrated_engine, proxy):
     """An engine whose connections go through the proxy; two partitions begin at 0."""
-    OffsetStore(migrated_engine, "g").begin("t", {0: 0, 1: 0})
+    OffsetStore(migrated_engine, "g").begin({Partition("t", 0): 0, Partition("t", 1): 0})
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql", port=proxy.port))
     yield engine
     engine.dispose()
@@ -42,17 +44,17 @@ def stored(engine):
             connection.scalar(select(func.count()).select_from(table))
             for table in (flash_sale_events, dead_letters, batches)
         ]
-    return counts, OffsetStore(engine, "g").read("t")
+    return counts, stored_offsets(engine)
 
 
 def both() -> Chunk:
     """Rows and a dead letter."""
     records = [record(0, event(0, event_type="purchase", price=2)), record(1, b"no json")]
-    return Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)
+    return Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 2, records)
 
 
 def test_a_proxy_that_does_nothing_is_not_noticed(through, proxy, migrated_engine):
-    writer = Writer(through, "g", "w")
+    writer = Writer(through, "g", FLASH_SALES, "w")
     writer.write(1, NOW, [both(), chunk(0, 3, partition=1)])
     writer.write(2, NOW, [chunk(2, 4)])
     assert stored(migrated_engine) == ([6, 1, 2], {0: 4, 1: 3})
@@ -75,7 +77,7 @@ def test_a_statement_sent_elsewhere_stores_nothing(through, proxy, migrated_engi
 def test_lines_sent_elsewhere_are_inserted_here(through, proxy, migrated_engine):
     """There the load is refused, and another way is taken in the session of the lock."""
     proxy.elsewhere = ("LOAD DATA",)
-    Writer(through, "g", "w").write(1, NOW, [both()])
+    Writer(through, "g", FLASH_SALES, "w").write(1, NOW, [both()])
     assert proxy.seen
     assert stored(migrated_engine) == ([1, 1, 1], {0: 2, 1: 0})
 
@@ -88,12 +90,12 @@ def assert_nothing_is_stored(through, proxy, migrated_engine, statement):
     proxy.elsewhere = (statement,) if isinstance(statement, str) else statement
     begun = monotonic()
     with pytest.raises(FatalError, match=r"another session\..* DATABASE_URL"):
-        Writer(through, "g", "w").write(1, NOW, [both()])
+        Writer(through, "g", FLASH_SALES, "w").write(1, NOW, [both()])
     assert monotonic() - begun < 5, "without waiting for a lock"
     assert proxy.seen
     assert stored(migrated_engine) == ([0, 0, 0], {0: 0, 1: 0})
     proxy.elsewhere = ()
-    Writer(through, "g", "w").write(1, NOW, [both()])
+    Writer(through, "g", FLASH_SALES, "w").write(1, NOW, [both()])
     assert stored(migrated_engine) == ([1, 1, 1], {0: 2, 1: 0})
 
 
@@ -101,7 +103,7 @@ def assert_nothing_is_stored(through, proxy, migrated_engine, statement):
 def test_a_session_that_was_not_set_up_stores_nothing(through, proxy, migrated_engine, statement):
     proxy.swallowed = (statement,)
     with pytest.raises(FatalError, match=r"session is not what .* DATABASE_URL"):
-        Writer(through, "g", "w").write(1, NOW, [both()])
+        Writer(through, "g", FLASH_SALES, "w").write(1, NOW, [both()])
     assert proxy.seen
     assert stored(migrated_engine) == ([0, 0, 0], {0: 0, 1: 0})
 
@@ -112,7 +114,7 @@ def test_a_replay_split_by_a_proxy_stores_nothing(through, proxy, migrated_engin
 
 def assert_no_replay(through, proxy, migrated_engine, statement):
     with migrated_engine.begin() as connection:
-        Writer(migrated_engine, "g", "w").write(1, NOW, [both()])
+        Writer(migrated_engine, "g", FLASH_SALES, "w").write(1, NOW, [both()])
         connection.execute(dead_letters.update().values(value=event(1), value_bytes=None))
     proxy.elsewhere = (statement,)
     with pytest.raises(FatalError, match="another session"):
@@ -125,8 +127,9 @@ def assert_no_replay(through, proxy, migrated_engine, statement):
 def test_an_offset_that_is_not_the_one_locked_does_not_move(through, migrated_engine):
     store = OffsetStore(migrated_engine, "g")
     with migrated_engine.connect() as connection:
-        locked = store.lock(connection, "t", [0, 1])
-        assert locked.offsets == {0: 0, 1: 0}
-        with pytest.raises(FatalError, match=r"Offsets of t could not be moved.*0: \(3, 5\)"):
-            store.advance(connection, "t", {0: (3, 5), 1: (0, 5)}, {}, locked.session)
-    assert store.read("t") == {0: 0, 1: 0}
+        locked = store.lock(connection, [Partition("t", 0), Partition("t", 1)])
+        assert locked.offsets == of_topic("t", {0: 0, 1: 0})
+        moves = of_topic("t", {0: (3, 5), 1: (0, 5)})
+        with pytest.raises(FatalError, match=r"offsets could not be moved.*t/0 from 3 to 5"):
+            store.advance(connection, moves, {}, locked.session)
+    assert stored_offsets(migrated_engine) == {0: 0, 1: 0}

@@ -12,6 +12,8 @@ from db.schema.upgrade import make_index
 from db.write.offsets import OffsetStore
 from dev import ROOT
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
+from tests.helpers.partitions import of_topic
 
 LEAST = 4
 
@@ -33,9 +35,9 @@ def engine(migrated_url, database_url):
 def test_the_way_back_names_all_of_300_partitions(engine):
     offsets = {number: 10**12 + number for number in range(300)}
     store = OffsetStore(engine, "flash-sale-etl")
-    store.begin("flash_sale_events", offsets)
-    store.begin("other", {0: 7})
-    OffsetStore(engine, "another").begin("flash_sale_events", {0: 3})
+    store.begin(of_topic("flash_sale_events", offsets))
+    store.begin({Partition("other", 0): 7})
+    OffsetStore(engine, "another").begin({Partition("flash_sale_events", 0): 3})
     page = (ROOT / "docs" / "switch-over.md").read_text()
     [statement] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     with engine.connect() as connection:

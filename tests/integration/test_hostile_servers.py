@@ -21,10 +21,12 @@ from db.write.writer import Writer
 from dev.servers.database import private_server
 from models.fields import FIELD_NAMES
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers import sales
 from tests.helpers.accounts import WORKER, dba, grant, make_accounts, owner
 from tests.helpers.databases import each_server, require
 from tests.helpers.duplicates import chunk_of, value
+from tests.helpers.partitions import of_topic
 from tests.helpers.sink import NOW, dead_letter_rows, event, record, stored_ids, stored_offsets
 from tests.helpers.sums import assert_sums_true, settle
 from tests.helpers.worker import wait_until
@@ -166,11 +168,13 @@ def test_rows_stored_and_rows_refused_are_the_rows_given(begun, server, local_in
         for n in range(600)
     ]
     refused = [n for n in range(600) if n % 7 == 6]
-    writer = Writer(begun, "g", "w")
+    writer = Writer(begun, "g", FLASH_SALES, "w")
     for number, start in enumerate(range(0, 600, 200)):
         records = [record(n, events[n]) for n in range(start, start + 200)]
         writer.write(
-            number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, start, start + 200, records)]
+            number,
+            NOW,
+            [Chunk.transform(FLASH_SALES, Partition("t", 0), start, start + 200, records)],
         )
     assert stored_ids(begun) == [f"e{n}" for n in range(600) if n not in refused]
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == refused
@@ -205,8 +209,8 @@ def test_a_proxy_that_refuses_the_statement_costs_nothing(migrated_engine):
 def test_times_are_utc_and_texts_are_whole(begun):
     odd = "o'\"\\%s;--\x00漢🔥"
     good = event(0, category=odd, timestamp="2026-11-27T10:15:30+02:00", product_id="")
-    Writer(begun, "g", "w").write(
-        1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 1, [record(0, good)])]
+    Writer(begun, "g", FLASH_SALES, "w").write(
+        1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 1, [record(0, good)])]
     )
     with begun.connect() as connection:
         row = connection.execute(select(flash_sale_events)).one()
@@ -215,7 +219,7 @@ def test_times_are_utc_and_texts_are_whole(begun):
 
 def test_each_id_once(begun):
     make_index(owner(begun))
-    writer = Writer(begun, "g", "w", deduplicate=True)
+    writer = Writer(begun, "g", FLASH_SALES, "w", deduplicate=True)
     ids = [f"e{n % 150}" for n in range(300)]
     for number, start in enumerate((0, 100, 200)):
         values = [value(one) for one in ids[start : start + 100]]
@@ -227,7 +231,9 @@ def test_each_id_once(begun):
 
 def test_all_dead_letters_are_listed_summed_up_and_replayed(begun):
     records = [record(n, b"no json %d" % n) for n in range(120)]
-    Writer(begun, "g", "w").write(1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 120, records)])
+    Writer(begun, "g", FLASH_SALES, "w").write(
+        1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 120, records)]
+    )
     letters = DeadLetters(begun, "g")
     assert letters.count(Filter()) == 120
     assert len(list(letters.find(Filter()))) == 120
@@ -248,24 +254,25 @@ def test_all_dead_letters_are_listed_summed_up_and_replayed(begun):
 
 def test_offsets_of_300_partitions(migrated_engine):
     store = OffsetStore(migrated_engine, "g")
-    store.begin("t", dict.fromkeys(range(300), 7))
-    assert store.read("t") == dict.fromkeys(range(300), 7)
+    offsets = of_topic("t", dict.fromkeys(range(300), 7))
+    store.begin(offsets)
+    assert store.read("t") == offsets
     with migrated_engine.connect() as connection:
-        assert len(store.lock(connection, "t", list(range(300))).offsets) == 300
+        assert len(store.lock(connection, offsets).offsets) == 300
         connection.rollback()
 
 
 def test_sums_are_true(begun):
     long = "p" * 60
     values = [sales.event(n, product_id=f"{long[: n % 50]}{n % 70}") for n in range(400)]
-    Writer(begun, "g", "w").write(1, NOW, [sales.chunk(values)])
+    Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [sales.chunk(values)])
     settle(begun)
     assert_sums_true(begun)
 
 
 def test_reports(begun):
     values = [sales.event(n) for n in range(100)] + [b"bad"] * 60
-    Writer(begun, "g", "w").write(1, NOW, [sales.chunk(values)])
+    Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [sales.chunk(values)])
     settle(begun)
     reports = Reports(begun, "g")
     assert len(reports.sales()["minutes"]) == 60

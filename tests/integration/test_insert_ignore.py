@@ -10,6 +10,7 @@ from agents.flash_sales import FLASH_SALES
 from db.write import insert_ignore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba
 from tests.helpers.databases import mariadb_only
 from tests.helpers.sink import (
@@ -53,8 +54,8 @@ def mixed(chance, count, kinds):
 
 
 def store(engine, records):
-    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
-    return Writer(engine, "g", "w").write(1, NOW, [whole])
+    whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
+    return Writer(engine, "g", FLASH_SALES, "w").write(1, NOW, [whole])
 
 
 def assert_stored(engine, records, good):
@@ -139,7 +140,7 @@ def test_nothing_is_inserted_in_another_session(constrained):
 def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, ways):
     with dba(constrained).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
-    writer = Writer(constrained, "g", "w")
+    writer = Writer(constrained, "g", FLASH_SALES, "w")
     for number in range(40):
         records = [
             record(n, event(n, user_id=f"u{n}", category="toolong" if n % 2 else "c"))
@@ -147,7 +148,9 @@ def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, ways):
         ]
         first = records[0].offset
         writer.write(
-            number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, first, first + 10, records)]
+            number,
+            NOW,
+            [Chunk.transform(FLASH_SALES, Partition("t", 0), first, first + 10, records)],
         )
     assert stored_ids(constrained) == [f"e{n}" for n in range(0, 400, 2)]
     assert 1 < ways.count("ignore") < 6

@@ -12,8 +12,10 @@ from db.breakers import BreakerStore
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.events import event
+from tests.helpers.partitions import of_topic
 
 WHY = "more than half of 200 events were dropped, most often because of: no event_id, such as "
 #: Those that are tables, and those of sentences, which may wrap.
@@ -25,16 +27,16 @@ SENTENCES = [["check"], ["rollup", "show"]]
 def past(migrated_engine, topic, produce):
     """What two workers stored and dropped, and a breaker that is open."""
     group = f"group-{topic}"
-    OffsetStore(migrated_engine, group).begin(topic, dict.fromkeys(range(4), 0))
+    OffsetStore(migrated_engine, group).begin(of_topic(topic, dict.fromkeys(range(4), 0)))
     produce([(event(n), 0) for n in range(10)])
     for number in range(2):
         first = 5 * number
         values = [event(n, event_id=None if n == 3 else f"e{n}") for n in range(5)]
         records = [PlainRecord(first + n, value) for n, value in enumerate(values)]
-        chunk = Chunk.transform(FLASH_SALES, topic, 0, first, first + 5, records)
+        chunk = Chunk.transform(FLASH_SALES, Partition(topic, 0), first, first + 5, records)
         name = f"a-host-with-a-rather-long-name-4711-0000000{number}"
-        Writer(migrated_engine, group, name).write(1, datetime.now(UTC), [chunk])
-    BreakerStore(migrated_engine, group, topic).open(1, WHY + "x" * 100)
+        Writer(migrated_engine, group, FLASH_SALES, name).write(1, datetime.now(UTC), [chunk])
+    BreakerStore(migrated_engine, group).open(Partition(topic, 1), WHY + "x" * 100)
 
 
 def as_lines(found):

@@ -19,6 +19,7 @@ from db.write import load_data, proof, row_store
 from db.write.row_store import RowStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.contract import test_cases as contract
 from tests.helpers.accounts import dba
 from tests.helpers.databases import mariadb_only, mysql_only
@@ -51,7 +52,7 @@ def stored(engine, found, *, loaded):
 def test_events_of_the_contract_become_the_same_rows(loads, ways):
     values = [contract.value(case) for case in contract.load()]
     records = [record(n, value) for n, value in enumerate(values)]
-    found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    found = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
     assert found.valid > 500
     by_values = stored(loads, found, loaded=False)
     assert "load" not in ways
@@ -79,7 +80,7 @@ def test_any_text_and_number_is_stored_as_by_values(loads, rows):
         for one, two, three, price in rows
     ]
     records = [record(n, value.encode()) for n, value in enumerate(values)]
-    found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    found = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
     refused, loaded = stored(loads, found, loaded=True)
     assert not refused
     assert (refused, loaded) == stored(loads, found, loaded=False)
@@ -88,7 +89,9 @@ def test_any_text_and_number_is_stored_as_by_values(loads, rows):
 def test_a_write_of_several_statements_is_in_order(loads, monkeypatch, ways):
     monkeypatch.setattr(row_store, "LOAD_BYTES", 1_000)
     monkeypatch.setattr(row_store, "MOST_LOAD_BYTES", 2_000)
-    Writer(loads, "g", "w").write(1, NOW, [chunk(0, 50), chunk(50, 51), chunk(51, 400)])
+    Writer(loads, "g", FLASH_SALES, "w").write(
+        1, NOW, [chunk(0, 50), chunk(50, 51), chunk(51, 400)]
+    )
     assert stored_ids(loads) == [f"e{n}" for n in range(400)]
     assert set(ways) == {"load"}
     assert len(ways) > 5
@@ -119,7 +122,7 @@ def test_what_does_not_fit_is_not_changed_to_fit(loads, ways, change):
         connection.execute(text(f"ALTER TABLE flash_sale_events MODIFY {change}"))
     odd = event(1, category="four 漢", price=1.2345, quantity=1000)
     records = [record(0, event(0)), record(1, odd), record(2, event(2))]
-    found = Chunk.transform(FLASH_SALES, "t", 0, 0, 3, records)
+    found = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 3, records)
     by_values = stored(loads, found, loaded=False)
     ways.clear()
     assert stored(loads, found, loaded=True) == by_values
@@ -135,7 +138,7 @@ def test_nothing_is_proven_where_a_trigger_ran(loads, ways):
                 "SET NEW.category = CONCAT(NEW.category, '!')"
             )
         )
-    Writer(loads, "g", "w").write(1, NOW, [chunk(0, 3)])
+    Writer(loads, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 3)])
     assert ways == ["load", "values"]
     with loads.connect() as connection:
         assert set(connection.scalars(select(flash_sale_events.c.category))) == {"c!"}
@@ -151,8 +154,8 @@ def constrained(loads):
 def written(engine, events):
     """The batch of a write of these events, offsets from 0."""
     records = [record(number, value) for number, value in enumerate(events)]
-    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
-    return Writer(engine, "g", "w").write(1, NOW, [whole])
+    whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
+    return Writer(engine, "g", FLASH_SALES, "w").write(1, NOW, [whole])
 
 
 REFUSED = {
@@ -200,7 +203,7 @@ def test_an_id_given_twice_refuses_no_row(loads, monkeypatch, ways):
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
     events = [event(n, user_id=f"u{n}" if n % 2 == 0 else "u0") for n in range(200)]
     records = [record(number, value) for number, value in enumerate(events)]
-    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
     monkeypatch.setattr(driver, "_PACKET", 1000)
     numbers = count()
     write_packet = Connection.write_packet
@@ -231,7 +234,7 @@ def test_a_row_left_out_without_a_warning_is_counted(constrained, ways):
         transaction = write(connection)
         connection.exec_driver_sql("SET SESSION old_mode = 'NO_DUP_KEY_WARNINGS_WITH_IGNORE'")
         records = [record(number, value) for number, value in enumerate(events)]
-        whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+        whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
         store = RowStore()
         [refused] = store.store(transaction, [whole]).refused
         rows = connection.execute(select(flash_sale_events.c.event_id).order_by("id")).all()
@@ -243,7 +246,7 @@ def test_a_row_left_out_without_a_warning_is_counted(constrained, ways):
 
 def test_loading_is_tried_again_after_some_writes(constrained, ways, monkeypatch):
     monkeypatch.setattr(proof, "_MOST", 0)
-    writer = Writer(constrained, "g", "w")
+    writer = Writer(constrained, "g", FLASH_SALES, "w")
     writer.write(1, NOW, [chunk(0, 1, category="bad")])
     assert ways[:2] == ["load", "values"]
     ways.clear()
@@ -257,7 +260,7 @@ def test_a_proxy_that_takes_no_lines_costs_little(loads, ways, monkeypatch):
     """As a proxy that was put in between."""
     no = "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'not supported'"
     monkeypatch.setattr(load_data, "_STATEMENT", no)
-    writer = Writer(loads, "g", "w")
+    writer = Writer(loads, "g", FLASH_SALES, "w")
     for start in range(0, 40, 2):
         writer.write(1 + start, NOW, [chunk(start, start + 2)])
     assert stored_ids(loads) == [f"e{n}" for n in range(40)]

@@ -12,6 +12,7 @@ from alembic import command
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
+from agents.flash_sales import FLASH_SALES
 from db.connection.engine import connect
 from db.schema import upgrade
 from db.schema.tables import metadata
@@ -21,6 +22,7 @@ from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from dev import ROOT
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from tests.helpers import sales
 from tests.helpers.accounts import OWNER, grant
 from tests.helpers.old_schema import INSERT_LETTER, bring_to
@@ -117,9 +119,9 @@ def test_old_workers_beside_new_ones_count_nothing_twice(empty):
 
 def test_downgrade_restores_the_old_sums(empty):
     migrate(empty)
-    OffsetStore(empty, "g").begin("t", {0: 0})
+    OffsetStore(empty, "g").begin({Partition("t", 0): 0})
     values = [sales.event(n) for n in range(100)]
-    Writer(empty, "g", "w").write(1, datetime.now(UTC), [sales.chunk(values)])
+    Writer(empty, "g", FLASH_SALES, "w").write(1, datetime.now(UTC), [sales.chunk(values)])
     settle(empty)
     old_worker_writes(empty)
     for _ in range(2):

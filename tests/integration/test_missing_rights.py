@@ -18,6 +18,7 @@ from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from tests.helpers.accounts import WORKER, grants
 from tests.helpers.sink import NOW, chunk, record
 from tests.helpers.sums import settle
@@ -35,16 +36,17 @@ def use(engine, group):
     """What workers and commands do with every table."""
     version.check(engine)
     rehearse(engine)
-    OffsetStore(engine, group).begin("t", {0: 0})
-    letter = Chunk.transform(FLASH_SALES, "t", 0, 1, 2, [record(1, b"no json")])
-    Writer(engine, group, group).write(1, NOW, [chunk(0, 1), letter])
+    partition = Partition("t", 0)
+    OffsetStore(engine, group).begin({partition: 0})
+    letter = Chunk.transform(FLASH_SALES, partition, 1, 2, [record(1, b"no json")])
+    Writer(engine, group, FLASH_SALES, group).write(1, NOW, [chunk(0, 1), letter])
     list(newest_batches(engine, group, 1))
     Replayer(engine, group, FLASH_SALES, announce=join).replay(Filter())
     DeadLetters(engine, group).purge(Filter())
-    breakers = BreakerStore(engine, group, "t")
-    breakers.open(0, "a reason")
-    breakers.request_close([0])
-    breakers.clear([0])
+    breakers = BreakerStore(engine, group)
+    breakers.open(partition, "a reason")
+    breakers.request_close([partition])
+    breakers.clear([partition])
     breakers.find()
     sums = Rollup(engine, 0)
     sums.rebuild()

@@ -11,6 +11,7 @@ from db.connection.engine import connect
 from db.schema.tables import stream_offsets
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers.databases import each_server
 from tests.helpers.events import event, ids
 from tests.helpers.sink import NOW, record
@@ -41,8 +42,8 @@ class LateCommit:
         self._engine = connect(make_url(url).set(drivername="mysql+pymysql"))
         listen(self._engine, "commit", self._hold)
         records = [record(n, event(n)) for n in numbers]
-        chunk = Chunk.transform(FLASH_SALES, topic, 0, 0, len(records), records)
-        writer = Writer(self._engine, f"group-{topic}", "killed")
+        chunk = Chunk.transform(FLASH_SALES, Partition(topic, 0), 0, len(records), records)
+        writer = Writer(self._engine, f"group-{topic}", FLASH_SALES, "killed")
         self._thread = threading.Thread(target=writer.write, args=(1, NOW, [chunk]))
         self._thread.start()
 

@@ -14,6 +14,7 @@ from db.schema.upgrade import migrate
 from db.write.row_store import RowStore
 from pipeline.chunk import Chunk
 from pipeline.errors import RowError
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba, server_of
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.old_tables import COLUMNS, EVENT, FINE, REFUSED, TRIGGER, WARNED, ddl
@@ -51,7 +52,7 @@ def let_see_triggers(engine):
 def store(engine, **fields):
     """Insert the row of an event as a write does."""
     chunk = Chunk.transform(
-        FLASH_SALES, "t", 0, 0, 1, [record(0, json.dumps(EVENT | fields).encode())]
+        FLASH_SALES, Partition("t", 0), 0, 1, [record(0, json.dumps(EVENT | fields).encode())]
     )
     with engine.begin() as connection:
         [refused] = RowStore().store(write(connection), [chunk]).refused

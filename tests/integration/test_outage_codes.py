@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+import pipeline.attempts
 import pipeline.flusher
+from agents.flash_sales import FLASH_SALES
 from db.connection.engine import connect
 from db.connection.error_codes import JUDGED, LARGE, LOGIN, PASSING
 from db.write.writer import Writer
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.flusher import Flusher
-from pipeline.originals import Portion
+from pipeline.partition import Partition
+from pipeline.refetch import Refetched
 from tests.chaos.mysql_proxy import MySQLProxy
 from tests.helpers.sink import chunk, dead_letter_rows, stored_ids, stored_offsets
 
@@ -64,7 +67,7 @@ def proxy(migrated_url):
 @pytest.fixture
 def writer(begun, migrated_url, proxy):
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql", port=proxy.port))
-    writer = CountingWriter(engine, "g", "w")
+    writer = CountingWriter(engine, "g", FLASH_SALES, "w")
     writer.ended = lambda: setattr(proxy, "refused", ())
     yield writer
     engine.dispose()
@@ -72,14 +75,19 @@ def writer(begun, migrated_url, proxy):
 
 @pytest.fixture
 def flusher(writer, monkeypatch):
-    for name in ("BACKOFF", "SEARCH_BACKOFF"):
-        monkeypatch.setattr(pipeline.flusher, name, lambda state: 0.001)
+    for module, name in ((pipeline.attempts, "BACKOFF"), (pipeline.flusher, "SEARCH_BACKOFF")):
+        monkeypatch.setattr(module, name, lambda state: 0.001)
 
-    async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    async def refetch(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
         raise AssertionError("no row is refused")
 
     return Flusher(
-        writer, interval=60, max_events=1_000, max_bytes=1 << 20, stop_timeout=5, reread=reread
+        writer,
+        interval=60,
+        max_events=1_000,
+        max_bytes=1 << 20,
+        stop_timeout=5,
+        refetch_some=refetch,
     )
 
 

@@ -41,7 +41,7 @@ def indexed(begun):
 
 
 def test_without_its_index_no_duplicate_is_stored(indexed):
-    writer = Writer(indexed, "g", "w", deduplicate=True)
+    writer = Writer(indexed, "g", FLASH_SALES, "w", deduplicate=True)
     writer.write(1, NOW, [chunk(0, 5)])
     alter(indexed, DROP)
     with pytest.raises(FatalError, match=NO_INDEX):
@@ -87,7 +87,9 @@ def test_what_was_taken_away_ends_the_next_write(begun, change, said):
     if deduplicate:
         make_index(dba(begun))
     preconditions = Preconditions(begun, deduplicate=deduplicate, interval=0)
-    writer = Writer(begun, "g", "w", deduplicate=deduplicate, verify=preconditions.verify_again)
+    writer = Writer(
+        begun, "g", FLASH_SALES, "w", deduplicate=deduplicate, verify=preconditions.verify_again
+    )
     writer.write(1, NOW, [chunk(0, 5)])
     alter(begun, change)
     with pytest.raises(FatalError, match=said):

@@ -15,6 +15,7 @@ from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, TransientError
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
 from tests.helpers.sink import (
@@ -31,7 +32,7 @@ from tests.helpers.sink import (
 @pytest.fixture
 def refusing(begun):
     """No two rows may have the same user, and a trigger refuses the category ``bad``."""
-    OffsetStore(begun, "g").begin("t", {2: 0})
+    OffsetStore(begun, "g").begin({Partition("t", 2): 0})
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
         refuse(connection, 1644)
@@ -51,14 +52,14 @@ def refuse(connection, code, extra=""):
 
 
 def sent(chunks: Sequence[Chunk], values: dict[tuple[int, int], PlainRecord]):
-    """Reads again what was sent, and notes what it was asked."""
+    """Fetches what was sent, and notes what it was asked."""
     asked: list[tuple[int, list[int]]] = []
 
-    def read_again(_: str, partition: int, offsets: Sequence[int]) -> Iterator[object]:
-        asked.append((partition, list(offsets)))
-        return ((offset, values[partition, offset]) for offset in offsets)
+    def refetch(partition: Partition, offsets: Sequence[int]) -> Iterator[object]:
+        asked.append((partition.number, list(offsets)))
+        return ((offset, values[partition.number, offset]) for offset in offsets)
 
-    return read_again, asked
+    return refetch, asked
 
 
 def commits(engine):
@@ -71,7 +72,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
     """Against the plainest reference: row by row, in order, what the table can hold."""
     chance = Random(seed)
     monkeypatch.setattr("db.write.row_store.INSERT_BYTES", chance.choice([600, 5_000, 250_000]))
-    writer = Writer(refusing, "g", "w")
+    writer = Writer(refusing, "g", FLASH_SALES, "w")
     users: set[str] = set()
     wanted_rows: list[str] = []
     wanted_letters: dict[tuple[int, int], bytes] = {}
@@ -107,15 +108,17 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
                     revenue += json.loads(value)["price"]
                 records.append(record(offset, value))
                 values[partition, offset] = records[-1]
-            chunks.append(Chunk.transform(FLASH_SALES, "t", partition, start, end, records))
+            chunks.append(
+                Chunk.transform(FLASH_SALES, Partition("t", partition), start, end, records)
+            )
             next_offset[partition] = end
-        read_again, asked = sent(chunks, values)
-        batch = writer.write(write, NOW, chunks, read_again)
+        refetch, asked = sent(chunks, values)
+        batch = writer.write(write, NOW, chunks, refetch)
         assert batch is not None
         assert len(asked) == len({partition for partition, _ in asked}), "one pass a partition"
-        told = {(one.partition, one.offset) for one in batch.refused}
+        told = {(one.partition.number, one.offset) for one in batch.refused}
         assert told == {key for key in wanted_letters if key in values} - {
-            (piece.partition, letter.offset) for piece in chunks for letter in piece.dead
+            (piece.partition.number, letter.offset) for piece in chunks for letter in piece.dead
         }
         assert batch.events == sum(piece.events for piece in chunks)
         assert batch.valid == sum(batch.rows.values())
@@ -139,12 +142,14 @@ def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
         record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
     ]
     pieces = [
-        Chunk.transform(FLASH_SALES, "t", 0, start, start + 5, records[start : start + 5])
+        Chunk.transform(
+            FLASH_SALES, Partition("t", 0), start, start + 5, records[start : start + 5]
+        )
         for start in range(0, 20, 5)
     ]
-    read_again, _ = sent(pieces, {(0, n): record for n, record in enumerate(records)})
+    refetch, _ = sent(pieces, {(0, n): record for n, record in enumerate(records)})
     before = commits(refusing)
-    batch = Writer(refusing, "g", "w").write(1, NOW, pieces, read_again)
+    batch = Writer(refusing, "g", FLASH_SALES, "w").write(1, NOW, pieces, refetch)
     assert commits(refusing) - before == 1
     assert batch is not None
     assert [one.offset for one in batch.refused] == bad
@@ -161,9 +166,10 @@ def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     users = ["a", "b", "a", "c", "b", "a"]
     records = [record(n, event(n, user_id=user)) for n, user in enumerate(users)]
     pieces = [
-        Chunk.transform(FLASH_SALES, "t", 0, n, n + 1, [record]) for n, record in enumerate(records)
+        Chunk.transform(FLASH_SALES, Partition("t", 0), n, n + 1, [record])
+        for n, record in enumerate(records)
     ]
-    batch = Writer(refusing, "g", "w").write(1, NOW, pieces)
+    batch = Writer(refusing, "g", FLASH_SALES, "w").write(1, NOW, pieces)
     assert stored_ids(refusing) == ["e0", "e1", "e3"]
     assert batch is not None
     assert [one.offset for one in batch.refused] == [2, 4, 5]
@@ -178,7 +184,7 @@ def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_o
                 "IF NEW.category = 'bad' THEN INSERT INTO seen VALUES (1), (2), (1); END IF; END"
             )
         )
-    batch = Writer(begun, "g", "w").write(
+    batch = Writer(begun, "g", FLASH_SALES, "w").write(
         1, NOW, [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     )
     assert batch is not None
@@ -191,7 +197,7 @@ def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     with dba(begun).begin() as connection:
         refuse(connection, code)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
-    assert Writer(begun, "g", "w").write(1, NOW, pieces) is not None
+    assert Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, pieces) is not None
     assert stored_ids(begun) == [f"e{n}" for n in range(12) if n != 9]
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [9]
 
@@ -211,7 +217,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     monkeypatch.setattr(insert_values, "attempt", ending)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
     with pytest.raises(TransientError, match="ended a transaction"):
-        Writer(begun, "g", "w").write(1, NOW, pieces)
+        Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, pieces)
     assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
@@ -219,9 +225,9 @@ def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun
     with dba(begun).begin() as connection:
         refuse(connection, 1644)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
-    writer = Writer(begun, "g", "w")
+    writer = Writer(begun, "g", FLASH_SALES, "w")
 
-    def read_again(topic, partition, offsets):
+    def refetch(partition, offsets):
         for (number,) in server.execute(
             "SELECT id FROM information_schema.processlist WHERE db LIKE 'test\\_%'"
         ):
@@ -229,7 +235,7 @@ def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun
         return ((offset, None) for offset in offsets)
 
     with pytest.raises(TransientError):
-        writer.write(1, NOW, pieces, read_again)
+        writer.write(1, NOW, pieces, refetch)
     assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
     batch = writer.write(1, NOW, pieces)
     assert batch is not None
@@ -240,20 +246,20 @@ def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun
 def test_a_write_repeated_says_which_rows_were_refused(refusing):
     """The answer to COMMIT was lost, and the breaker must be told nonetheless."""
     pieces = [chunk(0, 3, category="bad"), chunk(3, 4, user_id="other")]
-    writer = Writer(refusing, "g", "w")
+    writer = Writer(refusing, "g", FLASH_SALES, "w")
     first = writer.write(1, NOW, pieces)
     again = writer.write(1, NOW, pieces)
     assert again == first
     assert first is not None
     assert len(first.refused) == 3
-    for another, number in ((writer, 2), (Writer(refusing, "g", "other"), 1)):
+    for another, number in ((writer, 2), (Writer(refusing, "g", FLASH_SALES, "other"), 1)):
         nothing = another.write(number, NOW, pieces)
         assert nothing is not None
         assert (nothing.events, nothing.refused) == (0, ()), "another write has nothing to say"
 
 
 def test_a_value_kafka_no_longer_has_is_made_from_its_row(refusing):
-    Writer(refusing, "g", "w").write(1, NOW, [chunk(0, 2, category="bad", price=3)])
+    Writer(refusing, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 2, category="bad", price=3)])
     first, second = dead_letter_rows(refusing)
     assert "made from its row" in first.detail
     assert json.loads(second.value)["event_id"] == "e1"
@@ -270,7 +276,9 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
         )
     records = [record(0, event(0)), record(1, b"no json")]
     with pytest.raises(FatalError, match="refuses a dead letter or a ledger line: full"):
-        Writer(begun, "g", "w").write(1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 2, records)])
+        Writer(begun, "g", FLASH_SALES, "w").write(
+            1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 2, records)]
+        )
     assert stored_ids(begun) == []
 
 
@@ -290,11 +298,13 @@ def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeyp
         ]
         seen.clear()
         writer.write(
-            number, NOW, [Chunk.transform(FLASH_SALES, "t", 0, start, start + 64, records)]
+            number,
+            NOW,
+            [Chunk.transform(FLASH_SALES, Partition("t", 0), start, start + 64, records)],
         )
         return len(seen)
 
-    writer = Writer(refusing, "g", "w")
+    writer = Writer(refusing, "g", FLASH_SALES, "w")
     assert inserts(1, 0) == 1
     assert inserts(2, 64, category="bad") <= 2 * 64, "as halving needs at most"
     assert inserts(3, 128, category="bad") == 64, "and one when that is known"

@@ -16,8 +16,10 @@ from db.rollup.watermark import join
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.errors import FatalError, TransientError
+from pipeline.partition import Partition
 from tests.chaos.mysql_proxy import MySQLProxy
 from tests.helpers.accounts import dba
+from tests.helpers.partitions import of_topic
 from tests.helpers.sales import chunk, event, write
 from tests.helpers.sink import NOW, statements
 from tests.helpers.sums import assert_sums_true, settle
@@ -39,7 +41,7 @@ def open_transaction(begun, *, offset=None, joined=False):
     """Rows that are inserted and not committed, with a stored offset locked, or the state."""
     with begun.connect() as connection:
         if offset is not None:
-            OffsetStore(begun, "g").lock(connection, "t", [offset])
+            OffsetStore(begun, "g").lock(connection, [Partition("t", offset)])
         if joined:
             join(connection)
         connection.execute(_FOREIGN, [{"id": f"late{n}"} for n in range(3)])
@@ -126,7 +128,7 @@ def test_hanging_write_is_named_and_sets_no_mark(begun):
 
 
 def test_unlocked_offsets_are_checked_in_one_query(begun):
-    OffsetStore(begun, "g").begin("t", dict.fromkeys(range(300), 0))
+    OffsetStore(begun, "g").begin(of_topic("t", dict.fromkeys(range(300), 0)))
     write(begun, 0, partition=0)
     with open_transaction(begun, offset=7) as under_way:
         seen = statements(begun, "stream_offsets")
@@ -168,10 +170,10 @@ def test_rows_are_summed_one_round_after_the_mark(begun):
 def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
     for name, value in (("PORTION", 20), ("SMALLEST", 7), ("LARGEST", 60)):
         monkeypatch.setattr(module, name, value)
-    OffsetStore(begun, "h").begin("t", {0: 0})
-    OffsetStore(begun, "d").begin("t", {0: 0})
+    OffsetStore(begun, "h").begin({Partition("t", 0): 0})
+    OffsetStore(begun, "d").begin({Partition("t", 0): 0})
     values = [event(n, event_id=None) for n in range(40)]
-    Writer(begun, "d", "w").write(1, NOW, [chunk(values)])
+    Writer(begun, "d", FLASH_SALES, "w").write(1, NOW, [chunk(values)])
     with begun.begin() as connection:
         connection.execute(
             text("UPDATE dead_letters SET value = REPLACE(value, :no, :id)"),

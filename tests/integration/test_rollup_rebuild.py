@@ -5,12 +5,12 @@ from datetime import datetime
 import pytest
 from sqlalchemy import text
 
+from agents.flash_sales import FLASH_SALES
 from db.rollup.rounds import Rollup
-from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event, shown, write
-from tests.helpers.sink import NOW
+from tests.helpers.sink import NOW, stored_offsets
 from tests.helpers.sums import assert_sums_true, settle
 
 
@@ -41,7 +41,7 @@ def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):
     write(begun, 2)
     settle(begun)
     assert_sums_true(begun)
-    assert OffsetStore(begun, "g").read("t") == {0: 30, 1: 0}
+    assert stored_offsets(begun) == {0: 30, 1: 0}
 
 
 @pytest.mark.parametrize("again", [1, 3])
@@ -82,7 +82,7 @@ def test_sums_that_are_purged_come_back_with_a_rebuild_only(begun):
     rollup = Rollup(begun, 0)
     write(begun, 0, size=100)
     values = [event(2, timestamp=at) for at in (None, "2026-11-27T01:10:00Z")]
-    Writer(begun, "g", "w").write(9, NOW, [chunk(values, 1)])
+    Writer(begun, "g", FLASH_SALES, "w").write(9, NOW, [chunk(values, 1)])
     settle(begun)
     # Of event(n), the hour is n modulo 3.
     gone = rollup.purge(datetime(2026, 11, 27, 1, 30))

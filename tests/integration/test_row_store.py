@@ -15,6 +15,7 @@ from db.write.row_store import RowStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, chunk, constrain, event, record, stored_ids, write
 
@@ -106,10 +107,10 @@ def test_each_way_stores_what_single_inserts_store(begun, way, ways, change, see
         records = [record(number, value) for number, value in enumerate(values)]
         border = chance.randrange(len(records))
         chunks = [
-            Chunk.transform(FLASH_SALES, "t", 0, 0, border, records[:border]),
-            Chunk.transform(FLASH_SALES, "t", 0, border, len(records), records[border:]),
+            Chunk.transform(FLASH_SALES, Partition("t", 0), 0, border, records[:border]),
+            Chunk.transform(FLASH_SALES, Partition("t", 0), border, len(records), records[border:]),
         ]
-        whole = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+        whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
         wanted, refused = one_by_one(begun, whole)
         with begun.connect() as connection:
             found = store.store(write(connection), chunks)
@@ -132,7 +133,7 @@ def test_a_refused_row_has_its_own_words(begun, way):
         event(3, user_id="c", product_id="unlisted"),
     ]
     records = [record(number, value) for number, value in enumerate(values)]
-    whole = Chunk.transform(FLASH_SALES, "t", 0, 0, 4, records)
+    whole = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 4, records)
     with begun.connect() as connection:
         [refused] = RowStore().store(write(connection), [whole]).refused
         connection.rollback()
@@ -167,7 +168,7 @@ def test_a_write_too_slow_for_its_time_limit_becomes_smaller(migrated_url, begun
             )
         )
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"), io_timeout=1)
-    writer = Writer(engine, "g", "w")
+    writer = Writer(engine, "g", FLASH_SALES, "w")
     pieces = [chunk(0, 800)]
     for attempt in range(1, 9):
         with suppress(TransientError):

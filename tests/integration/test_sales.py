@@ -13,6 +13,7 @@ from db.rollup.watermark import join
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from dev import ROOT
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba, owner
 from tests.helpers.sales import chunk, event
 from tests.helpers.sums import assert_sums_true, settle
@@ -50,15 +51,15 @@ def test_every_view_and_its_columns_are_on_their_page(migrated_engine):
 
 def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
     store = OffsetStore(migrated_engine, "g")
-    store.begin("t", {0: 0, 1: 0})
-    writer = Writer(migrated_engine, "g", "w")
+    store.begin({Partition("t", 0): 0, Partition("t", 1): 0})
+    writer = Writer(migrated_engine, "g", FLASH_SALES, "w")
     first = [chunk([event(n) for n in range(400)] + [*ODD, b"bad"]), chunk([event(5)], 1)]
     writer.write(1, datetime.now(UTC), first)
     settle(migrated_engine)
     assert_sums_true(migrated_engine)
     writer.write(1, datetime.now(UTC), first)  # the answer to COMMIT was lost
     again = chunk([event(n) for n in range(400)] + [*ODD, b"bad", event(9), event(2)])
-    Writer(migrated_engine, "g", "zombie").write(1, datetime.now(UTC), [again])
+    Writer(migrated_engine, "g", FLASH_SALES, "zombie").write(1, datetime.now(UTC), [again])
     settle(migrated_engine)
     assert_sums_true(migrated_engine)
     with owner(migrated_engine).connect() as connection:
@@ -71,8 +72,8 @@ def test_the_views_say_what_the_rows_add_up_to(migrated_engine):
 
 
 def test_a_replayed_dead_letter_is_a_sale_too(migrated_engine, migrated_url):
-    OffsetStore(migrated_engine, "g").begin("t", {0: 0})
-    Writer(migrated_engine, "g", "w").write(
+    OffsetStore(migrated_engine, "g").begin({Partition("t", 0): 0})
+    Writer(migrated_engine, "g", FLASH_SALES, "w").write(
         1, datetime.now(UTC), [chunk([event(2, event_id=None), event(3)])]
     )
     settle(migrated_engine)

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import make_url, text
 
+from agents.flash_sales import FLASH_SALES
 from db.connection.engine import connect
 from db.schema.upgrade import migrate
 from db.schema.version import VERSION
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
+from pipeline.partition import Partition
 from tests.helpers import sales
 from tests.helpers.old_schema import INSERT_LETTER, bring_to
 from tests.helpers.sums import settle
@@ -55,9 +57,9 @@ def test_migrate_reports_new_columns_and_rows(empty):
 
 def test_views_have_whole_cents(empty):
     migrate(empty)
-    OffsetStore(empty, "g").begin("t", {0: 0})
+    OffsetStore(empty, "g").begin({Partition("t", 0): 0})
     values = [sales.event(n, price=0.1, quantity=1) for n in range(30)]
-    Writer(empty, "g", "w").write(1, datetime.now(UTC), [sales.chunk(values)])
+    Writer(empty, "g", FLASH_SALES, "w").write(1, datetime.now(UTC), [sales.chunk(values)])
     settle(empty)
     with empty.connect() as connection:
         for view in (

@@ -8,6 +8,7 @@ import pytest
 
 from db.breakers import BreakerStore
 from dev.servers.processes import free_port
+from pipeline.partition import Partition
 from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import wait_until
@@ -72,7 +73,9 @@ def test_status_lists_what_needs_attention_with_a_fix(
     wait_until(lambda: running.get("/batches/")["events"] == 10, 20)
     assert running.terminate() == 0
     produce([(event(n), 0) for n in range(7)])
-    BreakerStore(migrated_engine, f"group-{topic}", topic).open(3, "too much was dropped")
+    BreakerStore(migrated_engine, f"group-{topic}").open(
+        Partition(topic, 3), "too much was dropped"
+    )
 
     found = json.loads(faust_out("status", "--json"))
     said = {need["what"]: need["hint"] for need in found["needs"]}

@@ -8,6 +8,7 @@ from db.schema.sales_tables import flash_sale_events, rollup_minutes
 from db.write.writer import Writer
 from models.rules import transform
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.contract.test_cases import load
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, dead_letter_rows, event, record
@@ -32,8 +33,8 @@ def answers(engine):
 
 def write(engine, values):
     records = [record(n, value) for n, value in enumerate(values)]
-    Writer(engine, "g", "w").write(
-        1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)]
+    Writer(engine, "g", FLASH_SALES, "w").write(
+        1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)]
     )
 
 

@@ -46,11 +46,11 @@ async def test_another_record_goes_into_another_table(broker, migrated_engine, t
     produce([*(b'{"sensor": "north", "celsius": %d.5}' % n for n in range(100)), b"cold"])
     patches.install()
     app = faust.App("toy", broker=broker.url, web_enabled=False, topic_disable_leader=True)
-    starts = StartOffsets(offsets.OffsetStore(migrated_engine, "toy"), topic, from_beginning=True)
+    starts = StartOffsets(offsets.OffsetStore(migrated_engine, "toy"), from_beginning=True)
     limits: Any = {"interval": 0.2, "max_events": 50, "max_bytes": 1 << 20, "stop_timeout": 5}
-    limits["reread"] = control.ConsumerControl(app).reread
-    flusher = Flusher(writer.Writer(migrated_engine, "toy", "w"), **limits)
-    logs = LogReader([broker.bootstrap], topic, {})
+    limits["refetch_some"] = control.ConsumerControl(app).refetch
+    flusher = Flusher(writer.Writer(migrated_engine, "toy", READINGS, "w"), **limits)
+    logs = LogReader([broker.bootstrap], {})
     options: Any = {"memory": Memory(1000, 1 << 20), "read_committed": True, "listeners": []}
     options |= {"logs": logs, "starts": starts, "flusher": flusher}
     app.transport = FetchTransport(app.conf.broker_consumer, app, **options)

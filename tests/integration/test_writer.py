@@ -20,14 +20,15 @@ from db.write.row_store import RowStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, OffsetGapError
+from pipeline.partition import Partition
 from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets, write
 
 
 def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
     good, bad = record(0, event(0, price=2.5, quantity=4)), record(1, b"\xff not json", None, -1)
-    batch = Writer(begun, "g", "w").write(
-        1, NOW, [Chunk.transform(FLASH_SALES, "t", 0, 0, 5, [good, bad])]
+    batch = Writer(begun, "g", FLASH_SALES, "w").write(
+        1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 5, [good, bad])]
     )
     assert stored_ids(begun) == ["e0"]
     assert stored_offsets(begun) == {0: 5, 1: 0}, "also past offsets without an event"
@@ -48,7 +49,7 @@ def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
 
 def test_a_write_repeated_adds_nothing_and_answers_the_same(begun):
     """The answer to COMMIT was lost: only the ledger knows that the first try was stored."""
-    writer = Writer(begun, "g", "w")
+    writer = Writer(begun, "g", FLASH_SALES, "w")
     first = writer.write(1, NOW, [chunk(0, 10)])
     again = writer.write(1, NOW, [chunk(0, 10)])
     assert len(stored_ids(begun)) == 10
@@ -60,29 +61,29 @@ def test_a_write_repeated_adds_nothing_and_answers_the_same(begun):
 
 
 def test_whoever_comes_second_adds_only_what_is_new(begun):
-    Writer(begun, "g", "one").write(1, NOW, [chunk(0, 10)])
-    late = Writer(begun, "g", "two").write(1, NOW, [chunk(0, 6), chunk(6, 15)])
+    Writer(begun, "g", FLASH_SALES, "one").write(1, NOW, [chunk(0, 10)])
+    late = Writer(begun, "g", FLASH_SALES, "two").write(1, NOW, [chunk(0, 6), chunk(6, 15)])
     assert stored_ids(begun) == [f"e{n}" for n in range(15)]
     assert late is not None
     assert (late.events, late.valid) == (5, 5)
-    nothing = Writer(begun, "g", "three").write(1, NOW, [chunk(2, 12)])
+    nothing = Writer(begun, "g", FLASH_SALES, "three").write(1, NOW, [chunk(2, 12)])
     assert (nothing.events, nothing.offsets) == (0, {("t", 0): 15})
 
 
 def test_offsets_of_a_batch_are_those_stored_now(begun):
     """Also of partitions of which nothing was new, and of a write whose answer was lost."""
-    first = Writer(begun, "g", "one")
+    first = Writer(begun, "g", FLASH_SALES, "one")
     first.write(1, NOW, [chunk(0, 10), chunk(0, 3, partition=1)])
-    second = Writer(begun, "g", "two")
+    second = Writer(begun, "g", FLASH_SALES, "two")
     written = second.write(1, NOW, [chunk(0, 5), chunk(0, 7, partition=1)])
     assert written.offsets == {("t", 0): 10, ("t", 1): 7}
-    Writer(begun, "g", "three").write(1, NOW, [chunk(7, 9, partition=1)])
+    Writer(begun, "g", FLASH_SALES, "three").write(1, NOW, [chunk(7, 9, partition=1)])
     again = second.write(1, NOW, [chunk(0, 5), chunk(0, 7, partition=1)])
     assert (again.events, again.offsets) == (written.events, {("t", 0): 10, ("t", 1): 9})
 
 
 def test_a_gap_is_never_written_over(begun):
-    writer = Writer(begun, "g", "w")
+    writer = Writer(begun, "g", FLASH_SALES, "w")
     with pytest.raises(OffsetGapError, match=r"stored offset of t/0 is 0, but .* begin at 3"):
         writer.write(1, NOW, [chunk(3, 5)])
     with pytest.raises(OffsetGapError):
@@ -94,9 +95,9 @@ def test_a_gap_is_never_written_over(begun):
 
 
 def test_groups_do_not_disturb_each_other(begun):
-    OffsetStore(begun, "other").begin("t", {0: 0})
-    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
-    Writer(begun, "other", "w2").write(1, NOW, [chunk(0, 3)])
+    OffsetStore(begun, "other").begin({Partition("t", 0): 0})
+    Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 3)])
+    Writer(begun, "other", FLASH_SALES, "w2").write(1, NOW, [chunk(0, 3)])
     assert len(stored_ids(begun)) == 6
     assert stored_offsets(begun) == {0: 3, 1: 0}
 
@@ -104,11 +105,13 @@ def test_groups_do_not_disturb_each_other(begun):
 def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
-    batch = Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3), chunk(3, 4, category="four")])
+    batch = Writer(begun, "g", FLASH_SALES, "w").write(
+        1, NOW, [chunk(0, 3), chunk(3, 4, category="four")]
+    )
     assert stored_ids(begun) == ["e0", "e1", "e2"]
     assert batch is not None
     [refused] = batch.refused
-    assert refused[:3] == ("t", 0, 3)
+    assert refused[:2] == (Partition("t", 0), 3)
     assert "category" in refused.detail
 
 
@@ -116,7 +119,7 @@ def test_a_missing_table_is_fatal_and_says_what_to_run(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("DROP TABLE batches"))
     with pytest.raises(FatalError, match="faust -A app migrate"):
-        Writer(begun, "g", "w").write(1, NOW, [chunk(0, 3)])
+        Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 3)])
     assert stored_ids(begun) == []
 
 
@@ -129,7 +132,7 @@ def test_statements_are_cut_to_what_the_server_takes(begun):
 
 def test_quotes_backslashes_and_percent_signs_come_back_as_they_were(begun):
     odd = "o'\"\\%s%(x)s:rows;--\x00漢🔥"
-    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, category=odd)])
+    Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 1, category=odd)])
     with begun.connect() as connection:
         assert connection.scalar(select(flash_sale_events.c.category)) == odd
 
@@ -145,7 +148,7 @@ def test_any_text_comes_back_as_it_was(begun, texts):
         for one, other in texts
     ]
     records = [record(n, value) for n, value in enumerate(values)]
-    found = Chunk.transform(FLASH_SALES, "t", 0, 0, len(records), records)
+    found = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
     with begun.connect() as connection:
         RowStore().store(write(connection), [found])
         columns = flash_sale_events.c
@@ -170,7 +173,9 @@ def test_hostile_text_stays_text_whatever_mode_a_session_is_in(begun, mode):
 
 
 def test_time_is_utc_whatever_the_servers_zone(begun):
-    Writer(begun, "g", "w").write(1, NOW, [chunk(0, 1, timestamp="2026-11-27T10:15:30+02:00")])
+    Writer(begun, "g", FLASH_SALES, "w").write(
+        1, NOW, [chunk(0, 1, timestamp="2026-11-27T10:15:30+02:00")]
+    )
     with begun.connect() as connection:
         seconds = connection.scalar(select(func.unix_timestamp(flash_sale_events.c.ts)))
     assert seconds == datetime(2026, 11, 27, 8, 15, 30, tzinfo=UTC).timestamp()

@@ -9,18 +9,21 @@ from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
 from db.breakers import OpenBreaker
 from db.dead_letters.summary import Total
 from db.schema.version import VERSION
+from pipeline.partition import Partition
 from pipeline.rollup_service import Progress
 from source.cluster.group import GroupState, Member
 from source.log_reader import Bounds
+from tests.helpers.partitions import of_topic
 
 NOW = datetime(2026, 11, 27, 8, 41, tzinfo=UTC)
+T1 = Partition("t", 1)
 
 
 def status(**found):
     """A group of which all is well, but for what is given."""
     well = {
         "kafka": GroupState("Stable", [Member("m", "c", "h", [0, 1])]),
-        "bounds": {0: Bounds(0, 10), 1: Bounds(0, 10)},
+        "bounds": of_topic("t", {0: Bounds(0, 10), 1: Bounds(0, 10)}),
         "partitions": [partition(0), partition(1)],
         "workers": [WorkerStatus("w", NOW, 1, 20, 0.3)],
         "rollup": Progress(20, 20, 0.0),
@@ -31,7 +34,7 @@ def status(**found):
 
 def partition(number, stored=10, beginning=0, end=10, behind=None):
     lag = max(0, end - stored)
-    return PartitionStatus(number, stored, beginning, end, lag, 0.0, None, behind)
+    return PartitionStatus(Partition("t", number), stored, beginning, end, lag, 0.0, None, behind)
 
 
 def test_healthy_group_needs_no_attention():
@@ -56,7 +59,11 @@ def test_healthy_group_needs_no_attention():
         ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
         ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
         ({"partitions": [partition(0, 5, behind=61)]}, "t/0 by 61 s (5 events)", "add workers"),
-        ({"breakers": [OpenBreaker(1, NOW, "garbage", None)]}, "pauses t/1: garbage", "close"),
+        (
+            {"breakers": [OpenBreaker(Partition("t", 1), NOW, "garbage", None)]},
+            "pauses t/1: garbage",
+            "close",
+        ),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
         (

@@ -9,23 +9,26 @@ from aiokafka.errors import KafkaError
 from agents.breaker_service import BreakerService
 from pipeline.errors import TransientError
 from pipeline.memory import Memory
+from pipeline.partition import Partition
 from tests.helpers.breaker import NOW, breaker, chunk
 from tests.helpers.worker import until
+
+T0, T1 = Partition("t", 0), Partition("t", 1)
 
 
 class Store:
     """Breakers in a database that fails while told to."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, Any] = {}
+        self.rows: dict[Partition, Any] = {}
         self.away = False
-        self.cleared: list[int] = []
+        self.cleared: list[Partition] = []
 
     def _try(self) -> None:
         if self.away:
             raise TransientError("gone away")
 
-    def open(self, partition: int, reason: str) -> None:
+    def open(self, partition: Partition, reason: str) -> None:
         self._try()
         self.rows[partition] = SimpleNamespace(partition=partition, close_requested=None)
 
@@ -86,11 +89,11 @@ async def test_a_request_in_the_database_closes_one_partition(running):
     it = await running()
     for partition in (0, 1):
         it.service.admit(chunk(7, bad=10, partition=partition))
-    await until(lambda: it.store.rows.keys() == {0, 1})
-    it.store.rows[1].close_requested = NOW
-    await until(lambda: it.store.rows.keys() == {0})
-    assert it.sought == [(("t", 1), 7)]
-    assert it.held[-1] == {("t", 0)}
+    await until(lambda: it.store.rows.keys() == {T0, T1})
+    it.store.rows[T1].close_requested = NOW
+    await until(lambda: it.store.rows.keys() == {T0})
+    assert it.sought == [(T1, 7)]
+    assert it.held[-1] == {T0}
     assert [one["partition"] for one in it.service.as_json()] == [0]
 
 
@@ -106,7 +109,7 @@ async def test_a_database_that_is_away_delays_only_what_it_is_asked_for(running,
     it.service.admit(chunk(10, bad=10))
     await until(lambda: it.service.reason)
     it.store.away = False
-    await until(lambda: it.store.rows.keys() == {0})
+    await until(lambda: it.store.rows.keys() == {T0})
     levels = {record.levelname for record in caplog.records if "database" in record.message}
     assert "WARNING" not in levels
     assert not it.service.crashed
@@ -115,7 +118,7 @@ async def test_a_database_that_is_away_delays_only_what_it_is_asked_for(running,
 async def test_a_pause_closes_each_partition_by_itself(running):
     it = await running(pause=0.05)
     it.service.admit(chunk(0, bad=10))
-    await until(lambda: it.sought == [(("t", 0), 0)])
+    await until(lambda: it.sought == [(T0, 0)])
     assert not it.held[-1]
     assert it.service.reason is None
 

@@ -10,6 +10,7 @@ from agents.flash_sales import FLASH_SALES
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.memory import Memory
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 
 VALUE = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c"}'
@@ -20,7 +21,9 @@ def chunk(start: int, size: int, memory: Memory | None = None) -> Chunk:
         PlainRecord(offset, VALUE, timestamp=1000 * offset) for offset in range(start, start + size)
     ]
     lease = memory.hold(size, 0) if memory else None
-    return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records, lease=lease)
+    return Chunk.transform(
+        FLASH_SALES, Partition("t", 0), start, start + max(1, size), records, lease=lease
+    )
 
 
 STEPS = st.one_of(st.integers(0, 9), st.sampled_from(["take", "done", "stick", "discard"]))

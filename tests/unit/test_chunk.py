@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agents import flash_sales
 from models.quality import BITS, Kind
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import LastRecord, PlainRecord
 
 #: What makes the rows is either; set for each test by the fixture.
@@ -55,7 +56,7 @@ def made(found):
         records.append(record(offset, one))
         offset += gap
     last = LastRecord.of(records[-1], 3)
-    return records, Chunk.transform(FLASH_SALES, "t", 1, 5, offset, records, last=last)
+    return records, Chunk.transform(FLASH_SALES, Partition("t", 1), 5, offset, records, last=last)
 
 
 def same(one: Chunk, other: Chunk) -> None:
@@ -72,7 +73,9 @@ def test_since_is_what_would_have_come_of_the_later_records(found, offset):
     offset = min(offset, chunk.end)
     later = [record for record in records if record.offset >= offset]
     start = max(offset, chunk.start)
-    alone = Chunk.transform(FLASH_SALES, "t", 1, start, chunk.end, later, last=chunk.last)
+    alone = Chunk.transform(
+        FLASH_SALES, Partition("t", 1), start, chunk.end, later, last=chunk.last
+    )
     same(chunk.since(offset), alone)
 
 
@@ -86,7 +89,9 @@ def test_what_a_split_gives_covers_the_whole(found):
     assert right.events
     same(
         left,
-        Chunk.transform(FLASH_SALES, "t", 1, 5, border, [r for r in records if r.offset < border]),
+        Chunk.transform(
+            FLASH_SALES, Partition("t", 1), 5, border, [r for r in records if r.offset < border]
+        ),
     )
     assert right.last == chunk.last
     assert left.last is None, "which record is its last was not kept"
@@ -100,14 +105,14 @@ def test_rows_that_are_left_out_are_as_if_they_had_not_come(found, data):
     rest = chunk.without(left_out)
     assert (rest.start, rest.end, rest.last) == (chunk.start, chunk.end, chunk.last)
     others = [record for record in records if record.offset not in offsets]
-    expected = Chunk.transform(FLASH_SALES, "t", 1, 5, chunk.end, others)
+    expected = Chunk.transform(FLASH_SALES, Partition("t", 1), 5, chunk.end, others)
     same(rest, replace(expected, oldest=chunk.oldest, last=chunk.last))
 
 
 def test_the_total_of_a_part_is_as_exact_as_if_the_others_had_not_come():
     prices = [0.01, 99_999_999.0, 0.02, 0.03]
     records = [record(n, value("e", price=one, quantity=1)) for n, one in enumerate(prices)]
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 4, records)
+    chunk = Chunk.transform(FLASH_SALES, Partition("t", 1), 0, 4, records)
     endless = replace(chunk, known_total=math.inf)
     for part, total in (
         (chunk.without({1}), 0.06),
@@ -120,19 +125,23 @@ def test_the_total_of_a_part_is_as_exact_as_if_the_others_had_not_come():
 
 @given(VALUES)
 def test_an_event_made_from_its_row_becomes_that_row(sent):
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 7, [record(5, value("e")), record(6, sent)])
+    chunk = Chunk.transform(
+        FLASH_SALES, Partition("t", 1), 5, 7, [record(5, value("e")), record(6, sent)]
+    )
     if chunk.valid == 2:
-        again = Chunk.transform(FLASH_SALES, "t", 1, 6, 7, [chunk.rebuilt(1)])
+        again = Chunk.transform(FLASH_SALES, Partition("t", 1), 6, 7, [chunk.rebuilt(1)])
         assert again.rows == chunk.rows.split(b"\n")[1]
         assert again.offsets[0] == 6
 
 
 def test_size_is_that_of_what_is_kept_not_of_what_came():
     large = value("e", unknown="x" * 20_000)
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 0, 100, [record(n, large) for n in range(100)])
+    chunk = Chunk.transform(
+        FLASH_SALES, Partition("t", 1), 0, 100, [record(n, large) for n in range(100)]
+    )
     assert chunk.size < 30_000
     dead = Chunk.transform(
-        FLASH_SALES, "t", 1, 0, 10, [record(n, b"x" * 20_000) for n in range(10)]
+        FLASH_SALES, Partition("t", 1), 0, 10, [record(n, b"x" * 20_000) for n in range(10)]
     )
     assert dead.size > 200_000
 
@@ -144,7 +153,7 @@ def test_a_chunk_says_what_became_of_its_events():
         PlainRecord(8, value("b", price="x"), None, 9),
         PlainRecord(9, None, None, None),
     ]
-    chunk = Chunk.transform(FLASH_SALES, "t", 1, 5, 12, records)
+    chunk = Chunk.transform(FLASH_SALES, Partition("t", 1), 5, 12, records)
     repaired = BITS["price", Kind.MISTYPED] | sum(
         BITS[name, Kind.FILLED] for name in ("price", "quantity")
     )
@@ -167,12 +176,12 @@ def test_size_counts_everything_that_is_kept(found, more):
     kept += sum(len(letter.key or b"") + len(letter.value or b"") for letter in chunk.dead)
     assert kept < chunk.size <= kept + 1_000 * (1 + len(chunk.dead))
     letter = PlainRecord(chunk.end, b"{", b"k" * more)
-    longer = Chunk.transform(FLASH_SALES, "t", 1, 5, chunk.end + 1, [*records, letter])
+    longer = Chunk.transform(FLASH_SALES, Partition("t", 1), 5, chunk.end + 1, [*records, letter])
     assert longer.size >= chunk.size + more
 
 
 def test_where_nothing_is_summed_the_total_of_a_part_is_nothing():
     stream = replace(FLASH_SALES, summed=None)
     records = [record(offset, value("e", price=2.5, quantity=2)) for offset in range(3)]
-    chunk = Chunk.transform(stream, "t", 1, 0, 3, records)
+    chunk = Chunk.transform(stream, Partition("t", 1), 0, 3, records)
     assert (chunk.total, chunk.since(1).total, chunk.without({0}).total) == (0.0, 0.0, 0.0)

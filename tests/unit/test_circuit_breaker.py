@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Refused
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from tests.helpers.breaker import NOW, breaker, chunk
+
+T0 = Partition("t", 0)
 
 
 def refused(*offsets):
-    return [Refused("t", 0, offset, "the database says: CHECK `no_free`") for offset in offsets]
+    return [Refused(T0, offset, "the database says: CHECK `no_free`") for offset in offsets]
 
 
 def test_each_partition_is_judged_by_itself():
@@ -22,7 +25,7 @@ def test_each_partition_is_judged_by_itself():
     assert not state.admit(chunk(10, good=5)), "what comes behind it must not overtake it"
     assert state.admit(chunk(10, good=5, partition=1))
     (opening,) = state.open.values()
-    assert (opening.topic, opening.partition, opening.opened) == ("t", 0, NOW)
+    assert (opening.partition, opening.opened) == (T0, NOW)
     assert opening.reason.startswith("10 of the last 10 events would be dropped, most of them mal")
     assert "such as t/0/9: " in opening.reason, "the newest"
 
@@ -39,7 +42,7 @@ def test_a_window_that_is_not_full_opens_nothing_and_old_events_leave_it():
 def test_a_share_of_none_turns_it_off():
     state = breaker(share=0)
     assert state.admit(chunk(0, bad=100))
-    state.stored(("t", 0), 0, refused(*range(100)))
+    state.stored(T0, 0, refused(*range(100)))
     assert not state.open
 
 
@@ -48,7 +51,7 @@ def test_closed_it_is_read_again_from_what_was_dropped_and_that_goes_through():
     assert state.admit(chunk(0, bad=5))
     assert not state.admit(chunk(5, bad=10))
     assert not state.admit(chunk(15, bad=10))
-    assert state.close(("t", 0)) == 5
+    assert state.close(T0) == 5
     assert not state.open
     assert not state.admit(chunk(25, bad=5)), "on its way before reading went back"
     assert state.admit(chunk(5, bad=20))
@@ -59,30 +62,30 @@ def test_closed_it_is_read_again_from_what_was_dropped_and_that_goes_through():
 def test_rows_the_database_refuses_open_it():
     state = breaker()
     assert state.admit(chunk(0, good=100))
-    state.stored(("t", 0), 20, [])
+    state.stored(T0, 20, [])
     for offset in range(20, 30):
         assert not state.open
-        state.stored(("t", 0), 0, refused(offset))
+        state.stored(T0, 0, refused(offset))
     (opening,) = state.open.values()
     assert opening.reason == (
         "10 of the last 10 rows were refused, most of them unstorable, such as t/0/29: "
         "the database says: CHECK `no_free`"
     )
     assert not state.admit(chunk(100, good=5))
-    assert state.close(("t", 0)) == 100
+    assert state.close(T0) == 100
 
 
 def test_refused_now_and_then_they_do_not():
     state = breaker()
     for offset in range(0, 200, 2):
-        state.stored(("t", 0), 1, refused(offset))
+        state.stored(T0, 1, refused(offset))
     assert not state.open
 
 
 def test_without_an_event_dropped_there_is_nothing_to_go_back_to():
     state = breaker()
-    state.stored(("t", 0), 0, refused(*range(10)))
-    assert state.close(("t", 0)) is None
+    state.stored(T0, 0, refused(*range(10)))
+    assert state.close(T0) is None
 
 
 def test_nothing_is_known_of_partitions_that_were_taken_away():
@@ -96,8 +99,8 @@ def test_nothing_is_known_of_partitions_that_were_taken_away():
 def test_markers_alone_fill_no_memory():
     state = breaker()
     for offset in range(100):
-        state.admit(Chunk(FLASH_SALES, "t", 0, offset, offset + 1))
-    assert not state._states["t", 0].read._seen
+        state.admit(Chunk(FLASH_SALES, T0, offset, offset + 1))
+    assert not state._states[T0].read._seen
 
 
 class Source:
@@ -130,7 +133,7 @@ class Source:
 def test_every_event_goes_on_once_and_in_order_whatever_happens(steps):
     state = breaker(window=8, share=0.5)
     source = Source()
-    key = ("t", 0)
+    key = T0
 
     def take() -> None:
         found = source.queue.pop(0)
@@ -146,10 +149,10 @@ def test_every_event_goes_on_once_and_in_order_whatever_happens(steps):
             # Some fetches come between the opening and the hold, others wait already.
             source.held = key in state.open
         elif step == "refuse":
-            state.stored(("t", 0), 0, refused(0))
+            state.stored(T0, 0, refused(0))
         elif step == "store":
             source.stored = len(source.passed)
-            state.stored(("t", 0), 1, [])
+            state.stored(T0, 1, [])
         elif step == "close" and key in state.open:
             resume = state.close(key)
             if resume is not None:

@@ -8,9 +8,11 @@ import pytest
 import pipeline.database_watch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.errors import FatalError, TransientError
+from pipeline.partition import Partition
+from tests.helpers.partitions import of_topic
 
-AT = {("t", 0): 10, ("t", 1): 20}
-BACK = AT | {("t", 0): 5}
+AT = of_topic("t", {0: 10, 1: 20})
+BACK = AT | of_topic("t", {0: 5})
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +113,7 @@ async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
 
 @pytest.mark.parametrize(
     ("stored", "told"),
-    [(BACK, "is 5"), ({("t", 1): 20}, "is gone")],
+    [(BACK, "is 5"), (of_topic("t", {1: 20}), "is gone")],
     ids=["back", "gone"],
 )
 async def test_offsets_set_back_end_the_worker(ended, stored, told):
@@ -132,7 +134,7 @@ async def test_an_offset_that_moved_forward_is_followed(ended):
     watch = watching(Database(stored), worker, worker.stored.update, followed.append)
     for _ in range(3):
         await watch.look()
-    assert followed == [{("t", 0): 15}]
+    assert followed == [of_topic("t", {0: 15})]
     assert ended == []
 
 
@@ -142,7 +144,7 @@ async def test_of_two_offsets_one_is_followed_and_one_ends_it(ended):
     watch = watching(Database(stored), Worker(), followed.append)
     for _ in range(2):
         await watch.look()
-    assert followed[0] == {("t", 0): 15}
+    assert followed[0] == of_topic("t", {0: 15})
     assert "The stored offset of t/1 is 5, but the worker continues from 20" in ended[0]
 
 
@@ -180,7 +182,7 @@ async def test_the_workers_own_writes_are_no_change(ended):
     worker = Worker()
 
     def write():
-        worker.stored["t", 0] += 1
+        worker.stored[Partition("t", 0)] += 1
 
     watch = watching(Database(BACK, after=write), worker)
     for _ in range(4):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tenacity import AsyncRetrying
 
+import pipeline.attempts
 import pipeline.flusher
 import pipeline.retry
 from agents.flash_sales import FLASH_SALES
@@ -17,11 +18,13 @@ from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError, TransientError
 from pipeline.flusher import Flusher
-from pipeline.originals import Originals, Portion
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
+from pipeline.refetch import Refetched, Refetcher
 from pipeline.threads import in_thread
 from tests.helpers.worker import until
 
+T0, T1 = Partition("t", 0), Partition("t", 1)
 Fault = Callable[[int, list[Chunk]], object]
 
 
@@ -30,7 +33,7 @@ def chunk(start: int, size: int) -> Chunk:
         PlainRecord(offset, b'{"event_id":"%d","user_id":"u","category":"c"}' % offset)
         for offset in range(start, start + size)
     ]
-    return Chunk.transform(FLASH_SALES, "t", 0, start, start + max(1, size), records)
+    return Chunk.transform(FLASH_SALES, Partition("t", 0), start, start + max(1, size), records)
 
 
 class FakeWriter:
@@ -57,16 +60,16 @@ class FakeWriter:
 
 
 def flusher(writer: FakeWriter, **settings: float) -> Flusher:
-    async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    async def refetch(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
         return None
 
     options = {"interval": 60, "max_events": 10, "max_bytes": 1 << 20, "stop_timeout": 0.5}
-    return Flusher(writer, reread=reread, **{**options, **settings})  # type: ignore[arg-type]
+    return Flusher(writer, refetch_some=refetch, **{**options, **settings})  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(pipeline.flusher, "BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(pipeline.attempts, "BACKOFF", lambda state: 0.01)
     monkeypatch.setattr(pipeline.flusher, "SEARCH_BACKOFF", lambda state: 0.01)
 
 
@@ -87,31 +90,31 @@ async def test_a_write_is_retried_through_an_outage_and_loses_nothing():
 
 
 async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
-    """In portions; what an answer skips, and everything after a failure, is not available."""
-    portions = [
-        Portion([PlainRecord(1, b"sent 1")], 3),
-        Portion([PlainRecord(7, b"sent 7")], 8),
+    """In parts; what an answer skips, and everything after a failure, is not available."""
+    parts = [
+        Refetched([PlainRecord(1, b"sent 1")], 3),
+        Refetched([PlainRecord(7, b"sent 7")], 8),
         None,
     ]
     asked: list[list[int]] = []
     seen: list[float | None] = []
 
-    async def reread(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    async def refetch(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
         asked.append(list(offsets))
-        return portions[len(asked) - 1]
+        return parts[len(asked) - 1]
 
     class Asking(FakeWriter):
         def write(self, number: int, opened: datetime, chunks: list[Chunk], *given: Any) -> Batch:
-            read_again, alive = given
+            refetch, alive = given
             before = service.last_tick
             alive()
             seen.extend((before, service.last_tick))
-            self.given = [*read_again("t", 0, [1, 2, 7, 9, 12]), *read_again("t", 1, [5])]
+            self.given = [*refetch(T0, [1, 2, 7, 9, 12]), *refetch(T1, [5])]
             return super().write(number, opened, chunks)
 
     writer = Asking()
     service = flusher(writer)
-    service._reread = reread
+    service._attempts._refetch_some = refetch
     service.put(chunk(0, 20))
     await service.flush()
     assert [(offset, found and found.value) for offset, found in writer.given] == [
@@ -128,33 +131,33 @@ async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
 
 
 async def test_kafka_that_does_not_answer_is_asked_only_once(monkeypatch):
-    monkeypatch.setattr("pipeline.originals.REREAD_TIMEOUT", 0.05)
-    asked: list[int] = []
+    monkeypatch.setattr("pipeline.refetch.REFETCH_TIMEOUT", 0.05)
+    asked: list[Partition] = []
 
-    async def hang(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    async def hang(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
         asked.append(partition)
         await asyncio.sleep(60)
         return None
 
     def ask():
-        originals = Originals(hang, loop)
-        return [*originals.read("t", 0, [1, 2]), *originals.read("t", 1, [3])]
+        refetch = Refetcher(hang, loop).refetch
+        return [*refetch(T0, [1, 2]), *refetch(T1, [3])]
 
     loop = asyncio.get_running_loop()
     assert await in_thread(ask) == [(1, None), (2, None), (3, None)]
-    assert asked == [0]
+    assert asked == [T0]
 
 
 def test_an_event_loop_that_has_ended_is_a_transient_error():
     """Else a worker that ends would keep what it made from rows, in place of what was sent."""
 
-    async def never(topic: str, partition: int, offsets: Sequence[int]) -> Portion | None:
+    async def never(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
         raise AssertionError
 
     loop = asyncio.new_event_loop()
     loop.close()
     with pytest.raises(TransientError, match="stopping"):
-        list(Originals(never, loop).read("t", 0, [1]))
+        list(Refetcher(never, loop).refetch(T0, [1]))
 
 
 async def test_offsets_without_events_are_written_and_say_nothing(caplog):
@@ -233,14 +236,14 @@ async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_a
     service = flusher(writer, max_events=100)
     service._on_stuck = lambda partitions: held.append(list(partitions))
     service.put(chunk(0, 10))
-    service.put(replace(chunk(100, 10), partition=1))
+    service.put(replace(chunk(100, 10), partition=T1))
     await service.flush()
     assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 110)]
     assert service.stuck is not None
     assert service.stuck.startswith("t/0/4: MySQL error 9999: strange. Nothing is lost")
     assert service.last_error is None
     service.put(chunk(10, 5))
-    service.put(replace(chunk(110, 5), partition=1))
+    service.put(replace(chunk(110, 5), partition=T1))
     await service.flush()
     assert sorted(writer.stored) == [0, 1, 2, 3, *range(100, 115)]
     assert service.buffer.events == 11
@@ -261,9 +264,9 @@ def clock(monkeypatch) -> Callable[[], float]:
     async def sleep(seconds: float) -> None:
         waited[0] += seconds
 
-    for name in ("BACKOFF", "SEARCH_BACKOFF"):
-        monkeypatch.setattr(pipeline.flusher, name, getattr(pipeline.retry, name))
-    monkeypatch.setattr(pipeline.flusher, "AsyncRetrying", partial(AsyncRetrying, sleep=sleep))
+    for module, name in ((pipeline.attempts, "BACKOFF"), (pipeline.flusher, "SEARCH_BACKOFF")):
+        monkeypatch.setattr(module, name, getattr(pipeline.retry, name))
+        monkeypatch.setattr(module, "AsyncRetrying", partial(AsyncRetrying, sleep=sleep))
     return lambda: waited[0]
 
 
@@ -284,7 +287,7 @@ async def test_unknown_error_of_all_events_is_an_outage(clock, caplog, kind, is_
     writer = FakeWriter(fault)
     service = flusher(writer, max_events=10_000)
     service.put(chunk(0, 2_000))
-    service.put(replace(chunk(10_000, 2_000), partition=1))
+    service.put(replace(chunk(10_000, 2_000), partition=T1))
     await asyncio.wait_for(service.flush(), 20)
     writes = sum(1 for number, _ in during if number)
     assert 5 <= writes <= 20
@@ -301,7 +304,7 @@ async def test_unknown_error_of_all_events_is_an_outage(clock, caplog, kind, is_
 async def test_single_event_is_compared_with_what_comes_in(clock):
     def more() -> None:
         service.put(chunk(5, 1))
-        service.put(replace(chunk(7, 1), partition=1))
+        service.put(replace(chunk(7, 1), partition=T1))
 
     def fault(number: int, chunks: list[Chunk]) -> None:
         if clock() > 30 and not writer.stored and service.buffer.events == 1:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from db.write.insert_values import insert_statement
 from db.write.lines import Lines
 from pipeline.chunk import Chunk
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream
 
@@ -32,7 +33,7 @@ CHUNKS = st.lists(st.lists(ROWS, max_size=5), max_size=5)
 
 def chunk(rows):
     records = [PlainRecord(n, json.dumps(row).encode()) for n, row in enumerate(rows)]
-    return Chunk.transform(TOY, "t", 0, 0, len(rows), records)
+    return Chunk.transform(TOY, Partition("t", 0), 0, len(rows), records)
 
 
 def pieces(chunks, limit):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
 from pipeline.errors import TOO_LARGE, TransientError
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from pipeline.search import Search, Trial, spread
 
@@ -21,7 +22,9 @@ Fails = Callable[[Trial], bool]
 
 def chunk(partition: int, start: int, size: int) -> Chunk:
     records = [PlainRecord(offset, EVENT) for offset in range(start, start + size)]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, start + max(1, size), records)
+    return Chunk.transform(
+        FLASH_SALES, Partition("t", partition), start, start + max(1, size), records
+    )
 
 
 def chunks_of(sizes: Sequence[tuple[int, int]]) -> list[Chunk]:
@@ -34,7 +37,7 @@ def chunks_of(sizes: Sequence[tuple[int, int]]) -> list[Chunk]:
 
 
 def events(chunks: Sequence[Chunk]) -> set[tuple[int, int]]:
-    return {(one.partition, offset) for one in chunks for offset in one.offsets}
+    return {(one.partition.number, offset) for one in chunks for offset in one.offsets}
 
 
 class Table:
@@ -57,8 +60,8 @@ class Table:
             error = TransientError("x", self.kind) if self.fails(trial) else None
             if not error and not trial.is_rehearsal:
                 for one in trial.chunks:
-                    assert one.start == self.ends[one.partition], "no gap"
-                    self.ends[one.partition] = one.end
+                    assert one.start == self.ends[one.partition.number], "no gap"
+                    self.ends[one.partition.number] = one.end
             trial = search.next(error)
         return search
 
@@ -88,7 +91,7 @@ def named(search: Search) -> set[tuple[int, int]]:
 @example([(1, 2), (0, 7)], {(1, 0), (0, 5), (0, 6)}, "other")
 def test_first_guilty_event_of_each_partition_waits(sizes, guilty, kind):
     chunks = chunks_of(sizes)
-    ends = dict.fromkeys(range(3), 0) | {one.partition: one.end for one in chunks}
+    ends = dict.fromkeys(range(3), 0) | {one.partition.number: one.end for one in chunks}
     first: dict[int, int] = {}
     for partition, offset in sorted(events(chunks) & guilty):
         first.setdefault(partition, offset)
@@ -118,7 +121,7 @@ FAULTS: dict[str, Fails] = {
 def test_outage_names_no_event(sizes, fault, begin, length):
     """Whenever it begins, also in the middle of a search, and whenever it ends."""
     chunks = chunks_of(sizes)
-    ends = dict.fromkeys(range(3), 0) | {one.partition: one.end for one in chunks}
+    ends = dict.fromkeys(range(3), 0) | {one.partition.number: one.end for one in chunks}
     trials = count()
     table = Table(lambda trial: begin <= next(trials) < begin + length and FAULTS[fault](trial))
     search = table.searches(chunks)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import FatalError
 from source.spark_checkpoint import read_checkpoint
+from tests.helpers.partitions import of_topic
 
 TOPIC = "flash_sale_events"
 METADATA = '{"batchWatermarkMs":0,"batchTimestampMs":1764230400000,"conf":{}}'
@@ -59,7 +60,7 @@ def refusal(path, topic=TOPIC):
 def test_the_newest_committed_batch_ends_where_the_job_stopped(path):
     found = read_checkpoint(path, TOPIC)
     assert found.committed == 3
-    assert found.next_offsets == {0: 30, 1: 60}
+    assert found.next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
     assert (found.planned, found.planned_ends) == ([], {})
     assert found.written == max(one.stat().st_mtime for one in path.glob("*/[0-9]"))
 
@@ -68,22 +69,22 @@ def test_numbers_are_compared_as_numbers(path):
     for number in range(4, 12):
         offsets(path, number, of(10 * number, 20 * number))
         commit(path, number)
-    assert read_checkpoint(path, TOPIC).next_offsets == {0: 110, 1: 220}
+    assert read_checkpoint(path, TOPIC).next_offsets == of_topic(TOPIC, {0: 110, 1: 220})
 
 
 def test_a_batch_planned_and_not_committed_is_told_and_not_counted(path):
     offsets(path, 4, of(45, 60, 7))
     found = read_checkpoint(path, TOPIC)
-    assert found.next_offsets == {0: 30, 1: 60}
+    assert found.next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
     assert found.planned == [4]
-    assert found.planned_ends == {0: 45, 1: 60, 2: 7}
+    assert found.planned_ends == of_topic(TOPIC, {0: 45, 1: 60, 2: 7})
 
 
 def test_old_batches_are_removed_by_spark_and_not_missed(path):
     for number in range(3):
         (path / "offsets" / str(number)).unlink()
         (path / "commits" / str(number)).unlink()
-    assert read_checkpoint(path, TOPIC).next_offsets == {0: 30, 1: 60}
+    assert read_checkpoint(path, TOPIC).next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
 
 
 def test_where_no_batch_is_committed_the_job_stopped_where_it_began(path):
@@ -95,16 +96,16 @@ def test_where_no_batch_is_committed_the_job_stopped_where_it_began(path):
     offsets(path, 0, of(5, 6))
     found = read_checkpoint(path, TOPIC)
     assert found.committed is None
-    assert found.next_offsets == {0: 3, 1: 4}
-    assert (found.planned, found.planned_ends) == ([0], {0: 5, 1: 6})
+    assert found.next_offsets == of_topic(TOPIC, {0: 3, 1: 4})
+    assert (found.planned, found.planned_ends) == ([0], of_topic(TOPIC, {0: 5, 1: 6}))
 
 
 def test_several_topics_and_several_sources(path):
     both = of(41, 61) | of(9, topic="other")
     offsets(path, 4, "-", {"logOffset": 7}, both)
     commit(path, 4)
-    assert read_checkpoint(path, TOPIC).next_offsets == {0: 41, 1: 61}
-    assert read_checkpoint(path, "other").next_offsets == {0: 9}
+    assert read_checkpoint(path, TOPIC).next_offsets == of_topic(TOPIC, {0: 41, 1: 61})
+    assert read_checkpoint(path, "other").next_offsets == of_topic("other", {0: 9})
     offsets(path, 4, both, of(1, 2))
     assert "in 2 sources" in refusal(path)
 
@@ -147,7 +148,7 @@ def test_a_gap_is_damage(path):
 
 def test_a_planned_batch_that_goes_back_is_damage(path):
     offsets(path, 4, of(45, 59))
-    assert "partition 1 ends at 59, before the committed 60" in refusal(path)
+    assert "/1 ends at 59, before the committed 60" in refusal(path)
 
 
 @pytest.mark.parametrize("folder", ["offsets", "commits"])
@@ -192,7 +193,7 @@ def test_whatever_spark_stored_is_found(tmp_path_factory, ends, number, planned)
     if planned:
         offsets(path, number + 1, source)
     found = read_checkpoint(path, TOPIC)
-    assert found.next_offsets == ends
+    assert found.next_offsets == of_topic(TOPIC, ends)
     assert found.committed == number
     assert found.planned == ([number + 1] if planned else [])
 
@@ -208,6 +209,6 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content, name):
     except FatalError as error:
         refused = str(error)
     else:
-        assert found.next_offsets == {0: 30, 1: 60}
+        assert found.next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
         return
     assert "\n" not in refused

@@ -2,40 +2,51 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import TypeVar
 
 import pytest
 
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from pipeline.record import LastRecord
 from source.log_reader import Bounds
 from source.start_offsets import OtherLogError, Position, StartOffsets
+from tests.helpers.partitions import of_topic
+
+T = TypeVar("T")
+
+
+def named(values: Mapping[str, T]) -> dict[Partition, T]:
+    """By partition of the topic ``t`` what is named ``p0``, ``p1``, …"""
+    return of_topic("t", {int(name[1:]): value for name, value in values.items()})
 
 
 class Store:
     """``OffsetStore`` in memory; the real one is under test with a real database."""
 
     def __init__(self, **stored: int) -> None:
-        self.stored = {int(name[1:]): offset for name, offset in stored.items()}
-        self.last: dict[int, LastRecord] = {}
+        self.stored = named(stored)
+        self.last: dict[Partition, LastRecord] = {}
 
-    def read(self, topic: str) -> dict[int, int]:
+    def read(self, topic: str) -> dict[Partition, int]:
         return dict(self.stored)
 
-    def last_records(self, topic: str) -> dict[int, LastRecord]:
+    def last_records(self, topic: str) -> dict[Partition, LastRecord]:
         return self.last
 
-    def begin(self, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+    def begin(self, offsets: Mapping[Partition, int]) -> None:
         self.stored = {**offsets, **self.stored}
-        return self.read(topic)
 
 
 class Logs:
     """Logs that have these records and no others."""
 
     def __init__(self, **records: LastRecord) -> None:
-        self.records = {int(name[1:]): record for name, record in records.items()}
+        self.records = named(records)
 
-    async def identify(self, known: Mapping[int, LastRecord]) -> dict[int, LastRecord | None]:
+    async def identify(
+        self, known: Mapping[Partition, LastRecord]
+    ) -> dict[Partition, LastRecord | None]:
         return {partition: self.records.get(partition) for partition in known}
 
 
@@ -45,44 +56,41 @@ def begin(
     *,
     from_beginning: bool = False,
     read_committed: bool = True,
-) -> dict[int, int]:
+) -> dict[Partition, int]:
     positions = StartOffsets(
         store,
-        "t",
         from_beginning=from_beginning,
         read_committed=read_committed,
     )
-    asyncio.run(positions.begin({int(name[1:]): found for name, found in bounds.items()}))
+    asyncio.run(positions.begin(named(bounds)))
     return store.stored
 
 
-def resolve(store: Store, logs: Logs | None = None, **bounds: Bounds) -> dict[int, Position]:
-    positions = StartOffsets(store, "t", from_beginning=False)
-    return asyncio.run(
-        positions.resolve({int(name[1:]): found for name, found in bounds.items()}, logs or Logs())
-    )
+def resolve(store: Store, logs: Logs | None = None, **bounds: Bounds) -> dict[Partition, Position]:
+    positions = StartOffsets(store, from_beginning=False)
+    return asyncio.run(positions.resolve(named(bounds), logs or Logs()))
 
 
 def test_a_new_group_begins_every_partition_at_the_end_or_the_beginning():
     bounds = {"p0": Bounds(3, 10), "p1": Bounds(0, 0)}
-    assert begin(Store(), bounds) == {0: 10, 1: 0}
-    assert begin(Store(), bounds, from_beginning=True) == {0: 3, 1: 0}
+    assert begin(Store(), bounds) == of_topic("t", {0: 10, 1: 0})
+    assert begin(Store(), bounds, from_beginning=True) == of_topic("t", {0: 3, 1: 0})
 
 
 def test_a_known_group_goes_on_where_it_was_whatever_the_setting_says():
     store = Store(p0=5)
-    assert begin(store, {"p0": Bounds(0, 10)}, from_beginning=True) == {0: 5}
-    assert resolve(store, p0=Bounds(0, 10)) == {0: Position(5, 5)}
+    assert begin(store, {"p0": Bounds(0, 10)}, from_beginning=True) == of_topic("t", {0: 5})
+    assert resolve(store, p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)})
 
 
 def test_a_partition_added_later_begins_at_its_beginning():
     store = Store(p0=5)
-    assert resolve(store, p0=Bounds(0, 10), p1=Bounds(0, 7))[1] == Position(0, 0)
-    assert store.stored == {0: 5, 1: 0}, "stored before its first event is read"
+    assert resolve(store, p0=Bounds(0, 10), p1=Bounds(0, 7))[Partition("t", 1)] == Position(0, 0)
+    assert store.stored == of_topic("t", {0: 5, 1: 0}), "stored before its first event is read"
 
 
 def test_events_gone_by_retention_are_passed_over_aloud(caplog):
-    assert resolve(Store(p0=5), p0=Bounds(8, 10)) == {0: Position(5, 8)}
+    assert resolve(Store(p0=5), p0=Bounds(8, 10)) == of_topic("t", {0: Position(5, 8)})
     assert "3 events of t/0, from offset 5 on" in caplog.text
 
 
@@ -92,7 +100,7 @@ def test_a_stored_offset_beyond_the_end_stops_the_worker_and_names_the_way_out()
 
 
 def test_a_stored_offset_at_the_end_is_the_usual_case():
-    assert resolve(Store(p0=10), p0=Bounds(0, 10)) == {0: Position(10, 10)}
+    assert resolve(Store(p0=10), p0=Bounds(0, 10)) == of_topic("t", {0: Position(10, 10)})
 
 
 KNOWN = LastRecord(offset=4, epoch=2, timestamp=1000, checksum=77)
@@ -100,30 +108,38 @@ KNOWN = LastRecord(offset=4, epoch=2, timestamp=1000, checksum=77)
 
 def test_the_same_record_as_before_is_the_same_log():
     store = Store(p0=5)
-    store.last = {0: KNOWN}
-    assert resolve(store, Logs(p0=KNOWN), p0=Bounds(0, 10)) == {0: Position(5, 5)}
+    store.last = of_topic("t", {0: KNOWN})
+    assert resolve(store, Logs(p0=KNOWN), p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)})
     without_epoch = KNOWN._replace(epoch=-1)
-    assert resolve(store, Logs(p0=without_epoch), p0=Bounds(0, 10)) == {0: Position(5, 5)}
+    assert resolve(store, Logs(p0=without_epoch), p0=Bounds(0, 10)) == of_topic(
+        "t", {0: Position(5, 5)}
+    )
 
 
 @pytest.mark.parametrize("change", [{"epoch": 3}, {"timestamp": 1001}, {"checksum": 78}])
 def test_another_record_in_its_place_stops_the_worker_and_names_the_way_out(change):
     store = Store(p0=5)
-    store.last = {0: KNOWN}
+    store.last = of_topic("t", {0: KNOWN})
     with pytest.raises(OtherLogError, match=r"t/0 has another record at offset 4.*offsets reset"):
         resolve(store, Logs(p0=KNOWN._replace(**change)), p0=Bounds(0, 10))
 
 
 def test_a_last_record_that_is_gone_is_not_compared():
     store = Store(p0=5)
-    store.last = {0: KNOWN}
-    assert resolve(store, Logs(), p0=Bounds(0, 10)) == {0: Position(5, 5)}, "compacted"
+    store.last = of_topic("t", {0: KNOWN})
+    assert resolve(store, Logs(), p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)}), (
+        "compacted"
+    )
     other = Logs(p0=KNOWN._replace(checksum=1))
-    assert resolve(store, other, p0=Bounds(5, 10)) == {0: Position(5, 5)}, "below the log"
-    assert resolve(Store(p0=5), other, p0=Bounds(0, 10)) == {0: Position(5, 5)}, "never stored"
+    assert resolve(store, other, p0=Bounds(5, 10)) == of_topic("t", {0: Position(5, 5)}), (
+        "below the log"
+    )
+    assert resolve(Store(p0=5), other, p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)}), (
+        "never stored"
+    )
 
 
 def test_a_group_that_starts_at_the_end_waits_for_open_transactions():
     bounds = {"p0": Bounds(0, 10, stable=7)}
-    assert begin(Store(), bounds) == {0: 7}
-    assert begin(Store(), bounds, read_committed=False) == {0: 10}
+    assert begin(Store(), bounds) == of_topic("t", {0: 7})
+    assert begin(Store(), bounds, read_committed=False) == of_topic("t", {0: 10})

@@ -13,7 +13,9 @@ from db.write.writer import _dead_letters, _named, _skip_stored
 from pipeline.batch import Batch, Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError
+from pipeline.partition import Partition
 from pipeline.record import PlainRecord
+from tests.helpers.partitions import of_topic
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -25,12 +27,14 @@ def event(offset, **fields):
 
 def chunk(start, end, partition=0, **fields):
     records = [event(offset, **fields) for offset in range(start, end)]
-    return Chunk.transform(FLASH_SALES, "t", partition, start, end, records)
+    return Chunk.transform(FLASH_SALES, Partition("t", partition), start, end, records)
 
 
 def covered(chunks):
     return sorted(
-        (chunk.partition, offset) for chunk in chunks for offset in range(chunk.start, chunk.end)
+        (chunk.partition.number, offset)
+        for chunk in chunks
+        for offset in range(chunk.start, chunk.end)
     )
 
 
@@ -44,7 +48,7 @@ def test_what_is_stored_is_skipped_and_the_rest_written_once(sizes, stored):
     for partition, size in sizes:
         chunks.append(chunk(ends[partition], ends[partition] + size, partition))
         ends[partition] += size
-    new = _skip_stored(chunks, {("t", partition): at for partition, at in stored.items()})
+    new = _skip_stored(chunks, of_topic("t", stored))
     assert covered(new) == [
         (partition, offset)
         for partition in (0, 1)
@@ -54,17 +58,21 @@ def test_what_is_stored_is_skipped_and_the_rest_written_once(sizes, stored):
 
 
 def test_a_chunk_that_comes_twice_is_written_once():
-    assert covered(_skip_stored([chunk(0, 3), chunk(0, 3), chunk(2, 5)], {("t", 0): 1})) == [
-        (0, offset) for offset in range(1, 5)
-    ]
+    assert covered(
+        _skip_stored([chunk(0, 3), chunk(0, 3), chunk(2, 5)], of_topic("t", {0: 1}))
+    ) == [(0, offset) for offset in range(1, 5)]
 
 
 @pytest.mark.parametrize(
     ("chunks", "stored", "sentence"),
     [
-        ([chunk(1, 3)], {("t", 0): 0}, "t/0 is 0, but the worker's events begin at 1"),
-        ([chunk(0, 2), chunk(3, 4)], {("t", 0): 0}, "t/0 is 2, but the worker's events begin at 3"),
-        ([chunk(0, 2)], {("t", 1): 0}, "t/0 is gone, but the worker's events begin at 0"),
+        ([chunk(1, 3)], of_topic("t", {0: 0}), "t/0 is 0, but the worker's events begin at 1"),
+        (
+            [chunk(0, 2), chunk(3, 4)],
+            of_topic("t", {0: 0}),
+            "t/0 is 2, but the worker's events begin at 3",
+        ),
+        ([chunk(0, 2)], of_topic("t", {1: 0}), "t/0 is gone, but the worker's events begin at 0"),
     ],
 )
 def test_a_gap_is_refused_and_named(chunks, stored, sentence):
@@ -80,12 +88,12 @@ def test_a_ledger_line_accounts_for_every_event():
     ]
     chunks = [
         chunk(0, 3, price=1.5, quantity=2),
-        Chunk.transform(FLASH_SALES, "t", 0, 3, 9, bad),
+        Chunk.transform(FLASH_SALES, Partition("t", 0), 3, 9, bad),
         chunk(7, 8, partition=1, price="x"),
         chunk(20, 20, partition=2),
     ]
-    refused = [Refused("t", 0, 9, "too dear"), Refused("t", 1, 8, "too dear")]
-    batch = Batch.of(5, NOW, chunks, 0.25, refused)
+    refused = [Refused(Partition("t", 0), 9, "too dear"), Refused(Partition("t", 1), 8, "too dear")]
+    batch = Batch.of(FLASH_SALES, 5, NOW, chunks, 0.25, refused)
     line = ledger_line(batch, "group", "worker")
     assert line.pop("written") == batch.written
     assert line == {
@@ -104,29 +112,32 @@ def test_a_ledger_line_accounts_for_every_event():
         "revenue": 9.0,
         "seconds": 0.25,
     }
-    assert batch.offsets == {("t", 0): 9, ("t", 1): 8, ("t", 2): 20}
-    assert batch.rows == {("t", 0): 3, ("t", 1): 1, ("t", 2): 0}
+    assert batch.offsets == of_topic("t", {0: 9, 1: 8, 2: 20})
+    assert batch.rows == of_topic("t", {0: 3, 1: 1, 2: 0})
     assert batch.oldest_timestamp == 500
     assert batch.refused == refused
-    assert Batch.of(6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
+    assert Batch.of(FLASH_SALES, 6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
 
 
 def test_a_refused_row_is_a_dead_letter_as_it_came_or_made_from_its_row():
-    chunks = [chunk(0, 3), Chunk.transform(FLASH_SALES, "t", 0, 3, 4, [PlainRecord(3, b"{")])]
+    chunks = [
+        chunk(0, 3),
+        Chunk.transform(FLASH_SALES, Partition("t", 0), 3, 4, [PlainRecord(3, b"{")]),
+    ]
     refused = [{0: "too dear", 2: "too cheap"}, {}]
     asked = []
 
-    def read_again(topic, partition, offsets):
-        asked.append((topic, partition, offsets))
+    def refetch(partition, offsets):
+        asked.append((partition, offsets))
         yield 0, PlainRecord(0, b"as it came", b"key", 7)
         yield 2, None
 
     malformed, came, made = [
         letter
-        for topic, partition, letter in _dead_letters(chunks, refused, read_again)
-        if (topic, partition) == ("t", 0)
+        for partition, letter in _dead_letters(chunks, refused, refetch)
+        if partition == Partition("t", 0)
     ]
-    assert asked == [("t", 0, [0, 2])]
+    assert asked == [(Partition("t", 0), [0, 2])]
     assert (malformed.offset, malformed.reason) == (3, "malformed")
     assert (came.offset, came.value, came.reason) == (0, b"as it came", "unstorable")
     assert came.detail == "the database says: too dear"
@@ -137,6 +148,6 @@ def test_a_refused_row_is_a_dead_letter_as_it_came_or_made_from_its_row():
         " (Kafka no longer has the event: the value is made from its row)"
     )
     assert _named(chunks, refused) == [
-        Refused("t", 0, 0, "the database says: too dear"),
-        Refused("t", 0, 2, "the database says: too cheap"),
+        Refused(Partition("t", 0), 0, "the database says: too dear"),
+        Refused(Partition("t", 0), 2, "the database says: too cheap"),
     ]

@@ -1,0 +1,113 @@
+"""Attempts at a write: repeated until the database takes it, or until an event may be at fault.
+
+What they say of the database is noted: when it last answered, since when it owes an answer, and
+what is wrong with it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import count
+from time import monotonic
+from typing import TypeVar
+
+from mode.utils.logging import get_logger
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from pipeline import metrics
+from pipeline.batch import Batch, Sink
+from pipeline.chunk import Chunk
+from pipeline.errors import TransientError, state_of_database
+from pipeline.refetch import Refetcher, RefetchSome
+from pipeline.retry import BACKOFF, is_retried
+from pipeline.threads import in_thread
+
+log = get_logger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Attempts:
+    """Calls the sink, each time in a thread of its own.
+
+    Args:
+        writer: the sink.
+        refetch_some: fetches events again whose rows the database rejects.
+    """
+
+    def __init__(self, writer: Sink, refetch_some: RefetchSome) -> None:
+        self._writer = writer
+        self._refetch_some = refetch_some
+        self._numbers = count(1)
+        #: The last sign of life (``time.monotonic``), and when the last write succeeded.
+        self.last_tick: float | None = None
+        self.last_write: float | None = None
+        #: Since when the database owes an answer to a write, or None.
+        self.unanswered_since: float | None = None
+        #: What the last attempt says of the database: "is away: …" or "cannot be used: …".
+        self.last_error: str | None = None
+
+    async def write(self, opened: datetime, chunks: Sequence[Chunk], most: int) -> Batch:
+        """Write one batch.
+
+        Args:
+            opened: when its first event came in.
+            chunks: what is in it.
+            most: attempts in a row that an event may have made fail.
+
+        Raises:
+            TransientError: so many did.
+            FatalError: see ``Sink.write``.
+        """
+        number = next(self._numbers)
+        loop = asyncio.get_running_loop()
+        seen: list[TransientError] = []
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(partial(is_retried, seen, most)),
+            wait=BACKOFF,
+            before_sleep=self.before_retry,
+        ):
+            with attempt:
+                refetch = Refetcher(self._refetch_some, loop).refetch
+                batch = await self._ask(
+                    self._writer.write, number, opened, chunks, refetch, self._answered
+                )
+        self.tick()
+        self.last_write = self.last_tick
+        if self.last_error:
+            log.info("The database is back.")
+        self.last_error = None
+        return batch
+
+    async def rehearse(self, chunk: Chunk) -> None:
+        """See ``Sink.rehearse``."""
+        await self._ask(self._writer.rehearse, chunk)
+
+    def tick(self) -> None:
+        """Note a sign of life. From any thread: finding many rejected rows takes long."""
+        self.last_tick = monotonic()
+
+    async def before_retry(self, state: RetryCallState) -> None:
+        """Note and say why something is attempted again."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TransientError):
+            self.last_error = state_of_database(error)
+        self.tick()
+        metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
+        wait = state.next_action.sleep if state.next_action else 0.0
+        log.warning("Batch not written, retrying in %.1f s: %s", wait, error)
+
+    async def _ask(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Call the sink, and note since when it owes an answer."""
+        self.unanswered_since = monotonic()
+        try:
+            return await in_thread(function, *arguments)
+        finally:
+            self.unanswered_since = None
+
+    def _answered(self) -> None:
+        """Note that the write in flight continues. From its thread."""
+        if self.unanswered_since is not None:
+            self.unanswered_since = monotonic()
+        self.tick()

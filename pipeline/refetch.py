@@ -1,0 +1,105 @@
+"""Fetches refused events again from Kafka while a write waits in its thread.
+
+A chunk keeps no values of valid events. If the database refuses their rows, the writer needs those
+values after all: in a blocking thread, with a transaction open. So it asks the event loop for them
+in parts, each bounded in bytes by the reader and in time here.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import NamedTuple
+
+from mode.utils.logging import get_logger
+
+from pipeline.errors import TransientError
+from pipeline.partition import Partition
+from pipeline.record import Record
+
+log = get_logger(__name__)
+
+#: Seconds that Kafka has for a part: less than a session may be idle in mid transaction.
+REFETCH_TIMEOUT = 10.0
+#: Seconds that the event loop has beyond that; if it does not answer by then, it has ended.
+_GRACE = 5.0
+
+
+class Refetched(NamedTuple):
+    """Those records at the offsets asked for that lie below ``end``; others there are gone."""
+
+    records: Sequence[Record]
+    end: int
+
+
+#: Fetches some of the events at these offsets of a partition (ascending, at least one), at least
+#: as far as the first of them; None where Kafka does not answer.
+RefetchSome = Callable[[Partition, Sequence[int]], Awaitable[Refetched | None]]
+#: For a thread, all of them: each of the offsets with its event, or None where Kafka has none.
+Refetch = Callable[[Partition, Sequence[int]], Iterable[tuple[int, Record | None]]]
+
+
+class Refetcher:
+    """Fetches events again for one attempt of a write.
+
+    Args:
+        refetch_some: fetches a part of them, on the loop.
+        loop: the event loop.
+    """
+
+    def __init__(self, refetch_some: RefetchSome, loop: asyncio.AbstractEventLoop) -> None:
+        self._refetch_some = refetch_some
+        self._loop = loop
+        self._is_silent = False
+
+    def refetch(
+        self, partition: Partition, offsets: Sequence[int]
+    ) -> Iterator[tuple[int, Record | None]]:
+        """See ``Refetch``. Blocking; once Kafka has not answered it is not asked again.
+
+        Raises:
+            TransientError: the event loop has ended.
+        """
+        while offsets:
+            found = None if self._is_silent else self._ask(partition, offsets)
+            if found is None:
+                self._is_silent = True
+                found = Refetched((), offsets[-1] + 1)
+            records = {record.offset: record for record in found.records}
+            border = max(1, bisect_left(offsets, found.end))
+            for offset in offsets[:border]:
+                yield offset, records.pop(offset, None)
+            offsets = offsets[border:]
+
+    def _ask(self, partition: Partition, offsets: Sequence[int]) -> Refetched | None:
+        question = self._answer(partition, offsets)
+        try:
+            answer = asyncio.run_coroutine_threadsafe(question, self._loop)
+        except RuntimeError as error:
+            question.close()
+            raise _ended() from error
+        try:
+            return answer.result(REFETCH_TIMEOUT + _GRACE)
+        except (TimeoutError, CancelledError) as error:
+            answer.cancel()
+            raise _ended() from error
+
+    async def _answer(self, partition: Partition, offsets: Sequence[int]) -> Refetched | None:
+        try:
+            async with asyncio.timeout(REFETCH_TIMEOUT):
+                return await self._refetch_some(partition, offsets)
+        except TimeoutError:
+            log.warning(
+                "Events of %s from offset %d on cannot be refetched: no answer in %.0f s.",
+                partition,
+                offsets[0],
+                REFETCH_TIMEOUT,
+            )
+            return None
+
+
+def _ended() -> TransientError:
+    # Dead letters made without what was sent would be wrong: Kafka may well have it.
+    return TransientError(
+        "The worker is stopping, and cannot refetch refused events.", "interrupted"
+    )
