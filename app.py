@@ -40,6 +40,7 @@ from db.write.writer import Writer
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
+from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
@@ -148,7 +149,7 @@ class App(FaustApp):
             flusher=self.flusher,
         )
         fetches = self.topic(topic, schema=PassThrough(), acks=False)
-        enrichment(self, fetches, stream, self.breakers, self.flusher)
+        enrichment(self, fetches, Lane(stream, self.flusher), self.breakers)
         self.on_partitions_revoked.connect(self.drain)
 
     def _add_services(self) -> None:

@@ -65,9 +65,9 @@ class BreakerService(Service):
         self._seek_back = seek_back
         #: Openings that were logged, each with the ``time.monotonic`` of that.
         self._since: dict[Partition, tuple[Opening, float]] = {}
-        #: Openings that someone asked to close.
+        #: Openings whose close was requested.
         self._close_requested: set[Opening] = set()
-        #: Partitions whose breaker is closed, but which have not been sought back yet.
+        #: Partitions whose breaker is closed, and whose position is still to be set back.
         self._closing: set[Partition] = set()
         #: Openings recorded in the database, and partitions whose row there may be outdated.
         self._recorded: dict[Partition, Opening] = {}
@@ -85,7 +85,7 @@ class BreakerService(Service):
         return admitted
 
     def committed(self, batch: Batch) -> None:
-        """Judge the partitions of a committed batch by the rows that were refused."""
+        """Judge the partitions of a committed batch by the rows that were rejected."""
         by_partition = defaultdict(list)
         for one in batch.refused:
             by_partition[one.partition].append(one)
@@ -98,7 +98,7 @@ class BreakerService(Service):
         self._request_close(self._breaker.open.values())
 
     def forget(self) -> None:
-        """The worker's partitions are revoked: whoever is assigned them reads them again."""
+        """The worker's partitions are revoked: their next owner reads them again."""
         self._breaker.forget()
         self._closing.clear()
         self._close_requested.clear()
@@ -199,7 +199,7 @@ class BreakerService(Service):
 
     async def _close(self, key: Partition, why: str) -> None:
         if key not in self._breaker.open:
-            return  # its partition was taken away meanwhile
+            return  # its partition was revoked meanwhile
         log.warning("The circuit breaker of %s closes %s.", key, why)
         resume = self._breaker.close(key)
         self._outdated.add(key)

@@ -1,7 +1,7 @@
 """The circuit breaker: a partition full of bad events must not become a flood of dead letters.
 
 Each partition is judged by itself. When almost every event of a window becomes a dead letter, by
-the rules or because the database refuses its row, that partition is held: its events are dropped
+the rules or because the database rejects its row, that partition is held: its events are dropped
 here, unstored, and read again from the first of them when the breaker closes. None of them is kept,
 so however many partitions are held, the others have all of the memory.
 
@@ -132,7 +132,7 @@ class CircuitBreaker:
         return False
 
     def stored(self, partition: Partition, rows: int, refused: Sequence[Refused]) -> None:
-        """A batch stored so many rows of a partition, and these the database refused."""
+        """A batch stored so many rows of a partition, and the database rejected these."""
         if not self.share:
             return
         seen = _Seen(rows, {}, {})
@@ -147,7 +147,7 @@ class CircuitBreaker:
         if state.opening is None:
             state.written.add(seen)
             if state.written.is_full_of_dead_letters(self.share):
-                self._open(partition, state.written, "rows were refused")
+                self._open(partition, state.written, "rows were rejected")
 
     def close(self, partition: Partition) -> int | None:
         """Stop holding a partition, and begin with empty windows.

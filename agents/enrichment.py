@@ -4,20 +4,13 @@ import faust
 
 from agents.breaker_service import BreakerService
 from pipeline.chunk import Chunk
-from pipeline.flusher import Flusher
+from pipeline.lane import Lane
 from pipeline.partition import Partition
-from pipeline.stream import Stream
 from source.fetch import Fetch
 
 
-def enrichment(
-    app: faust.App,
-    topic: faust.TopicT,
-    events: Stream,
-    breakers: BreakerService,
-    flusher: Flusher,
-) -> None:
-    """Register the agent on the app: what the topic has become events of this stream."""
+def enrichment(app: faust.App, topic: faust.TopicT, lane: Lane, breakers: BreakerService) -> None:
+    """Register the agent on the app: what the topic has become events of the lane's stream."""
 
     @app.agent(topic, name="enrichment")
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
@@ -26,7 +19,7 @@ def enrichment(
             fetch: Fetch = event.value
             try:
                 chunk = Chunk.transform(
-                    events,
+                    lane.stream,
                     Partition(*event.message.tp),
                     fetch.start,
                     fetch.end,
@@ -36,10 +29,10 @@ def enrichment(
                 )
             except Exception as error:
                 # Faust would restart the agent and skip this fetch, so end the worker instead.
-                await flusher.crash(error)
+                await lane.flusher.crash(error)
                 return
             # Local names would keep the fetch, and its memory, until the next one arrives.
             del fetch, event
             if breakers.admit(chunk):
-                flusher.put(chunk)
+                lane.flusher.put(chunk)
             del chunk

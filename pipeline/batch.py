@@ -14,7 +14,7 @@ from pipeline.stream import REASONS, UNSTORABLE, Stream
 
 
 class Refused(NamedTuple):
-    """An event whose row the database refused, and what it said."""
+    """An event whose row the database rejected, and the error."""
 
     partition: Partition
     offset: int
@@ -29,7 +29,7 @@ class Batch:
     out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
     ``total`` is the sum of the stream's summed column;
     ``offsets`` is the next offset stored of each partition, ``rows`` how many rows
-    each had, ``refused`` what became dead letters because the database refused the row; times are
+    each had, ``refused`` what became dead letters because the database rejected the row; times are
     UTC.
     """
 
@@ -59,7 +59,7 @@ class Batch:
         seconds: float,
         refused: Sequence[Refused] = (),
     ) -> "Batch":
-        """What storing these chunks of the stream amounts to, and events whose rows are refused."""
+        """What storing these chunks of the stream amounts to, rejected rows included."""
         flags: Counter[int] = Counter()
         dropped = empty_drops()
         for chunk in chunks:
@@ -113,7 +113,7 @@ class Sink(Protocol):
         refetch: Refetch,
         alive: Callable[[], None],
     ) -> Batch:
-        """Store what is new of the chunks in one transaction, perhaps nothing.
+        """Store what is new in the chunks in one transaction; that may be nothing.
 
         Raises:
             TransientError: nothing is known to be stored; repeat the write.

@@ -13,8 +13,8 @@ reset`): a write would notice, but an idle worker writes nothing.
   its disk is full, or a table is locked.
 - An answer counts only where the worker's own offsets were the same before and after it, and no
   write was under way: then none of its own writes is the difference.
-- An offset that seems to be set back is asked for once more under a lock, which only a primary
-  gives: a proxy may have sent the first question to a replica, whose answer is old.
+- An offset that seems to be set back is read again with a lock, which only a primary grants: a
+  proxy may have sent the first query to a replica that lags.
 """
 
 import asyncio
@@ -192,7 +192,8 @@ class DatabaseWatch(Service):
             if stored is not None and stored > known[partition]
         }
         if ahead:
-            log.info("Another program moved stored offsets forward, which is followed: %s", ahead)
+            moved = ", ".join(f"{one} to {offset}" for one, offset in ahead.items())
+            log.info("Following stored offsets that another program moved forward: %s", moved)
             for listener in self._listeners:
                 listener(ahead)
         changed = {one: stored for one, stored in differences.items() if one not in ahead}
@@ -216,8 +217,8 @@ class DatabaseWatch(Service):
         known = (self._before or {})[partition]
         return FatalError(
             f"The stored offset of {partition} is {'gone' if stored is None else stored}, "
-            f"but the worker continues from {known}: it was changed behind the worker, which must "
-            f"start again from what is stored."
+            f"but the worker continues from {known}: another program changed it. Start "
+            f"the worker again: it continues from what is stored."
         )
 
     def _set_last_error(self, error: str | None) -> None:

@@ -1,6 +1,6 @@
 """What went wrong, by what it means for the events in hand.
 
-A transient error is retried for ever; a refused row becomes a dead letter; anything else ends the
+A transient error is retried for ever; a rejected row becomes a dead letter; anything else ends the
 worker with a sentence that says what to change.
 """
 
@@ -28,7 +28,7 @@ class TransientError(Exception):
 
 
 class LoginError(TransientError):
-    """The login is refused, or TLS cannot be set up; the text says what to change.
+    """The login is rejected, or TLS cannot be set up; the text says what to change.
 
     A worker does not start with it. A running one retries: it may pass.
     """
@@ -38,7 +38,7 @@ class LoginError(TransientError):
 
 
 class RowError(Exception):
-    """The database refuses a row of the batch, and would refuse it again."""
+    """The database rejects a row of the batch, and would reject it again."""
 
 
 class FatalError(Exception):

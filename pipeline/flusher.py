@@ -4,7 +4,7 @@ Invariants:
 - one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
   allowed is used up (``pipeline.memory``);
 - a transient error is retried for ever; anything else ends the worker, and the events are read
-  again. A row that the database refuses is no error here: the writer makes it a dead letter;
+  again. A row that the database rejects is no error here: the writer makes it a dead letter;
 - if an error that is not about the connection or the server's state comes back, the batch is
   bisected (``pipeline.search``). An event at fault is named, waits with its partition and is
   retried; all others are written. Where no event is at fault, it is an outage.

@@ -51,7 +51,7 @@ class Memory:
 
     Args:
         max_events: limit of events.
-        max_bytes: limit of their bytes, approximate: it may be exceeded by one portion.
+        max_bytes: limit of their bytes, approximate: it may be exceeded by one fetch.
     """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:

@@ -1,8 +1,8 @@
-"""Fetches refused events again from Kafka while a write waits in its thread.
+"""Fetches events again from Kafka whose rows the database rejected, while the write waits.
 
-A chunk keeps no values of valid events. If the database refuses their rows, the writer needs those
-values after all: in a blocking thread, with a transaction open. So it asks the event loop for them
-in parts, each bounded in bytes by the reader and in time here.
+A chunk keeps no values of valid events. If the database rejects their rows, the writer needs those
+values: in a blocking thread, with a transaction open. So it asks the event loop for them in parts,
+each bounded in bytes by the reader and in time here.
 """
 
 import asyncio
@@ -101,5 +101,5 @@ class Refetcher:
 def _ended() -> TransientError:
     # Dead letters made without what was sent would be wrong: Kafka may well have it.
     return TransientError(
-        "The worker is stopping, and cannot refetch refused events.", "interrupted"
+        "The worker is stopping, and cannot refetch rejected events.", "interrupted"
     )

@@ -1,11 +1,11 @@
 """Bisects a write that fails for the event at fault, and tells that from an outage.
 
-Pure state: it says what to try, and is given the outcome. A part that fails is split until it is a
-single event, the suspect. An event is at fault only where another one can be stored and it cannot.
-So one somewhere else in the batch and then the suspect are each written alone and rolled back. If
-that works for both, as it does where only COMMIT fails, the next event of another partition and
-then the suspect are written for good. If the other event fails as well, or if there is none, this
-is an outage: the search ends, and no event is named.
+Pure state: it says what to write next, and is given the outcome. A part that fails is split until
+it is a single event, the suspect. It is at fault only if another event can be stored and it cannot.
+So another one of the batch and then the suspect are each written alone and rolled back. If that
+works for both, as it does where only COMMIT fails, the next event of another partition and then the
+suspect are written for good. If the other event fails as well, or if there is none, this is an
+outage: the search ends, and no event is named.
 
 The partition of an event at fault is stuck: nothing after that event is written, and other
 partitions continue.

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-#: Why an event is a dead letter: not an event, dropped by a rule, or its row was refused.
+#: Why an event is a dead letter: not an event, dropped by a rule, or its row was rejected.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
 
 #: The values of a row, in the order of the stream's columns.

@@ -29,8 +29,8 @@ from pipeline.refetch import Refetched
 from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 
-#: Tries, and seconds between them, while a partition has no leader or another one.
-_TRIES = 10
+#: Attempts, and seconds between them, while a partition has no leader or another one.
+_ATTEMPTS = 10
 _PAUSE = 0.3
 #: Records asked for at the same time.
 _PARALLEL = 16
@@ -90,7 +90,7 @@ class LogReader:
             aiokafka.errors.TopicAuthorizationFailedError: the account may not see it.
         """
         client = await self._connected([topic])
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             await client.force_metadata_update()
             if topic in client.cluster.unauthorized_topics:
                 raise TopicAuthorizationFailedError(topic)
@@ -204,7 +204,7 @@ class LogReader:
         async for attempt in self._retrying():
             with attempt:
                 return await self._ask_offsets(partitions, moment, isolation)
-        raise AssertionError("a try returns or raises")
+        raise AssertionError("an attempt returns or raises")
 
     async def _ask_offsets(
         self, partitions: Collection[Partition], moment: int, isolation: int
@@ -268,7 +268,7 @@ class LogReader:
 
         return AsyncRetrying(
             retry=retry_if_exception(lambda e: isinstance(e, KafkaError) and bool(e.retriable)),
-            stop=stop_after_attempt(_TRIES),
+            stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_fixed(_PAUSE),
             before_sleep=refresh,
             reraise=True,

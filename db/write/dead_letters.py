@@ -81,7 +81,7 @@ def _row(
     kept = value and value[: min(VALUE_LIMIT, room - len(kept_key or b""))]
     if (kept, kept_key) != (value, key):
         log.warning(
-            "The dead letter of %s/%d is stored cut: %d of %d bytes of its value, %d of %d of "
+            "The dead letter of %s/%d is truncated: %d of %d bytes of its value, %d of %d of "
             "its key.",
             partition,
             letter.offset,

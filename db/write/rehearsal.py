@@ -16,8 +16,8 @@ def rehearse(engine: Engine, group: str, chunk: Chunk) -> None:
     """Insert the rows and dead letters of a chunk, wherever its partition stands, and roll back.
 
     An insert into the events table is sent in any case: without rows it is the harmless statement
-    that an outage refuses as well. Rows that the database refuses are no error. Values of
-    AUTO_INCREMENT stay used up.
+    that fails in an outage, too. Rows that the database rejects are no error. This consumes
+    AUTO_INCREMENT ids.
 
     Raises:
         TransientError, FatalError: see ``pipeline.errors``.
@@ -38,4 +38,4 @@ def rehearse(engine: Engine, group: str, chunk: Chunk) -> None:
             insert_dead_letters(connection, group, dead, session, packet)
             connection.rollback()
     except RowError as error:
-        raise FatalError(f"The database refuses a dead letter: {error}.") from error
+        raise FatalError(f"The database rejects a dead letter: {error}.") from error

@@ -4,8 +4,8 @@ Delivery guarantee: exactly once. A write locks the stored offsets of its partit
 what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
 it), and moves them in the same transaction. So a write may be repeated any number of times, by
 any number of workers, and in any order of arrival: a later one adds only what is new.
-A write that would leave a gap behind the stored offset is refused, and so is one that does not
-run in one session of the server from lock to offsets (`db.connection.session`).
+A batch that does not start at the stored offset is rejected, and so is a write that does not run
+in one session of the server from lock to offsets (`db.connection.session`).
 
 Blocking: call it off the event loop.
 """
@@ -69,8 +69,8 @@ class Writer:
         self._worker = worker
         self._offsets = OffsetStore(engine, group)
         self._rows = DeduplicatingRowStore() if deduplicate else RowStore()
-        #: What the newest try was about to commit.
-        self._tried: Batch | None = None
+        #: What the newest attempt was about to commit.
+        self._attempted: Batch | None = None
 
     def write(
         self,
@@ -131,11 +131,11 @@ class Writer:
                 moves = {partition: (locked[partition], end) for partition, end in moved.items()}
                 last = {chunk.partition: chunk.last for chunk in kept if chunk.last}
                 self._offsets.advance(connection, moves, last, session)
-                self._tried = batch
+                self._attempted = batch
                 return batch
         except RowError as error:
             raise FatalError(
-                f"The database refuses a dead letter or a ledger line: {error}."
+                f"The database rejects a dead letter or a ledger line: {error}."
             ) from error
 
     def rehearse(self, chunk: Chunk) -> None:
@@ -143,21 +143,21 @@ class Writer:
         rehearse(self._engine, self._group, chunk)
 
     def _stored_before(self, connection: Connection, number: int) -> Batch | None:
-        """The batch, if an earlier try of this write was committed and only its answer lost.
+        """The batch, if an earlier attempt was committed and only its answer lost.
 
-        The ledger says whether it was. Only the newest try can be it: each begins with what is not
-        stored by then.
+        The ledger says whether it was. Only the newest attempt can be it: each begins with what is
+        not stored by then.
         """
-        tried = self._tried
-        if tried is None or tried.number != number:
+        attempted = self._attempted
+        if attempted is None or attempted.number != number:
             return None
-        if tried.events and not connection.scalar(
+        if attempted.events and not connection.scalar(
             select(
                 exists().where(batches.c.worker == self._worker).where(batches.c.number == number)
             )
         ):
             return None
-        return tried
+        return attempted
 
 
 def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[Partition, int]) -> list[Chunk]:
@@ -181,7 +181,7 @@ def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[Partition, int]) -> li
 def _dead_letters(
     chunks: Sequence[Chunk], refused: Sequence[Mapping[int, str]], refetch: Refetch
 ) -> Iterator[PlacedDeadLetter]:
-    """The dead letters of the chunks, then those of refused rows, fetched as they are taken."""
+    """The dead letters of the chunks, then those of rejected rows, fetched as they are taken."""
     rows: defaultdict[Partition, dict[int, tuple[Chunk, int, str]]] = defaultdict(dict)
     for chunk, found in zip(chunks, refused, strict=True):
         for letter in chunk.dead:

@@ -166,7 +166,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
     wait_until(lambda: running.get("/batches/")["breakers"], 30)
     (held,) = running.get("/batches/")["breakers"]
     assert held["partition"] == 0
-    assert "rows were refused" in held["reason"]
+    assert "rows were rejected" in held["reason"]
     assert "no_free" in held["reason"]
     running.wait_stored(migrated_url, 200)
     assert len(rows(migrated_url)) == 50

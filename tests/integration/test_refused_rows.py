@@ -275,7 +275,7 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
             )
         )
     records = [record(0, event(0)), record(1, b"no json")]
-    with pytest.raises(FatalError, match="refuses a dead letter or a ledger line: full"):
+    with pytest.raises(FatalError, match="rejects a dead letter or a ledger line: full"):
         Writer(begun, "g", FLASH_SALES, "w").write(
             1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 2, records)]
         )

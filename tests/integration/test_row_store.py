@@ -216,7 +216,7 @@ def test_thousands_of_refused_rows_cost_few_statements(begun, proving, way):
     """Servers name no more than a thousand refused rows: a load of more is repeated smaller."""
     constrain(begun)
     records = [record(n, event(n, user_id=f"u{n}", category="bad")) for n in range(6_000)]
-    bad = Chunk.transform(FLASH_SALES, "t", 0, 0, 6_000, records)
+    bad = Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 6_000, records)
     with begun.connect() as connection:
         transaction = write(connection)
         [refused] = RowStore().store(transaction, [bad]).refused

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from agents.enrichment import enrichment
 from db.write import offsets, writer
 from pipeline.flusher import Flusher
+from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.stream import MALFORMED, Stream
 from source import control, patches
@@ -55,7 +56,8 @@ async def test_another_record_goes_into_another_table(broker, migrated_engine, t
     options |= {"logs": logs, "starts": starts, "flusher": flusher}
     app.transport = FetchTransport(app.conf.broker_consumer, app, **options)
     breakers: Any = SimpleNamespace(admit=lambda chunk: True)
-    enrichment(app, app.topic(topic, schema=PassThrough(), acks=False), READINGS, breakers, flusher)
+    fetches = app.topic(topic, schema=PassThrough(), acks=False)
+    enrichment(app, fetches, Lane(READINGS, flusher), breakers)
     done = "SELECT SUM(next_offset) FROM stream_offsets"
     async with app, flusher:
         await asyncio.to_thread(wait_until, lambda: ask(done).scalar() == 101, 30)

@@ -4,6 +4,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+from agents.flash_sales import FLASH_SALES
 from db.write.writer import Writer
 from dev import ROOT
 from tests.helpers.sink import NOW, chunk
@@ -31,7 +32,7 @@ def walk(call):
 
 
 def test_a_clean_write_is_a_short_walk(begun, ways):
-    writer = Writer(begun, "g", "w")
+    writer = Writer(begun, "g", FLASH_SALES, "w")
     # The first one asks what the server can do.
     writer.write(1, NOW, [chunk(0, 10)])
     path = walk(lambda: writer.write(2, NOW, [chunk(10, 20)]))

@@ -45,6 +45,9 @@ DOMAIN = {"models", "agents", "db.migrations", "db.reports", "db.rollup", "db.sc
 MACHINERY = ("source", "pipeline", "db")
 #: The rooms of the domain have tables that every stream needs.
 COMMON = {"db.schema", "db.schema.tables", "db.schema.event_key"}
+#: What has one topic: the wiring, its settings, and what people ask of it. The rest takes it as an
+#: argument, most often within a `Partition`.
+ONE_TOPIC = {"app", "checks", "commands", "config", "source.cluster", "web"}
 OURS = {path.stem if path.is_file() else path.name for path in ROOT.iterdir()}
 
 
@@ -146,3 +149,45 @@ def test_the_machinery_knows_nothing_of_flash_sales(name):
         if hasattr(node, field)
     }
     assert named.isdisjoint(FLASH_SALES.columns)
+
+
+def attributes(name):
+    """What a module takes from what, as `settings.topic` or `self._settings.topic`."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node).replace("_", "")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not within(name, ONE_TOPIC)])
+def test_a_topic_is_an_argument(name):
+    wired = ("settings.topic", "cluster.topic")
+    assert [one for one in attributes(name) if one.endswith(wired)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_chunk_stands_for_the_stream_of_all(name):
+    assert [one for one in attributes(name) if one.endswith("[0].stream")] == []
+
+
+def carried():
+    """Everything that carries events, and what it is written in."""
+    for name in carriers():
+        yield from ((name, node) for node in ast.walk(ast.parse(MODULES[name].read_text())))
+
+
+def test_a_partition_has_one_type():
+    wrong = {
+        name
+        for name, node in carried()
+        if isinstance(node, ast.Subscript) and ast.unparse(node) == "tuple[str, int]"
+    }
+    assert not wrong
+
+
+def test_the_machinery_names_no_table_or_topic_of_flash_sales():
+    wrong = {
+        name
+        for name, node in carried()
+        if isinstance(node, ast.Constant) and "flash_sale" in str(node.value)
+    }
+    assert not wrong

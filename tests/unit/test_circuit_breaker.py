@@ -68,7 +68,7 @@ def test_rows_the_database_refuses_open_it():
         state.stored(T0, 0, refused(offset))
     (opening,) = state.open.values()
     assert opening.reason == (
-        "10 of the last 10 rows were refused, most of them unstorable, such as t/0/29: "
+        "10 of the last 10 rows were rejected, most of them unstorable, such as t/0/29: "
         "the database says: CHECK `no_free`"
     )
     assert not state.admit(chunk(100, good=5))
