@@ -35,7 +35,7 @@ async def may_read(cluster: Cluster, partition: Partition) -> None:
         node = client.cluster.leader_for_partition(TopicPartition(topic, number))
         await client.ready(node)
         # One byte, without waiting; only the error codes matter.
-        answer = await client.send(node, FetchRequest(0, 0, 1, 0, [(topic, [(partition, 0, 1)])]))
+        answer = await client.send(node, FetchRequest(0, 0, 1, 0, [(topic, [(number, 0, 1)])]))
         codes = {found[1] for _, partitions in answer.topics for found in partitions}
         if TopicAuthorizationFailedError.errno in codes:
             raise FatalError(

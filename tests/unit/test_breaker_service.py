@@ -125,9 +125,9 @@ async def test_a_pause_closes_each_partition_by_itself(running):
 
 async def test_a_worker_that_gets_partitions_clears_what_stands_of_them(running):
     it = await running()
-    it.store.rows[3] = SimpleNamespace(partition=3, close_requested=NOW)
+    it.store.rows[T1] = SimpleNamespace(partition=T1, close_requested=NOW)
     it.service.admit(chunk(0, bad=10))
-    it.service.assigned([("t", 2), ("t", 3)])
+    it.service.assigned([Partition("t", 2), T1])
     await until(lambda: not it.store.rows)
     assert it.held[-1] == set()
     assert it.service.reason is None
