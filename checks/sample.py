@@ -159,4 +159,6 @@ async def read_newest(
 
 async def _is_read(consumer: AIOKafkaConsumer, ends: Mapping[Partition, int]) -> bool:
     # By positions rather than records, because some offsets have no record.
-    return all([await consumer.position(tp) >= ends[tp.partition] for tp in consumer.assignment()])
+    return all(
+        [await consumer.position(tp) >= ends[Partition(*tp)] for tp in consumer.assignment()]
+    )
