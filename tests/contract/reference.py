@@ -137,7 +137,7 @@ def _float(digits: str) -> float:
 
 
 def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def compact(value: Any, scalar: Callable[[Any], str] = strict_json._scalar) -> str:

@@ -90,7 +90,7 @@ def test_what_is_refused_is_one_sentence(server, database_url, authority, worker
     local = database_url.replace("127.0.0.1", "localhost")
     elsewhere = "certificate is issued to another host: change the host in DATABASE_URL, or add"
     cases = [
-        (f"{database_url}?ssl_verify_cert=true", "", "certificate is not trusted: put the auth"),
+        (f"{database_url}?ssl_verify_cert=true", "", "certificate is not trusted: put the CA that"),
         (local, authority.pem, elsewhere),
         (wrong_login, authority.pem, "the login is refused: check the user and password in"),
     ]

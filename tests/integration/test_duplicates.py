@@ -11,9 +11,9 @@ from agents.flash_sales import FLASH_SALES
 from db.dead_letters.query import Filter
 from db.dead_letters.replay import Replayer
 from db.rollup.watermark import join
-from db.schema import event_index
 from db.schema.tables import batches, dead_letters
 from db.schema.upgrade import make_index
+from db.write import deduplicate
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.errors import TransientError
@@ -81,7 +81,7 @@ class Traffic:
 @pytest.mark.parametrize("looks", [True, False], ids=["as always", "by the index alone"])
 def test_the_table_is_what_a_set_of_ids_says(indexed, looks, monkeypatch):
     if not looks:
-        monkeypatch.setattr(event_index, "known", lambda connection, stream, ids: set())
+        monkeypatch.setattr(deduplicate, "stored_ids", lambda connection, stream, ids: set())
     traffic, ours = Traffic(27 + looks), writer(indexed)
     for number in range(20):
         if traffic.random.random() < 0.2:

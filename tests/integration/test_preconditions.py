@@ -108,7 +108,7 @@ def test_they_are_verified_once_a_minute_and_warned_of_once(begun, caplog):
         for _ in range(3):
             each_time.verify_again()
     assert [one.getMessage()[:61] for one in caplog.records] == [
-        "The database: flash_sale_events.category is varchar(3), and e"
+        "The database: flash_sale_events.category is varchar(3), but e"
     ]
 
 
