@@ -6,7 +6,7 @@ by a COMMIT that arrived late: that is followed. Another program may have moved 
 reset`): a write would notice, but an idle worker writes nothing.
 
 - Most questions are a ping, which is no statement: servers count those, and limit them for some
-  accounts. The offsets are read now and then, and while something is wrong.
+  accounts. The offsets are read at intervals, and while something is wrong.
 - One question is asked at a time, as a server that accepts connections and never answers holds its
   thread and its connection until the driver gives up.
 - A write that waits for an answer tells the same: a server may answer questions and no writes, as
@@ -96,7 +96,7 @@ class Known(Protocol):
 
 
 class DatabaseWatch(Service):
-    """Asks the database now and then.
+    """Asks the database at intervals.
 
     Args:
         database: what is asked.

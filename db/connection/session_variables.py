@@ -51,7 +51,6 @@ _VARIABLES = (
     _Variable("sql_auto_is_null", "0"),
     # Notes count as warnings: their number proves what the server did to each row.
     _Variable("sql_notes", "1"),
-    _Variable("group_concat_max_len", "1048576"),
     # For Alembic's table, which names no engine.
     _Variable("default_storage_engine", "InnoDB"),
     # Migrations parse SHOW CREATE TABLE and need quoted names.

@@ -12,7 +12,7 @@ from pipeline.stream import Stream
 #: The server's code for an index that is not there.
 _NO_INDEX = 1176
 
-#: Bits of the filter, a power of two; and ids after which it begins anew: an eighth are then taken
+#: Bits of the filter, a power of two; and ids after which it is emptied: an eighth are then taken
 #: for known that are not.
 _BITS = 1 << 24
 _MOST = 2_000_000

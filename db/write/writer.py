@@ -87,7 +87,7 @@ class Writer:
             opened: when the batch's first event came in.
             refetch: fetches the events again whose rows the database rejects: they become dead
                 letters.
-            alive: called now and then, as a sign of life.
+            alive: called after each statement, as a sign of life.
 
         Returns:
             The batch as it stands in the ledger; one without events where nothing was new. Its
