@@ -53,6 +53,7 @@ from source.log_ends import LogEnds
 from source.log_reader import LogReader
 from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
+from telemetry.traces import write_spans
 from web.dashboard import dashboard
 from web.health import Health
 from web.history import History
@@ -127,7 +128,7 @@ class App(FaustApp):
             max_bytes=settings.buffer_max_bytes // 4,
             stop_timeout=settings.shutdown_timeout,
             refetch_some=self.control.refetch,
-            listeners=[part.committed for part in informed],
+            listeners=[*(part.committed for part in informed), *write_spans()],
             on_stuck=partial(self.control.hold, "flusher"),
         )
 

@@ -21,6 +21,7 @@ from models.whole_events import ROWS_BY
 from pipeline.errors import FatalError
 from pipeline.shutdown import FatalExit, end_worker
 from source import codecs
+from telemetry.sentry import report_errors
 
 log = get_logger(__name__)
 
@@ -34,7 +35,7 @@ RUNS = (
 class Worker(faust.Worker):
     """Starts only after all checks passed; its last line says why it ended."""
 
-    app: Any  # with `before_start`
+    app: Any  # with `before_start` and `settings`
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -49,11 +50,12 @@ class Worker(faust.Worker):
         super().execute_from_commandline()
 
     def _before_start(self) -> None:
-        looking = asyncio.ensure_future(self._look(), loop=self.loop)
-        # Nothing needs to be flushed or left yet, so a signal just cancels.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.loop.add_signal_handler(number, looking.cancel)
         try:
+            report_errors(self.app.settings)
+            looking = asyncio.ensure_future(self._look(), loop=self.loop)
+            # Nothing needs to be flushed or left yet, so a signal just cancels.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.loop.add_signal_handler(number, looking.cancel)
             self.loop.run_until_complete(looking)
         except asyncio.CancelledError:
             raise SystemExit(0) from None

@@ -164,6 +164,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text`, or `json` for one object per line."
     )
+    sentry_dsn: SecretStr | None = Field(
+        None,
+        description="Sentry project that errors are sent to: `https://KEY@HOST/PROJECT`; see "
+        "docs/deploy.md.",
+    )
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
     web_bind: str = Field(
         "0.0.0.0",  # noqa: S104 - a platform's router and probes come from outside

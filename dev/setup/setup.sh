@@ -33,7 +33,7 @@ find_python() {
     done
 }
 
-wanted=$(cat requirements.txt requirements-build.txt requirements-dev.txt | cksum)
+wanted=$(cat requirements.txt requirements-build.txt requirements-telemetry.txt requirements-dev.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x .venv/bin/pip ]; then
         otherwise='install Python 3.11 or newer with its venv module, or set PYTHON=/path/to/python3.'

@@ -52,12 +52,13 @@ class Worker(Process):
 
     Args:
         log: where its output goes.
+        under: the command and options of a program that runs it.
         settings: its environment; ``PORT`` is a free one unless given.
     """
 
-    def __init__(self, log: Path, **settings: object) -> None:
+    def __init__(self, log: Path, *under: str, **settings: object) -> None:
         self.port = int(str(settings.setdefault("PORT", free_port())))
-        command = [*FAUST, "worker", "-l", "info"]
+        command = [*under, *FAUST, "worker", "-l", "info"]
         super().__init__(command, log, env=environment(**settings), cwd=ROOT)
 
     def request(self, path: str) -> tuple[int, str]:

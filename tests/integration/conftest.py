@@ -165,7 +165,7 @@ def worker(
     """
     started: list[Worker] = []
 
-    def start(**settings: object) -> Worker:
+    def start(*under: str, **settings: object) -> Worker:
         defaults = {
             "KAFKA_URL": broker.url,
             "DATABASE_URL": migrated_url,
@@ -176,7 +176,7 @@ def worker(
             "SESSION_TIMEOUT": 4,
         }
         log = tmp_path / f"worker-{len(started)}.log"
-        started.append(Worker(log, **{**defaults, **settings}))
+        started.append(Worker(log, *under, **{**defaults, **settings}))
         return started[-1]
 
     yield start

@@ -19,10 +19,21 @@ LAYERS: dict[str, set[str]] = {
     "source": {"config", "pipeline"},
     "db": {"config", "models", "pipeline"},
     "agents": {"models", "pipeline", "source", "db"},
+    "telemetry": {"config", "pipeline"},
     "web": {"config", "models", "pipeline", "source", "db", "agents"},
     "checks": {"config", "models", "pipeline", "source", "db", "agents"},
-    "commands": {"config", "models", "pipeline", "source", "db", "checks"},
-    "app": {"agents", "checks", "commands", "config", "db", "pipeline", "source", "web"},
+    "commands": {"config", "models", "pipeline", "source", "db", "checks", "telemetry"},
+    "app": {
+        "agents",
+        "checks",
+        "commands",
+        "config",
+        "db",
+        "pipeline",
+        "source",
+        "telemetry",
+        "web",
+    },
 }
 KAFKA, SQL = {"aiokafka", "confluent_kafka"}, {"alembic", "pymysql", "sqlalchemy"}
 UNKNOWN_LIBRARIES = {
