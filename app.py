@@ -33,7 +33,6 @@ from db.connection.engine import connect, connect_for_queries
 from db.probe import DatabaseProbe
 from db.reports import Reports
 from db.rollup.rounds import Rollup
-from db.schema import version
 from db.schema.preconditions import Preconditions
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
@@ -79,20 +78,21 @@ class App(FaustApp):
         token = settings.web_token.get_secret_value() if settings.web_token else None
         guards = {"middlewares": [require_token(token)]}
         super().__init__(settings, Worker=Worker, web_application_options=guards)
-        self.settings = settings
+        self.settings, self.cluster = settings, Cluster.of(settings)
         self.engine = connect(settings.database, settings.database_tls)
         self.queries = connect_for_queries(settings.database, settings.database_tls)
         self._add_flow(stream)
         self._add_services()
-        self._add_pages()
-        worker_command()
+        self._add_pages(stream)
+        self.first_line = running(settings, settings.topic, stream)
+        worker_command(stream)
+        tools = Tools(settings, self.cluster, settings.topic, stream, self.engine, self.queries)
         for command in find_commands().values():
-            command.register(self, Tools(settings, stream, self.engine, self.queries))
+            command.register(self, tools)
 
     def _add_flow(self, stream: Stream) -> None:
         """From Kafka to the database; what reads needs what writes, so that is made first."""
-        settings, engine = self.settings, self.engine
-        topic, group = settings.topic, settings.consumer_group
+        settings, engine, group = self.settings, self.engine, self.settings.consumer_group
         read_committed = settings.isolation_level == "read_committed"
 
         # State that the parts share, and what acts on committed batches.
@@ -133,7 +133,6 @@ class App(FaustApp):
         )
 
         # Reads from where the database says.
-        cluster = Cluster.of(settings)
         self.start_offsets = StartOffsets(
             OffsetStore(engine, group),
             from_beginning=settings.starting_offsets == "earliest",
@@ -142,23 +141,22 @@ class App(FaustApp):
         self.transport = FetchTransport(
             self.conf.broker_consumer,
             self,
-            logs=LogReader(cluster.addresses, cluster.options),
+            logs=LogReader(self.cluster.addresses, self.cluster.options),
             memory=self.memory,
             read_committed=read_committed,
             starts=self.start_offsets,
             listeners=[self.progress.assigned, self.breakers.assigned],
             flusher=self.flusher,
         )
-        fetches = self.topic(topic, schema=PassThrough(), acks=False)
+        fetches = self.topic(settings.topic, schema=PassThrough(), acks=False)
         enrichment(self, fetches, Lane(stream, self.flusher), self.breakers)
         self.on_partitions_revoked.connect(self.drain)
 
     def _add_services(self) -> None:
         """What runs in the background."""
-        topic = self.settings.topic
-        store = OffsetStore(self.queries, self.settings.consumer_group)
+        topic, group = self.settings.topic, self.settings.consumer_group
         self.watch = DatabaseWatch(
-            DatabaseProbe(self.engine, store, topic),
+            DatabaseProbe(self.engine, OffsetStore(self.queries, group), topic),
             self.flusher,
             self.control,
             self.progress,
@@ -170,19 +168,19 @@ class App(FaustApp):
         self.ends = LogEnds(
             topic,
             self.control,
-            find_topic=partial(topic_bounds, Cluster.of(self.settings)),
+            find_topic=partial(topic_bounds, self.cluster, topic),
             watcher=self.progress,
             service=self.flusher,
         )
         self.timer(log_ends.INTERVAL)(self.look_at_log_ends)
 
-    def _add_pages(self) -> None:
+    def _add_pages(self, stream: Stream) -> None:
         """Pages and metrics."""
         parts = self.flusher, self.breakers, self.rollups
         self.status = Status(self.progress, self.history, self.memory, *parts)
         limit = 60 + 3 * self.settings.flush_interval
         health = Health(self.flusher, self.watch, self.breakers, self.control, quiet_limit=limit)
-        export(self.flusher.buffer, self.memory, health, self.settings, schema=version.VERSION)
+        export(self.flusher.buffer, self.memory, health, self.settings, stream)
         pages(self, self.status.as_json, health)
         reports = Reports(self.queries, self.settings.consumer_group)
         dashboard(self, self.status, health, reports)
@@ -193,8 +191,9 @@ class App(FaustApp):
         Raises:
             FatalError: something is not, and the text says what to change.
         """
-        await prepare(self.settings, self.engine, self.preconditions, self.start_offsets)
-        log.info("%s", running(self.settings), extra={"version": VERSION})
+        parts = self.engine, self.preconditions, self.start_offsets
+        await prepare(self.settings, self.cluster, self.settings.topic, *parts)
+        log.info("%s", self.first_line, extra={"version": VERSION})
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.breakers.close_all)
 
     async def look_at_log_ends(self) -> None:

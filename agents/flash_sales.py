@@ -1,10 +1,11 @@
 """The flash-sale stream: where the domain meets the machinery that carries it."""
 
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
-from models.event import as_event
+from models.event import as_event, trial_event
+from models.fields import FIELD_NAMES
 from models.quality import tally
 from models.rules import transform
-from models.whole_events import whole_rows
+from models.whole_events import ROWS_BY, whole_rows
 from pipeline.stream import Stream
 
 FLASH_SALES = Stream(
@@ -13,7 +14,10 @@ FLASH_SALES = Stream(
     transform=transform,
     restore=as_event,
     tally=tally,
+    trial=trial_event,
+    fields=FIELD_NAMES,
     summed=flash_sale_events.c.revenue.name,
     key=flash_sale_events.c.event_id.name,
     whole_rows=whole_rows,
+    rows_by=ROWS_BY,
 )

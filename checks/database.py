@@ -8,9 +8,8 @@ from typing import cast
 
 from sqlalchemy import Connection, Engine, text
 
-from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
-from checks.storing import check_storing, trial_event
+from checks.storing import check_storing
 from db.connection.engine import server_version
 from db.connection.errors import classified
 from db.rollup import rounds
@@ -21,12 +20,15 @@ from pipeline.chunk import Chunk
 from pipeline.errors import RowError
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
+from pipeline.stream import Stream
 
 #: Maximum difference of the clocks in seconds: both write times into the ledger.
 _SKEW = 5
 
 
-def check_database(engine: Engine, results: CheckResults, deduplicate: bool = False) -> bool:
+def check_database(
+    engine: Engine, stream: Stream, results: CheckResults, deduplicate: bool = False
+) -> bool:
     """Check server, session, schema and rights; False if the stored offsets cannot be checked."""
     with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", server_version(engine))
@@ -44,9 +46,9 @@ def check_database(engine: Engine, results: CheckResults, deduplicate: bool = Fa
     if results.has_failed("Duplicates"):
         return False
     with results.about("Database rights"):
-        rehearse(engine)
+        rehearse(engine, stream)
         results.ok("Database rights", "a batch was written, summed and rolled back")
-        check_storing(engine, results)
+        check_storing(engine, stream, results)
     return True
 
 
@@ -76,22 +78,19 @@ def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> Non
         results.ok("Duplicates", "stored again (DEDUPLICATE=false)")
 
 
-def rehearse(engine: Engine) -> None:
+def rehearse(engine: Engine, stream: Stream) -> None:
     """Write a row and a dead letter as a worker would, in a transaction that is rolled back.
 
     Raises:
         TransientError, RowError, FatalError: see ``pipeline.errors``.
     """
     group = f"check-{token_hex(8)}"
-    chunk = Chunk.transform(
-        FLASH_SALES, Partition(group, 0), 0, 2, [trial_event(group), PlainRecord(1, b"check")]
-    )
+    records = [PlainRecord(0, stream.trial(group)), PlainRecord(1, b"check")]
+    chunk = Chunk.transform(stream, Partition(group, 0), 0, 2, records)
     with classified(), engine.connect() as connection:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin({Partition(group, 0): 0})
-        batch = Writer(rehearsal, group, FLASH_SALES, worker=group).write(
-            1, datetime.now(UTC), [chunk]
-        )
+        batch = Writer(rehearsal, group, stream, worker=group).write(1, datetime.now(UTC), [chunk])
         rounds.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:

@@ -11,21 +11,30 @@ from checks.start_offsets import check_offsets
 from config.load import env_files, variables, warnings
 from config.settings import Settings
 from db.write.offsets import OffsetStore
-from models.whole_events import ROWS_BY, whole_rows
+from pipeline.stream import Stream
+from source.cluster.auth import Cluster
 
 
-async def check_everything(settings: Settings, engine: Engine) -> CheckResults:
+async def check_everything(
+    settings: Settings, cluster: Cluster, topic: str, stream: Stream, engine: Engine
+) -> CheckResults:
     """Check settings, Kafka, database and stored offsets, as far as they can be reached."""
     results = CheckResults()
     results.ok("Settings", "complete and well formed")
     for sentence in warnings(variables(env_files())):
         found, _, hint = sentence.rstrip(".").partition(": ")
         results.warn("Settings", found, hint)
-    hint = "" if whole_rows else "see docs/deploy.md#the-compiled-module"
-    results.ok("Rows", f"made by {ROWS_BY}", hint)
-    bounds = await check_kafka(settings, results)
-    deduplicate = settings.deduplicate
-    if await asyncio.to_thread(check_database, engine, results, deduplicate) and bounds:
-        store = OffsetStore(engine, settings.consumer_group)
-        await asyncio.to_thread(check_offsets, settings, store, bounds, results)
+    hint = "" if stream.whole_rows else "see docs/deploy.md#the-compiled-module"
+    results.ok("Rows", f"made by {stream.rows_by}", hint)
+    group, deduplicate = settings.consumer_group, settings.deduplicate
+    bounds = await check_kafka(cluster, topic, group, results)
+    if await asyncio.to_thread(check_database, engine, stream, results, deduplicate) and bounds:
+        await asyncio.to_thread(
+            check_offsets,
+            OffsetStore(engine, group),
+            topic,
+            bounds,
+            results,
+            from_beginning=settings.starting_offsets == "earliest",
+        )
     return results

@@ -92,17 +92,20 @@ class GroupStatus:
 
 
 async def read_status(
-    settings: Settings, engine: Engine, before: GroupStatus | None = None
+    settings: Settings,
+    cluster: Cluster,
+    topic: str,
+    engine: Engine,
+    before: GroupStatus | None = None,
 ) -> GroupStatus:
     """Read the status; with an earlier one (``before``), rates of storing are known."""
-    status = GroupStatus(settings.consumer_group, settings.topic, datetime.now(UTC))
-    cluster = Cluster.of(settings)
+    status = GroupStatus(settings.consumer_group, topic, datetime.now(UTC))
     since: dict[Partition, int | None] = {}
     try:
-        status.bounds = await topic_bounds(cluster)
+        status.bounds = await topic_bounds(cluster, topic)
         moment = int((status.at.timestamp() - RATE_SECONDS) * 1000)
-        since = await offsets_at(cluster, moment)
-        status.kafka = await describe_group(cluster, status.group)
+        since = await offsets_at(cluster, topic, moment)
+        status.kafka = await describe_group(cluster, topic, status.group)
     except FatalError as error:
         status.errors.append(str(error))
     written = await asyncio.to_thread(_read_database, status, settings, engine)

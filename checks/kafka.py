@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from checks.result import CheckResults
 from config import tls
-from config.settings import Settings
 from pipeline.errors import FatalError
 from pipeline.partition import Partition
 from source import codecs
@@ -18,27 +17,26 @@ from source.log_reader import Bounds
 _RENEWAL = timedelta(days=30)
 
 
-async def check_kafka(settings: Settings, results: CheckResults) -> dict[Partition, Bounds]:
+async def check_kafka(
+    cluster: Cluster, topic: str, group: str, results: CheckResults
+) -> dict[Partition, Bounds]:
     """Check connection, topic and rights; return the bounds of the topic's logs."""
-    cluster = Cluster.of(settings)
     if not await _connection(cluster, results):
         return {}
     _client_certificate(cluster, results)
     _codecs(results)
     bounds: dict[Partition, Bounds] = {}
     with results.about("Topic"):
-        bounds = await topic_bounds(cluster)
+        bounds = await topic_bounds(cluster, topic)
         held = sum(found.end - found.beginning for found in bounds.values())
-        results.ok(
-            "Topic", f"{cluster.topic} has {len(bounds)} partitions and {held} offsets in the log"
-        )
+        results.ok("Topic", f"{topic} has {len(bounds)} partitions and {held} offsets in the log")
     if bounds:
         with results.about("Topic rights"):
             await may_read(cluster, min(bounds))
-            results.ok("Topic rights", f"{cluster.topic} may be read")
+            results.ok("Topic rights", f"{topic} may be read")
     with results.about("Group rights"):
-        await may_join(cluster, settings.consumer_group)
-        results.ok("Group rights", f"{settings.consumer_group} may be joined")
+        await may_join(cluster, group)
+        results.ok("Group rights", f"{group} may be joined")
     return bounds
 
 

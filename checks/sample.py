@@ -3,21 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from checks.storing import Answer
-from config.settings import Settings
-from db.schema.sales_tables import ROW_COLUMNS
-from models.printable import printable
-from models.quality import tally
-from models.rules import Reason, Rejection, transform
 from pipeline.errors import FatalError
 from pipeline.partition import Partition
+from pipeline.printable import printable
 from pipeline.record import Record
+from pipeline.stream import UNSTORABLE, Row, Stream
 from source.cluster.auth import Cluster
 from source.log_reader import Bounds
 
@@ -74,7 +71,7 @@ class Sample:
         return "\n".join(lines)
 
 
-def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> Sample:
+def judge(stream: Stream, records: Sequence[tuple[Partition, Record]], answer: Answer) -> Sample:
     """Transform each record as the worker does; ``answer`` is the database's about them."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     flags: Counter[int] = Counter()
@@ -82,31 +79,32 @@ def judge(records: Sequence[tuple[TopicPartition, Record]], answer: Answer) -> S
         if place in answer.known:
             sample.duplicate += 1
             continue
-        transformed = transform(record.value)
+        transformed = stream.transform(record.value)
+        position = f"{partition}/{record.offset}"
         if place in answer.refused:
             detail = f"the database says: {answer.refused[place]}"
-            transformed = Rejection(Reason.UNSTORABLE, detail)
-        if isinstance(transformed, Rejection):
-            reason = transformed.reason.value
-            position = f"{partition}/{record.offset}"
-            known = sample.dropped.get(reason)
-            sample.dropped[reason] = Drop(
-                events=known.events + 1 if known else 1,
-                position=known.position if known else position,
-                detail=known.detail if known else printable(transformed.detail.encode(), 200),
-                value=known.value if known else printable(record.value, 200),
-            )
-        else:
+            _drop(sample, UNSTORABLE, detail, position, record)
+        elif isinstance(transformed, tuple):
             row, bits = transformed
             flags[bits] += 1
             sample.stored += 1
-            sample.row = sample.row or _shown(row)
-    sample.filled, sample.repaired = tally(flags)
+            sample.row = sample.row or _shown(stream, row)
+        else:
+            _drop(sample, transformed.reason, transformed.detail, position, record)
+    sample.filled, sample.repaired = stream.tally(flags)
     return sample
 
 
-def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(ROW_COLUMNS, map(_printable, row), strict=True))
+def _drop(sample: Sample, reason: str, detail: str, position: str, record: Record) -> None:
+    """Count a dropped event; the first one for each reason is the example."""
+    first = sample.dropped.get(reason) or Drop(
+        0, position, printable(detail.encode(), 200), printable(record.value, 200)
+    )
+    sample.dropped[reason] = replace(first, events=first.events + 1)
+
+
+def _shown(stream: Stream, row: Row) -> dict[str, Any]:
+    return dict(zip(stream.columns, map(_printable, row), strict=True))
 
 
 def _printable(value: Any) -> Any:
@@ -117,7 +115,7 @@ def _printable(value: Any) -> Any:
 
 
 async def read_newest(
-    settings: Settings, bounds: Mapping[Partition, Bounds], count: int
+    cluster: Cluster, bounds: Mapping[Partition, Bounds], count: int, isolation_level: str
 ) -> list[tuple[Partition, Record]]:
     """The newest ``count`` events, equally many of each partition; joins no group.
 
@@ -125,19 +123,18 @@ async def read_newest(
         FatalError: they could not be read.
     """
     share = -(-count // max(1, len(bounds)))
-    committed = settings.isolation_level == "read_committed"
+    committed = isolation_level == "read_committed"
     ends = {one: b.readable if committed else b.end for one, b in bounds.items()}
     starts = {
         TopicPartition(*one): max(bounds[one].beginning, end - share)
         for one, end in ends.items()
         if end > bounds[one].beginning
     }
-    cluster = Cluster.of(settings)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=cluster.addresses,
         group_id=None,
         auto_offset_reset="none",
-        isolation_level=settings.isolation_level,
+        isolation_level=isolation_level,
         **cluster.options,
     )
     records: list[tuple[Partition, Record]] = []

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from checks.result import CheckResults
-from config.settings import Settings
 from db.write.offsets import OffsetStore
 from pipeline.partition import Partition
 from source.log_reader import Bounds
@@ -11,17 +10,27 @@ from source.start_offsets import RESET_HINT
 
 
 def check_offsets(
-    settings: Settings,
     store: OffsetStore,
+    topic: str,
     bounds: Mapping[Partition, Bounds],
     results: CheckResults,
+    *,
+    from_beginning: bool,
 ) -> None:
-    """Check every partition's stored offset."""
+    """Check every partition's stored offset.
+
+    Args:
+        store: of the group.
+        topic: its name.
+        bounds: of the topic's logs.
+        results: are added to.
+        from_beginning: whether a new group starts at a log's beginning.
+    """
     subject = "Stored offsets"
     with results.about(subject):
-        stored = store.read(settings.topic)
+        stored = store.read(topic)
         if not stored:
-            where = "beginning" if settings.starting_offsets == "earliest" else "end"
+            where = "beginning" if from_beginning else "end"
             results.ok(subject, f"none: a new group starts at the log's {where}")
             return
         beyond = [one for one, at in stored.items() if at > _end(bounds, one)]

@@ -15,18 +15,22 @@ from source.start_offsets import StartOffsets
 
 
 async def prepare(
-    settings: Settings, engine: Engine, preconditions: Preconditions, start_offsets: StartOffsets
+    settings: Settings,
+    cluster: Cluster,
+    topic: str,
+    engine: Engine,
+    preconditions: Preconditions,
+    start_offsets: StartOffsets,
 ) -> None:
     """Check database, schema, broker and topic; store where a new group begins.
 
     Raises:
         FatalError: a check failed; the message says what to change.
     """
-    cluster = Cluster.of(settings)
     try:
         await in_thread(server_version, engine)
         await in_thread(preconditions.verify)
-        bounds = await topic_bounds(cluster)
+        bounds = await topic_bounds(cluster, topic)
         await may_read(cluster, min(bounds))
         await may_join(cluster, settings.consumer_group)
         await start_offsets.begin(bounds)

@@ -1,20 +1,17 @@
 """Tests whether the database accepts rows, and how, by storing them and rolling back."""
 
-import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from secrets import token_hex
 
 from sqlalchemy import Connection, Engine, select
 
-from agents.flash_sales import FLASH_SALES
 from checks.result import CheckResults
 from db.connection.engine import is_mariadb
 from db.connection.errors import classified
 from db.connection.session import SESSION, check_session
 from db.schema import version
 from db.schema.facts import read_facts
-from db.schema.sales_tables import flash_sale_events
 from db.write import load_data
 from db.write.known_ids import is_duplicate
 from db.write.proof import can_prove
@@ -24,6 +21,7 @@ from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord, Record
+from pipeline.stream import Stream
 
 #: How an administrator turns loads on: MariaDB keeps no variable.
 _TURN_ON = {
@@ -45,7 +43,9 @@ class Answer:
     not_asked: str = ""
 
 
-def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = False) -> Answer:
+def ask_database(
+    engine: Engine, stream: Stream, records: Sequence[Record], deduplicate: bool = False
+) -> Answer:
     """Insert the records' rows, and roll back. Blocking.
 
     This consumes AUTO_INCREMENT ids.
@@ -53,31 +53,30 @@ def ask_database(engine: Engine, records: Sequence[Record], deduplicate: bool = 
     rows = {
         place: chunk
         for place, record in enumerate(records)
-        if (chunk := Chunk.transform(FLASH_SALES, Partition("check", 0), 0, 1, [record])).valid
+        if (chunk := _chunk(stream, record)).valid
     }
     try:
         version.require_compatible(version.check(engine))
         with classified(), engine.connect() as connection:
-            facts = read_facts(connection)[flash_sale_events.name]
+            facts = read_facts(connection)[stream.table]
             if facts.triggers:
                 return Answer(not_asked="a trigger runs for each row and might leave traces")
             try:
-                return _answer(_refusals(connection, rows), deduplicate)
+                return _answer(_refusals(connection, stream, rows), deduplicate)
             finally:
                 connection.rollback()
     except (FatalError, RowError, TransientError) as error:
         return Answer(not_asked=str(error).rstrip("."))
 
 
-def check_storing(engine: Engine, results: CheckResults) -> None:
+def check_storing(engine: Engine, stream: Stream, results: CheckResults) -> None:
     """Report whether rows are loaded or inserted, and why: one is stored and rolled back."""
     with results.about("Storing"), classified(), engine.connect() as connection:
-        transaction = _transaction(connection)
+        transaction = _transaction(connection, stream)
         store = RowStore()
-        chunk = Chunk.transform(
-            FLASH_SALES, Partition("check", 0), 0, 1, [trial_event(token_hex(8))]
-        )
-        store.store(transaction, [chunk])
+        # There may be a unique index over the keys.
+        trial = PlainRecord(0, stream.trial(token_hex(8)))
+        store.store(transaction, [_chunk(stream, trial)])
         if store.is_loading:
             results.ok("Storing", "rows are loaded (LOAD DATA LOCAL)")
         else:
@@ -85,10 +84,8 @@ def check_storing(engine: Engine, results: CheckResults) -> None:
         connection.rollback()
 
 
-def trial_event(name: str) -> PlainRecord:
-    """An event with an id that no other has: there may be a unique index over them."""
-    value = {"event_id": name, "user_id": "check", "category": "check", "product_id": "check"}
-    return PlainRecord(0, json.dumps(value).encode())
+def _chunk(stream: Stream, record: Record) -> Chunk:
+    return Chunk.transform(stream, Partition("check", 0), 0, 1, [record])
 
 
 def _why_inserted(transaction: Transaction) -> tuple[str, str]:
@@ -108,7 +105,7 @@ def _why_inserted(transaction: Transaction) -> tuple[str, str]:
         )
     return (
         "rows are inserted: a load was refused, or it could not be proven what it stored",
-        f"look for a trigger on {flash_sale_events.name}, or for a proxy that refuses "
+        f"look for a trigger on {transaction.stream.table}, or for a proxy that refuses "
         f"LOAD DATA LOCAL",
     )
 
@@ -119,13 +116,13 @@ def _answer(refused: Mapping[int, str], deduplicate: bool) -> Answer:
     return Answer(others, known)
 
 
-def _refusals(connection: Connection, rows: Mapping[int, Chunk]) -> dict[int, str]:
+def _refusals(connection: Connection, stream: Stream, rows: Mapping[int, Chunk]) -> dict[int, str]:
     if not rows:
         return {}
-    refused = RowStore().store(_transaction(connection), list(rows.values())).refused
+    refused = RowStore().store(_transaction(connection, stream), list(rows.values())).refused
     return {place: of_row[0] for place, of_row in zip(rows, refused, strict=True) if of_row}
 
 
-def _transaction(connection: Connection) -> Transaction:
+def _transaction(connection: Connection, stream: Stream) -> Transaction:
     row = connection.execute(select(*SESSION)).one()
-    return Transaction(connection, FLASH_SALES, check_session(row), int(row.packet))
+    return Transaction(connection, stream, check_session(row), int(row.packet))

@@ -19,7 +19,7 @@ NONE_OPEN = "No circuit breaker is open."
 @needs(DATABASE)
 def breaker(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    topic = tools.settings.topic
+    topic = tools.topic
     store = BreakerStore(tools.engine, tools.group)
 
     @app.command(

@@ -12,14 +12,14 @@ from commands.outcome import hush_kafka, or_exit
 from commands.output import FORMS, Column, Form, print_json, print_listing
 from commands.registry import Tools, needs
 from config.load import DATABASE, KAFKA
-from source.cluster.auth import Cluster
 from source.cluster.topics import topic_bounds
 
 
 @needs(KAFKA, DATABASE)
 def check(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    settings, engine = tools.settings, tools.engine
+    settings, cluster, topic = tools.settings, tools.cluster, tools.topic
+    stream, engine = tools.stream, tools.engine
 
     @app.command(
         option(
@@ -45,18 +45,18 @@ def check(app: faust.App, tools: Tools) -> None:
             with or_exit():
                 if form == "csv":
                     raise click.UsageError("--csv does not work with --sample: use --json.")
-                bounds = await topic_bounds(Cluster.of(settings))
-                records = await read_newest(settings, bounds, sample)
+                bounds = await topic_bounds(cluster, topic)
+                records = await read_newest(cluster, bounds, sample, settings.isolation_level)
                 answer = ask_database(
-                    engine, [record for _, record in records], settings.deduplicate
+                    engine, stream, [record for _, record in records], settings.deduplicate
                 )
-                found = judge(records, answer)
+                found = judge(stream, records, answer)
             if form:
                 print_json(asdict(found))
             else:
                 self.say(found.text())
             return
-        results = await check_everything(settings, engine)
+        results = await check_everything(settings, cluster, topic, stream, engine)
         failed = results.has_failed()
         lines = [asdict(one) for one in results.all]
         if form == "json":

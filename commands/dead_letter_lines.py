@@ -6,7 +6,7 @@ from sqlalchemy import Row
 
 from commands.output import Column, Line
 from db.dead_letters.query import is_cut
-from models.printable import printable
+from pipeline.printable import printable
 
 #: Maximum bytes of a value that a line of a table needs.
 LISTED_BYTES = 200

@@ -32,8 +32,7 @@ from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Outcome, Replayer
 from db.dead_letters.summary import Total, summarize, totals
 from db.rollup import watermark
-from models.fields import FIELD_NAMES
-from models.rules import Reason
+from pipeline.stream import REASONS
 
 #: Default number of dead letters in a table.
 SHOWN = 20
@@ -60,11 +59,11 @@ class _Offsets(click.ParamType):
 @needs(DATABASE)
 def dead_letters(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    engine, group = tools.engine, tools.group
+    engine, group, stream = tools.engine, tools.group, tools.stream
     replayer = Replayer(
         engine,
         group,
-        tools.stream,
+        stream,
         announce=watermark.join,
         deduplicate=tools.settings.deduplicate,
     )
@@ -74,7 +73,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
         argument("ids", nargs=-1, type=int),
         option(
             "--reason",
-            type=click.Choice([reason.value for reason in Reason]),
+            type=click.Choice(REASONS),
             help="Only those with this reason.",
         ),
         option("--topic", help="Only those of this topic."),
@@ -138,7 +137,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
                 _list(letters, wanted, limit, form)
             elif action == "summary":
                 found = [
-                    one._asdict() for one in summarize(engine, group, wanted, FIELD_NAMES, limit)
+                    one._asdict() for one in summarize(engine, group, wanted, stream.fields, limit)
                 ]
                 print_listing(form, SUMMARY, found, none="No dead letters.")
             elif action == "show":

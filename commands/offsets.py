@@ -28,7 +28,8 @@ from source.spark_checkpoint import read_checkpoint
 @needs(KAFKA, DATABASE)
 def offsets(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    settings, engine, stream = tools.settings, tools.engine, tools.stream
+    settings, cluster, topic = tools.settings, tools.cluster, tools.topic
+    engine, stream = tools.engine, tools.stream
     store = OffsetStore(engine, tools.group)
 
     @app.command(
@@ -82,7 +83,6 @@ def offsets(app: faust.App, tools: Tools) -> None:
         restart it does not read them.
         """
         hush_kafka()
-        cluster = Cluster.of(settings)
         with or_exit():
             if form and action != "show":
                 raise click.UsageError("--json and --csv are for `show`.")
@@ -92,36 +92,36 @@ def offsets(app: faust.App, tools: Tools) -> None:
                         "`offsets adopt` needs --spark-checkpoint DIR or --from-table, and takes "
                         "all partitions."
                     )
-                stored = store.read(cluster.topic)
+                stored = store.read(topic)
                 if checkpoint:
-                    job = read_checkpoint(checkpoint, cluster.topic)
-                    bounds = await topic_bounds(cluster)
+                    job = read_checkpoint(checkpoint, topic)
+                    bounds = await topic_bounds(cluster, topic)
                     moves = adopt.of_checkpoint(job, stored, bounds)
                     adopt.explain_checkpoint(settings, job, moves, self.say)
                 else:
                     ids = newest_ids(engine, adopt.NEWEST)
                     adopt.explain_table(settings, len(ids), self.say)
-                    bounds = await topic_bounds(cluster)
-                    tails = await last_stored(cluster, bounds, adopt.is_stored(stream, ids))
+                    bounds = await topic_bounds(cluster, topic)
+                    tails = await last_stored(cluster, topic, bounds, adopt.is_stored(stream, ids))
                     moves = adopt.of_table(tails, stored, bounds)
                 ask = bool(stored) or from_table
                 effect = describe(moves, settings.deduplicate) if stored else _NEW
             else:
-                bounds = await topic_bounds(cluster)
-                named = {Partition(cluster.topic, number) for number in partitions}
+                bounds = await topic_bounds(cluster, topic)
+                named = {Partition(topic, number) for number in partitions}
                 if unknown := named - bounds.keys():
                     number = min(unknown).number
                     raise click.BadParameter(f"the topic has no partition {number}")
                 wanted = {one: bounds[one] for one in sorted(named or bounds)}
-                stored = store.read(cluster.topic)
+                stored = store.read(topic)
                 replaced = await replaced_logs(
-                    cluster, stored, store.last_records(cluster.topic), wanted
+                    cluster, topic, stored, store.last_records(topic), wanted
                 )
                 if action == "show":
                     lines = _lines(stored, wanted, replaced, settings.starting_offsets)
                     print_listing(form, COLUMNS, lines)
                     return
-                moves = await _reset(cluster, to, stored, wanted, replaced)
+                moves = await _reset(cluster, topic, to, stored, wanted, replaced)
                 ask, effect = True, describe(moves, settings.deduplicate)
             carry_out(store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run)
 
@@ -181,6 +181,7 @@ def _remark(stored: int | None, bounds: Bounds, replaced: bool) -> str:
 
 async def _reset(
     cluster: Cluster,
+    topic: str,
     to: str | None,
     stored: Mapping[Partition, int],
     bounds: Mapping[Partition, Bounds],
@@ -190,7 +191,7 @@ async def _reset(
     if to is None:
         raise click.UsageError("Missing option '--to': give beginning, end, an offset or a time.")
     moment = _moment(to)
-    since = {} if moment is None else await offsets_at(cluster, moment)
+    since = {} if moment is None else await offsets_at(cluster, topic, moment)
     moves = {}
     for partition, found in bounds.items():
         new, remark = (

@@ -18,7 +18,7 @@ from unicodedata import combining, east_asian_width
 import click
 from faust.cli import option
 
-from models.printable import printable
+from pipeline.printable import printable
 
 Form = Literal["json", "csv"] | None
 #: A line of a listing: typed values by the column's name.

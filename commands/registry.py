@@ -14,6 +14,7 @@ import commands
 from config.load import DATABASE, KAFKA
 from config.settings import Settings
 from pipeline.stream import Stream
+from source.cluster.auth import Cluster
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Tools:
 
     Args:
         settings: of the app.
+        cluster: the brokers.
+        topic: the one that is read.
         stream: what the topic's events are and where they go.
         engine: from ``db.connection.engine.connect``.
         queries: from ``connect_for_queries``.
     """
 
     settings: Settings
+    cluster: Cluster
+    topic: str
     stream: Stream
     engine: Engine
     queries: Engine

@@ -16,13 +16,12 @@ from config.load import KAFKA
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import dead_letters
 from pipeline.errors import FatalError
-from source.cluster.auth import Cluster
 
 
 @needs(KAFKA)
 def simulate(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    settings = tools.settings
+    settings, cluster, topic = tools.settings, tools.cluster, tools.topic
 
     @app.command(
         option(
@@ -48,14 +47,13 @@ def simulate(app: faust.App, tools: Tools) -> None:
         from commands.traffic.others import find_others, find_topic
         from commands.traffic.simulator import events, send
 
-        cluster = Cluster.of(settings)
         total = round(rate * seconds)
         with or_exit():
-            bounds = await find_topic(cluster)
-            others = None if yes else await find_others(settings, bounds)
+            bounds = await find_topic(cluster, topic)
+            others = None if yes else await find_others(cluster, bounds, settings.isolation_level)
             if others:
                 confirm(
-                    f"The topic {cluster.topic} has about {others.events} events, not all of them "
+                    f"The topic {topic} has about {others.events} events, not all of them "
                     f"simulated: see {others.position}. Send {total} simulated events, which its "
                     f"workers will store with the others?",
                     yes,
@@ -64,7 +62,7 @@ def simulate(app: faust.App, tools: Tools) -> None:
             try:
                 sent = await send(
                     cluster.addresses,
-                    cluster.topic,
+                    topic,
                     events(seed, bad=bad),
                     rate=rate,
                     wave=seconds,
@@ -75,11 +73,11 @@ def simulate(app: faust.App, tools: Tools) -> None:
                 addresses = ", ".join(cluster.addresses)
                 raise FatalError(
                     f"Kafka at {addresses} did not accept all events ({type(error).__name__}): "
-                    f"check that it runs, has the topic {cluster.topic!r} and lets this account "
+                    f"check that it runs, has the topic {topic!r} and lets this account "
                     f"write, or change KAFKA_URL or TOPIC."
                 ) from error
         took = time.monotonic() - begun
-        self.say(f"{sent} events sent to {cluster.topic} in {took:.1f} s.")
+        self.say(f"{sent} events sent to {topic} in {took:.1f} s.")
         self.say(_REMOVAL)
 
 

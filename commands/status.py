@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from textwrap import TextWrapper
 from typing import Any
 
@@ -39,7 +40,7 @@ _HOME, _CLEAR = "\x1b[H", "\x1b[J"
 @needs(KAFKA, DATABASE)
 def status(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    settings, engine = tools.settings, tools.engine
+    read = partial(read_status, tools.settings, tools.cluster, tools.topic, tools.engine)
 
     @app.command(
         option("--watch", is_flag=True, help="Update every 2 s, until Ctrl-C."),
@@ -58,7 +59,7 @@ def status(app: faust.App, tools: Tools) -> None:
         with or_exit():
             if watch and form:
                 raise click.UsageError("--watch does not work with --json or --csv.")
-        found = await read_status(settings, engine)
+        found = await read()
         if form == "json":
             print_json(as_json(found))
         elif form == "csv":
@@ -67,7 +68,7 @@ def status(app: faust.App, tools: Tools) -> None:
             _show(found, clear=watch)
         while watch:
             await asyncio.sleep(PAUSE)
-            found = await read_status(settings, engine, found)
+            found = await read(found)
             _show(found, clear=True)
         if found.errors:
             raise SystemExit(1)

@@ -17,19 +17,13 @@ from mode.utils.logging import get_logger
 from config.load import env_files
 from config.settings import Settings
 from config.version import VERSION
-from models.whole_events import ROWS_BY
 from pipeline.errors import FatalError
 from pipeline.shutdown import FatalExit, end_worker
+from pipeline.stream import Stream
 from source import codecs
 from telemetry.sentry import report_errors
 
 log = get_logger(__name__)
-
-#: Versions, in one line.
-RUNS = (
-    f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
-    f"rows by {ROWS_BY})"
-)
 
 
 class Worker(faust.Worker):
@@ -127,18 +121,26 @@ def _unusable(host: str, port: int, error: OSError) -> FatalError:
     )
 
 
-def running(settings: Settings) -> str:
+def versions(stream: Stream) -> str:
+    """What runs, in one line."""
+    return (
+        f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
+        f"rows by {stream.rows_by})"
+    )
+
+
+def running(settings: Settings, topic: str, stream: Stream) -> str:
     """A worker's first line: versions, source, destination and settings files."""
     files = "".join(f" and {file}" for file in env_files())
     return (
-        f"{RUNS}: topic {settings.topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
+        f"{versions(stream)}: topic {topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
         f"group {settings.consumer_group}, into {settings.database.database} at "
         f"{settings.database_address}. Settings come from the environment{files}."
     )
 
 
-def worker_command() -> None:
+def worker_command(stream: Stream) -> None:
     """Change Faust's command: our `--version`, and no banner before the log."""
     # Faust prints a table of its drivers; our first line is `running`.
     worker.on_worker_created = lambda *_: None  # type: ignore[method-assign]
-    click.version_option(VERSION, message=RUNS)(worker._click)
+    click.version_option(VERSION, message=versions(stream))(worker._click)

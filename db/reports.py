@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, func, select
 from db.connection.errors import classified
 from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products, rollup_state
 from db.schema.tables import dead_letters
-from models.printable import printable
 from models.rules import Reason, Rejection, transform
+from pipeline.printable import printable
 
 #: Minutes and hours shown.
 MINUTES = 60

@@ -1,25 +1,31 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # distutils: extra_compile_args = -ffp-contract=off
-"""From the bytes of a whole event to the JSON of its row, compiled. See ``models/whole_events.py``.
+"""From the bytes of an event to the JSON of its row, compiled. See ``models/whole_events.py``.
 
 It takes only what it is sure of, and answers None to all else: one object with known fields each
-once, none missing that a rule fills; texts without a backslash, in UTF-8, that fit their columns;
-numbers of 15 digits at most, without an exponent; a timestamp as nearly every producer spells it.
+once; texts without a backslash, in UTF-8, that fit their columns; numbers of 15 digits at most,
+without an exponent; a timestamp as nearly every producer spells it. It fills what is missing, and
+repairs values of another type that are plain, as the rules do, with their flags.
 Other fields are skipped, but for numbers with an exponent and escapes of half a surrogate pair.
 """
 
+from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+from array import array as new_array
+
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 4
+REVISION = 5
 
 cdef enum:
     MAX_FIELDS = 32
     MAX_ROW = 16_000
     # Characters of a text whose column has no limit.
     MAX_TEXT = 500
+    # A year has fewer digits: a number of so many is no timestamp.
+    NO_YEAR = 7
     # Of what is skipped: characters of a text, digits of a number, and how deep objects nest.
     ANY = 0x7FFFFFFF
     MAX_DIGITS = 300
@@ -35,17 +41,22 @@ ctypedef const unsigned char *Text
 cdef double[16] TENS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15]
 
 
+cdef array.array NO_FLAGS = new_array("Q")
+
+
 cdef struct Part:
-    # What the row has of a field; NULL where it is null.
+    # What the row has of a field, without quotes.
     Text start
-    Py_ssize_t size
+    Py_ssize_t size, characters
 
 cdef struct Decimal:
     long long digits
     int places
 
 cdef struct Event:
-    unsigned int named
+    # Bits of fields: those that were named, and those that have a value.
+    unsigned int named, valued
+    uint64_t flags
     Part[MAX_FIELDS] parts
     Decimal price
     int quantity
@@ -103,6 +114,7 @@ cdef Text read_text(Text at, Text end, Part *part, int limit):
             characters = len((<const char *>part.start)[:part.size].decode("utf-8"))
         except UnicodeDecodeError:
             return NULL
+    part.characters = characters
     return at + 1 if characters <= limit else NULL
 
 
@@ -142,7 +154,7 @@ cdef inline int last_day(int month, int year) noexcept:
 
 
 cdef bint read_moment(Part *part, unsigned char *to) noexcept:
-    """Spell a plain timestamp as ``models.timestamps`` does, a quote behind it; whether it fits."""
+    """Spell a plain timestamp as ``models.timestamps`` does; whether it is one."""
     cdef Text start = part.start, at = start + 19, end = start + part.size
     cdef int year, month, day, hour, minute, second, zone_hour, zone_minute, place
     cdef int[6] numbers
@@ -165,7 +177,7 @@ cdef bint read_moment(Part *part, unsigned char *to) noexcept:
                 part.size = at - start + 1
             at += 1
     memcpy(to, start, part.size)
-    to[10], to[part.size] = c' ', c'"'
+    to[10] = c' '
     if at == end or (at[0] == c'Z' and end - at == 1):
         return True
     if end - at != 6 or (at[0] != c'+' and at[0] != c'-') or at[3] != c':':
@@ -193,6 +205,18 @@ cdef bint read_moment(Part *part, unsigned char *to) noexcept:
         to[3 * place - (place > 0)] = c'0' + numbers[place] // 10
         to[3 * place - (place > 0) + 1] = c'0' + numbers[place] % 10
     return True
+
+
+cdef inline bint is_no_moment(Part *part) noexcept:
+    """Whether no timestamp begins like that: with a letter, but T, or with too many digits."""
+    cdef unsigned char first = part.start[0] | 0x20
+    cdef Py_ssize_t place
+    if part.size == 0 or c'a' <= first <= c'z':
+        return part.size == 0 or part.start[0] != c'T'
+    for place in range(part.start[0] == c'-', part.size):
+        if not c'0' <= part.start[place] <= c'9':
+            return False
+    return part.size >= NO_YEAR + (part.start[0] == c'-')
 
 
 cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noexcept:
@@ -248,50 +272,71 @@ cdef class WholeEvents:
     """Makes rows; is told once which fields there are.
 
     Args:
-        fields: name, kind and most characters of each field of an event.
+        fields: of each field of an event its name, kind and most characters; the flags of a row
+            in which it was filled or is of another type, 0 where that is left to the rules; what a
+            filled text begins with, and how many characters of the product follow.
         row: for each value of a row the place of its field, -1 for the revenue.
         required: places of the fields that may not be null.
+        product: place of the field that texts are filled from.
+        unparsable: the flag of a text that is no timestamp.
 
     Raises:
         ValueError: they are too many or too long; the text is what there is room for.
     """
 
-    cdef int count, width
-    cdef list names
-    cdef int[MAX_FIELDS] kinds, limits, required, row
+    cdef int count, width, product
+    cdef list names, prefixes
+    cdef int[MAX_FIELDS] kinds, limits, row, taken
+    # Bits of fields.
+    cdef unsigned int required, filled_texts, filled
+    cdef uint64_t unparsable
+    cdef uint64_t[MAX_FIELDS] filled_flags, repaired_flags
 
-    def __init__(self, fields, row, required):
-        self.names = [name.encode() for name, _, _ in fields]
+    def __init__(self, fields, row, required, int product, uint64_t unparsable):
+        self.names = [field[0].encode() for field in fields]
+        self.prefixes = [field[5].encode() for field in fields]
         self.count, self.width = len(fields), len(row)
         # A text may have four bytes a character, and a number the digits of two.
-        room = sum(4 * (limit or MAX_TEXT) * (kind == TEXT) + 40 for _, kind, limit in fields)
+        room = sum(4 * (limit or MAX_TEXT) * (kind == TEXT) + 40 for _, kind, limit, *_ in fields)
         most = max(self.count, self.width)
         if most > MAX_FIELDS:
             raise ValueError(f"{MAX_FIELDS} fields, not for {most}")
         if room > MAX_ROW:
-            name, _, limit = max(fields, key=lambda field: field[2] or 0)
+            name, _, limit, *_ = max(fields, key=lambda field: field[2] or 0)
             raise ValueError(
                 f"rows of {MAX_ROW:,} bytes, not of {room:,}: "
                 f"the longest field, {name}, has {limit:,} characters"
             )
         if len({*row}) < self.width:
             raise ValueError("each field once")
-        for place, (_, kind, limit) in enumerate(fields):
-            self.kinds[place] = kind
-            self.limits[place] = limit or MAX_TEXT
-            self.required[place] = place in required
+        self.product, self.unparsable = product, unparsable
+        for place, (_, kind, limit, filled, repaired, _, taken) in enumerate(fields):
+            self.kinds[place], self.limits[place] = kind, limit or MAX_TEXT
+            self.filled_flags[place], self.repaired_flags[place] = filled, repaired
+            self.taken[place] = taken
+            self.required |= <unsigned int>(place in required) << place
+            self.filled |= <unsigned int>(filled != 0) << place
         for place, field in enumerate(row):
             self.row[place] = field
 
     def rows(self, list values not None):
-        """The row of each value as JSON, or None; and the sum of these rows' revenues."""
+        """The row of each value as JSON, or None; each one's flags; the sum of the revenues."""
         cdef double total = 0
-        return [self._row(value, &total) for value in values], total
+        cdef Py_ssize_t place
+        cdef list lines = [None] * len(values)
+        cdef array.array flags = array.clone(NO_FLAGS, len(lines), True)
+        for place in range(len(lines)):
+            lines[place] = self._row(values[place], &total, &flags.data.as_ulonglongs[place])
+        return lines, flags, total
 
-    cdef object _row(self, value, double *total):
+    cdef object _row(self, value, double *total, unsigned long long *flags):
         cdef Event event
-        cdef bint taken = PyBytes_CheckExact(value) and self._read(value, &event)
-        return self._spell(&event, total) if taken else None
+        if not PyBytes_CheckExact(value) or not self._read(value, &event):
+            return None
+        row = self._spell(&event, total)
+        if row is not None:
+            flags[0] = event.flags
+        return row
 
     cdef int _field(self, Text name, Py_ssize_t size, int expected) noexcept:
         """The place of the field of this name; most often the one after the last. -1 for none."""
@@ -305,13 +350,38 @@ cdef class WholeEvents:
         return -1
 
     cdef bint _read(self, bytes value, Event *event):
-        """Whether the value is an event as expected; then it is in ``event``."""
+        """Whether the value is an event as expected; then it is in ``event``, and filled."""
         cdef Text start = <Text>PyBytes_AS_STRING(value), end = start + PyBytes_GET_SIZE(value)
         cdef Text at = skip_blanks(start, end)
-        event.named = event.price.digits = event.price.places = event.quantity = 0
-        event.moment[0] = c'"'
+        event.named = event.valued = event.price.digits = event.price.places = event.quantity = 0
+        event.flags = 0
         at = self._members(at, end, event, 0) if at[0] == c'{' else NULL
-        return at != NULL and skip_blanks(at, end) == end
+        if at == NULL or skip_blanks(at, end) != end:
+            return False
+        if self.filled & ~event.valued:
+            self._fill(event)
+        return not self.required & ~event.valued
+
+    cdef void _fill(self, Event *event) noexcept:
+        """Fill what is missing, as far as it fits."""
+        cdef int place
+        cdef Part part
+        for place in range(self.count):
+            if not (self.filled & ~event.valued) >> place & 1:
+                continue
+            if self.kinds[place] == QUANTITY:
+                part.start, part.size, event.quantity = b"1", 1, 1
+            elif self.kinds[place] == TEXT:
+                if not event.valued >> self.product & 1:
+                    continue
+                part = event.parts[self.product]
+                if part.characters > self.taken[place]:
+                    part = first_characters(part, self.taken[place])
+                if PyBytes_GET_SIZE(<bytes>self.prefixes[place]) + part.characters > self.limits[place]:
+                    continue
+            event.parts[place] = part
+            event.valued |= 1u << place
+            event.flags |= self.filled_flags[place]
 
     cdef Text _members(self, Text at, Text end, Event *event, int depth):
         """Read the fields of the event or, below it, skip an object or an array."""
@@ -356,29 +426,72 @@ cdef class WholeEvents:
         return read_number(at, end, &number, True, MAX_DIGITS)
 
     cdef Text _read_value(self, Text at, Text end, Event *event, int place):
+        cdef int kind = self.kinds[place]
+        if at[0] == c'n':
+            return at + 4 if end - at >= 4 and not memcmp(at, b"null", 4) else NULL
+        if kind == TEXT or kind == TIMESTAMP:
+            return self._read_text(at, end, event, place)
+        return self._read_number(at, end, event, place) if kind != OTHER else NULL
+
+    cdef Text _read_text(self, Text at, Text end, Event *event, int place):
+        """Read a text or a timestamp, or an integer or a boolean that becomes a text."""
+        cdef Part *part = &event.parts[place]
+        cdef Decimal number
+        if at[0] == c'"':
+            at = read_text(at + 1, end, part, self.limits[place])
+        elif not self.repaired_flags[place]:
+            return NULL
+        else:
+            event.flags |= self.repaired_flags[place]
+            part.start = at
+            if at[0] == c't' or at[0] == c'f':
+                at = self._skip(at, end, 0)
+            else:
+                at = read_number(at, end, &number, False, MAX_DIGITS)
+            part.size = part.characters = at - part.start
+            if at == NULL or part.size > self.limits[place]:
+                return NULL
+        if at == NULL:
+            return NULL
+        if self.kinds[place] == TIMESTAMP:
+            if is_no_moment(part):
+                event.flags |= self.unparsable
+                return at
+            if not read_moment(part, event.moment):
+                return NULL
+        event.valued |= 1u << place
+        return at
+
+    cdef Text _read_number(self, Text at, Text end, Event *event, int place):
+        """Read a number, or what is none and becomes null."""
         cdef Part *part = &event.parts[place]
         cdef int kind = self.kinds[place]
         cdef Decimal number
-        if at[0] == c'n':
-            part.start = NULL
-            return at + 4 if end - at >= 4 and not memcmp(at, b"null", 4) else NULL
-        if kind == TEXT or kind == TIMESTAMP:
-            at = read_text(at + 1, end, part, self.limits[place]) if at[0] == c'"' else NULL
-            if at == NULL or (kind == TIMESTAMP and not read_moment(part, event.moment + 1)):
-                return NULL
-            # With its quotes.
-            part.start, part.size = part.start - 1, part.size + 2
-            return at
         part.start = at
-        at = read_number(at, end, &number, kind == PRICE, 15)
-        if at == NULL or kind == OTHER or (kind != PRICE and at - part.start > 9):
-            return NULL
-        if kind == PRICE:
-            event.price = number
-        elif kind == QUANTITY:
-            event.quantity = <int>number.digits
-        part.size = at - part.start
-        return at
+        number.places = 0
+        if at[0] == c'-' or is_digit(at, end):
+            at = read_number(at, end, &number, True, 15)
+            if at == NULL:
+                return NULL
+            if kind == PRICE or not number.places:
+                if kind == PRICE:
+                    event.price = number
+                elif at - part.start > 9:
+                    return NULL
+                elif kind == QUANTITY:
+                    event.quantity = <int>number.digits
+                part.size = at - part.start
+                event.valued |= 1u << place
+                return at
+        else:
+            # Words like NaN, and what may spell one, are for the rules.
+            if at[0] == c'"' and end - at > 1 and memchr(b"NI+-", at[1], 4):
+                return NULL
+            at = self._skip(at, end, 0)
+            if at == NULL or memchr(part.start, c'\\', at - part.start):
+                return NULL
+        event.flags |= self.repaired_flags[place]
+        return at if self.repaired_flags[place] else NULL
 
     cdef object _spell(self, Event *event, double *total):
         """The row of an event; None where that is not sure."""
@@ -395,11 +508,13 @@ cdef class WholeEvents:
             part = event.parts[max(field, 0)]
             if field < 0:
                 size = put_revenue(to, event.price, event.quantity, &revenue)
-            elif not event.named >> field & 1 or part.start == NULL:
+            elif not event.valued >> field & 1:
                 memcpy(to, b"null", 4)
-                size = 0 if self.required[field] else 4
+                size = 4
             elif self.kinds[field] == PRICE:
                 size = put_decimal(to, event.price.digits, event.price.places)
+            elif self.kinds[field] == TEXT or self.kinds[field] == TIMESTAMP:
+                size = put_text(to, part)
             else:
                 memcpy(to, part.start, part.size)
                 size = part.size

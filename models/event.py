@@ -97,3 +97,9 @@ def as_event(row: Sequence[Any]) -> bytes:
     stored = dict(zip(EnrichedEvent._options.fields, row, strict=True))
     sent = {name: stored.get(name) for name in FlashSaleEvent._options.fields}
     return json.dumps({**sent, "timestamp": stored["ts"]}, ensure_ascii=False).encode()
+
+
+def trial_event(name: str) -> bytes:
+    """An event with this id that becomes a row, as JSON."""
+    value = {"event_id": name, "user_id": "check", "category": "check", "product_id": "check"}
+    return json.dumps(value).encode()

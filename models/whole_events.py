@@ -73,5 +73,3 @@ def _python_alone(why: str) -> Compiled:
 
 #: What makes the rows of whole events; and the same for people, with the reason if it is Python.
 whole_rows, ROWS_BY = compiled()
-#: And as a label.
-MADE_BY = "compiled" if whole_rows else "python"

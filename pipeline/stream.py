@@ -42,9 +42,12 @@ class Stream:
         restore: makes a row the value of an event that would become this row.
         tally: from how many rows have which flags to rows filled by column, and rows repaired by
             ``column.kind``.
+        trial: makes the value of an event that becomes a row, with this text as its key.
+        fields: the names by which details of rejections call what is in a value.
         summed: the column of which the ledger keeps the sum, if any.
         key: the column that tells one event from another, if any.
         whole_rows: makes the rows of events that need nothing done, faster than ``transform``.
+        rows_by: what makes rows, in words.
     """
 
     table: str
@@ -52,9 +55,12 @@ class Stream:
     transform: Callable[[bytes | None], tuple[Row, int] | Rejected]
     restore: Callable[[Row], bytes]
     tally: Callable[[Mapping[int, int]], tuple[dict[str, int], dict[str, int]]]
+    trial: Callable[[str], bytes]
+    fields: tuple[str, ...]
     summed: str | None = None
     key: str | None = None
     whole_rows: WholeRows | None = None
+    rows_by: str = "Python"
 
     def lines(self, values: list[bytes | None]) -> tuple[list[bytes | None], float]:
         """The rows that ``whole_rows`` makes, None for the others; and their sum."""

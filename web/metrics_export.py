@@ -7,15 +7,20 @@ import faust
 
 from config.settings import Settings
 from config.version import VERSION
-from models.whole_events import MADE_BY
+from db.schema import version
 from pipeline import metrics
 from pipeline.buffer import Buffer
 from pipeline.memory import Memory
+from pipeline.stream import Stream
 from web.health import Health
 
 
 def export(
-    buffer: Buffer, memory: Memory, health: Health, settings: Settings, *, schema: str
+    buffer: Buffer,
+    memory: Memory,
+    health: Health,
+    settings: Settings,
+    stream: Stream,
 ) -> None:
     """Connect the metrics with their sources.
 
@@ -24,7 +29,7 @@ def export(
         memory: all events in memory.
         health: whether the worker is ready.
         settings: of the worker.
-        schema: version of the database's schema.
+        stream: what makes its rows.
     """
 
     def age() -> float:
@@ -38,10 +43,10 @@ def export(
     metrics.BUILD.info(
         {
             "version": VERSION,
-            "schema": schema,
+            "schema": version.VERSION,
             "python": python_version(),
             "faust": str(faust.__version__),
-            "rows": MADE_BY,
+            "rows": "compiled" if stream.whole_rows else "python",
         }
     )
     metrics.SETTINGS.info(settings.shown)

@@ -7,7 +7,6 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from checks.sample import read_newest
 from commands.traffic import PREFIX
-from config.settings import Settings
 from pipeline.partition import Partition
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import reach
@@ -27,7 +26,7 @@ class Others(NamedTuple):
     position: str
 
 
-async def find_topic(cluster: Cluster) -> dict[Partition, Bounds]:
+async def find_topic(cluster: Cluster, topic: str) -> dict[Partition, Bounds]:
     """The topic's bounds; a broker that auto-creates topics creates it now.
 
     Raises:
@@ -36,12 +35,14 @@ async def find_topic(cluster: Cluster) -> dict[Partition, Bounds]:
     """
     await reach(cluster)
     async with connected(cluster) as client:
-        request = MetadataRequest([cluster.topic], allow_auto_topic_creation=True)
+        request = MetadataRequest([topic], allow_auto_topic_creation=True)
         await client.send(client.get_random_node(), request)
-    return await topic_bounds(cluster)
+    return await topic_bounds(cluster, topic)
 
 
-async def find_others(settings: Settings, bounds: Mapping[Partition, Bounds]) -> Others | None:
+async def find_others(
+    cluster: Cluster, bounds: Mapping[Partition, Bounds], isolation_level: str
+) -> Others | None:
     """Inspect the oldest and the newest events; None if all of them are simulated.
 
     Raises:
@@ -53,8 +54,10 @@ async def find_others(settings: Settings, bounds: Mapping[Partition, Bounds]) ->
         for partition, found in bounds.items()
     }
     for looked_at in (oldest, bounds):
-        records = await read_newest(settings, looked_at, _LOOK_AT * len(bounds)) if events else []
-        for partition, record in records:
+        if not events:
+            break
+        most = _LOOK_AT * len(bounds)
+        for partition, record in await read_newest(cluster, looked_at, most, isolation_level):
             if not (record.key or b"").startswith(_KEY):
                 return Others(events, f"{partition}/{record.offset}")
     return None

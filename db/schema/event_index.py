@@ -9,8 +9,8 @@ from db.connection.engine import is_mariadb
 from db.connection.errors import classified
 from db.schema.event_key import KEY_COLUMN, MISSING, NAME, as_bytes
 from db.schema.sales_tables import flash_sale_events
-from models.printable import printable
 from pipeline.errors import FatalError
+from pipeline.printable import printable
 
 DROP = f"ALTER TABLE {flash_sale_events.name} DROP INDEX {NAME}"
 

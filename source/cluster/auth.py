@@ -12,18 +12,16 @@ from config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The brokers and the topic read there.
+    """The brokers.
 
     Args:
         addresses: of the brokers, ``host:port`` each.
-        topic: the topic.
         options: TLS and login, as aiokafka's clients and connections take them.
         certificate: PEM text of the client certificate; empty for none.
         own_authority: whether ``KAFKA_TRUSTED_CERT`` replaces the system's authorities.
     """
 
     addresses: list[str]
-    topic: str
     # Not shown: the password is in it.
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     certificate: str = field(default="", repr=False)
@@ -34,7 +32,6 @@ class Cluster:
         """The one that the settings name."""
         return cls(
             settings.broker_addresses,
-            settings.topic,
             credentials_to_aiokafka_auth(credentials(settings)),
             certificate=settings.kafka_client_cert,
             own_authority=bool(settings.kafka_trusted_cert),

@@ -16,7 +16,7 @@ class Member(NamedTuple):
     member_id: str
     client: str
     host: str
-    partitions: list[int]
+    partitions: list[int]  # of the topic
 
 
 class GroupState(NamedTuple):
@@ -26,7 +26,7 @@ class GroupState(NamedTuple):
     members: list[Member]
 
 
-async def describe_group(cluster: Cluster, group: str) -> GroupState | None:
+async def describe_group(cluster: Cluster, topic: str, group: str) -> GroupState | None:
     """Ask the group's coordinator; None where the broker does not support the request.
 
     Raises:
@@ -45,7 +45,7 @@ async def describe_group(cluster: Cluster, group: str) -> GroupState | None:
         state,
         sorted(
             (
-                Member(name, client_id, host.removeprefix("/"), _partitions(cluster.topic, given))
+                Member(name, client_id, host.removeprefix("/"), _partitions(topic, given))
                 for name, client_id, host, _, given in members
             ),
             key=lambda member: (member.partitions, member.member_id),

@@ -30,22 +30,23 @@ class NoTopicError(FatalError):
     """Kafka answers, and has no such topic."""
 
 
-async def topic_bounds(cluster: Cluster) -> dict[Partition, Bounds]:
+async def topic_bounds(cluster: Cluster, topic: str) -> dict[Partition, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    async with _topic(cluster) as (logs, partitions):
+    async with _topic(cluster, topic) as (logs, partitions):
         return await _in_time(logs.bounds(partitions))
 
 
-async def offsets_at(cluster: Cluster, moment: int) -> dict[Partition, int | None]:
+async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partition, int | None]:
     """For each of the topic's partitions the offset of the first event at or after a moment.
 
     Args:
-        cluster: the brokers and the topic.
+        cluster: the brokers.
+        topic: its name.
         moment: milliseconds since 1970.
 
     Returns:
@@ -57,12 +58,13 @@ async def offsets_at(cluster: Cluster, moment: int) -> dict[Partition, int | Non
     """
     # In Kafka's protocol negative times have another meaning.
     asked = max(0, moment)
-    async with _topic(cluster) as (logs, partitions):
+    async with _topic(cluster, topic) as (logs, partitions):
         return await _in_time(logs.offsets_at(partitions, asked))
 
 
 async def replaced_logs(
     cluster: Cluster,
+    topic: str,
     stored: Mapping[Partition, int],
     known: Mapping[Partition, LastRecord],
     bounds: Mapping[Partition, Bounds],
@@ -70,7 +72,8 @@ async def replaced_logs(
     """Those of the partitions with these bounds whose log is not the one that was read.
 
     Args:
-        cluster: the brokers and the topic.
+        cluster: the brokers.
+        topic: its name.
         stored: next offsets, by partition.
         known: what identifies the last record read, where that is known.
         bounds: of the logs as they are now.
@@ -80,17 +83,18 @@ async def replaced_logs(
         NoTopicError: the topic is not there.
     """
     beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
-    async with _topic(cluster) as (logs, _):
+    async with _topic(cluster, topic) as (logs, _):
         return beyond | await _in_time(others(known, bounds, logs))
 
 
 async def last_stored(
-    cluster: Cluster, bounds: Mapping[Partition, Bounds], verdict: Verdict
+    cluster: Cluster, topic: str, bounds: Mapping[Partition, Bounds], verdict: Verdict
 ) -> dict[Partition, Tail]:
     """For each of the topic's partitions the last stored event, searched backwards.
 
     Args:
-        cluster: the brokers and the topic.
+        cluster: the brokers.
+        topic: its name.
         bounds: of the partitions.
         verdict: whether a record's event is stored.
 
@@ -98,7 +102,7 @@ async def last_stored(
         FatalError: the broker is not there.
         NoTopicError: the topic is not there.
     """
-    async with _topic(cluster) as (logs, _):
+    async with _topic(cluster, topic) as (logs, _):
         return {
             number: await log_tail.last_stored(logs, number, found, verdict)
             for number, found in sorted(bounds.items())
@@ -106,18 +110,18 @@ async def last_stored(
 
 
 @asynccontextmanager
-async def _topic(cluster: Cluster) -> AsyncIterator[tuple[LogReader, list[Partition]]]:
+async def _topic(cluster: Cluster, topic: str) -> AsyncIterator[tuple[LogReader, list[Partition]]]:
     """A reader of the topic's logs, and the topic's partitions."""
     await reach(cluster)
     logs = LogReader(cluster.addresses, cluster.options)
     try:
-        partitions = await _in_time(logs.partitions(cluster.topic))
+        partitions = await _in_time(logs.partitions(topic))
         if not partitions:
-            raise NoTopicError(f"Kafka has no topic {cluster.topic!r}: create it, or change TOPIC.")
+            raise NoTopicError(f"Kafka has no topic {topic!r}: create it, or change TOPIC.")
         yield logs, partitions
     except TopicAuthorizationFailedError as error:
         raise FatalError(
-            f"Kafka does not let this account see the topic {cluster.topic!r}: grant it READ, "
+            f"Kafka does not let this account see the topic {topic!r}: grant it READ, "
             f"or change TOPIC."
         ) from error
     except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:

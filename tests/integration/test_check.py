@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import event, text
 
+from agents.flash_sales import FLASH_SALES
 from checks.database import check_database
 from checks.everything import check_everything
 from checks.result import CheckResults, table
@@ -16,6 +17,7 @@ from db.write.offsets import OffsetStore
 from dev.servers.processes import free_port
 from models.whole_events import ROWS_BY
 from pipeline.partition import Partition
+from source.cluster.auth import Cluster
 from tests.helpers.accounts import OWNER, dba, grant
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.sink import stored_ids
@@ -101,7 +103,9 @@ async def test_each_problem_is_found_with_its_fix(
     for wrong, subject, expected in cases:
         settings = Settings(**{**defaults, **wrong})
         engine = connect(settings.database)
-        results = await check_everything(settings, engine)
+        results = await check_everything(
+            settings, Cluster.of(settings), settings.topic, FLASH_SALES, engine
+        )
         engine.dispose()
         text = table(results.all)
         assert results.has_failed(subject), text
@@ -150,7 +154,7 @@ def test_clock_difference_is_found(migrated_engine):
         migrated_engine, "connect", lambda c, _: c.cursor().execute("SET timestamp = 1000000000")
     )
     found = CheckResults()
-    assert check_database(migrated_engine, found)
+    assert check_database(migrated_engine, FLASH_SALES, found)
     [clock] = [one for one in found.all if one.subject == "Database clock"]
     assert clock.state == "warn"
     assert "differs from this machine's by " in clock.found
@@ -159,7 +163,7 @@ def test_clock_difference_is_found(migrated_engine):
 def storing(engine):
     """What check says of how rows get into the table; nothing is kept."""
     found = CheckResults()
-    check_storing(engine, found)
+    check_storing(engine, FLASH_SALES, found)
     assert stored_ids(engine) == []
     [line] = found.all
     assert (line.subject, line.state) == ("Storing", "ok")

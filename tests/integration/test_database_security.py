@@ -76,7 +76,7 @@ def test_the_documented_grants_are_enough_and_tls_is_verified(
         assert Replayer(engine, "one", FLASH_SALES, announce=join).replay(Filter()).stored == 0
         assert DeadLetters(engine, "one").purge(Filter()) == 1
         OffsetStore(engine, "one").set({Partition(topic, 0): 0})
-        rehearse(engine)
+        rehearse(engine, FLASH_SALES)
         sums = Rollup(engine, 0)
         sums.rebuild()
         settle(engine)

@@ -190,12 +190,9 @@ async def test_missing_rights_are_found_before_a_worker_starts(
     for kind in ("seen", "hidden"):
         broker.create_topic(f"{topic}-{kind}")
 
-    def settings(name: str) -> Settings:
-        return made(by_password | {"TOPIC": name, "CONSUMER_GROUP": group})
-
     async def found(name: str) -> dict[str, str]:
         results = CheckResults()
-        await check_kafka(settings(name), results)
+        await check_kafka(Cluster.of(made(by_password)), name, group, results)
         return {one.subject: f"{one.state} {one.hint}".strip() for one in results.all}
 
     broker.allow("group", group, "somebody else", "READ")
@@ -210,7 +207,7 @@ async def test_missing_rights_are_found_before_a_worker_starts(
     assert (await found(f"{topic}-seen"))["Topic rights"] == "fail grant it READ"
     broker.allow("topic", f"{topic}-hidden", "somebody else", "ALL")
     with pytest.raises(FatalError, match="does not let this account see the topic"):
-        await topic_bounds(Cluster.of(settings(f"{topic}-hidden")))
+        await topic_bounds(Cluster.of(made(by_password)), f"{topic}-hidden")
 
     # What docs/kafka.md asks for, and no more.
     broker.allow("topic", topic, USER, "READ")

@@ -35,7 +35,7 @@ RIGHTS = [
 def use(engine, group):
     """What workers and commands do with every table."""
     version.check(engine)
-    rehearse(engine)
+    rehearse(engine, FLASH_SALES)
     partition = Partition("t", 0)
     OffsetStore(engine, group).begin({partition: 0})
     letter = Chunk.transform(FLASH_SALES, partition, 1, 2, [record(1, b"no json")])

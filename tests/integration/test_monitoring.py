@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.version import VERSION
 from dev import LOCAL, ROOT
 from dev.docs.metric_table import catalogue, deprecated_names, exposed_name
-from models.whole_events import MADE_BY
+from models.whole_events import whole_rows
 from tests.helpers.worker import rows, wait_until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -73,7 +73,8 @@ def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, 
     assert value["etl_buffered_bytes"] == value["etl_oldest_buffered_event_age_seconds"] == "0.0"
     assert "etl_settings_info{" in text
     assert re.search(rf'^etl_build_info{{.*\bversion="{re.escape(VERSION)}"', text, re.MULTILINE)
-    assert re.search(rf'^etl_build_info{{.*\brows="{MADE_BY}"', text, re.MULTILINE)
+    rows_by = "compiled" if whole_rows else "python"
+    assert re.search(rf'^etl_build_info{{.*\brows="{rows_by}"', text, re.MULTILINE)
     secret = migrated_url.split(":")[2].split("@")[0]
     assert secret not in text
     assert "mysql" not in text

@@ -249,15 +249,20 @@ def test_sample_matches_the_database(faust, produce, migrated_engine, migrated_u
 
 def test_sample_inserts_nothing_that_cannot_be_rolled_back(migrated_engine):
     sample = [record(0, json.dumps(EVENT).encode()), record(1, b"bad")]
-    assert ask_database(migrated_engine, sample) == Answer()
+    assert ask_database(migrated_engine, FLASH_SALES, sample) == Answer()
     let_see_triggers(migrated_engine)
     make(migrated_engine, [ddl(user_id="INT UNSIGNED NOT NULL DEFAULT 1"), TRIGGER])
-    assert "user_id is int" in ask_database(migrated_engine, sample).not_asked
+    assert "user_id is int" in ask_database(migrated_engine, FLASH_SALES, sample).not_asked
     make(migrated_engine, [ddl(), TRIGGER])
-    assert "a trigger runs for each row" in ask_database(migrated_engine, sample).not_asked
+    assert (
+        "a trigger runs for each row"
+        in ask_database(migrated_engine, FLASH_SALES, sample).not_asked
+    )
     make(migrated_engine, ddl(options="ENGINE=MyISAM CHARSET=utf8mb4"))
-    assert "has no transactions" in ask_database(migrated_engine, sample).not_asked
+    assert "has no transactions" in ask_database(migrated_engine, FLASH_SALES, sample).not_asked
     with migrated_engine.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM flash_sale_events")) == 0
     nowhere = connect(make_url("mysql+pymysql://u:s3cret@127.0.0.1:1/d"))
-    assert ask_database(nowhere, sample).not_asked.startswith("MySQL error 2003: Can't connect")
+    assert ask_database(nowhere, FLASH_SALES, sample).not_asked.startswith(
+        "MySQL error 2003: Can't connect"
+    )

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 
+from agents.flash_sales import FLASH_SALES
 from checks.database import check_database
 from checks.result import CheckResults
 from checks.startup import prepare
@@ -12,6 +13,7 @@ from config.settings import Settings
 from db.connection.engine import connect
 from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError
+from source.cluster.auth import Cluster
 from tests.helpers.accounts import WORKER, grants
 from tests.helpers.databases import each_server
 from tests.helpers.events import event, ids
@@ -113,13 +115,14 @@ async def test_account_limit_is_not_reported_as_no_answer(server, account):
     settings = Settings(DATABASE_URL=account, kafka_url="kafka://127.0.0.1:9")
     engine = connect(settings.database)
     results = CheckResults()
-    check_database(engine, results)
+    check_database(engine, FLASH_SALES, results)
     [found] = [one for one in results.all if one.subject == "Database"]
     assert "MySQL error 1226: User 'rotated' has exceeded the" in found.found
     assert found.hint == "raise the limit, or wait until the hour is over"
     preconditions = Preconditions(engine, deduplicate=False)
+    cluster = Cluster.of(settings)
     with pytest.raises(FatalError) as refusal:
-        await prepare(settings, engine, preconditions, None)  # type: ignore[arg-type]
+        await prepare(settings, cluster, "t", engine, preconditions, None)  # type: ignore[arg-type]
     assert f"127.0.0.1:{server.port} answers, but cannot be used: MySQL error" in str(refusal.value)
     assert "raise the limit" in str(refusal.value)
     engine.dispose()

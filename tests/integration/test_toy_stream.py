@@ -33,7 +33,15 @@ def transform(value) -> Any:
         return SimpleNamespace(reason=MALFORMED, detail=str(error))
 
 
-READINGS = Stream("readings", ("sensor", "celsius"), transform, bytes, lambda flags: ({}, {}))
+READINGS = Stream(
+    table="readings",
+    columns=("sensor", "celsius"),
+    transform=transform,
+    restore=bytes,
+    tally=lambda flags: ({}, {}),
+    trial=str.encode,
+    fields=("sensor", "celsius"),
+)
 
 
 async def test_another_record_goes_into_another_table(broker, migrated_engine, topic, produce):

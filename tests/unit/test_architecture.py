@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "agents": {"models", "pipeline", "source", "db"},
     "telemetry": {"config", "pipeline"},
     "web": {"config", "models", "pipeline", "source", "db", "agents"},
-    "checks": {"config", "models", "pipeline", "source", "db", "agents"},
+    "checks": {"config", "pipeline", "source", "db"},
     "commands": {"config", "models", "pipeline", "source", "db", "checks", "telemetry"},
     "app": {
         "agents",
@@ -56,9 +56,15 @@ DOMAIN = {"models", "agents", "db.migrations", "db.reports", "db.rollup", "db.sc
 MACHINERY = ("source", "pipeline", "db")
 #: The rooms of the domain have tables that every stream needs.
 COMMON = {"db.schema", "db.schema.tables", "db.schema.event_key"}
-#: What has one topic: the wiring, its settings, and what people ask of it. The rest takes it as an
-#: argument, most often within a `Partition`.
-ONE_TOPIC = {"app", "checks", "commands", "config", "source.cluster", "web"}
+#: What is not for any stream: the shop's events.
+SHOP = {"agents.flash_sales", "models", "db.schema.sales_tables"}
+#: Of app, checks, commands and web: what knows them, and why.
+KNOWS_THE_SHOP = {
+    "app": "gives the stream to all others",
+    "web.dashboard": "the page of the sales",
+    "commands.simulate": "simulates the shop",
+    "commands.traffic": "simulates the shop",
+}
 OURS = {path.stem if path.is_file() else path.name for path in ROOT.iterdir()}
 
 
@@ -169,10 +175,26 @@ def attributes(name):
             yield ast.unparse(node).replace("_", "")
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not within(name, ONE_TOPIC)])
-def test_a_topic_is_an_argument(name):
-    wired = ("settings.topic", "cluster.topic")
-    assert [one for one in attributes(name) if one.endswith(wired)] == []
+def test_only_the_wiring_takes_the_topic_from_the_settings():
+    wired = {
+        name
+        for name in MODULES
+        for one in attributes(name)
+        if one.endswith(("settings.topic", "cluster.topic"))
+    }
+    assert wired == {"app"}
+
+
+def test_checks_and_commands_know_nothing_of_flash_sales():
+    knowing = {
+        name
+        for name in MODULES
+        if within(name, ["app", "checks", "commands", "web"])
+        and any(within(one, SHOP) for one in imported_modules(name))
+    }
+    assert {name for name in knowing if not within(name, KNOWS_THE_SHOP)} == set()
+    needless = {room for room in KNOWS_THE_SHOP if not any(within(one, [room]) for one in knowing)}
+    assert needless == set()
 
 
 @pytest.mark.parametrize("name", MODULES)

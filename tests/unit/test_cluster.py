@@ -1,4 +1,4 @@
-"""The brokers and the topic: what clients connect with, and what is never shown."""
+"""The brokers: what clients connect with, and what is never shown."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ def cluster(**settings: Any) -> Cluster:
 
 
 def test_plain_connection_has_no_login():
-    found = cluster(kafka_url="a:9092,b:9093", topic="t")
-    assert (found.addresses, found.topic) == (["a:9092", "b:9093"], "t")
+    found = cluster(kafka_url="a:9092,b:9093")
+    assert found.addresses == ["a:9092", "b:9093"]
     assert found.options == {"security_protocol": "PLAINTEXT"}
 
 

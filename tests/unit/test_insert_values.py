@@ -21,6 +21,8 @@ TOY = Stream(
     transform=lambda value: (json.loads(value or b""), 0),
     restore=lambda row: json.dumps(row).encode(),
     tally=lambda _: ({}, {}),
+    trial=str.encode,
+    fields=(),
 )
 SESSION = 7
 

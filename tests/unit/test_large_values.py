@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
-from models.printable import printable
 from models.rules import transform
 from models.timestamps import _minute
+from pipeline.printable import printable
 
 EVENT = b'{"event_id":"e","user_id":"u","product_id":"p","category":"c","price":1,"quantity":1'
 TIME = b"2026-11-27T10:15:30"
