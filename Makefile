@@ -15,7 +15,8 @@ help: ## List the targets
 setup: ## Install all that is needed; a second run only looks
 	@dev/setup/setup.sh
 
-demo: setup ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
+demo: ## Run the pipeline with simulated traffic until Ctrl-C (SECONDS=30: so long; RATE=500)
+	@dev/setup/setup.sh demo
 	@$(python) -m dev.demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE))
 
 test-unit: ## Tests that start no server, in seconds (ARGS: pytest's)

@@ -1,8 +1,13 @@
 #!/bin/sh
 # What `make setup` does: nothing where it has been done. Progress goes to stderr, because the
 # first lines of `make test` belong to the broker and the database it uses.
+#
+#   setup.sh          all that demo, tests and benchmarks need
+#   setup.sh demo     what the demo needs: MariaDB, and packages without those of tests
+#   setup.sh python   what the tests need that start no server
 set -eu
 cd "$(dirname "$0")/../.."
+what=${1:-all}
 done=.local/done
 mkdir -p "$done" .local/tmp
 
@@ -20,9 +25,10 @@ install() {
     fi
     say "Installing Debian packages for $for_what: $*"
     export DEBIAN_FRONTEND=noninteractive
-    { $sudo apt-get update -q && $sudo env DEBIAN_FRONTEND=noninteractive \
+    { ${updated:-$sudo apt-get update -q} && $sudo env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends "$@"; } >.local/apt.log 2>&1 ||
         fail "apt-get failed (see .local/apt.log): $otherwise"
+    updated=true
 }
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -33,29 +39,57 @@ find_python() {
     done
 }
 
-wanted=$(cat requirements.txt requirements-build.txt requirements-telemetry.txt requirements-dev.txt | cksum)
-if [ ! -x .venv/bin/python ] || [ "$(cat "$done/venv" 2>/dev/null)" != "$wanted" ]; then
-    if [ ! -x .venv/bin/pip ]; then
-        otherwise='install Python 3.11 or newer with its venv module, or set PYTHON=/path/to/python3.'
+make_venv() {
+    otherwise='install Python 3.11 or newer with its venv module, or set PYTHON=/path/to/python3.'
+    python=$(find_python)
+    if [ -z "$python" ] || ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON will not do: $otherwise"
+        install Python "$otherwise" python3 python3-venv
         python=$(find_python)
-        if [ -z "$python" ] || ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-            [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON will not do: $otherwise"
-            install Python "$otherwise" python3 python3-venv
-            python=$(find_python)
-            [ -n "$python" ] || fail "Python is too old: $otherwise"
-        fi
-        say "Making .venv with $("$python" --version) ..."
-        "$python" -m venv --clear .venv
+        [ -n "$python" ] || fail "Python is too old: $otherwise"
     fi
+    say "Making .venv with $("$python" --version) ..."
+    "$python" -m venv --clear .venv
+    rm -f "$done/packages-demo" "$done/packages-dev"
+}
+
+# The packages of requirements-$1.txt; those of dev are all others too.
+packages() {
+    wanted=$(cat requirements*.txt | cksum)
+    for have in "$1" dev; do
+        [ "$(cat "$done/packages-$have" 2>/dev/null)" != "$wanted" ] || return 0
+    done
     say 'Installing the Python packages ...'
     # Its warnings would drown these lines, and most mean nothing in a .venv.
     if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input \
-        --root-user-action=ignore -r requirements-dev.txt >.local/pip.log 2>&1; then
+        --root-user-action=ignore -r "requirements-$1.txt" >.local/pip.log 2>&1; then
         cat .local/pip.log >&2
         fail 'pip could not install the Python packages.'
     fi
-    echo "$wanted" >"$done/venv"
+    echo "$wanted" >"$done/packages-$1"
+}
+
+# The server's packages without a service: nothing is started on this machine.
+mariadb() {
+    if [ -z "${MARIADBD:-}" ] && ! PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null; then
+        install MariaDB 'install the package mariadb-server, or set MARIADBD=/path/to/mariadbd.' \
+            mariadb-server-core mariadb-client-core
+    fi
+}
+
+[ -x .venv/bin/pip ] && [ -x .venv/bin/python ] || make_venv
+if [ "$what" = demo ]; then
+    # Side by side: one waits for Debian's mirror, the other for Python's.
+    mariadb &
+    # Ctrl-C ends the latter; Debian's packages are not left half installed.
+    trap 'wait' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    packages demo
+    wait $!
+    exit
 fi
+packages dev
 
 # Not a must. What could not be compiled is tried again when the module, Python or the compiler is another.
 module=models/_whole_events.pyx
@@ -72,14 +106,8 @@ if [ "$(cat "$done/compiled" 2>/dev/null)" != "$(wanted_module)" ]; then
     wanted_module >"$done/compiled"
 fi
 
-# `dev/setup/setup.sh python`: what the tests need that start no server.
-[ "${1:-}" != python ] || exit 0
-
-# The servers' packages without a service: nothing is started on this machine.
-if [ -z "${MARIADBD:-}" ] && ! PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null; then
-    install MariaDB 'install the package mariadb-server, or set MARIADBD=/path/to/mariadbd.' \
-        mariadb-server-core mariadb-client-core
-fi
+[ "$what" != python ] || exit 0
+mariadb
 
 # Not a must: without a browser the live page's tests say that they skip.
 if ! command -v chromium >/dev/null && [ ! -e "$done/no-chromium" ]; then
