@@ -17,6 +17,7 @@ import pytest
 from dev import ROOT
 from dev.audit import count_stored
 from dev.servers.processes import Process, free_port
+from tests.helpers.compiler import can_compile
 from tests.helpers.worker import environment, wait_until
 
 LINES = (ROOT / "Dockerfile").read_text().splitlines()
@@ -99,13 +100,6 @@ def test_each_line_of_the_dockerfile(broker, migrated_url, topic, produce, folde
     if user:
         written = [path for path in (image / "app").rglob("*") if path.owner() == user]
         assert not written, "the worker writes nothing where its code is"
-
-
-def can_compile(python: str) -> bool:
-    """Whether a compiler is here, and the headers of this Python."""
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"]
-    headers = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    return shutil.which("cc") is not None and Path(headers, "Python.h").exists()
 
 
 def copy_context(target: Path) -> None:
