@@ -22,6 +22,7 @@ from agents.breaker_service import BreakerService
 from agents.circuit_breaker import CircuitBreaker
 from agents.enrichment import enrichment
 from agents.flash_sales import FLASH_SALES
+from agents.newest_events import NewestEvents
 from checks.startup import prepare
 from commands.registry import Tools, find_commands, needed_servers
 from commands.worker import Worker, running, worker_command
@@ -101,11 +102,11 @@ class App(FaustApp):
         self.history = History()
         self.control = ConsumerControl(self)
         self.breakers = BreakerService(
-            CircuitBreaker(settings.breaker_share, settings.breaker_window),
+            CircuitBreaker(settings.breaker_share, settings.breaker_window, settings.breaker_pause),
             BreakerStore(engine, group),
-            pause=settings.breaker_pause,
             hold=partial(self.control.hold, "breaker"),
             seek_back=self.control.seek_back,
+            is_backlog=NewestEvents(stream, self.control, settings.breaker_share).are_good,
         )
         sums = Rollup(engine, settings.rollup_interval, self.queries)
         self.rollups = RollupService(sums.step, settings.rollup_interval)
@@ -156,7 +157,7 @@ class App(FaustApp):
         """What runs in the background."""
         topic, group = self.settings.topic, self.settings.consumer_group
         self.watch = DatabaseWatch(
-            DatabaseProbe(self.engine, OffsetStore(self.queries, group), topic),
+            DatabaseProbe(self.engine, self.queries, group, topic, self.breakers.found_open),
             self.flusher,
             self.control,
             self.progress,

@@ -33,6 +33,6 @@ def enrichment(app: faust.App, topic: faust.TopicT, lane: Lane, breakers: Breake
                 return
             # Local names would keep the fetch, and its memory, until the next one arrives.
             del fetch, event
-            if breakers.admit(chunk):
-                lane.flusher.put(chunk)
-            del chunk
+            if admitted := breakers.admit(chunk):
+                lane.flusher.put(admitted)
+            del chunk, admitted

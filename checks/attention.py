@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from checks.group_status import WINDOW, GroupStatus, PartitionStatus
+from db.breakers import OpenBreaker
 from db.schema.version import VERSION
 
 #: Seconds by which events or sums may be late before they are listed.
@@ -95,13 +96,20 @@ def _dropped(status: GroupStatus) -> Iterator[Need]:
     for breaker in status.breakers:
         yield Need(
             f"The circuit breaker pauses {breaker.partition}: {breaker.reason}",
-            "fix the producer of these events, then run `faust -A app breaker close`",
+            f"{_next_attempt(breaker)}. When the cause is gone, `faust -A app breaker close "
+            f"--partition {breaker.partition.number}` makes one at once",
         )
     if pending := sum(one.pending for one in status.dead_letters):
         yield Need(
             f"{pending} dead letters are not replayed.",
             "run `faust -A app dead-letters summary --pending`, then replay or purge them",
         )
+
+
+def _next_attempt(breaker: OpenBreaker) -> str:
+    if breaker.next_attempt is None:
+        return "it waits for a person"
+    return f"the next attempt is due at {breaker.next_attempt:%H:%M:%S} UTC"
 
 
 def _sums(status: GroupStatus) -> Iterator[Need]:

@@ -156,10 +156,10 @@ class Settings(BaseSettings):
         description="Number of a partition's newest events that the share is computed from.",
     )
     breaker_pause: Shown[float] = Field(
-        0.0,
+        30.0,
         ge=0,
-        description="Seconds until a paused partition resumes automatically; 0 waits for "
-        "`breaker close`.",
+        description="Seconds until a paused partition lets a window through; they double, up to "
+        "600. 0 waits for `breaker close`.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text`, or `json` for one object per line."

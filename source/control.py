@@ -9,6 +9,7 @@ from mode.utils.logging import get_logger
 
 from pipeline.batch import Batch
 from pipeline.partition import Partition
+from pipeline.record import Record
 from pipeline.refetch import Refetched
 from source.transport import FetchConsumer
 
@@ -55,6 +56,19 @@ class ConsumerControl:
                 error,
             )
             return None
+
+    async def newest(self, partition: Partition, count: int) -> Sequence[Record]:
+        """A partition's newest events, about so many, or some of them; none where Kafka is away."""
+        try:
+            bounds = (await self.consumer.bounds(partition)).get(partition)
+        except KafkaError as error:
+            log.info("The newest events of %s cannot be read: %r", partition, error)
+            return ()
+        if bounds is None or bounds.beginning == bounds.readable:
+            return ()
+        first = max(bounds.beginning, bounds.readable - count)
+        found = await self.refetch(partition, range(first, bounds.readable))
+        return found.records if found else ()
 
     def committed(self, batch: Batch) -> None:
         """Report the offsets of a committed batch."""

@@ -202,9 +202,11 @@ class FetchConsumer(driver.Consumer):
         """Reread an assigned partition from an offset; ignored for one that is not assigned."""
         await self._thread.seek_back(partition, offset)
 
-    async def bounds(self) -> dict[Partition, Bounds]:
-        """Bounds of the assigned partitions' logs, asked of the broker."""
+    async def bounds(self, only: Partition | None = None) -> dict[Partition, Bounds]:
+        """Bounds of the assigned partitions' logs, or of one of them, asked of the broker."""
         partitions = {Partition(*tp) for tp in self.assignment()}
+        if only is not None:
+            partitions &= {only}
         return await self._thread.bounds(partitions) if partitions else {}
 
     async def check_logs(self, bounds: Mapping[Partition, Bounds]) -> None:

@@ -60,7 +60,8 @@ stream_offsets = Table(
     **UTF8,
 )
 
-#: Partitions paused because too much was dropped, and whether someone asked to resume them.
+#: Partitions paused because too much was dropped, when the next attempt to resume them is due
+#: (NULL: a person must), and whether someone asked for one.
 circuit_breakers = Table(
     "circuit_breakers",
     metadata,
@@ -76,6 +77,7 @@ circuit_breakers = Table(
         nullable=False,
         server_default=text("CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"),
     ),
+    Column("next_attempt_at", DATETIME(fsp=3), nullable=True),
     **UTF8,
 )
 

@@ -63,7 +63,7 @@ async def test_another_record_goes_into_another_table(broker, migrated_engine, t
     options: Any = {"memory": Memory(1000, 1 << 20), "read_committed": True, "listeners": []}
     options |= {"logs": logs, "starts": starts, "flusher": flusher}
     app.transport = FetchTransport(app.conf.broker_consumer, app, **options)
-    breakers: Any = SimpleNamespace(admit=lambda chunk: True)
+    breakers: Any = SimpleNamespace(admit=lambda chunk: chunk)
     fetches = app.topic(topic, schema=PassThrough(), acks=False)
     enrichment(app, fetches, Lane(READINGS, flusher), breakers)
     done = "SELECT SUM(next_offset) FROM stream_offsets"
