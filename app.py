@@ -37,6 +37,7 @@ from db.rollup.rounds import Rollup
 from db.schema.preconditions import Preconditions
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
+from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
@@ -99,7 +100,8 @@ class App(FaustApp):
         # State that the parts share, and what acts on committed batches.
         self.memory = Memory(settings.buffer_max_events, settings.buffer_max_bytes)
         self.progress = Progress(read_committed=read_committed)
-        self.history = History()
+        self.history = History(stream.quality)
+        metrics.expose(stream.quality.flags)
         self.control = ConsumerControl(self)
         self.breakers = BreakerService(
             CircuitBreaker(settings.breaker_share, settings.breaker_window, settings.breaker_pause),

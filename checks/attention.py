@@ -22,7 +22,7 @@ class Need(NamedTuple):
 def needs(status: GroupStatus) -> list[Need]:
     """Everything that needs attention, the most severe first."""
     return [*_errors(status), *_schema(status), *_workers(status), *_partitions(status),
-            *_dropped(status), *_sums(status)]  # fmt: skip
+            *_dropped(status), *_quality(status), *_sums(status)]  # fmt: skip
 
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
@@ -110,6 +110,16 @@ def _next_attempt(breaker: OpenBreaker) -> str:
     if breaker.next_attempt is None:
         return "it waits for a person"
     return f"the next attempt is due at {breaker.next_attempt:%H:%M:%S} UTC"
+
+
+def _quality(status: GroupStatus) -> Iterator[Need]:
+    for one in status.quality:
+        if one.is_high:
+            yield Need(
+                f"In the last {WINDOW.seconds // 60} minutes, {one.sentence()}.",
+                "tell the owner of the producer; see ManyRepaired and ManyFilled in "
+                "docs/runbook.md",
+            )
 
 
 def _sums(status: GroupStatus) -> Iterator[Need]:

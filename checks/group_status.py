@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row
 
+from checks.quality import recent_shares
 from config.settings import Settings
 from db.breakers import BreakerStore, OpenBreaker
 from db.dead_letters.query import Filter
@@ -20,6 +21,7 @@ from db.write.ledger import newest_batches
 from db.write.offsets import OffsetStore
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.partition import Partition
+from pipeline.quality import Quality, Share
 from pipeline.rollup_service import Progress
 from source.cluster.auth import Cluster
 from source.cluster.group import GroupState, describe_group
@@ -76,6 +78,7 @@ class GroupStatus:
     partitions: list[PartitionStatus] = field(default_factory=list)
     workers: list[WorkerStatus] = field(default_factory=list)
     batches: Sequence[Row[Any]] = ()
+    quality: Sequence[Share] = ()
     dead_letters: Sequence[Total] = ()
     breakers: Sequence[OpenBreaker] = ()
     rollup: Progress | None = None
@@ -97,6 +100,8 @@ async def read_status(
     topic: str,
     engine: Engine,
     before: GroupStatus | None = None,
+    *,
+    quality: Quality,
 ) -> GroupStatus:
     """Read the status; with an earlier one (``before``), rates of storing are known."""
     status = GroupStatus(settings.consumer_group, topic, datetime.now(UTC))
@@ -108,7 +113,7 @@ async def read_status(
         status.kafka = await describe_group(cluster, topic, status.group)
     except FatalError as error:
         status.errors.append(str(error))
-    written = await asyncio.to_thread(_read_database, status, settings, engine)
+    written = await asyncio.to_thread(_read_database, status, settings, engine, quality)
     status.partitions = [
         _partition(status, one, since.get(one), written.get(one), before)
         for one in sorted(status.bounds)
@@ -116,7 +121,9 @@ async def read_status(
     return status
 
 
-def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> dict[Partition, int]:
+def _read_database(
+    status: GroupStatus, settings: Settings, engine: Engine, quality: Quality
+) -> dict[Partition, int]:
     """Read from the database; return the time (ms) of each partition's last stored event."""
     try:
         found = version.check(engine)
@@ -128,6 +135,9 @@ def _read_database(status: GroupStatus, settings: Settings, engine: Engine) -> d
     status.read("stored", lambda: offsets.read(status.topic))
     status.read("batches", lambda: _recent(engine, status))
     status.workers = _workers(status)
+    status.quality = recent_shares(
+        quality, status.batches, (status.at - WINDOW).replace(tzinfo=None)
+    )
     status.batches = status.batches[:BATCHES]
     status.read("dead_letters", lambda: totals(engine, status.group, Filter()))
     status.read("breakers", lambda: _open_breakers(engine, status))

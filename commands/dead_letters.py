@@ -32,6 +32,7 @@ from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Outcome, Replayer
 from db.dead_letters.summary import Total, summarize, totals
 from db.rollup import watermark
+from pipeline.quality import Quality
 from pipeline.stream import REASONS
 
 #: Default number of dead letters in a table.
@@ -146,7 +147,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
                 count = _at_most(limit, letters.count(replace(wanted, pending=True)))
                 with _progress(count, "Replaying") as progress:
                     outcome = replayer.replay(wanted, limit, dry_run=dry_run, progress=progress)
-                _print_outcome(outcome, form, would=dry_run)
+                _print_outcome(outcome, form, tools.stream.quality, would=dry_run)
                 if not outcome.stored and not outcome.known and (ids or outcome.refused):
                     raise SystemExit(1)
             else:
@@ -203,7 +204,7 @@ def _require_ids(letters: DeadLetters, ids: Sequence[int]) -> None:
         click.echo(what, err=True)
 
 
-def _print_outcome(outcome: Outcome, form: Form, *, would: bool) -> None:
+def _print_outcome(outcome: Outcome, form: Form, quality: Quality, *, would: bool) -> None:
     refused = [
         {
             "reason": reason,
@@ -216,8 +217,14 @@ def _print_outcome(outcome: Outcome, form: Form, *, would: bool) -> None:
         )
     ]
     if form == "json":
-        columns = tuple(map(Column, ["stored", "known", "refused"]))
-        counts = {"stored": outcome.stored, "known": outcome.known, "refused": refused}
+        columns = tuple(map(Column, ["stored", "known", "refused", "filled", "repaired"]))
+        counts = {
+            "stored": outcome.stored,
+            "known": outcome.known,
+            "refused": refused,
+            "filled": dict(outcome.filled),
+            "repaired": dict(outcome.repaired),
+        }
         print_record(form, columns, counts)
         return
     conditional = "would be " if would else ""
@@ -229,6 +236,8 @@ def _print_outcome(outcome: Outcome, form: Form, *, would: bool) -> None:
     if refused or form:
         print_listing(form, REFUSALS, refused)
     remark(form, said)
+    for one in quality.shares(outcome.stored, outcome.filled, outcome.repaired):
+        remark(form, f"Of the rows {'that would be ' if would else ''}stored, {one.sentence()}.")
 
 
 def _question(found: Sequence[Total], count: int) -> str:

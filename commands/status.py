@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from textwrap import TextWrapper
@@ -40,7 +40,14 @@ _HOME, _CLEAR = "\x1b[H", "\x1b[J"
 @needs(KAFKA, DATABASE)
 def status(app: faust.App, tools: Tools) -> None:
     """Register the command."""
-    read = partial(read_status, tools.settings, tools.cluster, tools.topic, tools.engine)
+    read = partial(
+        read_status,
+        tools.settings,
+        tools.cluster,
+        tools.topic,
+        tools.engine,
+        quality=tools.stream.quality,
+    )
 
     @app.command(
         option("--watch", is_flag=True, help="Update every 2 s, until Ctrl-C."),
@@ -74,6 +81,10 @@ def status(app: faust.App, tools: Tools) -> None:
             raise SystemExit(1)
 
 
+def _kinds(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+
+
 WORKERS = (
     Column("worker"),
     Column("last_batch", "last batch (UTC)"),
@@ -90,6 +101,13 @@ PARTITIONS = (
     Column("incoming", "in/s"),
     Column("storing", "stored/s"),
     Column("behind", "s behind"),
+)
+QUALITY = (
+    Column("field", "column"),
+    Column("what", "was"),
+    Column("rows"),
+    Column("share", show="{:.1%}".format),
+    Column("kinds", show=_kinds),
 )
 DEAD_LETTERS = (
     Column("reason"),
@@ -113,6 +131,7 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
         "workers": [worker._asdict() for worker in found.workers],
         "partitions": _partitions(found),
         "batches": list(map(batches.line, found.batches)),
+        "quality": [one._asdict() for one in found.quality],
         "dead_letters": [one._asdict() for one in found.dead_letters],
         "breakers": [breaker.line(one) for one in found.breakers],
         "rollup": rollup and {**rollup._asdict(), "behind": rollup.behind},
@@ -191,6 +210,9 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         yield listing(batches.COLUMNS, list(map(batches.line, found.batches)))
     else:
         yield "\nLast batches: none yet"
+    if found.quality:
+        yield f"\nFilled and repaired, last {minutes} min"
+        yield listing(QUALITY, [one._asdict() for one in found.quality])
     if found.dead_letters:
         yield "\nDead letters"
         yield listing(DEAD_LETTERS, [one._asdict() for one in found.dead_letters])

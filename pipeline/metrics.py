@@ -4,12 +4,13 @@ Counted a batch at a time, never an event at a time. Labels are bounded: reasons
 partitions. Totals are those of this worker since its start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
+from pipeline.quality import FILLED as FILLED_KIND
 from pipeline.stream import REASONS
 
 EVENTS = Counter(
@@ -73,7 +74,8 @@ BREAKER_OPEN = Gauge(
     "etl_breaker_open", "Deprecated: use `etl_breaker_open_partitions`, which is above 0 then."
 )
 BREAKER_OPEN_PARTITIONS = Gauge(
-    "etl_breaker_open_partitions", "Partitions that the circuit breaker holds."
+    "etl_breaker_open_partitions",
+    "Partitions that the circuit breaker holds; not while an attempt is under way.",
 )
 ROLLUP_BEHIND = Gauge(
     "etl_rollup_behind_rows", "Rows that are not in the sales sums yet, counted by their ids."
@@ -123,6 +125,15 @@ SETTINGS = Info("etl_settings", "Settings that shape the flow; nothing secret an
 #: Every outcome is exposed from the start, so that the first event of one is a rise from 0.
 for _outcome in ("stored", "duplicate", *REASONS):
     EVENTS.labels(_outcome)
+
+
+def expose(flags: Iterable[tuple[str, str]]) -> None:
+    """Expose each field with each kind from the start, so that its first value is a rise from 0."""
+    for field, kind in flags:
+        if kind == FILLED_KIND:
+            FILLED.labels(field)
+        else:
+            REPAIRED.labels(field, kind)
 
 
 #: Names of the version before, which this version still exposes.

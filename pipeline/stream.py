@@ -1,12 +1,14 @@
 """A stream: everything that source, pipeline and writer know about the events they carry."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
+
+from pipeline.quality import Quality
 
 #: Why an event is a dead letter: not an event, dropped by a rule, or its row was rejected.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
@@ -48,6 +50,7 @@ class Stream:
         key: the column that tells one event from another, if any.
         whole_rows: makes the rows of events that need nothing done, faster than ``transform``.
         rows_by: what makes rows, in words.
+        quality: what may be filled and repaired, and which shares of that are high.
     """
 
     table: str
@@ -61,6 +64,7 @@ class Stream:
     key: str | None = None
     whole_rows: WholeRows | None = None
     rows_by: str = "Python"
+    quality: Quality = field(default_factory=Quality)
 
     def lines(self, values: list[bytes | None]) -> tuple[list[bytes | None], float]:
         """The rows that ``whole_rows`` makes, None for the others; and their sum."""

@@ -1,10 +1,12 @@
 """The worker's last minutes, for the dashboard's charts: bounded, pure state."""
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.batch import Batch
+from pipeline.quality import Quality, Share
 
 #: Samples kept: 20 minutes at one every five seconds.
 SAMPLES = 240
@@ -25,11 +27,20 @@ class Totals:
 
 
 class History:
-    """Samples of the worker's totals, and its last batches."""
+    """Samples of the worker's totals, and its last batches.
 
-    def __init__(self) -> None:
+    Args:
+        quality: which shares of filled and repaired rows are high.
+    """
+
+    def __init__(self, quality: Quality | None = None) -> None:
+        self._judged = quality or Quality()
         self._samples: deque[dict[str, Any]] = deque(maxlen=SAMPLES)
         self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES)
+        #: Of the same batches: rows, rows filled by field, rows repaired by ``field.kind``.
+        self._quality: deque[tuple[int, Mapping[str, int], Mapping[str, int]]] = deque(
+            maxlen=BATCHES
+        )
         self._totals: deque[Totals] = deque(maxlen=SMOOTHED)
 
     def sample(self, now: Totals) -> None:
@@ -54,6 +65,7 @@ class History:
         """Keep a batch, unless it has only moved offsets."""
         if not batch.events:
             return
+        self._quality.append((batch.valid, batch.filled, batch.repaired))
         self._batches.append(
             {
                 "number": batch.number,
@@ -63,6 +75,17 @@ class History:
                 "seconds": round(batch.seconds, 3),
             }
         )
+
+    def quality(self) -> list[Share]:
+        """What was filled and repaired in these batches."""
+        rows = 0
+        filled: Counter[str] = Counter()
+        repaired: Counter[str] = Counter()
+        for valid, of_fields, of_kinds in self._quality:
+            rows += valid
+            filled.update(of_fields)
+            repaired.update(of_kinds)
+        return self._judged.shares(rows, filled, repaired)
 
     def as_json(self) -> dict[str, Any]:
         """Samples and batches, oldest first."""

@@ -50,4 +50,5 @@ class Status:
 
     def with_history(self) -> dict[str, Any]:
         """The content of the dashboard."""
-        return {**self.as_json(), "history": self.history.as_json()}
+        quality = [one._asdict() for one in self.history.quality()]
+        return {**self.as_json(), "quality": quality, "history": self.history.as_json()}

@@ -186,7 +186,7 @@ _ODDITIES: tuple[tuple[Callable[[_Fields, Random], None], float], ...] = (
     (_without("timestamp"), 0.02),
     (_without("event_type"), 0.01),
     (_with(timestamp="yesterday"), 0.01),
-    (_with(price="19.99"), 0.01),
+    (_with(price="19.99"), 0.005),
     (_with(quantity=2.0), 0.01),
     (_with(user_id=4711), 0.01),
     (_with(coupon={"code": "BF26", "percent": 20}), 0.02),

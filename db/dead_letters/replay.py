@@ -5,6 +5,7 @@ replay can be repeated, interrupted or run twice at once: each event is stored o
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -45,12 +46,15 @@ class Outcome:
     """The result of a replay.
 
     ``stored`` became rows, ``known`` were stored as rows before, and ``refused`` are the others, by
-    reason and by what their details have in common.
+    reason and by what their details have in common. Of the stored ones, ``filled`` by column and
+    ``repaired`` by ``column.kind`` hold values that are not the event's.
     """
 
     stored: int = 0
     known: int = 0
     refused: dict[tuple[str, str], Refusals] = field(default_factory=dict)
+    filled: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
 
     @property
     def total_refused(self) -> int:
@@ -151,6 +155,9 @@ class Replayer:
                 connection.execute(insert(batches), line | nothing)
             if dry_run:
                 connection.rollback()
+        filled, repaired = self._stream.tally(stored.quality())
+        outcome.filled.update(filled)
+        outcome.repaired.update(repaired)
         outcome.stored += stored.valid
         outcome.known += len(marked) - stored.valid
         for letter, why in refused.items():

@@ -132,6 +132,30 @@ def test_values_are_shown_safely(dropped, faust, migrated_url):
 
 
 @each_server
+def test_a_replay_says_what_would_be_repaired(
+    dropped, faust, faust_out, migrated_engine, migrated_url
+):
+    corrected(migrated_engine, 0, 1, 2)
+    with migrated_engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE dead_letters SET value = :value, value_bytes = LENGTH(value)"
+                " WHERE kafka_partition = 2 AND kafka_offset < 2"
+            ),
+            {"value": event(7, price="19.99")},
+        )
+    said = faust("dead-letters", "replay", "--dry-run")
+    assert "3 would be stored as rows" in said
+    repaired = "price was repaired in 2 rows (66.7%): 2 mistyped; stored as price 0 with revenue 0."
+    assert f"Of the rows that would be stored, {repaired}" in said
+    counts = json.loads(faust_out("dead-letters", "replay", "--dry-run", "--json"))
+    assert counts["repaired"] == {"price.mistyped": 2}
+    assert counts["filled"] == {"price": 2}
+    assert not rows(migrated_url)
+    assert "Of the rows stored, price was repaired in 2 rows" in faust("dead-letters", "replay")
+
+
+@each_server
 def test_replay_stores_accepted_events_and_explains_the_others(
     dropped, faust, migrated_url, migrated_engine
 ):

@@ -16,11 +16,13 @@ from models.whole_events import whole_rows
 from tests.helpers.worker import rows, wait_until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
-ALERTS = [
+RULES = [
     rule
     for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 ]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/flash-sale-etl.json").read_text())
 #: What Prometheus adds to every series.
 ADDED = {"job", "instance", "le"}
@@ -29,7 +31,10 @@ UNMET = {"etl_retries_total", "etl_rollup_errors_total"}
 
 
 def queries():
-    found = [rule["expr"] for rule in ALERTS]
+    found = [
+        re.sub(r"\betl:[\w:]+", lambda name: f"({RECORDED[name[0]]})", rule["expr"])
+        for rule in RULES
+    ]
     found += [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     return found
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agents.flash_sales import QUALITY
 from checks.attention import needs
 from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
 from db.breakers import OpenBreaker
@@ -62,7 +63,17 @@ def test_healthy_group_needs_no_attention():
         (
             {"breakers": [OpenBreaker(Partition("t", 1), NOW, "garbage", None)]},
             "pauses t/1: garbage",
-            "close",
+            "close --partition 1",
+        ),
+        (
+            {"breakers": [OpenBreaker(Partition("t", 1), NOW, "garbage", None, NOW)]},
+            "pauses t/1: garbage",
+            "the next attempt is due at 08:41:00 UTC",
+        ),
+        (
+            {"quality": QUALITY.shares(50, {}, {"price.mistyped": 3})},
+            "price was repaired in 3",
+            "producer",
         ),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
