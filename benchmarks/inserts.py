@@ -25,9 +25,8 @@ from benchmarks.traffic.topics import numbered
 from db.connection.driver import install, send_lines
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from db.write.insert_values import insert_statement
-from db.write.lines import Lines
-from db.write.load_data import load_statement, loadable
-from db.write.row_store import INSERT_BYTES
+from db.write.lenient import load_statement, loadable
+from db.write.row_store import INSERT_BYTES, pieces
 from dev.servers.processes import Folder
 from models.fields import ROW_FIELDS
 from models.rules import Rejection, Row, transform
@@ -94,11 +93,10 @@ def _executemany(cursor: Any, rows: Sequence[Row]) -> None:
 
 
 def _values(cursor: Any, rows: Sequence[Row]) -> None:
-    lines = Lines([_encode_lines(rows)[:-1]])
     cursor.execute("SELECT CONNECTION_ID()")
     [session] = cursor.fetchone()
-    while lines:
-        cursor.execute(insert_statement(FLASH_SALES, lines.take(INSERT_BYTES), session))
+    for piece in pieces([_encode_lines(rows)[:-1]], lambda: INSERT_BYTES):
+        cursor.execute(insert_statement(FLASH_SALES, piece, session))
 
 
 def _with_escapes(way: Way, every: int) -> Way:

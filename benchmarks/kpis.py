@@ -18,12 +18,12 @@ from sqlalchemy import Engine, insert, make_url, text
 from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
 from db.connection.engine import connect
+from db.connection.session import Transaction
 from db.rollup.rounds import Rollup
 from db.schema.tables import batches
 from db.schema.upgrade import migrate
-from db.write.ledger import ledger_line
 from db.write.row_store import RowStore
-from db.write.transaction import Transaction
+from db.write.writer import ledger_line
 from dev.servers.database import DatabaseServer, private_server
 from dev.servers.processes import Folder
 from pipeline.batch import Batch

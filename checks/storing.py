@@ -9,14 +9,12 @@ from sqlalchemy import Connection, Engine, select
 from checks.result import CheckResults
 from db.connection.engine import is_mariadb
 from db.connection.errors import classified
-from db.connection.session import SESSION, check_session
+from db.connection.session import SESSION, Transaction, check_session
 from db.schema import version
 from db.schema.facts import read_facts
-from db.write import load_data
-from db.write.known_ids import is_duplicate
-from db.write.proof import can_prove
+from db.write import lenient
+from db.write.deduplicate import is_duplicate
 from db.write.row_store import RowStore
-from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.partition import Partition
@@ -90,13 +88,13 @@ def _chunk(stream: Stream, record: Record) -> Chunk:
 
 def _why_inserted(transaction: Transaction) -> tuple[str, str]:
     """Why rows are not loaded, and what would change it."""
-    if not can_prove(transaction):
+    if not lenient.can_prove(transaction):
         return (
             "rows are inserted: the server does not say whether triggers ran, so it cannot prove "
             "what it loads",
             "MySQL does so from 9.1 on: docs/decisions/16-load-data.md",
         )
-    for name, value in load_data.obstacles(transaction).items():
+    for name, value in lenient.obstacles(transaction).items():
         turn_on = _TURN_ON[is_mariadb(transaction.connection)]
         return (
             f"rows are inserted: {name} is {value}",

@@ -13,8 +13,7 @@ from agents.flash_sales import FLASH_SALES
 from benchmarks.traffic.mixes import Mix, bad, mistyped, sale
 from benchmarks.traffic.topics import numbered
 from db.write.insert_values import insert_statement
-from db.write.lines import Lines
-from db.write.row_store import INSERT_BYTES
+from db.write.row_store import INSERT_BYTES, pieces
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
@@ -98,9 +97,8 @@ def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
 
 
 def sql_text(chunks: list[Chunk]) -> None:
-    lines = Lines(chunk.rows for chunk in chunks)
-    while lines:
-        insert_statement(FLASH_SALES, lines.take(INSERT_BYTES), 1)
+    for piece in pieces((chunk.rows for chunk in chunks), lambda: INSERT_BYTES):
+        insert_statement(FLASH_SALES, piece, 1)
 
 
 def test_sql_text_of_ten_chunks(benchmark: BenchmarkFixture) -> None:

@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from db.connection.session import SESSION, another_session, check_session
+from db.connection.session import SESSION, Transaction, another_session, check_session
 from db.dead_letters.query import DeadLetters, Filter, is_cut, transaction
 from db.schema.tables import batches, dead_letters
 from db.write.deduplicate import DeduplicatingRowStore
-from db.write.ledger import ledger_line
 from db.write.row_store import RowStore
-from db.write.transaction import Transaction
+from db.write.writer import ledger_line
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition

@@ -4,7 +4,7 @@ The driver sends bytes as hexadecimal digits, two for each byte, and copies a st
 times on its way to the server (*measured*: nine bytes of memory for each byte of a value, so 76 MB
 for the largest). So they are inserted in groups of about a megabyte of SQL. A value or key that is
 too large for the server's `max_allowed_packet` or for our own limit is cut: otherwise the write
-would be refused for ever. Length and digest are those of the whole value.
+would be rejected for ever. Length and digest are those of the whole value.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,10 +13,10 @@ from hashlib import sha256
 from logging import getLogger
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.dialects.mysql import insert
 
-from db.connection.session import fenced
+from db.connection.session import fenced_sql
 from db.schema.tables import dead_letters
 from pipeline.chunk import DeadLetter
 from pipeline.partition import Partition
@@ -55,7 +55,7 @@ def insert_dead_letters(
         packet: bytes that the server takes in one statement.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
+        sqlalchemy.exc.DBAPIError: the server refused it; the transaction must be rolled back.
     """
     packet -= _STATEMENT_OVERHEAD
     now = datetime.now(UTC)
@@ -63,7 +63,8 @@ def insert_dead_letters(
     if (first := next(rows, None)) is None:
         return
     # Only the first is fenced: many rows in one statement must be plain parameters.
-    connection.execute(_INSERT.values(first[0] | {"consumer_group": fenced(session, group)}))
+    here = text(fenced_sql(session, ":here")).bindparams(here=group)
+    connection.execute(_INSERT.values(first[0] | {"consumer_group": here}))
     del first
     for some in _groups(rows, min(_GROUP_BYTES, packet)):
         connection.execute(_INSERT, some)

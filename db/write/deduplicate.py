@@ -1,22 +1,27 @@
 """Rows whose event is stored already are left out of a write.
 
 The unique index of `db.schema.event_key` decides, also between two writers at once: the second one
-waits for the first one's transaction. All else here saves statements that the index would refuse.
+waits for the first one's transaction. All else here saves statements that the index would reject.
 While some writes have duplicates, stored ids are looked up before anything is inserted: all of
 them, or only those that this worker may have stored lately, as long as all duplicates are of that
-kind. Once no write has any, nothing is looked up: the first duplicate makes the index refuse a
+kind. Once no write has any, nothing is looked up: the first duplicate makes the index reject a
 statement, the rows go back to a savepoint, and then all ids are looked up. What each way costs is
 in docs/performance.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
-from db.write.known_ids import RecentIds, hold_index, is_duplicate, stored_ids
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from db.connection.session import Transaction
+from db.schema import event_key
 from db.write.row_store import RowStore, Stored
-from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
+from pipeline.errors import FatalError
+from pipeline.stream import Stream
 
 #: Ids looked up in one statement: with many more, servers plan longer than they look.
 _PORTION = 2_000
@@ -24,6 +29,16 @@ _PORTION = 2_000
 _LASTING = 10
 #: Look-ups of one write. Each finds what other writers have committed since the one before.
 _LOOKUPS = 3
+
+#: The server's code for an index that is not there.
+_NO_INDEX = 1176
+
+#: Bits of the filter, a power of two; and ids after which it is emptied: an eighth are then taken
+#: for known that are not.
+_BITS = 1 << 24
+_MOST = 2_000_000
+_MASK = _BITS // 8 - 1
+_PLACES = [1 << place for place in range(8)]
 
 
 class _DuplicateError(Exception):
@@ -42,14 +57,14 @@ class DeduplicatingRowStore:
         self._recent = RecentIds()
 
     def store(self, transaction: Transaction, chunks: Sequence[Chunk]) -> Stored:
-        """Store the valid rows of the chunks, in order, but duplicates and refused ones.
+        """Store the valid rows of the chunks, in order, but duplicates and rejected ones.
 
         Args:
             transaction: of the write, which reads what is committed.
             chunks: whose rows; all of one stream. Of several with the same id the first one counts.
 
         Returns:
-            The chunks without the duplicates, which they count, and their refused rows.
+            The chunks without the duplicates, which they count, and their rejected rows.
 
         Raises:
             pymysql.err.MySQLError, TransientError: see ``RowStore.store``.
@@ -75,7 +90,7 @@ class DeduplicatingRowStore:
             transaction.rollback_to("before_new_rows")
             break
         # Other writers keep storing the same events, or the first of two rows with the same id was
-        # refused: let the index decide, row by row.
+        # rejected: let the index decide, row by row.
         return _sorted_out(self._rows.store(transaction, chunks))
 
     def _new(
@@ -83,7 +98,7 @@ class DeduplicatingRowStore:
     ) -> list[Chunk]:
         """The chunks without the rows whose ids are stored, or that a row before has.
 
-        ``again`` says that the write was looked up before, and the index has refused it since.
+        ``again`` says that the write was looked up before, and the index has rejected it since.
         """
         ids = [_event_ids(chunk) for chunk in chunks]
         different = dict.fromkeys(chain.from_iterable(ids))
@@ -118,8 +133,7 @@ def _known_rows(
         for row, one in enumerate(of_chunk):
             if one in seen:
                 rows.add(row)
-            else:
-                seen.add(one)
+            seen.add(one)
         repeated.update({of_chunk[row] for row in rows} - known)
         found.append(rows)
     return found
@@ -150,7 +164,7 @@ def _without(chunks: Sequence[Chunk], found: Sequence[set[int]]) -> list[Chunk]:
 
 
 def _sorted_out(stored: Stored) -> Stored:
-    """Take those rows out of the chunks that were refused as duplicates."""
+    """Take those rows out of the chunks that were rejected as duplicates."""
     found = [
         {row for row, detail in of_chunk.items() if is_duplicate(detail)}
         for of_chunk in stored.refused
@@ -164,3 +178,84 @@ def _sorted_out(stored: Stored) -> Stored:
         for of_chunk, rows in zip(stored.refused, found, strict=True)
     ]
     return Stored(_without(stored.chunks, found), others)
+
+
+class RecentIds:
+    """A Bloom filter with one hash: an id that was added is always found, others rarely."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(_BITS // 8)
+        self._count = 0
+
+    def add(self, ids: Collection[bytes]) -> list[bytes]:
+        """Add different ids; those before are forgotten where these are too many.
+
+        Returns:
+            Those of them that may have been added before.
+        """
+        self._count += len(ids)
+        if self._count > _MOST:
+            self._bits = bytearray(_BITS // 8)
+            self._count = len(ids)
+        bits = self._bits
+        found = []
+        for one in ids:
+            place = hash(one)
+            at = place >> 3 & _MASK
+            before = bits[at]
+            after = before | _PLACES[place & 7]
+            if after == before:
+                found.append(one)
+            else:
+                bits[at] = after
+        return found
+
+
+def hold_index(connection: Connection, stream: Stream) -> None:
+    """Verify that the index is there, and keep it from being dropped until the transaction ends.
+
+    To be called before the first savepoint: going back to one gives up what was held since.
+
+    Args:
+        connection: in a transaction.
+        stream: whose table has the index.
+
+    Raises:
+        FatalError: it is not there.
+        sqlalchemy.exc.DBAPIError: the server refused otherwise.
+    """
+    try:
+        # Finds nothing, and looks nowhere: naming the index is enough.
+        connection.exec_driver_sql(
+            f"SELECT 1 FROM {stream.table} USE INDEX ({event_key.NAME}) WHERE 1 = 0"  # noqa: S608
+        )
+    except DBAPIError as error:
+        if error.orig is not None and error.orig.args[0] == _NO_INDEX:
+            raise FatalError(event_key.MISSING.format(table=stream.table)) from error
+        raise
+
+
+def stored_ids(connection: Connection, stream: Stream, ids: Collection[bytes]) -> set[bytes]:
+    """Those of the ids that rows have, also rows of this transaction.
+
+    Args:
+        connection: in a transaction that reads what is committed.
+        stream: whose table has the index, over the stream's key.
+        ids: in UTF-8; some thousand at most.
+    """
+    if not ids:
+        return set()
+    key = event_key.key(connection, stream.key or "")
+    literals = ",".join([f"X'{one.hex()}'" for one in ids])
+    found = connection.exec_driver_sql(
+        # Of hexadecimal digits and names of our own.
+        f"SELECT {key} FROM {stream.table} FORCE INDEX ({event_key.NAME})"  # noqa: S608
+        f" WHERE {key} IN ({literals})"
+    )
+    return set(found.scalars())
+
+
+def is_duplicate(message: str) -> bool:
+    """Whether a server's message on a duplicate entry (error 1062) is about this index."""
+    # Newer versions of MySQL name the table as well. The entry itself stands before.
+    return message.endswith((f"'{event_key.NAME}'", f".{event_key.NAME}'"))

@@ -1,4 +1,4 @@
-"""Rows by ``INSERT … VALUES``: all of a statement or none, and splitting what was refused.
+"""Rows by ``INSERT … VALUES``: all of a statement or none, and splitting what was rejected.
 
 `executemany` escapes every value in Python, 10 to 20 µs a row. Here the text as a whole becomes
 the VALUES of one insert: nearly always by replacing quotes and brackets. A row with an escape in
@@ -7,70 +7,62 @@ same in every `sql_mode` and whatever a proxy makes of the session.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from db.connection.session import fenced_sql
-from db.write.id_keys import blames_id
-from db.write.lines import runs
-from db.write.transaction import Transaction
+from db.connection.driver import MySQLError
+from db.connection.errors import classify
+from db.connection.session import Transaction, fenced_sql
 from pipeline.errors import RowError, TransientError
 from pipeline.stream import Stream
 
 #: What both servers say of a value that does not fit.
 _AT_ROW = re.compile(r" at row (\d+)$")
+#: What they say of a duplicate entry.
+_KEY = re.compile(r"^Duplicate entry '.*' for key '(?:[^']*\.)?([^']+)'$", re.DOTALL)
 
 _decode = msgspec.json.Decoder().decode
 
 
-def insert_statement(stream: Stream, lines: bytes, session: int) -> str:
-    """The statement that inserts lines of a chunk into its table, in this session only.
-
-    Without parameters: a percent sign or a colon in it is only that.
-    """
-    return f"INSERT INTO {into(stream)} VALUES {fenced_values(lines, session)}"  # noqa: S608
-
-
-def into(stream: Stream) -> str:
-    """The stream's table and columns, all names of our own."""
-    return f"{stream.table} ({', '.join(stream.columns)})"
-
-
 def attempt(transaction: Transaction, lines: bytes) -> RowError | None:
-    """Insert lines in one statement; if a row is refused, return its error and insert none.
+    """Insert lines in one statement; if a row is rejected, return its error and insert none.
 
     Raises:
-        pymysql.err.MySQLError: the server refused more than a row.
+        pymysql.err.MySQLError: the server rejected more than a row, or is gone.
     """
-    statement = insert_statement(transaction.stream, lines, transaction.session)
-    return transaction.attempt(statement)
+    try:
+        transaction.execute(insert_statement(transaction.stream, lines, transaction.session))
+    except MySQLError as error:
+        found = classify(error)
+        if isinstance(found, RowError):
+            return found
+        raise
+    return None
 
 
-def split(
-    transaction: Transaction, lines: Sequence[bytes], error: RowError | None = None
-) -> dict[int, str]:
-    """Insert lines except those that are refused alone: nothing else gives up a row.
+def split(transaction: Transaction, lines: bytes, error: RowError | None = None) -> dict[int, str]:
+    """Insert lines except those that are rejected alone: nothing else gives up a row.
 
-    A refused group is split around the row that the server names, or else in two. The name is no
+    A rejected group is split around the row that the server names, or else in two. The name is no
     more than a hint: within a trigger it counts the rows of the trigger's own statements.
 
     Args:
         transaction: of the write.
-        lines: a row each.
-        error: of all of them together, where they were refused already.
+        lines: JSON arrays.
+        error: of all of them together, where they were rejected already.
 
     Returns:
-        What the database says of each refused row, by its index.
+        What the database says of each rejected row, by its index.
 
     Raises:
-        pymysql.err.MySQLError: the server refused more than a row.
-        TransientError: a row was refused for the id that the server gave it.
+        pymysql.err.MySQLError: the server rejected more than a row, or is gone.
+        TransientError: a row was rejected for the id that the server gave it.
     """
     refused: dict[int, str] = {}
     done = 0
-    waiting = [lines]
+    waiting: list[Sequence[bytes]] = [lines.split(b"\n")]
     while waiting:
         group = waiting.pop()
         error = error or attempt(transaction, b"\n".join(group))
@@ -96,18 +88,68 @@ def _parts(group: Sequence[bytes], error: RowError) -> list[Sequence[bytes]]:
     return [group[:middle], group[middle:]]
 
 
-def fenced_values(lines: bytes, session: int, **failure: str) -> str:
-    """As ``values``, the first row of which can be stored in this session only."""
+def blames_id(transaction: Transaction, message: str) -> bool:
+    """Whether what the database says of a rejected row is about its id, which is no row's fault.
+
+    With `innodb_autoinc_lock_mode = 2`, MySQL's default, a load takes its ids in ranges, between
+    which other writers take theirs. If a row is rejected where a range ends, the server gives the
+    next row an id that follows the range before, and so one that another writer has; and that same
+    id to all rows behind it (*seen* on MySQL 9.7).
+
+    Raises:
+        pymysql.err.MySQLError: the server is gone.
+    """
+    found = _KEY.match(message)
+    return found is not None and found[1] in transaction.once(_keys_of_id)
+
+
+def _keys_of_id(transaction: Transaction) -> set[str]:
+    names = transaction.execute(
+        "SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()"  # noqa: S608
+        f" AND TABLE_NAME = '{transaction.stream.table}' AND COLUMN_NAME = 'id' AND NON_UNIQUE = 0"
+    )
+    return {name for (name,) in names}
+
+
+def insert_statement(stream: Stream, lines: bytes, session: int, *, lenient: bool = False) -> str:
+    """The statement that inserts lines of a chunk into its table, in this session only.
+
+    Without parameters: a percent sign or a colon in it is only that.
+
+    Args:
+        stream: whose table; all names are our own.
+        lines: JSON arrays.
+        session: the first row can be stored in this one only.
+        lenient: whether the statement stores what it can, or all rows or none.
+    """
     first, _, others = lines.partition(b"\n")
-    literals = [literal(value) for value in _decode(first)]
-    literals[0] = fenced_sql(session, literals[0], **failure)
-    fenced = f"({','.join(literals)})"
-    return f"{fenced},{values(others)}" if others else fenced
+    literals = [_literal(value) for value in _decode(first)]
+    literals[0] = fenced_sql(session, literals[0], lenient=lenient)
+    rows = [f"({','.join(literals)})"]
+    if others:
+        rows += [_escaped(run) if escaped else _quoted(run) for run, escaped in runs(others)]
+    table = f"{stream.table} ({', '.join(stream.columns)})"
+    return f"INSERT {'IGNORE ' if lenient else ''}INTO {table} VALUES {','.join(rows)}"  # noqa: S608
 
 
-def values(lines: bytes) -> str:
-    """Lines of JSON arrays as the rows of VALUES."""
-    return ",".join(_escaped(run) if escaped else _quoted(run) for run, escaped in runs(lines))
+def runs(lines: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The lines in order: those with a backslash one by one, all between two of them together.
+
+    Yields:
+        Lines, and whether there is a backslash in them.
+    """
+    start = 0
+    while (at := lines.find(b"\\", start)) >= 0:
+        begin = max(start, lines.rfind(b"\n", start, at) + 1)
+        if begin > start:
+            yield lines[start : begin - 1], False
+        end = lines.find(b"\n", at)
+        if end < 0:
+            yield lines[begin:], True
+            return
+        yield lines[begin:end], True
+        start = end + 1
+    yield lines[start:], False
 
 
 def _quoted(lines: bytes) -> str:
@@ -117,10 +159,10 @@ def _quoted(lines: bytes) -> str:
 
 
 def _escaped(line: bytes) -> str:
-    return f"({','.join(map(literal, _decode(line)))})"
+    return f"({','.join(map(_literal, _decode(line)))})"
 
 
-def literal(value: Any) -> str:
+def _literal(value: Any) -> str:
     """A value as SQL that means the same in every ``sql_mode``."""
     if isinstance(value, str):
         return f"_utf8mb4 X'{value.encode().hex()}'"

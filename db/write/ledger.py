@@ -1,4 +1,4 @@
-"""The ledger: a line for each batch that a worker stored."""
+"""Reads the ledger: a line for each batch that was stored (`db.write.writer`)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,29 +7,9 @@ from sqlalchemy import Engine, Row, select
 
 from db.connection.errors import classified
 from db.schema.tables import batches
-from pipeline.batch import Batch
 
 #: Batches read at once.
 _PAGE = 1_000
-
-
-def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
-    """The batch as a row of the table ``batches``."""
-    return {
-        "consumer_group": group,
-        "worker": worker,
-        "number": batch.number,
-        "opened": batch.opened,
-        "written": batch.written,
-        "events": batch.events,
-        "valid": batch.valid,
-        **batch.dropped,
-        "duplicate": batch.duplicate,
-        "filled": dict(batch.filled),
-        "repaired": dict(batch.repaired),
-        "revenue": batch.total,
-        "seconds": batch.seconds,
-    }
 
 
 def newest_batches(engine: Engine, group: str, limit: int | None) -> Iterator[Row[Any]]:

@@ -16,18 +16,15 @@ from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
-from sqlalchemy import Connection, Engine, exists, insert, select
+from sqlalchemy import Connection, Engine, exists, insert, select, text
 
 from db.connection.errors import classified
-from db.connection.session import fenced
+from db.connection.session import Transaction, fenced_sql
 from db.schema.tables import batches
 from db.write.dead_letters import PlacedDeadLetter, insert_dead_letters
 from db.write.deduplicate import DeduplicatingRowStore
-from db.write.ledger import ledger_line
 from db.write.offsets import OffsetStore
-from db.write.rehearsal import rehearse
 from db.write.row_store import RowStore
-from db.write.transaction import Transaction
 from pipeline.batch import Batch, Refused, ends
 from pipeline.chunk import Chunk, DeadLetter
 from pipeline.errors import FatalError, OffsetGapError, RowError
@@ -102,6 +99,7 @@ class Writer:
         try:
             with classified(), self._engine.begin() as connection:
                 locked, session, packet = self._offsets.lock(connection, ends(chunks))
+                transaction = Transaction(connection, self._stream, session, packet, alive)
                 new = _skip_stored(chunks, locked)
                 if not new:
                     nothing = [chunk.since(chunk.end) for chunk in chunks]
@@ -110,10 +108,10 @@ class Writer:
                         before or Batch.of(self._stream, number, opened, nothing, 0.0),
                         offsets=locked,
                     )
-                transaction = Transaction(connection, self._stream, session, packet, alive)
                 kept, refused = self._rows.store(transaction, new)
-                dead = _dead_letters(kept, refused, refetch)
-                insert_dead_letters(connection, self._group, dead, session, packet)
+                if any(refused) or any(chunk.dead for chunk in kept):
+                    dead = _dead_letters(kept, refused, refetch)
+                    insert_dead_letters(connection, self._group, dead, session, packet)
                 stored = [chunk.without(rows) for chunk, rows in zip(kept, refused, strict=True)]
                 moved = ends(kept)
                 seconds = perf_counter() - started
@@ -124,8 +122,8 @@ class Writer:
                 if batch.events:
                     # Offsets without events (transaction markers) are no batch, as with the job
                     # replaced.
-                    line = ledger_line(batch, self._group, self._worker)
-                    line["worker"] = fenced(session, self._worker)
+                    here = text(fenced_sql(session, ":worker")).bindparams(worker=self._worker)
+                    line = ledger_line(batch, self._group, self._worker) | {"worker": here}
                     connection.execute(insert(batches).values(line))
                 # Last: whatever went before is kept only if this finds the session of the lock.
                 moves = {partition: (locked[partition], end) for partition, end in moved.items()}
@@ -139,8 +137,31 @@ class Writer:
             ) from error
 
     def rehearse(self, chunk: Chunk) -> None:
-        """See ``db.write.rehearsal``."""
-        rehearse(self._engine, self._group, chunk)
+        """Insert the rows and dead letters of a chunk, wherever its partition is, and roll back.
+
+        An insert into the events table is sent in any case: without rows it is the harmless
+        statement that fails in an outage, too. Rows that the database rejects are no error. This
+        consumes AUTO_INCREMENT ids.
+
+        Raises:
+            TransientError, FatalError: see ``pipeline.errors``.
+        """
+        columns, table = ", ".join(chunk.stream.columns), chunk.stream.table
+        try:
+            with classified(), self._engine.connect() as connection:
+                _, session, packet = self._offsets.lock(connection, [chunk.partition])
+                if chunk.valid:
+                    transaction = Transaction(connection, chunk.stream, session, packet)
+                    RowStore().store(transaction, [chunk])
+                else:
+                    connection.exec_driver_sql(
+                        f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE FALSE"  # noqa: S608 - names of our own
+                    )
+                dead = ((chunk.partition, letter) for letter in chunk.dead)
+                insert_dead_letters(connection, self._group, dead, session, packet)
+                connection.rollback()
+        except RowError as error:
+            raise FatalError(f"The database rejects a dead letter: {error}.") from error
 
     def _stored_before(self, connection: Connection, number: int) -> Batch | None:
         """The batch, if an earlier attempt was committed and only its answer lost.
@@ -158,6 +179,25 @@ class Writer:
         ):
             return None
         return attempted
+
+
+def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
+    """The batch as a row of the table ``batches``."""
+    return {
+        "consumer_group": group,
+        "worker": worker,
+        "number": batch.number,
+        "opened": batch.opened,
+        "written": batch.written,
+        "events": batch.events,
+        "valid": batch.valid,
+        **batch.dropped,
+        "duplicate": batch.duplicate,
+        "filled": dict(batch.filled),
+        "repaired": dict(batch.repaired),
+        "revenue": batch.total,
+        "seconds": batch.seconds,
+    }
 
 
 def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[Partition, int]) -> list[Chunk]:

@@ -7,10 +7,10 @@ from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
 from agents.flash_sales import FLASH_SALES
+from db.connection.session import Transaction
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import dead_letters
 from db.write.offsets import OffsetStore
-from db.write.transaction import Transaction
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord

@@ -17,9 +17,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from sqlalchemy import Engine, make_url
 
 from db.connection.engine import connect
-from db.write import insert_ignore, insert_values, load_data
+from db.write import insert_values, lenient
 from db.write.offsets import OffsetStore
-from db.write.proof import can_prove
 from dev import ROOT
 from dev.servers.broker import Broker
 from pipeline.partition import Partition
@@ -50,14 +49,14 @@ def begun(migrated_engine: Engine) -> Engine:
 @pytest.fixture
 def inserts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are inserted, also into a server that takes LOAD DATA LOCAL."""
-    monkeypatch.setattr("db.write.load_data.is_taken", lambda _: False)
+    monkeypatch.setattr("db.write.lenient.can_load", lambda _: False)
 
 
 @pytest.fixture
 def proving(begun: Engine) -> Engine:
     """As ``begun``, on a server that can prove what a lenient statement stored."""
     with begun.connect() as connection:
-        if not can_prove(write(connection)):
+        if not lenient.can_prove(write(connection)):
             pytest.skip("this server does not count triggers")
     return begun
 
@@ -76,8 +75,8 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(module, name, noted)
 
-    spy(load_data, "send", "load")
-    spy(insert_ignore, "send", "ignore")
+    spy(lenient, "load", "load")
+    spy(lenient, "ignore", "ignore")
     spy(insert_values, "attempt", "values")
     return seen
 

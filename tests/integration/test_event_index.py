@@ -12,7 +12,7 @@ from agents.flash_sales import FLASH_SALES
 from db.connection.engine import connect
 from db.schema import event_index
 from db.schema.upgrade import make_index
-from db.write.known_ids import is_duplicate, stored_ids
+from db.write.deduplicate import is_duplicate, stored_ids
 from dev import ROOT
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba

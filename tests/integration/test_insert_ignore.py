@@ -7,7 +7,7 @@ from pymysql.err import OperationalError
 from sqlalchemy import text
 
 from agents.flash_sales import FLASH_SALES
-from db.write import insert_ignore
+from db.write import lenient
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
@@ -132,7 +132,7 @@ def test_nothing_is_inserted_in_another_session(constrained):
         transaction.session += 1
         connection.exec_driver_sql("SET autocommit = 1")
         with pytest.raises(OperationalError, match="1690"):
-            insert_ignore.send(transaction, chunk(0, 3).rows)
+            lenient.ignore(transaction, chunk(0, 3).rows)
         connection.exec_driver_sql("SET autocommit = 0")
     assert stored_ids(constrained) == []
 

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from agents.flash_sales import FLASH_SALES
 from db.connection import driver
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
-from db.write import load_data, proof, row_store
+from db.write import lenient, row_store
 from db.write.row_store import RowStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
@@ -32,7 +32,7 @@ COLUMNS = [flash_sale_events.c[name] for name in ROW_COLUMNS]
 def loads(proving):
     """A database that takes lines and can prove what became of them."""
     with proving.connect() as connection:
-        if not load_data.is_taken(write(connection)):
+        if not lenient.can_load(write(connection)):
             pytest.skip("this server takes no lines")
     return proving
 
@@ -41,11 +41,11 @@ def stored(engine, found, *, loaded):
     """The rows a chunk becomes by one of the two ways; nothing stays."""
     with engine.connect() as connection:
         transaction = write(connection)
-        connection.info["load_data"] = loaded
+        connection.info[lenient.can_load] = loaded
         [refused] = RowStore().store(transaction, [found]).refused
         rows = connection.execute(select(*COLUMNS).order_by("id")).all()
         connection.rollback()
-        connection.info["load_data"] = True
+        connection.info[lenient.can_load] = True
     return refused, [tuple(row) for row in rows]
 
 
@@ -103,7 +103,7 @@ def test_in_another_session_nothing_is_loaded(loads):
         transaction.session += 1
         connection.exec_driver_sql("SET autocommit = 1")
         with pytest.raises(MySQLError, match="1690"):
-            load_data.send(transaction, chunk(0, 3).rows)
+            lenient.load(transaction, chunk(0, 3).rows)
         connection.exec_driver_sql("SET autocommit = 0")
     assert stored_ids(loads) == []
 
@@ -245,7 +245,7 @@ def test_a_row_left_out_without_a_warning_is_counted(constrained, ways):
 
 
 def test_loading_is_tried_again_after_some_writes(constrained, ways, monkeypatch):
-    monkeypatch.setattr(proof, "_MOST", 0)
+    monkeypatch.setattr(lenient, "_MOST", 0)
     writer = Writer(constrained, "g", FLASH_SALES, "w")
     writer.write(1, NOW, [chunk(0, 1, category="bad")])
     assert ways[:2] == ["load", "values"]
@@ -259,7 +259,7 @@ def test_loading_is_tried_again_after_some_writes(constrained, ways, monkeypatch
 def test_a_proxy_that_takes_no_lines_costs_little(loads, ways, monkeypatch):
     """As a proxy that was put in between."""
     no = "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'not supported'"
-    monkeypatch.setattr(load_data, "_STATEMENT", no)
+    monkeypatch.setattr(lenient, "_LOAD", no)
     writer = Writer(loads, "g", FLASH_SALES, "w")
     for start in range(0, 40, 2):
         writer.write(1 + start, NOW, [chunk(start, start + 2)])

@@ -13,7 +13,7 @@ from db.dead_letters.replay import Replayer
 from db.rollup.watermark import join
 from db.schema.preconditions import Preconditions
 from db.schema.upgrade import make_index
-from db.write.known_ids import hold_index
+from db.write.deduplicate import hold_index
 from db.write.writer import Writer
 from pipeline.errors import FatalError
 from tests.helpers.accounts import dba

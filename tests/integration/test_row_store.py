@@ -10,7 +10,7 @@ from sqlalchemy import make_url, text
 from agents.flash_sales import FLASH_SALES
 from db.connection.driver import MySQLError
 from db.connection.engine import connect
-from db.write import insert_values, load_data, row_store
+from db.write import insert_values, lenient
 from db.write.row_store import RowStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
@@ -48,9 +48,9 @@ def way(request, monkeypatch):
     if request.param != "values":
         request.getfixturevalue("proving")
     if request.param != "load":
-        monkeypatch.setattr(load_data, "is_taken", lambda _: False)
+        monkeypatch.setattr(lenient, "can_load", lambda _: False)
     if request.param == "values":
-        monkeypatch.setattr(row_store, "can_prove", lambda _: False)
+        monkeypatch.setattr(lenient, "can_prove", lambda _: False)
     return request.param
 
 
@@ -191,11 +191,11 @@ def test_a_kill_makes_the_next_statement_smaller(begun, server, monkeypatch, way
         sizes.append(len(lines))
         if len(lines) > 1_000:
             Timer(0.2, server.execute, [f"KILL QUERY {transaction.session}"]).start()
-            transaction.query(f"SELECT COUNT(*) FROM {', '.join(LONG)}")
+            transaction.execute(f"SELECT COUNT(*) FROM {', '.join(LONG)}")
             pytest.fail("it was not killed")
         return attempt(transaction, lines)
 
-    monkeypatch.setattr(load_data, "is_taken", lambda _: False)
+    monkeypatch.setattr(lenient, "can_load", lambda _: False)
     monkeypatch.setattr(insert_values, "attempt", killed)
     for _ in range(9):
         with begun.connect() as connection:
@@ -220,7 +220,7 @@ def test_thousands_of_refused_rows_cost_few_statements(begun, proving, way):
     with begun.connect() as connection:
         transaction = write(connection)
         [refused] = RowStore().store(transaction, [bad]).refused
-        sent = sum(int(count) for _, count in transaction.query(_SENT))
+        sent = sum(int(count) for _, count in transaction.execute(_SENT))
         connection.rollback()
     assert len(refused) == 6_000
     if way != "values":

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from db.write.insert_values import insert_statement
-from db.write.lines import Lines
+from db.write.row_store import pieces
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
@@ -38,12 +38,6 @@ def chunk(rows):
     return Chunk.transform(TOY, Partition("t", 0), 0, len(rows), records)
 
 
-def pieces(chunks, limit):
-    lines = Lines(chunk.rows for chunk in chunks)
-    while lines:
-        yield lines.take(limit)
-
-
 def inserted(rows, session=SESSION):
     """What SQLite has after the statement, in a session of this number."""
 
@@ -65,14 +59,14 @@ def inserted(rows, session=SESSION):
 @given(CHUNKS, st.integers(1, 200))
 @example([[("a'b", None, 1.5), ('"', "\\", -2)]], 200)
 def test_every_row_is_inserted_once_in_order_and_unchanged(chunks, limit):
-    sent = pieces([chunk(rows) for rows in chunks], limit)
+    sent = pieces([chunk(rows).rows for rows in chunks], lambda: limit)
     found = [row for rows in sent for row in inserted(rows)]
     assert found == [row for rows in chunks for row in rows]
 
 
 @given(CHUNKS, st.integers(1, 200))
 def test_a_statement_keeps_its_limit_unless_one_row_is_longer(chunks, limit):
-    sent = list(pieces([chunk(rows) for rows in chunks], limit))
+    sent = list(pieces([chunk(rows).rows for rows in chunks], lambda: limit))
     for rows in sent:
         assert len(rows.replace(b"\n", b"")) <= limit or b"\n" not in rows
     for one, following in pairwise(sent):

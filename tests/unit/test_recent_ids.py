@@ -1,7 +1,7 @@
 """The filter of recent ids finds each of them, and few others."""
 
-from db.write import known_ids
-from db.write.known_ids import RecentIds
+from db.write import deduplicate
+from db.write.deduplicate import RecentIds
 
 
 def ids(first, after):
@@ -18,7 +18,7 @@ def test_what_was_added_is_found_and_little_else():
 
 
 def test_it_begins_anew_before_it_finds_too_many(monkeypatch):
-    monkeypatch.setattr(known_ids, "_MOST", 1000)
+    monkeypatch.setattr(deduplicate, "_MOST", 1000)
     recent = RecentIds()
     recent.add(ids(0, 900))
     recent.add(ids(900, 1100))

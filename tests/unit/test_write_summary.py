@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
-from db.write.ledger import ledger_line
-from db.write.writer import _dead_letters, _named, _skip_stored
+from db.write.writer import _dead_letters, _named, _skip_stored, ledger_line
 from pipeline.batch import Batch, Refused
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError
