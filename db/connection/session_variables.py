@@ -27,7 +27,7 @@ class _Variable(NamedTuple):
 _VARIABLES = (
     # `ts` is a TIMESTAMP: the server converts values from the session's time zone.
     _Variable("time_zone", "'+00:00'", needed=True),
-    # Values that do not fit are refused. Without backslash escapes, quoting a JSON text takes one
+    # Values that do not fit are rejected. Without backslash escapes, quoting a JSON text takes one
     # replace instead of a table look-up. No ANSI_QUOTES: the dialect quotes names with backticks.
     _Variable(
         "sql_mode",

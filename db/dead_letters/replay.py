@@ -33,7 +33,7 @@ _VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
 
 class Refusals(NamedTuple):
-    """How many were refused for the same reason, and an example: its id and detail."""
+    """How many were rejected for the same reason, and an example: its id and detail."""
 
     dead_letters: int
     example: int
@@ -60,7 +60,7 @@ class Outcome:
         return sum(one.dead_letters for one in self.refused.values())
 
     def refuse(self, letter: int, reason: str, detail: str) -> None:
-        """Count a dead letter that was refused."""
+        """Count a dead letter that was rejected."""
         key = reason, _VARYING.sub("…", detail)
         before = self.refused.get(key, Refusals(0, letter, detail))
         self.refused[key] = before._replace(dead_letters=before.dead_letters + 1)

@@ -1,6 +1,6 @@
 """Checks of tables that are older than this app or were created by hand.
 
-A table is refused if it would break exactly-once, silently change values or reject nearly every
+A table is rejected if it would break exactly-once, silently change values or reject nearly every
 row. If it would only turn single rows into dead letters, there is a warning.
 """
 

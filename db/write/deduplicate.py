@@ -1,4 +1,4 @@
-"""Rows whose event is stored already are left out of a write.
+"""Rows whose event is stored already are skipped.
 
 The unique index of `db.schema.event_key` decides, also between two writers at once: the second one
 waits for the first one's transaction. All else here saves statements that the index would reject.
@@ -9,9 +9,9 @@ statement, the rows go back to a savepoint, and then all ids are looked up. What
 in docs/performance.md.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -69,7 +69,6 @@ class DeduplicatingRowStore:
         Raises:
             pymysql.err.MySQLError, TransientError: see ``RowStore.store``.
         """
-        # Before the first savepoint: going back to one gives up what was held since.
         hold_index(transaction.connection, transaction.stream)
         left = list(chunks)
         repeated: set[bytes] = set()
@@ -105,7 +104,9 @@ class DeduplicatingRowStore:
         # Should the write fail, they are only looked up more often.
         recent = self._recent.add(different)
         known: set[bytes] = set()
-        for portion in _portions(different if self._of_others else recent):
+        wanted = list(different) if self._of_others else recent
+        for start in range(0, len(wanted), _PORTION):
+            portion = wanted[start : start + _PORTION]
             known |= stored_ids(transaction.connection, transaction.stream, portion)
         if not again:
             self._of_others = self._of_others and not known.issubset(recent)
@@ -148,12 +149,6 @@ def _ids_of(chunks: Sequence[Chunk], rows: Sequence[Mapping[int, str]]) -> Itera
 
 def _event_ids(chunk: Chunk) -> list[bytes]:
     return [one.encode() for one in chunk.stream.column(chunk.stream.key or "", chunk.rows)]
-
-
-def _portions(ids: Iterable[bytes]) -> Iterator[list[bytes]]:
-    waiting = iter(ids)
-    while portion := list(islice(waiting, _PORTION)):
-        yield portion
 
 
 def _without(chunks: Sequence[Chunk], found: Sequence[set[int]]) -> list[Chunk]:
@@ -216,13 +211,9 @@ def hold_index(connection: Connection, stream: Stream) -> None:
 
     To be called before the first savepoint: going back to one gives up what was held since.
 
-    Args:
-        connection: in a transaction.
-        stream: whose table has the index.
-
     Raises:
         FatalError: it is not there.
-        sqlalchemy.exc.DBAPIError: the server refused otherwise.
+        sqlalchemy.exc.DBAPIError: another error.
     """
     try:
         # Finds nothing, and looks nowhere: naming the index is enough.

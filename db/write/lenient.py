@@ -4,22 +4,21 @@ A load takes a chunk's JSON lines as they are, no SQL to be made and parsed. It 
 half to two thirds of what an insert costs, and the worker less than half. A server may ask its
 client for any file. This client sends nothing but the lines in hand.
 
-Both ways leave out what breaks a CHECK or a unique or foreign key, at no cost; but they also change
+Both ways skip what breaks a CHECK or a unique or foreign key, at no cost; but they also change
 values to make them fit. So what they did counts only where
 
 - rows stored + rows named as rejected = rows given. Always counted: that there was no warning
-  proves nothing, as some servers leave rows out without one;
-- there is one warning for each row that is missing, all of kinds that leave a row out, and none
-  besides, not even a note: then no value was changed;
+  proves nothing, as some servers skip rows without one;
+- there is one warning for each row that is missing, all of kinds that skip a row, and none besides,
+  not even a note: then no value was changed;
 - which rows are missing is read from the table: of the keys sent, those that are not there. Servers
   do not say it, or count lines in more than one way;
-- no trigger ran. It may have hidden what happened to a row, or done something for a row that was
-  left out.
+- no trigger ran. It may have hidden what happened to a row, or done something for one skipped.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -29,12 +28,14 @@ from db.connection.driver import MySQLError, send_lines
 from db.connection.errors import classify
 from db.connection.session import Transaction, fenced_sql
 from db.write.insert_values import blames_id, insert_statement, runs
-from pipeline.errors import RowError, TransientError
+from pipeline.errors import RowError
 from pipeline.stream import Stream
 
-#: What says that a row was left out: duplicate entry, foreign key, no partition, CHECK.
-LEFT_OUT = frozenset({1062, 1216, 1452, 1526, 1586, 1748, 3819, 4025})
+#: What says that a row was skipped: duplicate entry, foreign key, no partition, CHECK.
+_SKIPPED = frozenset({1062, 1216, 1452, 1526, 1586, 1748, 3819, 4025})
 
+#: Kinds of errors after which another way may store the rows.
+_OTHERS = ("other", "cluster")
 #: Rows of a statement that may be missing: servers keep no more warnings than so many.
 _MOST = 1_000
 
@@ -100,7 +101,9 @@ def store(
         transaction.rollback_to("before_statement")
         raise
     except MySQLError as error:
-        if not _is_about_statement(error):
+        found = classify(error)
+        # A row's fault, or a server or proxy that takes no such statement, in whatever words.
+        if not isinstance(found, RowError) and getattr(found, "kind", "") not in _OTHERS:
             raise
         transaction.rollback_to("before_statement")
         raise Unproven(str(error)) from error
@@ -146,17 +149,8 @@ def can_prove(transaction: Transaction) -> bool:
     return info["triggers"] is not None
 
 
-def _is_about_statement(error: MySQLError) -> bool:
-    """Whether another way may store what this statement could not: a row's fault, or a server or
-    proxy that does not take such statements, in whatever words."""
-    found = classify(error)
-    return isinstance(found, RowError) or (
-        isinstance(found, TransientError) and found.kind in ("other", "cluster")
-    )
-
-
 def _refused(transaction: Transaction, lines: bytes) -> dict[int, str]:
-    """What the last statement left out of these lines: what the server says of each, by index."""
+    """What the server says of each of the lines that the last statement skipped, by index."""
     stored, warnings = transaction.cursor.rowcount, transaction.cursor.warning_count
     given = lines.count(b"\n") + 1
     if given - stored != warnings:
@@ -177,7 +171,7 @@ def _too_many(missing: int, named: int) -> Unproven:
 
 def _named(transaction: Transaction, lines: bytes, stored: int, missing: int) -> dict[int, str]:
     said = transaction.execute("SHOW WARNINGS")
-    if not all(code in LEFT_OUT for _, code, _ in said):
+    if not all(code in _SKIPPED for _, code, _ in said):
         raise Unproven("warnings of another kind")
     if len(said) != missing:
         raise _too_many(missing, len(said))
@@ -201,16 +195,16 @@ def _missing(transaction: Transaction, lines: bytes, stored: int) -> list[int]:
     return [place for place, key in enumerate(keys) if not there[key]]
 
 
-def _new_keys(transaction: Transaction, stored: int) -> Iterable[Any]:
+def _new_keys(transaction: Transaction, stored: int) -> Iterator[str]:
     """The keys of the last statement's rows, and maybe of other writers' since then."""
     if not stored:
-        return []
+        return
     [[first]] = transaction.execute("SELECT LAST_INSERT_ID()")
     if not first:
         raise Unproven(f"the server did not number {stored} rows itself")
     stream = transaction.stream
-    rows = transaction.execute(f"SELECT {stream.key} FROM {stream.table} WHERE id >= {first}")  # noqa: S608
-    return (key for (key,) in rows)
+    sql = f"SELECT {stream.key} FROM {stream.table} WHERE id >= {first}"  # noqa: S608
+    yield from (key for (key,) in transaction.execute(sql))
 
 
 def _triggers(transaction: Transaction) -> int | None:

@@ -133,11 +133,10 @@ class RowStore:
     def _insert(self, transaction: Transaction, lines: bytes) -> Refused | None:
         begun = monotonic()
         error: RowError | None = None
-        found: Refused | None = None
         if not self._refusing:
             error = insert_values.attempt(transaction, lines)
-            found = None if error else {}
-            self._refusing = found is None
+            self._refusing = error is not None
+        found: Refused | None = None if self._refusing else {}
         if found is None and self._ignores.take_turn():
             found = self._prove(transaction, lines, lenient.ignore, self._ignores)
             if found is None and not self._ignores.is_paused:

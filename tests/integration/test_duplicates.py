@@ -125,7 +125,7 @@ def test_without_duplicates_nothing_is_looked_up(indexed):
     assert stored_ids(indexed) == ["a", "b", "c", "d", "e"]
 
 
-def test_what_was_stored_lately_is_looked_up_and_what_others_stored_is_found_too(indexed):
+def test_duplicates_of_this_worker_and_of_others_are_found(indexed):
     ours, others = writer(indexed), writer(indexed, "other")
     ours.write(1, NOW, [chunk("a", "b", "c")])
     ours.write(2, NOW, [chunk("a", "d", start=3)])
@@ -159,7 +159,7 @@ def test_other_programs_rows_count_as_known(indexed):
     assert (batch.valid, batch.duplicate) == (2, 1)
 
 
-def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed):
+def test_the_second_of_two_is_stored_if_the_first_is_rejected(indexed):
     with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
         connection.execute(text("INSERT INTO flash_sale_events (event_id) VALUES ('old')"))
@@ -176,7 +176,7 @@ def test_of_two_the_second_is_stored_when_the_database_refuses_the_first(indexed
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 3, 1)
 
 
-def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
+def test_what_another_unique_index_rejects_is_a_dead_letter(indexed):
     with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE INDEX one (user_id)"))
     values = [value("a"), value("b", user_id="v"), value("c"), value("b", user_id="w")]
@@ -185,7 +185,7 @@ def test_what_another_unique_index_refuses_stays_a_dead_letter(indexed):
     assert (batch.valid, batch.duplicate, batch.dropped["unstorable"]) == (2, 1, 1)
 
 
-def test_a_writer_that_waits_for_another_one_leaves_out_what_that_stored(indexed):
+def test_a_writer_that_waited_skips_what_the_other_stored(indexed):
     """Its look-up cannot see them: they are not committed yet."""
     inserted, go_on = threading.Event(), threading.Event()
 
@@ -262,7 +262,7 @@ def test_writers_that_store_the_same_ids_at_once_get_on(indexed):
     assert stored_offsets(indexed) == dict.fromkeys(PARTITIONS, 610)
 
 
-def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
+def test_replaying_a_stored_events_letter_adds_no_row(indexed):
     writer(indexed).write(1, NOW, [chunk_of([b"1", b"2", b"3", b"4", b"5", value("a")])])
     with indexed.begin() as connection:
         for offset, corrected in enumerate([value("a"), value("b"), value("b"), value("A")]):
@@ -286,7 +286,7 @@ def test_a_letter_whose_event_is_stored_is_replayed_without_a_row(indexed):
     assert (line.events, line.valid, line.duplicate) == (0, 2, 2)
 
 
-def test_a_replay_of_what_is_stored_or_refused_tells_them_apart(indexed):
+def test_a_replay_tells_stored_from_rejected_events(indexed):
     with dba(indexed).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
     values = [value("a"), value("b", category="wide"), value("c", category="wider")]

@@ -165,7 +165,7 @@ def test_creating_the_index_survives_a_kill_after_any_statement(patient):
         ),
     ],
 )
-def test_table_that_cannot_be_indexed_is_refused_with_a_fix(patient, change, hint):
+def test_table_that_cannot_be_indexed_is_rejected_with_a_fix(patient, change, hint):
     with patient.begin() as connection:
         connection.execute(text(f"ALTER TABLE flash_sale_events {change}"))
     before = described(patient)

@@ -66,7 +66,7 @@ def assert_stored(engine, records, good):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_one_statement_leaves_out_what_constraints_refuse(constrained, ways, seed):
+def test_one_statement_skips_what_constraints_reject(constrained, ways, seed):
     chance = Random(seed)
     kinds = ["good"] * chance.choice([1, 9, 99]) + ["bad", "known user", "unlisted"]
     records, good = mixed(chance, 600, kinds)
@@ -115,7 +115,7 @@ def test_a_trigger_did_nothing_for_a_row_that_is_not_stored(constrained):
 
 
 @mariadb_only  # MySQL lets an ordinary account not set it
-def test_more_refused_rows_than_the_server_keeps_in_mind(constrained):
+def test_more_rejected_rows_than_the_server_has_warnings_for(constrained):
     """As behind a proxy that forgets what a session was told."""
     with constrained.begin() as connection:
         connection.execute(text("SET SESSION max_error_count = 3"))
@@ -137,7 +137,7 @@ def test_nothing_is_inserted_in_another_session(constrained):
     assert stored_ids(constrained) == []
 
 
-def test_a_server_that_proves_nothing_is_asked_less_and_less(constrained, ways):
+def test_a_way_that_proves_nothing_is_taken_ever_less(constrained, ways):
     with dba(constrained).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(4)"))
     writer = Writer(constrained, "g", FLASH_SALES, "w")

@@ -166,7 +166,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_rows_that_constraints_refuse_are_named(constrained, ways, monkeypatch, seed):
+def test_rows_that_constraints_reject_are_named(constrained, ways, monkeypatch, seed):
     """However the server counts the lines of each kind, one after the other and in between."""
     chance = Random(seed)
     monkeypatch.setattr(row_store, "LOAD_BYTES", chance.choice([2_000, 20_000, 1_000_000]))
@@ -188,7 +188,7 @@ def test_rows_that_constraints_refuse_are_named(constrained, ways, monkeypatch, 
     assert set(ways) == {"load"}
 
 
-def test_a_refused_row_with_the_key_of_a_stored_one_proves_nothing(constrained, ways):
+def test_a_rejected_row_with_a_stored_rows_key_proves_nothing(constrained, ways):
     """Which of the two is there, nobody could tell."""
     batch = written(constrained, [event(0, user_id="u"), event(0, user_id="u")])
     assert [refused.offset for refused in batch.refused] == [1]
@@ -197,7 +197,7 @@ def test_a_refused_row_with_the_key_of_a_stored_one_proves_nothing(constrained, 
 
 
 @mysql_only  # its loads take ids while others do
-def test_an_id_given_twice_refuses_no_row(loads, monkeypatch, ways):
+def test_an_id_given_twice_rejects_no_row(loads, monkeypatch, ways):
     """Another program inserts between the packets, and every second row is refused."""
     with dba(loads).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events ADD UNIQUE one_a_user (user_id)"))
@@ -244,7 +244,7 @@ def test_a_row_left_out_without_a_warning_is_counted(constrained, ways):
     assert [name for (name,) in rows] == ["e0", "e1", "e2", "e4", "e5"]
 
 
-def test_loading_is_tried_again_after_some_writes(constrained, ways, monkeypatch):
+def test_loading_is_attempted_again_after_some_writes(constrained, ways, monkeypatch):
     monkeypatch.setattr(lenient, "_MOST", 0)
     writer = Writer(constrained, "g", FLASH_SALES, "w")
     writer.write(1, NOW, [chunk(0, 1, category="bad")])

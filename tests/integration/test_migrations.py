@@ -172,7 +172,7 @@ def test_a_migration_killed_after_any_statement_is_run_again(server, database_ur
 
 
 @pytest.mark.slow
-def test_the_first_migration_killed_after_any_statement_is_run_again(server, database_url):
+def test_a_killed_first_migration_is_run_again(server, database_url):
     kill_anywhere(server, database_url, None, [])
 
 

@@ -61,7 +61,7 @@ def store(engine, **fields):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_table_that_spoils_or_refuses_all_is_refused_and_its_alter_fixes_it(name, empty):
+def test_an_incompatible_table_is_rejected_with_its_fix(name, empty):
     statement, said = REFUSED[name]
     make(empty, statement)
     [found] = [one for one in look(empty) if one.refused]
@@ -105,7 +105,7 @@ def test_compatible_table_causes_no_warning(name, empty):
     store(empty, timestamp=None, product_id=None, event_type=None, user_id="u" * 50)
 
 
-def test_view_instead_of_a_table_is_refused(empty):
+def test_view_instead_of_a_table_is_rejected(empty):
     make(
         empty, [ddl(name="old_events"), "CREATE VIEW flash_sale_events AS SELECT * FROM old_events"]
     )
@@ -114,7 +114,7 @@ def test_view_instead_of_a_table_is_refused(empty):
     assert found.found.startswith("flash_sale_events is a view")
 
 
-def test_full_id_column_is_refused(empty):
+def test_full_id_column_is_rejected(empty):
     make(empty, [ddl(id="INT AUTO_INCREMENT PRIMARY KEY")])
     run(empty, "INSERT INTO flash_sale_events (id) VALUES (1932735283)")
     [found] = look(empty)
@@ -142,7 +142,7 @@ def test_own_constraints_cause_a_warning(empty):
 
 
 @pytest.mark.parametrize("table", ["batches", "rollup_state"])
-def test_tables_without_transactions_are_refused(table, migrated_engine):
+def test_tables_without_transactions_are_rejected(table, migrated_engine):
     run(dba(migrated_engine), f"ALTER TABLE {table} ENGINE=MyISAM")
     [found] = look(migrated_engine)
     assert found.refused
@@ -169,7 +169,7 @@ def test_tables_without_transactions_are_refused(table, migrated_engine):
     ],
     ids=["primary", "narrower", "plain"],
 )
-def test_missing_key_is_refused_and_its_alter_restores_it(change, said, empty):
+def test_missing_key_is_rejected_and_its_alter_restores_it(change, said, empty):
     migrate(empty)
     run(empty, f"ALTER TABLE {change}")
     [found] = look(empty)

@@ -129,7 +129,7 @@ def test_replay_without_the_index_stores_nothing(indexed):
 
 
 @each_server
-def test_a_worker_whose_index_is_dropped_ends_and_stores_no_duplicate(
+def test_a_dropped_index_ends_the_worker_without_duplicates(
     worker, produce, migrated_engine, migrated_url
 ):
     make_index(dba(migrated_engine))

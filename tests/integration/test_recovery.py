@@ -172,9 +172,7 @@ def test_a_lost_answer_to_commit_doubles_nothing(worker, broker, topic, migrated
 
 
 @pytest.mark.slow
-def test_topics_and_groups_in_one_database_do_not_disturb_each_other(
-    worker, broker, topic, migrated_url
-):
+def test_topics_and_groups_in_one_database_are_independent(worker, broker, topic, migrated_url):
     mine = {"of_the_same_group": f"{topic}-b", "of_another_group": f"{topic}-c"}
     for name in mine.values():
         broker.create_topic(name)

@@ -68,7 +68,7 @@ def commits(engine):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, monkeypatch, seed):
+def test_only_rows_rejected_alone_become_dead_letters(refusing, monkeypatch, seed):
     """Against the plainest reference: row by row, in order, what the table can hold."""
     chance = Random(seed)
     monkeypatch.setattr("db.write.row_store.INSERT_BYTES", chance.choice([600, 5_000, 250_000]))
@@ -137,7 +137,7 @@ def test_exactly_the_rows_that_are_refused_alone_become_dead_letters(refusing, m
 
 
 @pytest.mark.parametrize("bad", [[0], [7], [19], [0, 1, 2, 18, 19], list(range(20)), [3, 4, 11]])
-def test_a_write_with_refused_rows_is_one_transaction(refusing, bad):
+def test_a_write_with_rejected_rows_is_one_transaction(refusing, bad):
     records = [
         record(n, event(n, user_id=f"u{n}", category="bad" if n in bad else "c")) for n in range(20)
     ]
@@ -175,7 +175,7 @@ def test_of_two_rows_that_exclude_each_other_the_first_stays(refusing):
     assert [one.offset for one in batch.refused] == [2, 4, 5]
 
 
-def test_the_row_a_trigger_stumbled_over_in_its_own_statement_is_not_taken_for_ours(begun):
+def test_a_row_named_within_a_trigger_is_not_taken_for_ours(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("CREATE TABLE seen (k INT UNIQUE)"))
         connection.execute(
@@ -202,7 +202,7 @@ def test_an_error_of_a_row_leaves_the_transaction_as_it_was(begun, code):
     assert [row.kafka_offset for row in dead_letter_rows(begun)] == [9]
 
 
-def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(begun, monkeypatch):
+def test_a_rejection_that_ends_the_transaction_loses_nothing(begun, monkeypatch):
     with dba(begun).begin() as connection:
         refuse(connection, 1644)
 
@@ -221,7 +221,7 @@ def test_a_server_that_ends_the_transaction_with_a_refused_row_loses_nothing(beg
     assert (stored_ids(begun), dead_letter_rows(begun), stored_offsets(begun)[0]) == ([], [], 0)
 
 
-def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun, server):
+def test_a_connection_killed_while_splitting_loses_nothing(begun, server):
     with dba(begun).begin() as connection:
         refuse(connection, 1644)
     pieces = [chunk(0, 9), chunk(9, 10, category="bad"), chunk(10, 12)]
@@ -243,7 +243,7 @@ def test_a_connection_that_is_killed_while_rows_are_isolated_costs_nothing(begun
     assert len(stored_ids(begun)) == 11
 
 
-def test_a_write_repeated_says_which_rows_were_refused(refusing):
+def test_a_repeated_write_says_which_rows_were_rejected(refusing):
     """The answer to COMMIT was lost, and the breaker must be told nonetheless."""
     pieces = [chunk(0, 3, category="bad"), chunk(3, 4, user_id="other")]
     writer = Writer(refusing, "g", FLASH_SALES, "w")
@@ -265,7 +265,7 @@ def test_a_value_kafka_no_longer_has_is_made_from_its_row(refusing):
     assert json.loads(second.value)["event_id"] == "e1"
 
 
-def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
+def test_a_rejected_dead_letter_ends_the_worker(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE dead_letters ADD UNIQUE no_two_alike (reason(3))"))
         connection.execute(
@@ -282,7 +282,7 @@ def test_a_dead_letter_that_is_refused_ends_the_worker(begun):
     assert stored_ids(begun) == []
 
 
-def test_statements_grow_again_when_rows_are_no_longer_refused(refusing, monkeypatch):
+def test_statements_grow_again_when_no_row_is_rejected(refusing, monkeypatch):
     seen: list[bytes] = []
     attempt = insert_values.attempt
 

@@ -49,7 +49,7 @@ def open_transaction(begun, *, offset=None, joined=False):
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_rows_of_another_program_that_are_committed_late_are_summed(begun, end):
+def test_late_commits_of_another_program_are_summed(begun, end):
     rollup = Rollup(begun, 0)
     write(begun, 0)
     with open_transaction(begun) as other:
@@ -88,7 +88,7 @@ def test_transaction_after_the_mark_is_not_waited_for(begun):
     assert_sums_true(begun)
 
 
-def test_a_write_under_way_is_waited_for_and_holds_up_no_other_one(begun, monkeypatch):
+def test_the_round_waits_for_a_write_and_blocks_no_other(begun, monkeypatch):
     monkeypatch.setattr(module, "LOCK_WAIT", 30)
     rollup = Rollup(begun, 0)
     with open_transaction(begun, offset=1) as under_way:

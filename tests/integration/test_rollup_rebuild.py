@@ -45,7 +45,7 @@ def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):
 
 
 @pytest.mark.parametrize("again", [1, 3])
-def test_ids_that_begin_again_are_noticed_and_a_rebuild_is_the_way_out(begun, again):
+def test_restarted_ids_stop_the_rollup_until_a_rebuild(begun, again):
     rollup = Rollup(begun, 0)
     write(begun, 0)
     write(begun, 1)

@@ -23,7 +23,7 @@ def behind(running):
 
 
 @each_server_slow
-def test_sums_are_exact_after_kills_with_several_workers_and_groups(
+def test_sums_are_exact_after_kills_in_several_groups(
     worker, produce, migrated_engine, migrated_url
 ):
     options = {"FLUSH_INTERVAL": 0.2, "ROLLUP_INTERVAL": 0.2}

@@ -124,7 +124,7 @@ def test_each_way_stores_what_single_inserts_store(begun, way, ways, change, see
     assert way in ways
 
 
-def test_a_refused_row_has_its_own_words(begun, way):
+def test_a_rejected_row_has_its_own_message(begun, way):
     constrain(begun)
     values = [
         event(0, user_id="ü"),
@@ -212,7 +212,7 @@ def test_a_kill_makes_the_next_statement_smaller(begun, server, monkeypatch, way
 _SENT = "SHOW SESSION STATUS WHERE Variable_name IN ('Com_insert', 'Com_load')"
 
 
-def test_thousands_of_refused_rows_cost_few_statements(begun, proving, way):
+def test_thousands_of_rejected_rows_cost_few_statements(begun, proving, way):
     """Servers name no more than a thousand refused rows: a load of more is repeated smaller."""
     constrain(begun)
     records = [record(n, event(n, user_id=f"u{n}", category="bad")) for n in range(6_000)]

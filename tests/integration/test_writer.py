@@ -25,7 +25,7 @@ from tests.helpers.accounts import dba
 from tests.helpers.sink import NOW, chunk, event, record, stored_ids, stored_offsets, write
 
 
-def test_rows_dead_letters_ledger_and_offsets_are_one_transaction(begun):
+def test_rows_dead_letters_ledger_and_offsets_commit_together(begun):
     good, bad = record(0, event(0, price=2.5, quantity=4)), record(1, b"\xff not json", None, -1)
     batch = Writer(begun, "g", FLASH_SALES, "w").write(
         1, NOW, [Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 5, [good, bad])]
@@ -102,7 +102,7 @@ def test_groups_do_not_disturb_each_other(begun):
     assert stored_offsets(begun) == {0: 3, 1: 0}
 
 
-def test_a_row_that_only_the_database_refuses_is_a_dead_letter(begun):
+def test_a_row_that_only_the_database_rejects_is_a_dead_letter(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events MODIFY category VARCHAR(3)"))
     batch = Writer(begun, "g", FLASH_SALES, "w").write(
@@ -130,7 +130,7 @@ def test_statements_are_cut_to_what_the_server_takes(begun):
     assert stored_ids(begun) == [f"e{n}" for n in range(400)]
 
 
-def test_quotes_backslashes_and_percent_signs_come_back_as_they_were(begun):
+def test_quotes_backslashes_and_percent_signs_are_unchanged(begun):
     odd = "o'\"\\%s%(x)s:rows;--\x00漢🔥"
     Writer(begun, "g", FLASH_SALES, "w").write(1, NOW, [chunk(0, 1, category=odd)])
     with begun.connect() as connection:

@@ -8,7 +8,7 @@ def ids(first, after):
     return [b"evt-%d" % number for number in range(first, after)]
 
 
-def test_what_was_added_is_found_and_little_else():
+def test_added_ids_are_found_and_few_others():
     recent = RecentIds()
     # Hashes differ from run to run: 3 of 100 runs have two ids in one place.
     assert len(recent.add(ids(0, 1000))) <= 3
@@ -17,7 +17,7 @@ def test_what_was_added_is_found_and_little_else():
     assert len(recent.add(ids(200_000, 300_000))) < 3_000
 
 
-def test_it_begins_anew_before_it_finds_too_many(monkeypatch):
+def test_it_is_emptied_before_it_finds_too_many(monkeypatch):
     monkeypatch.setattr(deduplicate, "_MOST", 1000)
     recent = RecentIds()
     recent.add(ids(0, 900))

@@ -74,7 +74,7 @@ def test_a_chunk_that_comes_twice_is_written_once():
         ([chunk(0, 2)], of_topic("t", {1: 0}), "t/0 is gone, but the worker's events begin at 0"),
     ],
 )
-def test_a_gap_is_refused_and_named(chunks, stored, sentence):
+def test_a_gap_is_rejected_and_named(chunks, stored, sentence):
     with pytest.raises(OffsetGapError, match=sentence):
         _skip_stored(chunks, stored)
 
@@ -118,7 +118,7 @@ def test_a_ledger_line_accounts_for_every_event():
     assert Batch.of(FLASH_SALES, 6, NOW, [chunk(4, 4)], 0.0).oldest_timestamp is None
 
 
-def test_a_refused_row_is_a_dead_letter_as_it_came_or_made_from_its_row():
+def test_a_rejected_row_is_a_dead_letter_as_sent_or_rebuilt():
     chunks = [
         chunk(0, 3),
         Chunk.transform(FLASH_SALES, Partition("t", 0), 3, 4, [PlainRecord(3, b"{")]),

@@ -24,7 +24,7 @@ _UTF8: dict[str, Any] = {
 }
 
 #: 32 bytes. Workers of the version before go on writing letters while this runs, and know nothing
-#: of the column: without a default their letters would be refused.
+#: of the column: without a default their letters would be rejected.
 _UNKNOWN = "unknown, written by an older app"
 
 _LAST = {
