@@ -59,7 +59,7 @@ class Chunk:
     In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets`` are those
     of the rows; ``flags`` are the quality flags of those rows that have any, by the row's index;
     ``known_total`` is ``total``, or None where that has to be computed from the rows; ``oldest`` is
-    the timestamp (ms) of the first event; ``duplicate`` counts events that were left out because
+    the timestamp (ms) of the first event; ``duplicate`` counts events that were skipped because
     they are stored already.
     """
 

@@ -1,4 +1,4 @@
-"""Error codes of MySQL, MariaDB and what stands in front of them, by what a write does with them.
+"""Error codes of MySQL, MariaDB and what is in front of them, by what a write does with them.
 
 Where two products use a code for different errors, both mean the same to a write. What is not here
 is judged by what else fails (`pipeline.search`), and so is 1105: Vitess and PlanetScale send it

@@ -209,7 +209,7 @@ class RecentIds:
 def hold_index(connection: Connection, stream: Stream) -> None:
     """Verify that the index is there, and keep it from being dropped until the transaction ends.
 
-    To be called before the first savepoint: going back to one gives up what was held since.
+    To be called before the first savepoint: going back to one releases what was locked since.
 
     Raises:
         FatalError: it is not there.
@@ -248,5 +248,5 @@ def stored_ids(connection: Connection, stream: Stream, ids: Collection[bytes]) -
 
 def is_duplicate(message: str) -> bool:
     """Whether a server's message on a duplicate entry (error 1062) is about this index."""
-    # Newer versions of MySQL name the table as well. The entry itself stands before.
+    # Newer versions of MySQL name the table as well. The entry itself comes before.
     return message.endswith((f"'{event_key.NAME}'", f".{event_key.NAME}'"))

@@ -189,7 +189,7 @@ class RowStore:
 
 
 class _Pace:
-    """How large the next statement of one way is, and when that way is tried again after a failure.
+    """How large the next statement of one way is, and when that way is taken again after a failure.
 
     Args:
         first, most: bytes of a statement, at first and at most.

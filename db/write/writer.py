@@ -1,6 +1,6 @@
 """The sink: one write, one transaction of rows, dead letters, ledger and offsets.
 
-Delivery guarantee: exactly once. A write locks the stored offsets of its partitions, leaves out
+Delivery guarantee: exactly once. A write locks the stored offsets of its partitions, skips
 what is below them (another worker, or this one before it lost the answer to COMMIT, has stored
 it), and moves them in the same transaction. So a write may be repeated any number of times, by
 any number of workers, and in any order of arrival: a later one adds only what is new.
@@ -45,7 +45,7 @@ class Writer:
         group: the consumer group.
         stream: what the chunks are of.
         worker: a name no other worker has or had.
-        deduplicate: whether events whose ids are stored already are left out.
+        deduplicate: whether events whose ids are stored already are skipped.
         verify: called before each write: whether the tables are still as they must be.
     """
 
@@ -87,7 +87,7 @@ class Writer:
             alive: called after each statement, as a sign of life.
 
         Returns:
-            The batch as it stands in the ledger; one without events where nothing was new. Its
+            The batch as it is in the ledger; one without events where nothing was new. Its
             offsets are those stored now, of all the chunks' partitions.
 
         Raises:

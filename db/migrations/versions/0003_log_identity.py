@@ -23,7 +23,7 @@ _UTF8: dict[str, Any] = {
     "mysql_row_format": "DYNAMIC",
 }
 
-#: 32 bytes. Workers of the version before go on writing letters while this runs, and know nothing
+#: 32 bytes. Workers of the previous version keep writing letters while this runs, and know nothing
 #: of the column: without a default their letters would be rejected.
 _UNKNOWN = "unknown, written by an older app"
 

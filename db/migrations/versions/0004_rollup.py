@@ -1,6 +1,6 @@
 """Sums that the roll-up keeps, in tables of their own, and the views over them.
 
-Workers of the version before go on adding to their own tables of sums meanwhile, so the new ones
+Workers of the previous version keep adding to their own tables of sums meanwhile, so the new ones
 are built of the rows, by the roll-up. Until that is done, the views show a copy of the old sums.
 Every step may be run again: MySQL has no transactions over changes of the schema.
 """

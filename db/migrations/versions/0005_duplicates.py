@@ -23,7 +23,7 @@ _TAIL = " FROM batches GROUP BY DATE_FORMAT(written, '%Y-%m-%d %H:00:00')"
 
 
 def upgrade() -> None:
-    # Workers of the version before go on writing ledger lines, and know nothing of the column.
+    # Workers of the previous version keep writing ledger lines, and know nothing of the column.
     if _COUNT not in _columns():
         op.execute(f"ALTER TABLE batches ADD COLUMN {_COUNT} INT NOT NULL DEFAULT 0")
     _view(f"{_HEAD}, SUM({_COUNT}) AS {_COUNT} {_TAIL}")
