@@ -31,10 +31,13 @@ from config.settings import Settings
 from config.version import VERSION
 from db.breakers import BreakerStore
 from db.connection.engine import connect, connect_for_queries
+from db.group_reports import GroupReports
+from db.letter_search import LetterSearch
 from db.probe import DatabaseProbe
 from db.reports import Reports
 from db.rollup.rounds import Rollup
 from db.schema.preconditions import Preconditions
+from db.workers import WorkerStore
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline import metrics
@@ -55,8 +58,10 @@ from source.log_reader import LogReader
 from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
 from telemetry.traces import write_spans
+from web.answers import Answers
 from web.dashboard import dashboard
 from web.health import Health
+from web.heartbeat import Heartbeats
 from web.history import History
 from web.metrics_export import export
 from web.middleware import require_token
@@ -95,6 +100,7 @@ class App(FaustApp):
     def _add_flow(self, stream: Stream) -> None:
         """From Kafka to the database; what reads needs what writes, so that is made first."""
         settings, engine, group = self.settings, self.engine, self.settings.consumer_group
+        self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
         read_committed = settings.isolation_level == "read_committed"
 
         # State that the parts share, and what acts on committed batches.
@@ -121,7 +127,7 @@ class App(FaustApp):
                 engine,
                 group,
                 stream,
-                worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
+                worker=self.worker_name,
                 deduplicate=settings.deduplicate,
                 verify=self.preconditions.verify_again,
             ),
@@ -165,7 +171,14 @@ class App(FaustApp):
             self.progress,
             listeners=[self.progress.move, self.control.report],
         )
-        for service in (self.flusher, self.breakers, self.watch, self.rollups):
+        limit = 60 + 3 * self.settings.flush_interval
+        self.health = Health(
+            self.flusher, self.watch, self.breakers, self.control, quiet_limit=limit
+        )
+        rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
+        heartbeats = Heartbeats(rows, self.health, self.progress)
+        # The first is stopped last.
+        for service in (heartbeats, self.flusher, self.breakers, self.watch, self.rollups):
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.ends = LogEnds(
@@ -181,12 +194,18 @@ class App(FaustApp):
         """Pages and metrics."""
         parts = self.flusher, self.breakers, self.rollups
         self.status = Status(self.progress, self.history, self.memory, *parts)
-        limit = 60 + 3 * self.settings.flush_interval
-        health = Health(self.flusher, self.watch, self.breakers, self.control, quiet_limit=limit)
-        export(self.flusher.buffer, self.memory, health, self.settings, stream)
+        settings, health = self.settings, self.health
+        export(self.flusher.buffer, self.memory, health, settings, stream)
         pages(self, self.status.as_json, health)
-        reports = Reports(self.queries, self.settings.consumer_group)
-        dashboard(self, self.status, health, reports)
+        group = settings.consumer_group
+        answers = Answers(
+            self.status,
+            GroupReports(self.queries, group, settings.topic),
+            Reports(self.queries),
+            LetterSearch(self.queries, group, stream),
+            stream.fields,
+        )
+        dashboard(self, self.worker_name, self.status, health, answers)
 
     async def before_start(self) -> None:
         """Verify that all the worker needs is there.

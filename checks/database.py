@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from checks.result import CheckResults
 from checks.storing import check_storing
+from db import workers
 from db.connection.engine import server_version
 from db.connection.errors import classified
 from db.rollup import rounds
@@ -17,7 +18,7 @@ from db.schema import event_index, event_key, version
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline.chunk import Chunk
-from pipeline.errors import RowError
+from pipeline.errors import FatalError, RowError
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream
@@ -49,6 +50,7 @@ def check_database(
         rehearse(engine, stream)
         results.ok("Database rights", "a batch was written, summed and rolled back")
         check_storing(engine, stream, results)
+        _heartbeats(engine, results)
     return True
 
 
@@ -95,6 +97,20 @@ def rehearse(engine: Engine, stream: Stream) -> None:
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)
+
+
+def _heartbeats(engine: Engine, results: CheckResults) -> None:
+    """Without these rights a worker stores events all the same."""
+    try:
+        with classified(), engine.connect() as connection:
+            workers.rehearse(connection)
+            connection.rollback()
+    except FatalError as error:
+        results.warn(
+            "Database rights",
+            f"other workers' pages and reports cannot show this one: {error}",
+            "grant what docs/database.md#accounts lists",
+        )
 
 
 class _Rehearsal:

@@ -1,6 +1,7 @@
 """`faust -A app batches` lists the ledger."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,6 +12,8 @@ from sqlalchemy import Row
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.registry import Tools, needs
+from commands.times import FORMS as TIMES
+from commands.times import MOMENT
 from config.load import DATABASE
 from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
@@ -29,14 +32,22 @@ def batches(app: faust.App, tools: Tools) -> None:
             type=click.IntRange(1),
             help=f"Maximum number. The default is {SHOWN} for a table, all for JSON and CSV.",
         ),
+        option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
+        option("--until", type=MOMENT, help="Only those written before."),
         *FORMS,
         name="batches",
     )
-    async def batches(self: Any, limit: int | None, form: Form) -> None:
+    async def batches(
+        self: Any,
+        limit: int | None,
+        since: datetime | None,
+        until: datetime | None,
+        form: Form,
+    ) -> None:
         """Show the last batches of all workers, newest first."""
         with or_exit():
             most = limit if limit or form else SHOWN
-            found = newest_batches(tools.engine, tools.group, most)
+            found = newest_batches(tools.engine, tools.group, most, since, until)
             print_listing(form, COLUMNS, map(line, found), none="No batches yet.")
 
 

@@ -94,6 +94,12 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
         ),
         option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
         option("--until", type=MOMENT, help="Only those written before."),
+        option(
+            "--column",
+            type=click.Choice(stream.fields),
+            help="Only those whose reason names this column.",
+        ),
+        option("--text", help="Only those with this text in the value or the reason."),
         option("--pending", is_flag=True, help="Only those not replayed yet."),
         option(
             "--limit",
@@ -116,6 +122,8 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
         offsets: tuple[int | None, int | None],
         since: datetime | None,
         until: datetime | None,
+        column: str | None,
+        text: str | None,
         pending: bool,
         limit: int | None,
         dry_run: bool,
@@ -128,7 +136,9 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
         whole values. `replay` stores those that today's rules accept; its exit status is 1 if it
         stored none. `purge` deletes them permanently; without a filter it asks first.
         """
-        wanted = Filter(ids, reason, topic, partitions, offsets, since, until, pending)
+        wanted = Filter(
+            ids, reason, topic, partitions, offsets, since, until, pending, column, text
+        )
         letters = DeadLetters(engine, group)
         with or_exit():
             if dry_run and action not in ("replay", "purge"):

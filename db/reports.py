@@ -12,39 +12,29 @@ from sqlalchemy import Connection, Engine, func, select
 
 from db.connection.errors import classified
 from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products, rollup_state
-from db.schema.tables import dead_letters
-from models.rules import Reason, Rejection, transform
 from pipeline.printable import printable
 
 #: Minutes and hours shown.
 MINUTES = 60
 HOURS = 24
 PRODUCTS = 10
-DEAD_LETTERS = 20
-#: Longer values are not checked against today's rules.
-_JUDGED_BYTES = 65_536
-#: How many of the newest dead letters are searched, and the bytes shown of a value.
-RECENT_DEAD_LETTERS = 10_000
-SHOWN_BYTES = 1_000
 
 _SHOWN = select(rollup_state.c.shown).scalar_subquery()
 _STEPS = ("views", "carts", "purchases", "others")
 
 
 class Reports:
-    """Numbers of all workers, and the dead letters of one consumer group.
+    """Numbers of all workers.
 
     Args:
         engine: from ``db.connection.engine.connect_for_queries``.
-        group: the consumer group.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
     """
 
-    def __init__(self, engine: Engine, group: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._group = group
 
     def sales(self) -> dict[str, Any]:
         """The last hour by minute and by funnel step, and the last day's top products.
@@ -59,49 +49,6 @@ class Reports:
                 "funnel": {step: sum(minute[step] for minute in minutes) for step in _STEPS},
                 "products": _products(connection, now),
             }
-
-    def dead_letters(self, reason: Reason | None) -> list[dict[str, Any]]:
-        """The newest dead letters, optionally with one reason only.
-
-        ``replay`` is ``done``, ``possible`` if today's rules accept the event (the table may still
-        refuse it), or ``refused``; None if the value is cut or too long to check.
-        """
-        columns = dead_letters.c
-        with self._begin() as connection:
-            newest = select(func.coalesce(func.max(columns.id), 0)).scalar_subquery()
-            statement = (
-                select(
-                    columns.id,
-                    columns.created_at,
-                    columns.reason,
-                    columns.detail,
-                    columns.kafka_topic,
-                    columns.kafka_partition,
-                    columns.kafka_offset,
-                    columns.replayed_at,
-                    func.substring(columns.value, 1, _JUDGED_BYTES).label("value"),
-                    func.coalesce(columns.value_bytes, func.length(columns.value)).label("bytes"),
-                )
-                .where(columns.id > newest - RECENT_DEAD_LETTERS)
-                .where(columns.consumer_group == self._group)
-                .where(columns.reason == reason.value if reason else columns.id > 0)
-                .order_by(columns.id.desc())
-                .limit(DEAD_LETTERS)
-            )
-            return [
-                {
-                    "id": letter.id,
-                    "written": _iso(letter.created_at),
-                    "reason": letter.reason,
-                    "detail": printable(letter.detail.encode()),
-                    "position": f"{letter.kafka_topic}/{letter.kafka_partition}"
-                    f"/{letter.kafka_offset}",
-                    "value": printable(letter.value and letter.value[:SHOWN_BYTES]),
-                    "bytes": letter.bytes,
-                    "replay": _replay(letter),
-                }
-                for letter in connection.execute(statement)
-            ]
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
@@ -152,14 +99,6 @@ def _products(connection: Connection, now: datetime) -> list[dict[str, Any]]:
         }
         for row in connection.execute(statement)
     ]
-
-
-def _replay(letter: Any) -> str | None:
-    if letter.replayed_at:
-        return "done"
-    if len(letter.value or b"") < (letter.bytes or 0):
-        return None
-    return "refused" if isinstance(transform(letter.value), Rejection) else "possible"
 
 
 def _iso(moment: datetime) -> str:

@@ -52,6 +52,9 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
             status=401,
             headers={"WWW-Authenticate": 'Basic realm="flash-sale-etl", charset="UTF-8"'},
         )
+    if request.path == "/" and "text/html" in request.headers.get("Accept", ""):
+        # A person; programs keep Faust's answer.
+        return web.Response(status=302, headers={"Location": "dashboard/"})
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -20,8 +20,8 @@ IO_TIMEOUT = 30
 #: Maximum connections of a process: for the write, the roll-up, start offsets and brief work.
 #: Nothing takes a second connection while it has one, so there is no deadlock.
 POOL_SIZE = 4
-#: The same for queries: the database watch, and the roll-up and reports (one at a time).
-QUERY_POOL_SIZE = 2
+#: The same for queries: the database watch, heartbeats, the roll-up, and reports one at a time.
+QUERY_POOL_SIZE = 3
 #: Seconds to wait for a connection while all are in use.
 POOL_TIMEOUT = 10
 #: Seconds after which a connection is replaced: the address may point to another server by then.

@@ -1,5 +1,6 @@
 """Finds, counts and purges stored dead letters. Blocking."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, or_, select
 from sqlalchemy.dialects.mysql import LONGBLOB
 
 from db.connection.errors import classified
@@ -28,6 +29,7 @@ class Filter:
 
     ``since`` and ``until`` have a time zone and apply to when the dead letter was written.
     ``offsets`` are the first and the last, None for open. ``pending`` means not replayed yet.
+    ``column`` is one that the detail names; ``text`` is in the value or the detail.
     """
 
     ids: tuple[int, ...] = ()
@@ -38,6 +40,8 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     pending: bool = False
+    column: str | None = None
+    text: str | None = None
 
     def conditions(self, group: str) -> Iterator[ColumnElement[bool]]:
         """The SQL conditions, for one consumer group."""
@@ -61,6 +65,11 @@ class Filter:
             yield _columns.created_at < self.until.astimezone(UTC)
         if self.pending:
             yield _columns.replayed_at.is_(None)
+        if self.column:
+            yield _columns.detail.regexp_match(rf"\b{re.escape(self.column)}\b")
+        if self.text:
+            in_value = func.instr(_columns.value, self.text.encode()) > 0
+            yield or_(in_value, func.instr(_columns.detail, self.text) > 0)
 
 
 def is_cut(letter: Row[Any]) -> bool:

@@ -20,7 +20,7 @@ from db.dead_letters.query import DeadLetters, Filter, is_cut, transaction
 from db.schema.tables import batches, dead_letters
 from db.write.deduplicate import DeduplicatingRowStore
 from db.write.row_store import RowStore
-from db.write.writer import ledger_line
+from db.write.writer import ledger_line, on_server_clock
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
@@ -149,7 +149,7 @@ class Replayer:
                 # The ledger has counted these events before; only their rows are new.
                 seconds = perf_counter() - started
                 batch = Batch.of(self._stream, number, datetime.now(UTC), [stored], seconds)
-                line = ledger_line(batch, self._group, run)
+                line = on_server_clock(ledger_line(batch, self._group, run), batch)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
                 connection.execute(insert(batches), line | nothing)
             if dry_run:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Computed,
+    Index,
     Integer,
     MetaData,
     String,
@@ -147,5 +148,37 @@ batches = Table(
     # The default is for workers of the previous version.
     Column("duplicate", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("worker", "number", name="uq_batches"),
+    Index("ix_batches_written", "consumer_group", "written"),
+    **UTF8,
+)
+
+#: What each worker says of itself, on the server's clock; those gone for long are removed.
+worker_heartbeats = Table(
+    "worker_heartbeats",
+    metadata,
+    Column("worker", String(100), primary_key=True),
+    Column("consumer_group", _NAME, nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("started_at", DATETIME(fsp=3), nullable=False),
+    Column("seen_at", DATETIME(fsp=3), nullable=False),
+    Column("next_seconds", Integer, nullable=False),
+    Column("stopped_at", DATETIME(fsp=3), nullable=True),
+    Column("unready", String(1000), nullable=True),
+    Column("partitions", JSON, nullable=False),
+    **UTF8,
+)
+
+#: What happened to workers, on the server's clock; old ones are removed.
+worker_events = Table(
+    "worker_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("consumer_group", _NAME, nullable=False),
+    Column("worker", String(100), nullable=False),
+    Column("kind", String(30), nullable=False),
+    Column("since", DATETIME(fsp=3), nullable=True),
+    Column("at", DATETIME(fsp=3), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("detail", String(1000), nullable=False),
     **UTF8,
 )

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
-from sqlalchemy import Connection, Engine, exists, insert, select, text
+from sqlalchemy import Connection, Engine, exists, func, insert, select, text
 
 from db.connection.errors import classified
 from db.connection.session import Transaction, fenced_sql
@@ -123,7 +123,8 @@ class Writer:
                     # Offsets without events (transaction markers) are no batch, as with the job
                     # replaced.
                     here = text(fenced_sql(session, ":worker")).bindparams(worker=self._worker)
-                    line = ledger_line(batch, self._group, self._worker) | {"worker": here}
+                    line = ledger_line(batch, self._group, self._worker)
+                    line = on_server_clock(line, batch) | {"worker": here}
                     connection.execute(insert(batches).values(line))
                 # Last: whatever went before is kept only if this finds the session of the lock.
                 moves = {partition: (locked[partition], end) for partition, end in moved.items()}
@@ -198,6 +199,14 @@ def ledger_line(batch: Batch, group: str, worker: str) -> dict[str, object]:
         "revenue": batch.total,
         "seconds": batch.seconds,
     }
+
+
+def on_server_clock(line: dict[str, object], batch: Batch) -> dict[str, object]:
+    """The line with the server's times: workers' clocks may differ."""
+    now = func.utc_timestamp(text("3"))
+    waited = round((batch.written - batch.opened).total_seconds() * 1e6)
+    opened = func.timestampadd(text("MICROSECOND"), -waited, now)
+    return line | {"opened": opened, "written": now}
 
 
 def _skip_stored(chunks: Sequence[Chunk], locked: Mapping[Partition, int]) -> list[Chunk]:

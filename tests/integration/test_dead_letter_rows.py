@@ -11,7 +11,7 @@ from commands.dead_letter_lines import whole
 from db.connection.engine import connect
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Outcome, Replayer
-from db.reports import Reports
+from db.letter_search import LetterSearch
 from db.rollup.watermark import join
 from db.schema.tables import batches, dead_letters, stream_offsets
 from db.write.offsets import OffsetStore
@@ -124,7 +124,7 @@ def test_a_cut_letter_says_so_and_is_not_replayed(small_packets):
     [refused] = done.refused.values()
     assert (done.stored, refused.dead_letters, refused.example) == (0, 1, letter.id)
     assert refused.detail == "only part of the value was stored: send the event again"
-    [reported] = Reports(small_packets, "g").dead_letters(None)
+    [reported] = LetterSearch(small_packets, "g", FLASH_SALES).find(Filter())
     assert (reported["bytes"], reported["replay"]) == (len(value), None)
 
 
@@ -139,7 +139,9 @@ def test_page_shows_which_dead_letters_can_be_replayed(begun):
     with dba(begun).begin() as connection:
         connection.execute(text("ALTER TABLE flash_sale_events DROP CONSTRAINT few"))
     Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter(ids=(letters[0].id,)))
-    told = {one["id"]: one["replay"] for one in Reports(begun, "g").dead_letters(None)}
+    told = {
+        one["id"]: one["replay"] for one in LetterSearch(begun, "g", FLASH_SALES).find(Filter())
+    }
     states = ("done", "possible", "refused", "refused")
     assert told == {letter.id: state for letter, state in zip(letters, states, strict=True)}
 

@@ -7,7 +7,9 @@ import pytest
 
 from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
+from db import workers
 from db.breakers import BreakerStore
+from db.connection.errors import classified
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Replayer
 from db.rollup.rounds import Rollup
@@ -52,6 +54,9 @@ def use(engine, group):
     sums.rebuild()
     settle(engine)
     sums.purge(datetime(2038, 1, 1))
+    with classified(), engine.connect() as connection:
+        workers.rehearse(connection)
+        connection.rollback()
 
 
 def test_each_revoked_right_is_named(server, migrated_engine):

@@ -58,5 +58,5 @@ def test_a_question_ends_when_its_time_is_over(migrated_engine, monkeypatch):
         )
     url = migrated_engine.url
     with pytest.raises(TransientError, match=r"max\w+time|maximum statement"):
-        Reports(connect_for_queries(url, time_limit=0.001), "g").sales()
-    assert len(Reports(connect_for_queries(url), "g").sales()["products"]) == reports.PRODUCTS
+        Reports(connect_for_queries(url, time_limit=0.001)).sales()
+    assert len(Reports(connect_for_queries(url)).sales()["products"]) == reports.PRODUCTS

@@ -61,7 +61,6 @@ SHOP = {"agents.flash_sales", "models", "db.schema.sales_tables"}
 #: Of app, checks, commands and web: what knows them, and why.
 KNOWS_THE_SHOP = {
     "app": "gives the stream to all others",
-    "web.dashboard": "the page of the sales",
     "commands.simulate": "simulates the shop",
     "commands.traffic": "simulates the shop",
 }

@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from pipeline.errors import TransientError
-from web import dashboard
-from web.dashboard import Shared
+from web import shared as sharing
+from web.shared import Shared
 
 
 async def test_ten_viewers_cost_one_question(monkeypatch):
@@ -20,13 +20,13 @@ async def test_ten_viewers_cost_one_question(monkeypatch):
     answers = await asyncio.gather(*(shared.get() for _ in range(10)))
     assert [answer["value"] for answer in answers] == [1] * 10
     assert (await shared.get())["value"] == 1
-    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
+    monkeypatch.setattr(sharing, "MAX_AGE", 0.0)
     assert (await shared.get())["value"] == 2
 
 
 async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypatch):
-    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
-    monkeypatch.setattr(dashboard, "ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr(sharing, "MAX_AGE", 0.0)
+    monkeypatch.setattr(sharing, "ANSWER_TIMEOUT", 0.1)
     hang = asyncio.Event()
     asked = []
 
@@ -50,7 +50,7 @@ async def test_a_database_that_hangs_holds_up_nobody_and_is_asked_once(monkeypat
 
 
 async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
-    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
+    monkeypatch.setattr(sharing, "MAX_AGE", 0.0)
     answers = ["first", TransientError("gone"), "second"]
 
     async def ask():
@@ -69,8 +69,8 @@ async def test_what_is_wrong_is_said_and_the_last_answer_kept(monkeypatch):
 
 
 async def test_an_answer_that_takes_long_is_asked_for_seldom(monkeypatch):
-    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
-    monkeypatch.setattr(dashboard, "SLOW", 0.01)
+    monkeypatch.setattr(sharing, "MAX_AGE", 0.0)
+    monkeypatch.setattr(sharing, "SLOW", 0.01)
     asked = []
 
     async def ask():
@@ -85,8 +85,8 @@ async def test_an_answer_that_takes_long_is_asked_for_seldom(monkeypatch):
 
 
 async def test_while_nothing_happens_it_is_asked_seldom(monkeypatch):
-    monkeypatch.setattr(dashboard, "MAX_AGE", 0.0)
-    monkeypatch.setattr(dashboard, "IDLE_AGE", 3600.0)
+    monkeypatch.setattr(sharing, "MAX_AGE", 0.0)
+    monkeypatch.setattr(sharing, "IDLE_AGE", 3600.0)
     asked = []
     versions = [1]
 
