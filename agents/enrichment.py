@@ -10,11 +10,11 @@ from source.fetch import Fetch
 
 
 def enrichment(app: faust.App, topic: faust.TopicT, lane: Lane, breakers: BreakerService) -> None:
-    """Register the agent on the app: what the topic has become events of the lane's stream."""
+    """Register the agent on the app; the topic's fetches go into this lane."""
 
     @app.agent(topic, name="enrichment")
     async def enrich(stream: faust.StreamT[Fetch]) -> None:
-        # With `noack` Faust hands out events with their messages; its type hints lack it.
+        # With `noack`, Faust hands out events with their messages; its type hints lack this.
         async for event in stream.noack().events():  # type: ignore[attr-defined]
             fetch: Fetch = event.value
             try:
@@ -28,10 +28,10 @@ def enrichment(app: faust.App, topic: faust.TopicT, lane: Lane, breakers: Breake
                     lease=fetch.lease,
                 )
             except Exception as error:
-                # Faust would restart the agent and skip this fetch, so end the worker instead.
+                # Faust would restart the agent and skip this fetch: end the worker instead.
                 await lane.flusher.crash(error)
                 return
-            # Local names would keep the fetch, and its memory, until the next one arrives.
+            # Local names would keep the fetch in memory until the next one arrives.
             del fetch, event
             if admitted := breakers.admit(chunk):
                 lane.flusher.put(admitted)

@@ -7,7 +7,7 @@ from checks.group_status import WINDOW, GroupStatus, PartitionStatus
 from db.breakers import OpenBreaker
 from db.schema.version import VERSION
 
-#: Seconds by which events or sums may be late before they are listed.
+#: Seconds by which events and sums may be late before they are listed.
 LATE = 60.0
 SUMS_LATE = 600.0
 

@@ -23,14 +23,14 @@ from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from pipeline.stream import Stream
 
-#: Maximum difference of the clocks in seconds: both write times into the ledger.
+#: Maximum difference of the clocks in seconds: both write times to the ledger.
 _SKEW = 5
 
 
 def check_database(
     engine: Engine, stream: Stream, results: CheckResults, deduplicate: bool = False
 ) -> bool:
-    """Check server, session, schema and rights; False if the stored offsets cannot be checked."""
+    """Check server, session, schema and rights; False if stored offsets cannot be checked."""
     with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", server_version(engine))
         _session(connection, results)

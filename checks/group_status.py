@@ -67,7 +67,7 @@ class PartitionStatus(NamedTuple):
 
 @dataclass
 class GroupStatus:
-    """What was found; what could not be read is None or empty, and ``errors`` says why."""
+    """The status; what could not be read is None or empty, and ``errors`` says why."""
 
     group: str
     topic: str
@@ -87,7 +87,7 @@ class GroupStatus:
     errors: list[str] = field(default_factory=list)
 
     def read(self, name: str, question: Callable[[], Any]) -> None:
-        """Store the answer, or the error."""
+        """Store the answer under ``name``, or its error."""
         try:
             setattr(self, name, question())
         except (TransientError, RowError, FatalError) as error:
@@ -103,7 +103,7 @@ async def read_status(
     *,
     quality: Quality,
 ) -> GroupStatus:
-    """Read the status; with an earlier one (``before``), rates of storing are known."""
+    """Read the status; an earlier one (``before``) is needed for rates of storing."""
     status = GroupStatus(settings.consumer_group, topic, datetime.now(UTC))
     since: dict[Partition, int | None] = {}
     try:

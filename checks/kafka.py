@@ -13,7 +13,7 @@ from source.cluster.permissions import may_join, may_read
 from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
 
-#: How long before its expiry a client certificate causes a warning.
+#: How long before expiry a client certificate causes a warning.
 _RENEWAL = timedelta(days=30)
 
 

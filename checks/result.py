@@ -47,7 +47,7 @@ class CheckResults:
 
     @contextmanager
     def about(self, subject: str) -> Iterator[None]:
-        """Turn an app error into a failure; what follows its last colon is the hint."""
+        """Turn an app error into a failure; the text after its last colon is the hint."""
         try:
             yield
         except (LoginError, RowError, FatalError) as error:
@@ -57,7 +57,7 @@ class CheckResults:
             self.fail(subject, str(error), advice(error))
 
     def has_failed(self, *subjects: str) -> bool:
-        """Whether one of these subjects has failed; without any, whether anything has."""
+        """Whether one of these subjects has failed; without subjects, whether any has."""
         return any(
             one.state is State.FAIL and (not subjects or one.subject in subjects)
             for one in self.all
@@ -65,7 +65,7 @@ class CheckResults:
 
 
 def table(results: Sequence[CheckResult]) -> str:
-    """The results as text, one line each, and a second line for the hint."""
+    """The results as text: a line each, and a second line for a hint."""
     width = max((len(one.subject) for one in results), default=0)
     lines = []
     for one in results:

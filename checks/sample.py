@@ -18,7 +18,7 @@ from pipeline.stream import UNSTORABLE, Row, Stream
 from source.cluster.auth import Cluster
 from source.log_reader import Bounds
 
-#: Seconds within which the events must arrive.
+#: Seconds to wait for the events.
 READ_TIMEOUT = 20
 
 
@@ -72,7 +72,7 @@ class Sample:
 
 
 def judge(stream: Stream, records: Sequence[tuple[Partition, Record]], answer: Answer) -> Sample:
-    """Transform each record as the worker does; ``answer`` is the database's about them."""
+    """Transform each record as the worker does; ``answer`` is the database's."""
     sample = Sample(events=len(records), not_asked=answer.not_asked)
     flags: Counter[int] = Counter()
     for place, (partition, record) in enumerate(records):
@@ -117,7 +117,7 @@ def _printable(value: Any) -> Any:
 async def read_newest(
     cluster: Cluster, bounds: Mapping[Partition, Bounds], count: int, isolation_level: str
 ) -> list[tuple[Partition, Record]]:
-    """The newest ``count`` events, equally many of each partition; joins no group.
+    """The newest ``count`` events, as many from each partition; joins no group.
 
     Raises:
         FatalError: they could not be read.

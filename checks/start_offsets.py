@@ -20,10 +20,10 @@ def check_offsets(
     """Check every partition's stored offset.
 
     Args:
-        store: of the group.
+        store: the group's offsets.
         topic: its name.
         bounds: of the topic's logs.
-        results: are added to.
+        results: the outcome is added to these.
         from_beginning: whether a new group starts at a log's beginning.
     """
     subject = "Stored offsets"

@@ -21,7 +21,7 @@ from pipeline.partition import Partition
 from pipeline.record import PlainRecord, Record
 from pipeline.stream import Stream
 
-#: How an administrator turns loads on: MariaDB keeps no variable.
+#: How an administrator turns loads on. MariaDB has no SET PERSIST; by ``is_mariadb``.
 _TURN_ON = {
     True: "`SET GLOBAL {name} = {value}`, and the same in the server's configuration",
     False: "`SET PERSIST {name} = {value}`",
@@ -31,7 +31,7 @@ _OTHER_VALUE = {"ON": "OFF", "OFF": "ON"}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The database's message for each refused row, by place; ``not_asked``: why it was not asked.
+    """The database's message for each rejected row, by place; ``not_asked``: why it was not asked.
 
     ``known`` are the places of rows that DEDUPLICATE=true skips.
     """
@@ -68,7 +68,7 @@ def ask_database(
 
 
 def check_storing(engine: Engine, stream: Stream, results: CheckResults) -> None:
-    """Report whether rows are loaded or inserted, and why: one is stored and rolled back."""
+    """Report whether rows are loaded or inserted, and why, by storing one and rolling back."""
     with results.about("Storing"), classified(), engine.connect() as connection:
         transaction = _transaction(connection, stream)
         store = RowStore()
@@ -102,8 +102,8 @@ def _why_inserted(transaction: Transaction) -> tuple[str, str]:
             + ", by an administrator, makes writes about 1.7 times as fast",
         )
     return (
-        "rows are inserted: a load was refused, or it could not be proven what it stored",
-        f"look for a trigger on {transaction.stream.table}, or for a proxy that refuses "
+        "rows are inserted: a load was rejected, or it could not be proven what it stored",
+        f"look for a trigger on {transaction.stream.table}, or for a proxy that rejects "
         f"LOAD DATA LOCAL",
     )
 

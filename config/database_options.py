@@ -1,4 +1,4 @@
-"""What the options of `DATABASE_URL` mean, in the spelling of any common driver."""
+"""The options of `DATABASE_URL`, in the spellings of all common drivers."""
 
 import json
 import os
@@ -61,7 +61,7 @@ _VALUES: dict[str, dict[str, Meaning | None]] = {
     "ssldisabled": _switch(_PLAIN, None),
     "verifyservercertificate": _VERIFIED,
     "trustservercertificate": _switch((VERIFY, "false"), (VERIFY, "true")),
-    # PyMySQL always does this without TLS, so only an explicit "false" is an error.
+    # Without TLS, PyMySQL always does this, so only an explicit "false" is an error.
     "allowpublickeyretrieval": {"true": None, "1": None},
     # PyMySQL, SQLAlchemy, mysql2 of Ruby, the client of MariaDB.
     "sslverifycert": _VERIFIED,
@@ -153,7 +153,7 @@ def _socket(name: str, value: str) -> str:
 
 
 def _ssl(value: str) -> Meaning:
-    """Node's spelling: `true`, or a JSON object."""
+    """Node's form: `true`, or a JSON object."""
     try:
         options = json.loads(value)
     except ValueError:

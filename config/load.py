@@ -28,9 +28,9 @@ _NOWHERE: dict[str, Any] = {
     DATABASE: "mysql://nobody@nowhere.invalid/none",
 }
 
-#: How similar (0 to 1) a variable's name must be to a setting's to count as misspelled.
+#: How similar (0 to 1) to a setting's name a variable's must be to count as misspelled.
 _LIKENESS = 0.9
-#: What other programs call our settings. They are fine if ours is set too.
+#: What other programs call our settings. They are no mistake if ours is set too.
 _OTHER_NAMES = {
     "BOOTSTRAP_SERVERS": "KAFKA_URL",
     "KAFKA_BOOTSTRAP_SERVERS": "KAFKA_URL",
@@ -59,7 +59,7 @@ _OTHER_NAMES = {
     "SPRING_DATASOURCE_URL": "DATABASE_URL",
     "WEB_PORT": "PORT",
 }
-#: Variables that may hold a JAAS line: it means that the user wants a login.
+#: Variables that may hold a JAAS line, which means that a login is needed.
 _JAAS_NAMES = (
     "KAFKA_SASL_JAAS_CONFIG",
     "SASL_JAAS_CONFIG",

@@ -26,7 +26,7 @@ DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
 
 _T = TypeVar("_T")
 _SHOWN = "shown"
-#: A setting that the metrics show: it shapes the flow, and is no address or secret.
+#: A setting that the metrics show: it shapes the flow, and is neither an address nor a secret.
 Shown = Annotated[_T, _SHOWN]
 
 

@@ -1,4 +1,4 @@
-"""TLS contexts from PEM text, and why a handshake failed, in words."""
+"""TLS contexts from PEM text, and the reason why a handshake failed."""
 
 import ssl
 import tempfile
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography import x509
 
-# Imported only where needed: a worker without certificates saves 1.5 MB.
+# Imported only when needed: a worker without certificates saves 1.5 MB.
 
 #: What may be wrong with a server's certificate.
 EXPIRED = "has expired"
@@ -104,7 +104,7 @@ def refusal(error: BaseException) -> str | None:
 
 
 def _cause(error: BaseException | None) -> BaseException | None:
-    """The TLS error an error comes from, if any."""
+    """The TLS error that caused an error, if any."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
     return error

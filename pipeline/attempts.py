@@ -1,7 +1,7 @@
-"""Attempts at a write: repeated until the database takes it, or until an event may be at fault.
+"""Attempts at a write, repeated until it succeeds or until an event may be at fault.
 
-What they say of the database is noted: when it last answered, since when it owes an answer, and
-what is wrong with it.
+They record what is known of the database: when it last answered, how long a write has been waiting
+for an answer, and what is wrong.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ _T = TypeVar("_T")
 
 
 class Attempts:
-    """Calls the sink, each time in a thread of its own.
+    """Calls the sink, each time in a new thread.
 
     Args:
         writer: the sink.
-        refetch_some: fetches events again whose rows the database rejects.
+        refetch_some: refetches events whose rows the database rejects.
     """
 
     def __init__(self, writer: Sink, refetch_some: RefetchSome) -> None:
@@ -43,21 +43,21 @@ class Attempts:
         #: The last sign of life (``time.monotonic``), and when the last write succeeded.
         self.last_tick: float | None = None
         self.last_write: float | None = None
-        #: Since when the database owes an answer to a write, or None.
+        #: When the write that waits for an answer began, or None.
         self.unanswered_since: float | None = None
-        #: What the last attempt says of the database: "is away: …" or "cannot be used: …".
+        #: What the last attempt found wrong: "is away: …" or "cannot be used: …".
         self.last_error: str | None = None
 
     async def write(self, opened: datetime, chunks: Sequence[Chunk], most: int) -> Batch:
         """Write one batch.
 
         Args:
-            opened: when its first event came in.
-            chunks: what is in it.
-            most: attempts in a row that an event may have made fail.
+            opened: when its first event arrived.
+            chunks: its events.
+            most: failures in a row that an event may have caused.
 
         Raises:
-            TransientError: so many did.
+            TransientError: that many failed.
             FatalError: see ``Sink.write``.
         """
         number = next(self._numbers)
@@ -85,11 +85,11 @@ class Attempts:
         await self._ask(self._writer.rehearse, chunk)
 
     def tick(self) -> None:
-        """Note a sign of life. From any thread: finding many rejected rows takes long."""
+        """Record a sign of life, from any thread: finding many rejected rows takes long."""
         self.last_tick = monotonic()
 
     async def before_retry(self, state: RetryCallState) -> None:
-        """Note and say why something is attempted again."""
+        """Record and log why a write is retried."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TransientError):
             self.last_error = state_of_database(error)
@@ -99,7 +99,7 @@ class Attempts:
         log.warning("Batch not written, retrying in %.1f s: %s", wait, error)
 
     async def _ask(self, function: Callable[..., _T], *arguments: object) -> _T:
-        """Call the sink, and note since when it owes an answer."""
+        """Call the sink, and record since when it has been waiting."""
         self.unanswered_since = monotonic()
         try:
             return await in_thread(function, *arguments)
@@ -107,7 +107,7 @@ class Attempts:
             self.unanswered_since = None
 
     def _answered(self) -> None:
-        """Note that the write in flight continues. From its thread."""
+        """Record that the write in flight makes progress. Called from its thread."""
         if self.unanswered_since is not None:
             self.unanswered_since = monotonic()
         self.tick()

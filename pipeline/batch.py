@@ -25,12 +25,11 @@ class Refused(NamedTuple):
 class Batch:
     """One line of the ledger.
 
-    ``events`` are ``valid``, ``dropped`` (keyed by reason) and ``duplicate`` ones, which are left
-    out because their id is stored; ``filled`` by field; ``repaired`` by ``field.kind``;
-    ``total`` is the sum of the stream's summed column;
-    ``offsets`` is the next offset stored of each partition, ``rows`` how many rows
-    each had, ``refused`` what became dead letters because the database rejected the row; times are
-    UTC.
+    ``events`` is the sum of ``valid``, ``dropped`` (by reason) and ``duplicate``, which were
+    skipped because their id is stored. ``filled`` is by field, ``repaired`` by ``field.kind``.
+    ``total`` is the sum of the stream's summed column. ``offsets`` has each partition's next
+    offset, ``rows`` how many rows each had, ``refused`` the events whose row the database
+    rejected. Times are UTC.
     """
 
     number: int
@@ -59,7 +58,7 @@ class Batch:
         seconds: float,
         refused: Sequence[Refused] = (),
     ) -> "Batch":
-        """What storing these chunks of the stream amounts to, rejected rows included."""
+        """The batch that stores these chunks, except for the rejected rows."""
         flags: Counter[int] = Counter()
         dropped = empty_drops()
         for chunk in chunks:
@@ -92,7 +91,7 @@ class Batch:
         return sum(self.dropped.values())
 
     def line(self) -> str:
-        """The batch in the words of the job this app replaces."""
+        """The batch as a log line, worded like that of the replaced job."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
         return (
             f"Batch {self.number}: {self.valid} valid rows written, "
@@ -113,15 +112,15 @@ class Sink(Protocol):
         refetch: Refetch,
         alive: Callable[[], None],
     ) -> Batch:
-        """Store what is new in the chunks in one transaction; that may be nothing.
+        """Store what is new in the chunks, if anything, in one transaction.
 
         Raises:
-            TransientError: nothing is known to be stored; repeat the write.
+            TransientError: it is unknown whether it was stored; retry, as a write is idempotent.
             FatalError: nothing is stored; a person must change something.
         """
 
     def rehearse(self, chunk: Chunk) -> None:
-        """Insert what a chunk holds, wherever its partition stands, and roll back.
+        """Insert a chunk whatever the stored offset, and roll back.
 
         Raises:
             TransientError, FatalError: as ``write`` would.
@@ -129,7 +128,7 @@ class Sink(Protocol):
 
 
 def empty_drops() -> Counter[str]:
-    """Zero for every reason, so that each one is always present."""
+    """Zero for every reason, so that all are present."""
     return Counter(dict.fromkeys(REASONS, 0))
 
 

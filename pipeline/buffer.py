@@ -1,11 +1,11 @@
 """The buffer between reading and writing: pure state, no timing, no I/O.
 
 Invariants:
-- chunks leave in the order they came;
+- chunks leave in the order in which they arrived;
 - a chunk is here until it is written: waiting, or in flight between ``take`` and ``done``;
-- what is discarded is never handed out: its events will be read again.
+- what is discarded is never handed out: its events are re-read.
 
-How much is in memory is counted, and bounded, by ``pipeline.memory``.
+``pipeline.memory`` counts and bounds the memory.
 """
 
 from collections import deque
@@ -21,9 +21,9 @@ class Buffer:
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
         self._in_flight: list[Chunk] = []
-        #: What a write could not store: the next one begins with it.
+        #: What a write could not store: the next write begins with it.
         self.stuck: list[Chunk] = []
-        #: Events waiting, and about how many bytes they take.
+        #: Events waiting, and their approximate bytes.
         self.waiting = 0
         self.waiting_bytes = 0
         self.epoch = 0
@@ -51,7 +51,7 @@ class Buffer:
         self._count(chunk, 1)
 
     def take(self, max_events: int, max_bytes: int) -> tuple[datetime, list[Chunk]] | None:
-        """Hand out chunks of about so many events and bytes, at least one; None when empty.
+        """Hand out chunks up to about these limits, at least one; None when empty.
 
         ``done`` must follow.
         """
@@ -73,7 +73,7 @@ class Buffer:
         return opened, taken
 
     def done(self, stuck: Sequence[Chunk] = ()) -> None:
-        """What ``take`` returned, and what was stuck, is written, except for ``stuck``."""
+        """All that ``take`` returned and all that was stuck is written, except for ``stuck``."""
         # Parts of a chunk share its lease.
         held = {id(chunk.lease) for chunk in stuck}
         _release(chunk for chunk in (*self._in_flight, *self.stuck) if id(chunk.lease) not in held)
@@ -81,7 +81,7 @@ class Buffer:
         self.stuck = list(stuck)
 
     def discard(self) -> int:
-        """Drop what is waiting or stuck, and begin a new epoch; return how many events that was."""
+        """Drop what is waiting or stuck and begin a new epoch; return how many events that is."""
         forgotten = self.waiting + sum(chunk.events for chunk in self.stuck)
         _release([*self._chunks, *self.stuck])
         self._chunks.clear()

@@ -1,12 +1,11 @@
 """A chunk: the events of one fetch of one partition, transformed and ready to be stored.
 
-A chunk covers the half-open range of offsets ``[start, end)`` of its partition. The ranges of
-the chunks of a partition follow each other without a gap, also where Kafka itself has none of
-the offsets (compaction, transaction markers), so that storing a chunk means exactly "everything
-below ``end`` is done".
+A chunk covers the offsets ``[start, end)`` of its partition. A partition's ranges are contiguous,
+even where Kafka has no records (compaction, transaction markers): a stored chunk means that
+everything below ``end`` is done.
 
-It keeps only what is needed to store it: row text and offset of a valid event, key and value of a
-dead letter.
+It keeps only what has to be stored: the row text and offset of a valid event, the key and value of
+a dead letter.
 """
 
 import math
@@ -29,14 +28,14 @@ from pipeline.stream import Row, Stream
 _encode = msgspec.json.Encoder().encode
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
-#: Bytes of a chunk besides its rows and values, and of a dead letter; about.
+#: Approximate bytes of a chunk without its rows and values, and of a dead letter.
 _CHUNK_BYTES = 1_000
 _DEAD_LETTER_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that is not stored as a row, as it came, and why; ``timestamp`` in ms."""
+    """An event that is not stored as a row, as it was sent, and why; ``timestamp`` in ms."""
 
     offset: int
     timestamp: int | None
@@ -55,12 +54,11 @@ class DeadLetter:
 class Chunk:
     """Transformed events of ``[start, end)`` of a partition.
 
-    ``rows`` is JSON: each valid row as an array in the order of the stream's columns, a line each.
-    In JSON a line feed never stands inside a value, so text is cut at lines. ``offsets`` are those
-    of the rows; ``flags`` are the quality flags of those rows that have any, by the row's index;
-    ``known_total`` is ``total``, or None where that has to be computed from the rows; ``oldest`` is
-    the timestamp (ms) of the first event; ``duplicate`` counts events that were skipped because
-    they are stored already.
+    ``rows`` is JSON lines: each valid row is an array in the order of the stream's columns. JSON
+    escapes line feeds, so the text can be cut at lines. ``offsets`` are those of the rows;
+    ``flags`` are the quality flags, by the row's index, where there are any. ``known_total`` is
+    ``total``, or None if it must be computed from the rows. ``oldest`` is the timestamp (ms) of
+    the first event; ``duplicate`` counts events that were skipped because they are stored.
     """
 
     stream: Stream
@@ -92,12 +90,12 @@ class Chunk:
         """Transform the records of ``[start, end)``, sorted by offset. Never raises for a value.
 
         Args:
-            stream: what they are events of.
-            partition: where they are from.
-            start, end: offsets they cover.
+            stream: the stream they belong to.
+            partition: their partition.
+            start, end: the offsets they cover.
             records: as read from Kafka.
-            last: identifies the last of them, where that is known.
-            lease: on the memory of the records; from now on of the chunk.
+            last: identifies the last of them, if known.
+            lease: on the memory of the records, which becomes the chunk's.
         """
         rows: list[bytes] = []
         offsets = array("q")
@@ -148,7 +146,7 @@ class Chunk:
 
     @property
     def size(self) -> int:
-        """Bytes it takes in memory, about."""
+        """Approximate bytes in memory."""
         dead_letters = sum(
             len(letter.key or b"") + len(letter.value or b"") + _DEAD_LETTER_BYTES
             for letter in self.dead
@@ -161,7 +159,7 @@ class Chunk:
         return sum(self._amounts(self.rows), 0.0) if self.known_total is None else self.known_total
 
     def quality(self) -> Counter[int]:
-        """How many rows have each sum of quality flags."""
+        """How many rows have each combination of quality flags."""
         return Counter(self.flags.values())
 
     def since(self, offset: int) -> "Chunk":
@@ -169,17 +167,17 @@ class Chunk:
         return self if offset <= self.start else self._between(offset, self.end)
 
     def split(self, first: int | None = None) -> tuple["Chunk", "Chunk"]:
-        """Two chunks that together cover this one; it must hold two events or more.
+        """Split it in two; it must hold at least two events.
 
         Args:
-            first: events of the first one; None for half of them.
+            first: number of events in the first part; None for half of them.
         """
         offsets = self._all_offsets()
         border = offsets[len(offsets) // 2 if first is None else first]
         return self._between(self.start, border), self._between(border, self.end)
 
     def event(self, number: int) -> "Chunk":
-        """One of its events, counted from 0 in the order of offsets, in a chunk of its own."""
+        """A chunk of one of its events, counted from 0 in the order of offsets."""
         offset = self._all_offsets()[number]
         return self._between(offset, offset + 1)
 
@@ -193,7 +191,7 @@ class Chunk:
         return self._with_rows(kept)
 
     def rebuilt(self, row: int) -> Record:
-        """An event made from a row, for when Kafka no longer has the original."""
+        """An event restored from its row, for when Kafka no longer has the original."""
         (found,) = _decode_lines(self.rows.split(b"\n")[row])
         return PlainRecord(self.offsets[row], self.stream.restore(found), timestamp=self.oldest)
 
@@ -211,7 +209,7 @@ class Chunk:
         )
 
     def _with_rows(self, kept: bytes | bytearray) -> "Chunk":
-        """The chunk with those rows for which ``kept`` has a 1, and not those with a 0."""
+        """The chunk with only the rows for which ``kept`` has a 1."""
         lines = self.rows.split(b"\n")
         total = self.known_total
         if total is not None:
@@ -231,10 +229,10 @@ class Chunk:
 
 
 def _less(total: float, gone: Sequence[float]) -> float | None:
-    """A sum of floats without some that it is the sum of.
+    """A sum of floats minus some of its addends.
 
-    None where it has to be computed from the others: if those are less than half of the sum, the
-    difference is less exact than their sum.
+    None if the rest is less than half of the sum: then adding up the rest is more exact than the
+    difference.
     """
     is_least = 2 * sum(map(abs, gone)) <= abs(total) < math.inf
     return total - sum(gone) if is_least else None

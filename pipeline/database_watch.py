@@ -1,20 +1,20 @@
-"""Asks the database every few seconds, whether anything is written or not.
+"""Checks the database every few seconds, even when nothing is written.
 
-That tells whether the database answers, without which a worker is not ready, and whether the stored
-offsets are still those from which the worker continues. Another worker may have moved them forward,
-by a COMMIT that arrived late: that is followed. Another program may have moved them back (`offsets
-reset`): a write would notice, but an idle worker writes nothing.
+It finds out whether the database answers (otherwise the worker is not ready) and whether the stored
+offsets have changed. If another worker moved them forward, by a COMMIT that arrived late, this
+worker follows. If another program moved them back (`offsets reset`), it ends; a write would notice,
+but an idle worker writes nothing.
 
-- Most questions are a ping, which is no statement: servers count those, and limit them for some
-  accounts. The offsets are read at intervals, and while something is wrong.
-- One question is asked at a time, as a server that accepts connections and never answers holds its
-  thread and its connection until the driver gives up.
-- A write that waits for an answer tells the same: a server may answer questions and no writes, as
-  its disk is full, or a table is locked.
-- An answer counts only where the worker's own offsets were the same before and after it, and no
-  write was under way: then none of its own writes is the difference.
-- An offset that seems to be set back is read again with a lock, which only a primary grants: a
-  proxy may have sent the first query to a replica that lags.
+- Most checks are a ping, which is no statement: servers count statements, and limit some accounts.
+  The offsets are queried at intervals, and while something is wrong.
+- Only one check runs at a time: with a server that accepts connections but never answers, each
+  holds a thread and a connection until the driver times out.
+- A write that waits for an answer counts as well: with a full disk or a locked table a server may
+  answer queries but no writes.
+- Queried offsets count only if the worker's own were the same before and after, and no write was in
+  flight: only then is a difference not its own.
+- An offset that seems to have moved back is queried again with a lock, which only a primary grants:
+  a proxy may have sent the first query to a lagging replica.
 """
 
 import asyncio
@@ -35,36 +35,36 @@ log = get_logger(__name__)
 
 Offsets: TypeAlias = Mapping[Partition, int]
 
-#: Seconds between questions, and for which a write that succeeded tells that the database answers.
+#: Seconds between checks; a successful write makes the next one unnecessary for as long.
 QUIET = 2.0
-#: Seconds between questions for the offsets: a worker whose offsets were set back ends within ten.
+#: Seconds between queries of the offsets: if they are moved back, the worker ends within ten.
 READ_INTERVAL = 8.0
-#: Seconds that an answer may take. With twice the other it is less than a load balancer's ten.
+#: Seconds to wait for an answer. With twice the other it is less than a load balancer's ten.
 PING_TIMEOUT = 4.0
-#: Seconds that a write may wait for an answer: with a question under way less than the ten, too.
+#: Seconds a write may wait for an answer; with a check in progress it is below ten, too.
 WRITE_TIMEOUT = 5.0
 
 
 class Database(Protocol):
-    """What is asked. Blocking.
+    """The queries. Blocking.
 
     Raises (every method):
         TransientError, FatalError: see ``pipeline.errors``.
     """
 
     def ping(self) -> None:
-        """Verify that it answers, by no statement."""
+        """Verify that it answers, without a statement."""
 
     def stored(self, locked: bool) -> Offsets:
-        """The group's stored offsets, under a lock where that is asked for."""
+        """The group's stored offsets, optionally under a lock."""
 
 
 class Writes(Protocol):
-    """What is needed of the flusher."""
+    """What the watch needs of the flusher."""
 
     @property
     def is_writing(self) -> bool:
-        """Whether a write is under way."""
+        """Whether a write is in flight."""
 
     @property
     def last_write(self) -> float | None:
@@ -72,11 +72,11 @@ class Writes(Protocol):
 
     @property
     def unanswered_since(self) -> float | None:
-        """Since when a write waits for an answer, or None."""
+        """When the write that waits for an answer began, or None."""
 
 
 class Consumer(Protocol):
-    """What is needed of the consumer."""
+    """What the watch needs of the consumer."""
 
     @property
     def is_rebalancing(self) -> bool:
@@ -88,7 +88,7 @@ class Consumer(Protocol):
 
 
 class Known(Protocol):
-    """The offsets as far as the worker knows."""
+    """The stored offsets, as far as the worker knows."""
 
     @property
     def stored(self) -> Offsets:
@@ -96,10 +96,10 @@ class Known(Protocol):
 
 
 class DatabaseWatch(Service):
-    """Asks the database at intervals.
+    """Checks the database at intervals.
 
     Args:
-        database: what is asked.
+        database: answers the queries.
         flusher: writes to it.
         consumer: knows whether partitions are about to change.
         progress: the worker's offsets.
@@ -127,14 +127,14 @@ class DatabaseWatch(Service):
         self._asked = 0.0
         #: When the offsets were last read.
         self._last_read = -math.inf
-        #: What was known when the question was asked.
+        #: The worker's offsets when the check began.
         self._before: Offsets | None = None
-        #: What another program seems to have set back, since the last answer.
+        #: Offsets that another program seems to have moved back, by the last answer.
         self._changed: dict[Partition, int | None] = {}
         self.last_error: str | None = None
 
     async def look(self) -> None:
-        """Ask once, and note what is wrong; end the worker if its offsets were changed."""
+        """Check once, and record what is wrong; end the worker if its offsets were changed."""
         since = self._flusher.unanswered_since
         if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
             self._set_last_error(f"is away: no answer to a write for {waited:.0f} s")
@@ -150,7 +150,7 @@ class DatabaseWatch(Service):
         try:
             found = task.result()
         except (TransientError, FatalError) as error:
-            # What is fatal to a write ends the worker at the next one; until then it is not ready.
+            # A fatal error ends the worker at the next write; until then it is not ready.
             self._set_last_error(state_of_database(error))
         else:
             self._set_last_error(None)
@@ -168,7 +168,7 @@ class DatabaseWatch(Service):
                 await self.look()
 
     async def _ask(self) -> Offsets | None:
-        """The stored offsets; None where a ping is enough."""
+        """The stored offsets; None if a ping is enough."""
         is_due = self._asked - self._last_read >= READ_INTERVAL
         if not (is_due or self._changed or self.last_error):
             await in_thread(self._database.ping)
@@ -202,7 +202,7 @@ class DatabaseWatch(Service):
         self._changed = changed
 
     def _differences(self, found: Offsets) -> dict[Partition, int | None]:
-        """Offsets that are stored and not known, None for one that is gone."""
+        """Stored offsets that differ from the known ones; None for one that is gone."""
         before, now = self._before, self._known()
         if before is None or now is None:
             return {}

@@ -1,13 +1,13 @@
-"""What went wrong, by what it means for the events in hand.
+"""Errors, by what they mean for the events of a write.
 
-A transient error is retried for ever; a rejected row becomes a dead letter; anything else ends the
-worker with a sentence that says what to change.
+A transient error is retried for ever; a rejected row becomes a dead letter; any other error ends
+the worker with a sentence that says what to change.
 """
 
-#: The kind of errors that smaller writes avoid.
+#: The kind of error that smaller writes avoid.
 TOO_LARGE = "too_large"
 
-#: Kinds that an event of the batch may cause: if they come back, that event is searched for.
+#: Kinds that an event may cause: if they recur, the batch is bisected for that event.
 SEARCHED = {"other", TOO_LARGE}
 
 
@@ -15,10 +15,10 @@ class TransientError(Exception):
     """The database is away or busy: the same write may succeed later.
 
     Args:
-        message: what it said.
-        kind: one of a few words, for counting.
-        is_away: whether there was no connection, or no answer in time; else the server answered
-            with an error.
+        message: the error's text.
+        kind: one of a few words, for metrics.
+        is_away: whether there was no connection or no answer in time; otherwise the server
+            answered with an error.
     """
 
     def __init__(self, message: str, kind: str = "other", *, is_away: bool = False) -> None:
@@ -30,7 +30,7 @@ class TransientError(Exception):
 class LoginError(TransientError):
     """The login is rejected, or TLS cannot be set up; the text says what to change.
 
-    A worker does not start with it. A running one retries: it may pass.
+    A worker does not start with this error. A running one retries, as it may pass.
     """
 
     def __init__(self, message: str) -> None:
@@ -38,11 +38,11 @@ class LoginError(TransientError):
 
 
 class RowError(Exception):
-    """The database rejects a row of the batch, and would reject it again."""
+    """The database rejects a row of the batch, and always will."""
 
 
 class FatalError(Exception):
-    """Waiting does not help; the text says what to change."""
+    """Retrying does not help; the text says what to change."""
 
 
 class OffsetGapError(FatalError):
@@ -50,6 +50,6 @@ class OffsetGapError(FatalError):
 
 
 def state_of_database(error: TransientError | FatalError) -> str:
-    """The predicate of "the database …": "is away: …", or "cannot be used: …" where it answered."""
+    """What follows "the database": "is away: …", or "cannot be used: …" if it answered."""
     is_away = isinstance(error, TransientError) and error.is_away
     return f"{'is away' if is_away else 'cannot be used'}: {error}"

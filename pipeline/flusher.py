@@ -1,13 +1,13 @@
-"""The flusher: takes chunks from the agent and writes them, every interval or when full.
+"""The flusher: takes chunks from the agent and writes them, every interval or when enough wait.
 
 Invariants:
-- one write is in flight at a time; meanwhile the buffer fills, and reading stops when the memory
-  allowed is used up (``pipeline.memory``);
-- a transient error is retried for ever; anything else ends the worker, and the events are read
-  again. A row that the database rejects is no error here: the writer makes it a dead letter;
-- if an error that is not about the connection or the server's state comes back, the batch is
-  bisected (``pipeline.search``). An event at fault is named, waits with its partition and is
-  retried; all others are written. Where no event is at fault, it is an outage.
+- one write is in flight at a time; meanwhile the buffer fills, and at the memory limit reading
+  stops (``pipeline.memory``);
+- a transient error is retried for ever; any other error ends the worker, and the events are
+  re-read. A row that the database rejects is no error here: the writer makes it a dead letter;
+- if an error recurs that is not about the connection or the server's state, the batch is bisected
+  (``pipeline.search``). A bad event is logged, blocks its partition and is retried; all others
+  are written. If no event is at fault, it is an outage.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ log = get_logger(__name__)
 
 Listener = Callable[[Batch], None]
 
-#: Seconds until the first write: a worker that was just started should soon show rows.
+#: Seconds until the first write: a worker that has just started should soon show rows.
 FIRST_INTERVAL = 1.0
 
-#: Called with all partitions that wait because one of their events cannot be written.
+#: Called with all partitions that are blocked by an event that cannot be written.
 StuckListener = Callable[[Collection[Partition]], None]
 
 
@@ -49,12 +49,12 @@ class Flusher(Service):
     Args:
         writer: the sink.
         interval: seconds between writes.
-        max_events: events in one write, about; so many waiting start a write at once.
+        max_events: approximate events in a write; that many waiting start one at once.
         max_bytes: the same in bytes.
-        stop_timeout: seconds the last write may take.
-        refetch_some: fetches events again whose rows the database rejects.
-        listeners: called with each batch after it is committed.
-        on_stuck: called with the partitions that are stuck, when these change.
+        stop_timeout: seconds the final flush may take.
+        refetch_some: refetches events whose rows the database rejects.
+        listeners: called with each batch after its commit.
+        on_stuck: called with the blocked partitions, when these change.
     """
 
     logger = log
@@ -80,9 +80,9 @@ class Flusher(Service):
         self._stop_timeout = stop_timeout
         self._listeners = listeners
         self._on_stuck = on_stuck
-        #: By partition that is stuck, the event that cannot be written.
+        #: The event that cannot be written, by blocked partition.
         self._stuck: dict[Partition, Stuck] = {}
-        #: Events in one write at most, while the server takes no larger ones.
+        #: Maximum events of a write, while the server takes no larger ones.
         self._cap = max_events
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -90,7 +90,7 @@ class Flusher(Service):
         self.empty_flushes = 0
         #: When the next flush is due (``time.monotonic``).
         self.due = 0.0
-        #: Which events cannot be written and why, in words.
+        #: Which events cannot be written and why, as text.
         self.stuck: str | None = None
 
     def put(self, chunk: Chunk) -> None:
@@ -104,12 +104,13 @@ class Flusher(Service):
         """Whether enough is waiting to write it at once."""
         waiting, size = self.buffer.waiting, self.buffer.waiting_bytes
         if self._stuck:
-            return False  # each write retries what is stuck first: not more often than needed
+            # Each write retries what is stuck first: not more often than needed.
+            return False
         return waiting >= self._max_events or size >= self._max_bytes
 
     @property
     def is_writing(self) -> bool:
-        """Whether a write is under way."""
+        """Whether a write is in flight."""
         return self._lock.locked()
 
     @property
@@ -124,16 +125,16 @@ class Flusher(Service):
 
     @property
     def unanswered_since(self) -> float | None:
-        """Since when the database owes an answer to a write, or None."""
+        """When the write that waits for an answer began, or None."""
         return self._attempts.unanswered_since
 
     @property
     def last_error(self) -> str | None:
-        """What the last attempt says of the database: "is away: …" or "cannot be used: …"."""
+        """What the last attempt found wrong: "is away: …" or "cannot be used: …"."""
         return self._attempts.last_error
 
     async def drain(self) -> None:
-        """Write what is buffered while time allows; drop the rest, which will be read again."""
+        """Write what is buffered while time allows; drop the rest, which is re-read."""
         try:
             async with asyncio.timeout(self._stop_timeout):
                 while self.buffer:
@@ -152,7 +153,7 @@ class Flusher(Service):
         self._note_stuck({})
         forgotten = self.buffer.discard()
         if forgotten:
-            log.info("%d buffered events were dropped and will be read again.", forgotten)
+            log.info("%d buffered events were dropped and will be re-read.", forgotten)
 
     async def flush(self) -> None:
         """Write one batch of what is waiting."""
@@ -168,7 +169,7 @@ class Flusher(Service):
             try:
                 left = await self._store(opened, chunks)
                 if epoch != self.buffer.epoch:
-                    # Its partitions were revoked meanwhile: their new owner reads it again.
+                    # Its partitions were revoked meanwhile: their new owner re-reads it.
                     self._note_stuck({})
                     left = ()
             finally:
@@ -198,7 +199,7 @@ class Flusher(Service):
         await self.drain()
 
     async def _store(self, opened: datetime, chunks: list[Chunk]) -> list[Chunk]:
-        """Write what can be written; the rest comes back."""
+        """Write what can be written; return the rest."""
         failure = None
         if not self._stuck:
             try:
@@ -207,7 +208,7 @@ class Flusher(Service):
                 log.warning("The batch cannot be written, bisecting for the bad event: %s", error)
                 failure = error
             else:
-                # The server may accept larger writes again.
+                # Try whether the server accepts larger writes again.
                 self._cap = min(self._max_events, self._cap + 1 + self._cap // 10)
                 return []
         left = [*self.buffer.stuck, *chunks]
@@ -235,7 +236,7 @@ class Flusher(Service):
         return Search(others, self._stuck, places)
 
     async def _run(self, search: Search, opened: datetime, failure: TransientError | None) -> None:
-        """Do what a search says; ``failure`` is that of all chunks together, if it is known."""
+        """Carry out a search; ``failure`` is the error of all chunks together, if known."""
         trial = search.next()
         while trial:
             error = failure or await self._failure(opened, trial)
@@ -246,7 +247,7 @@ class Flusher(Service):
             trial = search.next(error)
 
     async def _failure(self, opened: datetime, trial: Trial) -> TransientError | None:
-        """Do a trial; returns what went wrong."""
+        """Carry out a trial; return its error, if any."""
         try:
             if trial.is_rehearsal:
                 await self._attempts.rehearse(*trial.chunks)
@@ -257,7 +258,7 @@ class Flusher(Service):
         return None
 
     def _more(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """What has come in meanwhile: one of these events may show that another is at fault."""
+        """What has arrived meanwhile: one of these events may show that another is at fault."""
         room = self._cap - sum(chunk.events for chunk in chunks)
         taken = self.buffer.take(room, self._max_bytes) if room > 0 else None
         return taken[1] if taken else []

@@ -1,4 +1,4 @@
-"""A lane: what carries the events of one stream into its table."""
+"""A lane: carries the events of one stream into its table."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,8 @@
 """The memory of events between Kafka and the database, counted and bounded.
 
-Whatever holds events has a lease on their bytes, which ends with the object at the latest: no code
-path, such as a rebalance that drops queues, can forget to release it. Reading waits at the limit.
+Each object that holds events has a lease on their bytes, which ends with the object at the latest:
+no code path can forget to release it, even a rebalance that drops queues. At the limit, reading
+waits.
 
 Thread-safe: events are read in the consumer's thread and written from others.
 """
@@ -16,13 +17,13 @@ from threading import RLock
 _MMAP_THRESHOLD = -3
 _ARENA_MAX = -8
 
-#: Bytes of a block of memory that goes back to the system as soon as it is freed, glibc's first
-#: choice. Smaller ones are kept, because to get a new one costs a page fault for each 4 KB.
+#: Blocks of at least so many bytes go back to the system as soon as they are freed; it is glibc's
+#: initial value. Smaller ones are kept, as a new one costs a page fault for each 4 KB.
 LARGE = 131_072
 
 
 class Lease:
-    """Some events and their bytes, held until ``release`` or until nothing refers to it."""
+    """A count of events and their bytes, until ``release`` or until nothing refers to it."""
 
     __slots__ = ("_memory", "_queued", "events", "size")
 
@@ -33,7 +34,7 @@ class Lease:
         self.size = size
 
     def transformed(self, size: int) -> None:
-        """The events have left the queue, and now take ``size`` bytes."""
+        """The events have left the queue and now take ``size`` bytes."""
         self._memory._add(0, size - self.size, -self._queued)
         self._queued = 0
         self.size = size
@@ -50,8 +51,8 @@ class Memory:
     """Counts events and bytes in memory.
 
     Args:
-        max_events: limit of events.
-        max_bytes: limit of their bytes, approximate: it may be exceeded by one fetch.
+        max_events: maximum events.
+        max_bytes: maximum of their bytes; one fetch may exceed it.
     """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
@@ -59,14 +60,14 @@ class Memory:
         self.max_bytes = max_bytes
         self.events = 0
         self.bytes = 0
-        #: Fetches that wait for the agent.
+        #: Fetches waiting for the agent.
         self.queued = 0
         # Garbage collection may end a lease in the middle of another one's count.
         self._lock = RLock()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def hold(self, events: int, size: int) -> Lease:
-        """Count events that are in memory from now on."""
+        """Count these events as in memory from now on."""
         self._add(events, size, 1)
         return Lease(self, events, size)
 
@@ -78,13 +79,13 @@ class Memory:
         return max(0, self.max_events - self.events)
 
     async def wait_for_room(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of its meaning
-        """Wait until there is room; False where there is none after ``timeout`` seconds."""
+        """Wait until there is room; False if there is none after ``timeout`` seconds."""
         if self.room:
             return True
         event = asyncio.Event()
         self._waiter = asyncio.get_running_loop(), event
         try:
-            # Memory released before the waiter was set has notified nobody.
+            # A release before the waiter was set has woken nobody.
             if not self.room:
                 await asyncio.wait_for(event.wait(), timeout)
         except TimeoutError:
@@ -101,7 +102,7 @@ class Memory:
         waiter = self._waiter
         if waiter and size <= 0 and self.room:
             loop, event = waiter
-            # The loop of a worker that is ending may be closed already.
+            # A stopping worker's loop may be closed already.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
@@ -109,9 +110,9 @@ class Memory:
 def return_freed_memory() -> None:
     """Have glibc give large blocks back to the system as soon as they are freed.
 
-    By default it keeps ever larger blocks once it has seen large ones, and each thread has its own
-    arena: 7 MB at the usual load, and much more after values of megabytes.
-    Elsewhere (musl, macOS) nothing is done.
+    By default it keeps larger and larger blocks once it has seen large ones, and each thread has
+    its own arena: that costs 7 MB at the usual load, and far more after values of megabytes. Does
+    nothing with another C library (musl, macOS).
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -122,8 +123,7 @@ def return_freed_memory() -> None:
 def tune_gc() -> None:
     """Have Python collect cycles less often, and skip the objects that exist already.
 
-    By default the collector visits every buffered event again and again, which took a third of the
-    processor time.
+    By default it visits every buffered event over and over, which took a third of the CPU time.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

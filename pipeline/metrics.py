@@ -16,7 +16,7 @@ from pipeline.stream import REASONS
 EVENTS = Counter(
     "etl_events",
     "Events handled, by outcome: `stored` as a row, dead-lettered for the reason `malformed`, "
-    "`invalid` or `unstorable`, or left out as a `duplicate`.",
+    "`invalid` or `unstorable`, or skipped as a `duplicate`.",
     ["outcome"],
 )
 FILLED = Counter(
@@ -24,7 +24,7 @@ FILLED = Counter(
 )
 REPAIRED = Counter(
     "etl_repaired_values",
-    "Values that were not what the schema says, by field and kind: `mistyped`, `stringified`, "
+    "Values of the wrong type or range, by field and kind: `mistyped`, `stringified`, "
     "`out_of_range`, `unparsable`.",
     ["field", "kind"],
 )
@@ -34,12 +34,10 @@ BATCH_ROWS = Histogram(
     "Rows of a batch.",
     buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000),
 )
-EMPTY_FLUSHES = Counter(
-    "etl_empty_flushes", "Flushes that had nothing to write, as no event had come in."
-)
+EMPTY_FLUSHES = Counter("etl_empty_flushes", "Flushes with nothing to write.")
 FLUSH_DURATION = Histogram(
     "etl_flush_duration_seconds",
-    "Seconds of one write, from its first lock to its ledger line.",
+    "Duration of a write in seconds, from its first lock to its ledger line.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 END_TO_END_LATENCY = Histogram(
@@ -49,7 +47,7 @@ END_TO_END_LATENCY = Histogram(
 )
 LAST_BATCH = Gauge(
     "etl_last_batch_timestamp_seconds",
-    "When the last batch was committed, in seconds since 1970; 0 before the first.",
+    "Time of the last committed batch, in seconds since 1970; 0 before the first.",
 )
 BUFFERED_EVENTS = Gauge("etl_buffered_events", "Events in memory: read, waiting and being written.")
 BUFFERED_BYTES = Gauge(
@@ -68,17 +66,17 @@ RETRIES = Counter(
 )
 CONNECTIONS = Counter(
     "etl_database_connections_opened",
-    "Connections opened to the database; a steady rise means that they get lost.",
+    "Connections opened to the database; a steady rise means that they are being lost.",
 )
 BREAKER_OPEN = Gauge(
     "etl_breaker_open", "Deprecated: use `etl_breaker_open_partitions`, which is above 0 then."
 )
 BREAKER_OPEN_PARTITIONS = Gauge(
     "etl_breaker_open_partitions",
-    "Partitions that the circuit breaker holds; not while an attempt is under way.",
+    "Partitions paused by the circuit breaker; not while an attempt is under way.",
 )
 ROLLUP_BEHIND = Gauge(
-    "etl_rollup_behind_rows", "Rows that are not in the sales sums yet, counted by their ids."
+    "etl_rollup_behind_rows", "Rows not in the sales sums yet, counted by their ids."
 )
 ROLLUP_BEHIND_SECONDS = Gauge(
     "etl_rollup_behind_seconds",
@@ -88,7 +86,7 @@ ROLLUP_ROWS = Counter("etl_rollup_rows", "Rows that this worker added to the sal
 ROLLUP_RUNS = Counter("etl_rollup_runs", "Transactions in which it did so.")
 ROLLUP_ERRORS = Counter(
     "etl_rollup_errors",
-    "Rounds of the sales sums that failed, by error, as in `etl_retries`.",
+    "Failed roll-up runs, by error, as in `etl_retries`.",
     ["error"],
 )
 READY = Gauge("etl_ready", "1 while `/ready/` answers 200, else 0.")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Partition(NamedTuple):
     """A topic and the number of one of its partitions; as text `topic/number`.
 
-    Equal to the tuples that Faust (``TP``) and aiokafka (``TopicPartition``) have for it, and
-    hashed like them: each finds what is kept under another.
+    Equals the tuples of Faust (``TP``) and aiokafka (``TopicPartition``) and has their hash, so
+    each works as a key in place of another.
     """
 
     topic: str
@@ -20,7 +20,7 @@ class Partition(NamedTuple):
 
 
 def by_topic(partitions: Iterable[Partition]) -> dict[str, list[int]]:
-    """The numbers of the partitions, by topic; both in order, in which rows are locked, too."""
+    """The partitions' numbers by topic, both sorted; rows are locked in this order."""
     found: defaultdict[str, list[int]] = defaultdict(list)
     for topic, number in sorted(partitions):
         found[topic].append(number)

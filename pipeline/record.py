@@ -1,11 +1,11 @@
-"""A Kafka record, as far as it is needed here, and what identifies it in its log."""
+"""What is needed of a Kafka record, and what identifies it in its log."""
 
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
 
 class Record(Protocol):
-    """What is needed of a Kafka record, no matter which parser made it."""
+    """What is needed of a Kafka record, whichever parser made it."""
 
     @property
     def offset(self) -> int: ...
@@ -19,7 +19,7 @@ class Record(Protocol):
 
 
 class PlainRecord(NamedTuple):
-    """A record made here; ``timestamp`` is in ms, None where there is none."""
+    """A record; ``timestamp`` is in ms, None if it has none."""
 
     offset: int
     value: bytes | None
@@ -28,9 +28,9 @@ class PlainRecord(NamedTuple):
 
 
 class LastRecord(NamedTuple):
-    """Identifies a record of a log, so that another log under the same name is noticed.
+    """Identifies a record of a log, to notice another log under the same name.
 
-    ``epoch`` is the leader epoch under which it was written, -1 where its format has none;
+    ``epoch`` is the leader epoch under which it was written, -1 if its format has none;
     ``timestamp`` is Kafka's in ms, -1 for none; ``checksum`` is the CRC-32 of its value.
     """
 

@@ -1,8 +1,8 @@
-"""Fetches events again from Kafka whose rows the database rejected, while the write waits.
+"""Refetches events from Kafka whose rows the database rejected, while the write waits.
 
-A chunk keeps no values of valid events. If the database rejects their rows, the writer needs those
-values: in a blocking thread, with a transaction open. So it asks the event loop for them in parts,
-each bounded in bytes by the reader and in time here.
+A chunk keeps no values of valid events. If the database rejects their rows, the writer needs the
+values, in a blocking thread with an open transaction. It asks the event loop for them in parts; the
+reader limits the bytes of each, this module the time.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from pipeline.record import Record
 
 log = get_logger(__name__)
 
-#: Seconds that Kafka has for a part: less than a session may be idle in mid transaction.
+#: Seconds to wait for a part: less than a session may be idle within a transaction.
 REFETCH_TIMEOUT = 10.0
-#: Seconds that the event loop has beyond that; if it does not answer by then, it has ended.
+#: Further seconds after which an event loop that has not answered counts as ended.
 _GRACE = 5.0
 
 
 class Refetched(NamedTuple):
-    """Those records at the offsets asked for that lie below ``end``; others there are gone."""
+    """The records found below ``end``; the other offsets below it have none any more."""
 
     records: Sequence[Record]
     end: int
 
 
-#: Fetches some of the events at these offsets of a partition (ascending, at least one), at least
-#: as far as the first of them; None where Kafka does not answer.
+#: Fetches some of a partition's events at these offsets (ascending, at least one): the first one
+#: and as many more as fit. None if Kafka does not answer.
 RefetchSome = Callable[[Partition, Sequence[int]], Awaitable[Refetched | None]]
-#: For a thread, all of them: each of the offsets with its event, or None where Kafka has none.
+#: The same for a thread, all of them: each offset and its event, or None if Kafka has none.
 Refetch = Callable[[Partition, Sequence[int]], Iterable[tuple[int, Record | None]]]
 
 
 class Refetcher:
-    """Fetches events again for one attempt of a write.
+    """Refetches events for one attempt of a write.
 
     Args:
         refetch_some: fetches a part of them, on the loop.
@@ -55,7 +55,7 @@ class Refetcher:
     def refetch(
         self, partition: Partition, offsets: Sequence[int]
     ) -> Iterator[tuple[int, Record | None]]:
-        """See ``Refetch``. Blocking; once Kafka has not answered it is not asked again.
+        """See ``Refetch``. Blocking; after one timeout Kafka is not asked again.
 
         Raises:
             TransientError: the event loop has ended.
@@ -99,7 +99,7 @@ class Refetcher:
 
 
 def _ended() -> TransientError:
-    # Dead letters made without what was sent would be wrong: Kafka may well have it.
+    # Dead letters without the original values would be wrong: Kafka may still have them.
     return TransientError(
         "The worker is stopping, and cannot refetch rejected events.", "interrupted"
     )

@@ -1,8 +1,8 @@
 """Keeps the sales sums up to date in the background, without ever delaying a write.
 
-Every worker has the service; a lock in the database lets one of them work at a time, and the
-others find the work done. An error is logged, counted and shown; it never ends the worker, and
-readiness does not depend on it.
+Every worker runs the service; a lock in the database lets one of them work at a time, and the
+others find the work done. Errors are logged, counted and shown; they never end the worker or make
+it unready.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ log = get_logger(__name__)
 
 #: Seconds until the first step.
 FIRST = 1.0
-#: While rows come in, the service rests so many times as long as a portion took, so that events
-#: come first: the database works for it an eighth of one core's time, and half of it once the sums
-#: are older than so many seconds, as under a load that does not end.
+#: While rows arrive, the service rests this many times as long as a step took, so that events come
+#: first: it takes an eighth of one of the database's cores, and half of one once the sums are older
+#: than ``LATE`` seconds, as under endless load.
 REST, LATE_REST = 7.0, 1.0
 LATE = 60.0
-#: Seconds between looks while nothing is stored: rows of other programs are found this late.
+#: Seconds between steps while nothing is stored: rows of other programs are found this late.
 IDLE = 60.0
 
 
 class Progress(NamedTuple):
     """How far the sums are.
 
-    ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is how long ago every row there was
-    in the sums, 0 while every row is. ``rows`` were summed by this step, and in ``wait`` seconds
-    there may be something to do. ``error`` says why nothing can be done.
+    ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is the time since the sums were last
+    complete, 0 while they are. ``rows`` is how many this step summed; in ``wait`` seconds there may
+    be more to do. ``error`` says why the sums are stalled.
     """
 
     summed_to: int
@@ -48,20 +48,20 @@ class Progress(NamedTuple):
 
     @property
     def behind(self) -> int:
-        """Ids between the two: rows that are not summed, or somewhat more."""
+        """Ids between the two: at least the number of rows that are not summed."""
         return max(0, self.newest - self.summed_to)
 
     @property
     def is_done(self) -> bool:
-        """Whether there was nothing to do, or nothing can be done."""
+        """Whether there was nothing to do, or the sums are stalled."""
         return bool(self.wait) and (not self.behind or self.error is not None)
 
 
 class RollupService(Service):
-    """Does step after step, waiting between them while there is nothing to do.
+    """Runs step after step, and waits while there is nothing to do.
 
     Args:
-        step: does a bounded piece of the work; blocking; raises what ``pipeline.errors`` has.
+        step: does a bounded piece of the work; blocking; raises the errors of ``pipeline.errors``.
         interval: seconds between rounds.
     """
 
@@ -83,7 +83,7 @@ class RollupService(Service):
             self._stored.set()
 
     async def turn(self) -> float:
-        """Do one step; return the seconds to wait before the next."""
+        """Run one step; return the seconds to wait before the next."""
         begun, before = monotonic(), self.progress
         self._is_idle = False
         self._stored.clear()
@@ -92,7 +92,7 @@ class RollupService(Service):
         except (TransientError, RowError, FatalError) as error:
             self._failed(str(error), getattr(error, "kind", "other"))
         except Exception as error:
-            # A bug in here must not cost events.
+            # A bug in the sums must not cost events.
             log.exception("The roll-up failed unexpectedly.")
             self._failed(repr(error), "other")
         else:
@@ -107,7 +107,7 @@ class RollupService(Service):
         return self._interval
 
     def as_json(self) -> dict[str, Any] | None:
-        """What ``/batches/`` shows; None before the first look."""
+        """What ``/batches/`` shows; None before the first step."""
         found = self.progress
         if found is None and self.last_error is None:
             return None

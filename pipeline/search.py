@@ -1,14 +1,13 @@
-"""Bisects a write that fails for the event at fault, and tells that from an outage.
+"""Bisects a failing write for the bad event, and distinguishes a bad event from an outage.
 
-Pure state: it says what to write next, and is given the outcome. A part that fails is split until
-it is a single event, the suspect. It is at fault only if another event can be stored and it cannot.
-So another one of the batch and then the suspect are each written alone and rolled back. If that
-works for both, as it does where only COMMIT fails, the next event of another partition and then the
-suspect are written for good. If the other event fails as well, or if there is none, this is an
-outage: the search ends, and no event is named.
+Pure state: it says what to write next and is given the outcome. A part that fails is split until a
+single event is left, the suspect. That event is bad only if it cannot be stored and another one
+can. So another event of the batch and then the suspect are each written alone and rolled back. If
+both succeed, as when only COMMIT fails, the next event of another partition and then the suspect
+are written and committed. If the other event fails as well, or if there is none, this is an outage:
+the search ends and no event is blamed.
 
-The partition of an event at fault is stuck: nothing after that event is written, and other
-partitions continue.
+A bad event blocks its partition: nothing after it is written. Other partitions continue.
 """
 
 from collections import deque
@@ -20,32 +19,32 @@ from pipeline.chunk import Chunk
 from pipeline.errors import TransientError
 from pipeline.partition import Partition
 
-#: The golden ratio: its multiples, without their integers, spread evenly over 0 to 1.
+#: The golden ratio: the fractions of its multiples spread evenly over 0 to 1.
 _GOLDEN = 0.618_033_988_749_895
 
 
 class Trial(NamedTuple):
-    """What to write next; if it is a rehearsal, only to roll it back."""
+    """What to write next; a rehearsal is rolled back."""
 
     chunks: list[Chunk]
     is_rehearsal: bool = False
 
 
 class Stuck(NamedTuple):
-    """The chunk of one event that cannot be stored, and what the server said of it."""
+    """The chunk of one event that cannot be stored, and the server's error."""
 
     chunk: Chunk
     error: str
 
 
 class Search:
-    """Hands out trials until each event is stored or stuck, or until this is an outage.
+    """Hands out trials until each event is stored or stuck, or until an outage is proven.
 
     Args:
         chunks: what to write; each partition's in the order of offsets.
-        stuck: events that were at fault before, each of which comes before those of its partition.
-        places: where to take other events from, as a fraction of what is not written: each
-            search of the same chunks should take another one.
+        stuck: bad events found before; each precedes the chunks of its partition.
+        places: where to take other events from, as a fraction of what is not written; each
+            search of the same chunks should use another place.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class Search:
         stuck: Mapping[Partition, Stuck] | None = None,
         places: Iterator[float] | None = None,
     ) -> None:
-        #: By partition, the event at which it is stuck.
+        #: The bad event of each blocked partition.
         self.stuck = dict(stuck or {})
-        #: What is not stored: events at fault, and what comes behind them; in order.
+        #: What is not stored: bad events and what follows them, in order.
         self.left: list[Chunk] = []
-        #: Why no event is named for what is left.
+        #: Why it is an outage, if it is.
         self.outage: TransientError | None = None
         self._parts = deque([*([one.chunk] for one in self.stuck.values()), list(chunks)])
         self._places = spread() if places is None else places
@@ -67,10 +66,10 @@ class Search:
         self._trials = self._run()
 
     def next(self, error: TransientError | None = None) -> Trial | None:
-        """The next trial; None where there is none.
+        """The next trial; None if the search is over.
 
         Args:
-            error: what the one before ended in, None where it worked.
+            error: that of the previous trial; None if it succeeded.
         """
         try:
             return self._trials.send(error)
@@ -85,7 +84,7 @@ class Search:
                 for chunk in part:
                     self.stuck.pop(chunk.partition, None)
             elif len(part) > 1 or part[0].events > 1:
-                # At first its first event alone: in an outage that fails, too, and ends the search.
+                # Its first event comes first: in an outage that fails too, and ends the search.
                 self._parts.extendleft(reversed(_split(part, head=not self._is_any_stored)))
             else:
                 yield from self._judge(part[0], error)
@@ -104,7 +103,7 @@ class Search:
     def _judge(
         self, suspect: Chunk, error: TransientError
     ) -> Generator[Trial, TransientError | None, None]:
-        """Find out whether an event that failed alone is at fault, or the server."""
+        """Find out whether an event that failed alone is bad, or whether it is an outage."""
         known = self.stuck.get(suspect.partition)
         if known and known.error == str(error):
             self._blame(suspect, error)
@@ -136,8 +135,10 @@ class Search:
         self.left += chunks
 
     def _other_event(self, suspect: Chunk) -> Chunk | None:
-        """An event that is not written yet, perhaps one behind an event at fault; where all others
-        are written, none, from behind the last."""
+        """An event that is not written yet, possibly after a bad one.
+
+        If all others are written, an empty chunk; None if there are no others.
+        """
         heads = {id(one.chunk) for one in self.stuck.values()}
         waiting = [
             chunk
@@ -165,7 +166,7 @@ class Search:
 
 
 def describe(stuck: Mapping[Partition, Stuck]) -> str:
-    """What a person should know of events that cannot be stored; empty where there is none."""
+    """What a person should know of events that cannot be stored; empty if there are none."""
     if not stuck:
         return ""
     chunk, error = next(iter(stuck.values()))
@@ -178,12 +179,12 @@ def describe(stuck: Mapping[Partition, Stuck]) -> str:
 
 
 def spread() -> Iterator[float]:
-    """Numbers from 0 to 1 that are far from each other, and in the end everywhere."""
+    """Numbers from 0 to 1, each far from those before; in the end they are everywhere."""
     return (number * _GOLDEN % 1 for number in count(1))
 
 
 def _split(part: Sequence[Chunk], *, head: bool) -> list[list[Chunk]]:
-    """Two halves of a part; or its first event, and the halves of what follows."""
+    """The two halves of a part; or its first event and the halves of the rest."""
     if head:
         first, rest = _cut(part[0])
         return [[first], *_split([*rest, *part[1:]], head=False)]
@@ -194,7 +195,7 @@ def _split(part: Sequence[Chunk], *, head: bool) -> list[list[Chunk]]:
 
 
 def _cut(chunk: Chunk) -> tuple[Chunk, list[Chunk]]:
-    """The first event of a chunk, and what follows, if anything does."""
+    """The first event of a chunk, and the rest, if any."""
     if chunk.events < 2:
         return chunk, []
     head, rest = chunk.split(1)

@@ -9,7 +9,7 @@ log = get_logger(__name__)
 
 
 class FatalExit(SystemExit):
-    """Ends the process with status 1 for a reason that has been said."""
+    """Ends the process with status 1, after the reason was logged."""
 
     def __init__(self, error: FatalError) -> None:
         super().__init__(1)
@@ -17,10 +17,10 @@ class FatalExit(SystemExit):
 
 
 def end_worker(service: Service, error: FatalError) -> None:
-    """Say the error's sentence, once, and end the worker, so that the platform starts it again."""
+    """Log the error's sentence once and end the worker, so that the platform restarts it."""
     root = service.beacon.root
     worker = service if root is None else root.data
     if not worker.crashed:
         log.critical("%s", error)
-        # As mode's `crash` does, which logs a stack that is none.
+        # Like mode's `crash`, but without a pointless stack trace.
         worker._crash(FatalExit(error))

@@ -10,13 +10,13 @@ import msgspec
 
 from pipeline.quality import Quality
 
-#: Why an event is a dead letter: not an event, dropped by a rule, or its row was rejected.
+#: Why an event is a dead letter: not an event, dropped by a rule, or a row that cannot be stored.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
 
 #: The values of a row, in the order of the stream's columns.
 Row: TypeAlias = Sequence[Any]
 
-#: From values to the JSON of each one's row, or None; and the sum of these rows' summed column.
+#: From values to each one's row as JSON, or None; and the sum of these rows' summed column.
 WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
 
 
@@ -38,18 +38,18 @@ class Stream:
 
     Args:
         table: the table's name.
-        columns: those that a row has values for.
-        transform: makes a Kafka value a row and its quality flags, as bits of a number, or says why
-            not. Never raises. A rejection is no tuple.
-        restore: makes a row the value of an event that would become this row.
-        tally: from how many rows have which flags to rows filled by column, and rows repaired by
-            ``column.kind``.
-        trial: makes the value of an event that becomes a row, with this text as its key.
-        fields: the names by which details of rejections call what is in a value.
-        summed: the column of which the ledger keeps the sum, if any.
-        key: the column that tells one event from another, if any.
-        whole_rows: makes the rows of events that need nothing done, faster than ``transform``.
-        rows_by: what makes rows, in words.
+        columns: the columns a row has values for.
+        transform: turns a Kafka value into a row and its quality flags (bits of a number), or into
+            a rejection, which is no tuple. Never raises.
+        restore: turns a row into the value of an event that would become this row.
+        tally: turns the number of rows with each combination of flags into rows filled, by column,
+            and rows repaired, by ``column.kind``.
+        trial: makes the value of an event that becomes a row with this text as its key.
+        fields: names of an event's fields, as rejections call them.
+        summed: the column whose sum the ledger keeps, if any.
+        key: the column that identifies an event, if any.
+        whole_rows: makes the rows of events that need no fill or repair, faster than ``transform``.
+        rows_by: what makes rows, for logs and checks.
         quality: what may be filled and repaired, and which shares of that are high.
     """
 
@@ -67,7 +67,7 @@ class Stream:
     quality: Quality = field(default_factory=Quality)
 
     def lines(self, values: list[bytes | None]) -> tuple[list[bytes | None], float]:
-        """The rows that ``whole_rows`` makes, None for the others; and their sum."""
+        """The rows that ``whole_rows`` makes, None for other values; and their sum."""
         if self.whole_rows is None:
             return [None] * len(values), 0.0
         lines, total = self.whole_rows(values)
@@ -78,7 +78,7 @@ class Stream:
         return sum(map(self._amount, rows)) if self.summed else 0.0
 
     def column(self, name: str, lines: bytes) -> list[Any]:
-        """The values of one column, from rows that are JSON, a line each."""
+        """The values of one column of rows given as JSON lines."""
         decode = _decoder(self.columns[: self.columns.index(name) + 1])
         return list(map(attrgetter(name), decode(lines)))
 
@@ -89,7 +89,7 @@ class Stream:
 
 @cache
 def _decoder(columns: tuple[str, ...]) -> Callable[[bytes], list[Any]]:
-    """Decodes these columns, the first ones of rows."""
-    # Not tracked by the garbage collector, as they are many and gone at once.
+    """A decoder of rows that returns these columns, which must be the first ones."""
+    # Not tracked by the garbage collector: they are many and short-lived.
     row = msgspec.defstruct("_Row", columns, array_like=True, gc=False)
     return msgspec.json.Decoder(row).decode_lines

@@ -1,4 +1,4 @@
-"""Blocking calls off the event loop, in threads that hold up no exit."""
+"""Blocking calls off the event loop, in threads that do not delay the exit."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,8 +12,8 @@ _T = TypeVar("_T")
 async def in_thread(function: Callable[..., _T], *arguments: object) -> _T:
     """Like ``asyncio.to_thread``, but the thread is a daemon.
 
-    Python waits for the threads of its pools before it exits: with a database that hangs, for
-    longer than a platform waits for us. A call that was given up may still be running.
+    At exit Python waits for its pool's threads: with a database that hangs, longer than a platform
+    waits for the worker. An abandoned call may still be running.
     """
     promise: Future[_T] = Future()
     promise.set_running_or_notify_cancel()

@@ -1,8 +1,8 @@
 """Decompression that stops at a limit.
 
-aiokafka's own decoders have none: a batch of a few kilobytes may expand to gigabytes. Formats are
-those of Kafka's message format: gzip (RFC 1952), snappy (raw, or in the blocks of xerial's Java
-library), LZ4 frames and Zstandard frames; several gzip members or frames may follow each other.
+aiokafka's own decoders have no limit: a batch of a few kilobytes may expand to gigabytes. The
+formats are those of Kafka: gzip (RFC 1952), snappy (raw, or in blocks of xerial's Java library),
+LZ4 frames and Zstandard frames; several gzip members or frames may follow each other.
 """
 
 import struct
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 try:
     import cramjam
-except ImportError:  # without it a worker reads gzip alone, and logs that at its start
+except ImportError:  # without it a worker reads only gzip, and logs that at its start
     cramjam = None  # type: ignore[assignment, unused-ignore]
 
 #: Kafka's numbers of the codecs (bits 0 to 2 of a batch's attributes).
@@ -20,29 +20,29 @@ NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 #: Magic, version and oldest compatible version of a xerial stream.
 _XERIAL_HEADER = 16
-#: How large an output is tried first, as a multiple of the input: events that are much alike shrink
-#: to a tenth, and a second try would decompress all of it again.
+#: Size of the first output buffer, as a multiple of the input: similar events shrink to a tenth,
+#: and if the buffer is too small, all is decompressed again.
 _FIRST_GUESS = 16
 _SMALLEST_OUTPUT = 16_384
-#: Compressed bytes of a batch that counts as small: what it expands to is one block mostly.
+#: Maximum compressed bytes of a small batch: it expands to one block mostly.
 _SMALL = 16_384
-#: An LZ4 frame begins with its magic, flags, the code of its blocks' largest size, the size of its
-#: content where a flag says so, and a checksum; the size of the first block follows. Other flags
-#: tell of a dictionary, and of checksums after a block or all of them; four zeros end the frame.
+#: An LZ4 frame begins with its magic, flags, the code of its maximum block size, the size of its
+#: content if a flag says so, and a checksum; then comes the first block's size. Other flags mean a
+#: dictionary, or checksums after each block or after all; four zeros end the frame.
 _LZ4_START, _LZ4_START_SIZED = struct.Struct("<IBxxI"), struct.Struct("<IB10xI")
 _LZ4_FLAGS_AT = 4
 _LZ4_MAGIC = 0x184D2204
 _LZ4_DICTIONARY, _LZ4_CHECKSUM, _LZ4_SIZE, _LZ4_BLOCK_CHECKSUM = 1, 4, 8, 16
 _LZ4_END = 4
-#: Bytes of output taken from zlib at once.
+#: Maximum bytes of output taken from zlib at once.
 _STEP = 1024 * 1024
 
-#: What was decompressed; not copied to bytes, because it may be large.
+#: Decompressed data; not copied to bytes, because it may be large.
 Output = bytes | bytearray | memoryview
 
 
 class DecompressionError(ValueError):
-    """The data does not decompress, or not to within the limit; the text says which."""
+    """The data cannot be decompressed, or exceeds the limit; the text says which."""
 
 
 def unavailable() -> list[str]:
@@ -55,12 +55,12 @@ def decompress(codec: int, data: bytes, limit: int) -> Output:
 
     Args:
         codec: Kafka's number of the codec, 1 to 4.
-        data: what was compressed.
-        limit: bytes that may come out at most.
+        data: compressed.
+        limit: maximum bytes of the result.
 
     Raises:
-        DecompressionError: the codec is unknown or not installed, the data is damaged, or more
-            than ``limit`` bytes would come out.
+        DecompressionError: the codec is unknown or not installed, the data is damaged, or the
+            result would exceed ``limit``.
     """
     decode = _DECODERS.get(codec)
     if decode is None:
@@ -69,7 +69,7 @@ def decompress(codec: int, data: bytes, limit: int) -> Output:
         return decode(data, limit)
     except DecompressionError:
         raise
-    except Exception as error:  # each codec has errors of its own
+    except Exception as error:  # Each codec has its own errors.
         name = NAMES[codec]
         if name in unavailable():
             raise DecompressionError(
@@ -120,21 +120,21 @@ def _unsnappy(data: bytes, limit: int) -> Output:
 
 
 def _snappy_block(data: bytes, limit: int) -> bytes:
-    # A block begins with the size of what comes out.
+    # A block begins with its decompressed size.
     if cramjam.snappy.decompress_raw_len(data) > limit:
         raise _too_large(limit)
     return bytes(cramjam.snappy.decompress_raw(data))
 
 
 def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> Output:
-    """Decompress into larger and larger outputs: neither format says how much comes out."""
+    """Decompress into larger and larger buffers: neither format states the size of the result."""
     size = min(limit, max(_SMALLEST_OUTPUT, _FIRST_GUESS * len(data)))
     while True:
         output = bytearray(size)
         try:
             return memoryview(output)[: decompress_into(data, output)]
         except cramjam.DecompressionError as error:
-            # What this library says when the output is full.
+            # The library's message for a full buffer.
             if "failed to write whole buffer" not in str(error):
                 raise
         if size == limit:
@@ -148,10 +148,10 @@ def _unlz4(data: bytes, limit: int) -> Output:
 
 
 def _single_block(data: bytes, limit: int) -> Output | None:
-    """What a frame of one block expands to; None where it is another one, damaged or too large.
+    """Decompress a frame of one block; None if it is another frame, damaged or too large.
 
-    A reader of frames makes room for blocks of any size first: for a batch of one or two events
-    that is nine tenths of the time. Checksums are not looked at, as the batch has its own.
+    The library's frame reader allocates the largest block first, which for a batch of one or two
+    events takes nine tenths of the time. Checksums are ignored, as the batch has its own.
     """
     if len(data) < _LZ4_START_SIZED.size:
         return None
@@ -163,7 +163,7 @@ def _single_block(data: bytes, limit: int) -> Output | None:
         if flags & _LZ4_DICTIONARY:
             return None
         rest += 4 * (bool(flags & _LZ4_BLOCK_CHECKSUM) + bool(flags & _LZ4_CHECKSUM))
-    # A block that is raw says so in its size, which cannot be right then.
+    # An uncompressed block is marked in its size, which is then out of range.
     if magic != _LZ4_MAGIC or len(data) != end + rest:
         return None
     try:

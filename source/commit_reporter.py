@@ -1,4 +1,4 @@
-"""Commits to Kafka: informational, for lag monitors and autoscalers; never read here.
+"""Commits to Kafka, for lag monitors and autoscalers. This app never reads them.
 
 Only the newest offsets are sent, in the background and with a time limit: an unavailable group
 coordinator delays nothing.
@@ -24,7 +24,7 @@ LAST_COMMIT_TIMEOUT = 2.0
 
 
 class CommitReporter:
-    """Keeps the newest offsets until they are sent, by another thread than the one that notes them.
+    """Keeps the newest offsets until another thread sends them.
 
     Args:
         commit: sends offsets to Kafka.
@@ -34,16 +34,16 @@ class CommitReporter:
         self._commit = commit
         self._waiting: dict[TP, int] = {}
         self._lock = Lock()
-        #: Set when something was noted; belongs to the loop that sends it.
+        #: Set when there are offsets to send; belongs to the sending loop.
         self._noted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def note(self, offsets: Mapping[TP, int]) -> None:
-        """These are the next offsets now."""
+        """Record the next offsets."""
         with self._lock:
             self._waiting.update(offsets)
         if self._loop:
-            # The loop of a worker that is ending may be closed already.
+            # A stopping worker's loop may be closed already.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._noted.set)
 
@@ -53,7 +53,7 @@ class CommitReporter:
             self._waiting.clear()
 
     async def keep_reporting(self) -> None:
-        """Send what is noted within ``INTERVAL``, all of it at once; never returns."""
+        """Send the recorded offsets together, every ``INTERVAL`` at most; never returns."""
         self._loop = asyncio.get_running_loop()
         while True:
             if not self._waiting:
@@ -63,7 +63,7 @@ class CommitReporter:
             await self.report()
 
     async def report(self, timeout: float = COMMIT_TIMEOUT) -> None:  # noqa: ASYNC109 - a limit
-        """Send what is waiting; after a failure, which is logged, with the next ones."""
+        """Send what is waiting; a failure is logged, and the next call sends it again."""
         with self._lock:
             sending, self._waiting = self._waiting, {}
         if not sending:
@@ -80,15 +80,15 @@ class CommitReporter:
 
 
 async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TP, int]) -> None:
-    """Send the offsets of the partitions that are the consumer's, once.
+    """Send the offsets of the consumer's partitions, once.
 
-    Unlike ``AIOKafkaConsumer.commit`` it sends nothing while the group is rebalanced. A broker
-    answers a member's requests in their order: a commit behind the request to join is answered
-    when the next generation has begun, and refused. aiokafka joins again for that; with a commit
-    every second the group would be rebalanced for ever.
+    Unlike ``AIOKafkaConsumer.commit``, this sends nothing during a rebalance. A broker answers a
+    member's requests in order, so a commit sent after the join request is answered in the next
+    generation, and rejected. aiokafka then rejoins: a commit every second would keep the group
+    rebalancing for ever.
 
     Raises:
-        aiokafka.errors.KafkaError: they are not, or may not be, committed.
+        aiokafka.errors.KafkaError: they are not committed, or this is unknown.
     """
     coordinator, subscriptions = consumer._coordinator, consumer._subscription
     await coordinator.ensure_coordinator_known()

@@ -1,4 +1,4 @@
-"""What other parts need of the consumer: pause partitions, seek back, refetch, commit."""
+"""What other parts do with the consumer: pause partitions, seek back, refetch, commit."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -36,16 +36,16 @@ class ConsumerControl:
         return found
 
     def hold(self, who: str, partitions: Collection[Partition]) -> None:
-        """Pause these partitions, and resume all others that nobody else holds."""
+        """Pause these partitions on behalf of ``who``; resume others that nobody else pauses."""
         self._held[who] = list(partitions)
         self.consumer.hold({TP(*one) for some in self._held.values() for one in some})
 
     async def seek_back(self, partition: Partition, offset: int) -> None:
-        """Read a partition again from an offset on."""
+        """Re-read a partition from an offset."""
         await self.consumer.seek_back(TP(*partition), offset)
 
     async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched | None:
-        """Some of the events at these offsets; None where Kafka does not answer."""
+        """Some of the events at these offsets; None if Kafka does not answer."""
         try:
             return await self.consumer.refetch(partition, offsets)
         except KafkaError as error:

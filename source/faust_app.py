@@ -1,4 +1,4 @@
-"""Faust's app, as this one needs it."""
+"""Faust's app, configured for this one."""
 
 import os
 import tempfile
@@ -15,11 +15,11 @@ from source.quiet import QuietMonitor
 
 
 class FaustApp(faust.App):
-    """A Faust app that keeps offsets and decoding to itself, and has no pages of Faust's own.
+    """A Faust app without Faust's offsets, decoding and pages.
 
     Args:
         settings: of the app.
-        options: further ones of ``faust.App``.
+        options: further options of ``faust.App``.
     """
 
     def __init__(self, settings: Settings, **options: Any) -> None:
@@ -37,27 +37,27 @@ class FaustApp(faust.App):
             topic_disable_leader=True,
             topic_allow_declare=False,
             Monitor=QuietMonitor,
-            # A fetch is one message: 2000 events a fetch, at most 4 fetches waiting for the agent.
+            # A message is a fetch of up to 2000 events; at most 4 fetches wait for the agent.
             broker_max_poll_records=2000,
             stream_buffer_maxsize=4,
             # Nothing is ever acknowledged, so Faust has nothing to commit.
             broker_commit_interval=60.0,
-            # Bytes a partition; larger ones cost memory and gain no speed.
+            # Bytes per partition; more costs memory and gains no speed.
             consumer_max_fetch_size=131_072,
             # Unacknowledged messages are not waited for: offsets are kept in the database.
             stream_wait_empty=False,
             broker_session_timeout=settings.session_timeout,
             broker_heartbeat_interval=settings.session_timeout / 3,
-            # Faust refuses a session longer than a request may take, 90 s by default.
+            # Faust rejects a session timeout above the request timeout, 90 s by default.
             broker_request_timeout=max(90.0, settings.session_timeout),
-            # Positions come from the database alone; a fetch out of range is ours to judge.
+            # Positions come only from the database; `FetchThread` handles a fetch out of range.
             consumer_auto_offset_reset="none",
             # Added partitions are noticed this soon, and so is a deleted topic.
             consumer_metadata_max_age_ms=30_000,
             **options,
         )
-        # aiokafka removes a consumer that reads nothing for this long (s), for good. Set here, no
-        # variable of Faust's can change it.
+        # aiokafka removes a consumer for good that reads nothing for this long (s). It is set
+        # here so that no environment variable of Faust's changes it.
         self.conf.broker_max_poll_interval = 1e6
 
     async def on_first_start(self) -> None:

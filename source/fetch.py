@@ -1,4 +1,4 @@
-"""A fetch: what the agent gets of one partition at a time."""
+"""A fetch: the records that the agent gets at once, of one partition."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from pipeline.record import LastRecord, Record
 class Fetch(NamedTuple):
     """Records of one partition, sorted by offset, covering offsets ``[start, end)``.
 
-    ``last`` identifies the last of them; the lease is on their memory.
+    ``last`` identifies the last one; the lease is on their memory.
     """
 
     start: int

@@ -33,15 +33,15 @@ from source.start_offsets import RESET_HINT, Position, first_available
 
 log = get_logger(__name__)
 
-#: Bytes handed over at once, and bytes of one answer of a broker: several thousand usual events.
-#: Larger ones cost memory and gain no speed.
+#: Maximum bytes of a fetch, and of a broker's answer: several thousand ordinary events. More costs
+#: memory and gains no speed.
 PORTION_BYTES = 1024 * 1024
 ANSWER_BYTES = 8 * 1024 * 1024
 
-#: Bytes that a record's object takes beside its key and value, about.
+#: Approximate bytes of a record's object without its key and value.
 _RECORD_BYTES = 150
 
-#: Seconds at which aiokafka looks at its partitions though nothing has happened.
+#: Seconds after which aiokafka looks at its partitions even if nothing has happened.
 _LOOK_INTERVAL = 2.0
 
 
@@ -50,9 +50,9 @@ class FetchThread(QuietThread):
 
     Args:
         consumer: Faust's consumer.
-        memory: what may be held.
+        memory: limits what is read.
         logs: reads the topic's logs.
-        read_committed: whether records of aborted transactions are left out.
+        read_committed: whether records of aborted transactions are skipped.
         gathering: when to fetch.
     """
 
@@ -73,12 +73,12 @@ class FetchThread(QuietThread):
         self._gathering = gathering
         self._next: dict[TP, int] = {}
         self.commits = CommitReporter(self._commit_offsets)
-        #: Partitions not read for now; replaced as a whole, by the main thread.
+        #: Paused partitions; the main thread replaces the whole set.
         self.held: frozenset[TP] = frozenset()
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust has no settings for them; aiokafka looks at them when it starts.
+        # Faust has no settings for these; aiokafka reads them when it starts.
         consumer._isolation_level = "read_committed" if self._read_committed else "read_uncommitted"
         consumer._fetch_max_bytes = ANSWER_BYTES
         consumer._consumer_timeout = _LOOK_INTERVAL
@@ -110,11 +110,11 @@ class FetchThread(QuietThread):
     ) -> dict[TP, list[Fetch]]:
         """Like Faust's, with one ``Fetch`` in place of a partition's records.
 
-        aiokafka's own way loses records: where one partition's raise, those taken of others
-        before, whose positions have moved already, are dropped.
+        aiokafka's own method loses records: if one partition raises, it drops the records already
+        taken from others, whose positions have moved.
 
         Raises:
-            UnreadableBatchError: nothing but a batch that cannot be read is left.
+            UnreadableBatchError: all that is left is a batch that cannot be read.
             FatalError: the log is not the one that was read.
         """
         if not self.consumer.flow_active:
@@ -142,7 +142,7 @@ class FetchThread(QuietThread):
         return found
 
     def _readable(self, consumer: AIOKafkaConsumer, active: set[TP]) -> set[TP]:
-        """Partitions that may be read now: a rebalance or a hold can change them at any await."""
+        """Partitions that may be read now; a rebalance or a pause can change them at any await."""
         if consumer._subscription.reassignment_in_progress:
             return set()
         return (active & self._next.keys()) - self.held
@@ -150,7 +150,7 @@ class FetchThread(QuietThread):
     def _take(
         self, consumer: AIOKafkaConsumer, active: set[TP], max_records: int
     ) -> dict[TP, list[Fetch]]:
-        """Take what has arrived, within bounds. No await: records and positions belong together."""
+        """Take what has arrived, within limits. No await, so that records and positions agree."""
         wanted = self._readable(consumer, active)
         room = min(max_records, self._memory.room)
         size = PORTION_BYTES
@@ -182,8 +182,11 @@ class FetchThread(QuietThread):
         return fetches
 
     def _fetch(self, tp: TP, portion: Portion, end: int) -> Fetch | None:
-        """The fetch up to ``end``, which is the position and not the last record: compaction,
-        aborted transactions and markers leave offsets without a record."""
+        """The fetch up to the position ``end``; None if the position has not moved.
+
+        The last record may lie before it: compaction, aborted transactions and markers leave
+        offsets without a record.
+        """
         start = self._next[tp]
         if end <= start:
             return None
@@ -208,7 +211,7 @@ class FetchThread(QuietThread):
             try:
                 arrived.check_raise()
             except NoOffsetForPartitionError:
-                # aiokafka asks for a committed offset before the first seek; none is kept there.
+                # aiokafka asks for a committed offset before the first seek; Kafka may have none.
                 continue
             except OffsetOutOfRangeError as error:
                 await self._seek_available(consumer, error)
@@ -220,7 +223,7 @@ class FetchThread(QuietThread):
             partition = Partition(*tp)
             bounds = (await self._logs.bounds([partition]))[partition]
             if tp not in self._next or _position(consumer, tp) != offset:
-                continue  # of a fetch from before the last seek
+                continue  # from before the last seek
             if offset > bounds.end:
                 raise FatalError(
                     f"Offset {offset} of {partition} is beyond the log's end "
@@ -230,14 +233,14 @@ class FetchThread(QuietThread):
 
     @property
     def group_error(self) -> BaseException | None:
-        """What ended the consumer's part in its group, if anything did: aiokafka never rejoins."""
+        """The error that ended the consumer's membership, if any; aiokafka then never rejoins."""
         task = self._consumer and self._consumer._coordinator._coordination_task
         return task.exception() if task and task.done() and not task.cancelled() else None
 
     def retry_join(self) -> None:
-        """Continue joining the group after an error that aiokafka raises only at the next fetch.
+        """Retry joining the group after an error that aiokafka raises only at the next fetch.
 
-        Nobody fetches before partitions are assigned, so it would wait for ever.
+        There is no fetch before partitions are assigned, so it would wait for ever.
         """
         if self._consumer and self._consumer._coordinator._pending_exception:
             self.thread_loop.call_soon_threadsafe(self._take_error, self._consumer._coordinator)
@@ -246,17 +249,17 @@ class FetchThread(QuietThread):
         try:
             coordinator.check_errors()
         except KafkaError as error:
-            log.warning("Joining the consumer group failed, trying again: %r", error)
+            log.warning("Joining the consumer group failed, retrying: %r", error)
 
     async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
-        """Bounds of the partitions' logs, asked of the broker."""
+        """Bounds of the partitions' logs, from the broker."""
         found = await self.call_thread(self._logs.bounds, partitions)
         return cast(dict[Partition, Bounds], found)
 
     async def identify(
         self, records: Mapping[Partition, LastRecord]
     ) -> dict[Partition, LastRecord | None]:
-        """What the log has at the offsets of these records."""
+        """The log's records at the offsets of these."""
         if not records:
             return {}
         found = await self.call_thread(self._logs.identify, records)
@@ -267,7 +270,7 @@ class FetchThread(QuietThread):
         return cast(Refetched, await self.call_thread(self._logs.refetch, partition, offsets))
 
     async def seek_to(self, positions: Mapping[TP, Position]) -> None:
-        """Deliver these partitions from their positions on, and no others."""
+        """Deliver these partitions, from their positions, and no others."""
         await self.call_thread(self._seek_to, positions)
 
     async def _seek_to(self, positions: Mapping[TP, Position]) -> None:
@@ -279,7 +282,7 @@ class FetchThread(QuietThread):
         self._next = {tp: position.start for tp, position in kept.items()}
 
     async def seek_back(self, partition: TP, offset: int) -> None:
-        """Deliver a partition again from an offset on; one that is not delivered is left alone."""
+        """Deliver a partition again from an offset; ignored for one that is not delivered."""
         await self.call_thread(self._seek_back, partition, offset)
 
     async def _seek_back(self, partition: TP, offset: int) -> None:
@@ -296,7 +299,7 @@ async def _wait_for_data(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC10
     """Wait until something arrives.
 
     Raises:
-        aiokafka.errors.KafkaError: the group may not be used any more.
+        aiokafka.errors.KafkaError: this account may no longer use the group.
     """
     waiter = fetcher._create_fetch_waiter()
     await asyncio.wait([waiter], timeout=timeout)
@@ -307,7 +310,7 @@ async def _wait_for_data(fetcher: Any, timeout: float) -> None:  # noqa: ASYNC10
 
 
 def _position(consumer: AIOKafkaConsumer, tp: TP) -> int | None:
-    """Where the consumer reads next; None where that is not known, as within a rebalance."""
+    """The offset that the consumer reads next; None if unknown, as during a rebalance."""
     assignment = consumer._subscription.subscription.assignment
     state = assignment and assignment.state_value(tp)
     return state.position if state and state.has_valid_position else None

@@ -1,9 +1,9 @@
-"""Fetches less often while the worker keeps up, and more events at a time.
+"""Fetches less often and more events at a time while the worker keeps up.
 
-Each fetch has a fixed cost, and rows are written every few seconds only. So after a fetch that
-reached the end of the log the consumer rests: its partitions are paused, and no request waits at
-the broker. A rest ends in time for the next flush, so it delays no event. A worker that is behind
-never rests, nor does an idle one: its request waits at the broker for the first event.
+Each fetch has a fixed cost, and rows are written only every few seconds. So after a fetch that
+reached the end of the log the consumer rests: its partitions are paused, and no fetch request waits
+at the broker. A rest ends in time for the next flush, so it delays no event. A worker that is
+behind never rests, nor does an idle one, whose request waits at the broker for the first event.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from faust.types import TP
 
 from source.fetch import Fetch
 
-#: Seconds that a rest lasts at most, and events that are worth a fetch.
+#: Maximum seconds of a rest, and events that are worth a fetch.
 REST = 2.5
 WORTH = 2500
-#: Seconds before a flush at which a rest ends, to fetch and transform what arrived.
+#: Seconds before a flush at which a rest ends, to fetch and transform what has arrived.
 LEAD = 0.1
 
 
 class Schedule(Protocol):
-    """What writes the events that are fetched."""
+    """Writes the events that are fetched."""
 
     @property
     def due(self) -> float:
-        """When it writes next (``time.monotonic``), 0 where not known. From another thread."""
+        """When it writes next (``time.monotonic``), 0 if unknown. Read from another thread."""
 
 
 class Gathering:
-    """When to fetch. For the consumer's thread alone.
+    """Decides when to fetch. Only for the consumer's thread.
 
     Args:
         flusher: writes what is fetched.
@@ -40,15 +40,15 @@ class Gathering:
 
     def __init__(self, flusher: Schedule) -> None:
         self._flusher = flusher
-        #: When the rest ends; 0 while there is none.
+        #: When the rest ends; 0 when not resting.
         self._until = 0.0
-        #: When the fetch before came.
+        #: When the previous fetch came.
         self._before = 0.0
 
     def took(self, consumer: AIOKafkaConsumer, fetches: Mapping[TP, Fetch]) -> None:
-        """Rest, if these fetches reached the ends of the logs, and nothing else has arrived.
+        """Begin a rest if these fetches reached the ends of the logs and nothing else has arrived.
 
-        To be called before anything is awaited: aiokafka would send the next request.
+        Call it before any await, or aiokafka sends the next request.
         """
         now = monotonic()
         since, self._before = now - self._before, now
@@ -62,7 +62,7 @@ class Gathering:
         consumer.pause(*consumer.assignment())
 
     async def is_over(self, consumer: AIOKafkaConsumer, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait for the end of a rest, for so many seconds at most."""
+        """Wait for the end of a rest, at most ``timeout`` seconds."""
         if not self._until:
             return True
         left = self._until - monotonic()

@@ -1,6 +1,6 @@
 """Watches the log end offsets of the assigned partitions while the worker runs.
 
-They give the lag. The worker stops when a log gets shorter and is no longer the one that was read,
+They give the lag. The worker ends when a log has become shorter and is not the one that was read,
 when the topic is deleted, and when a stored offset is beyond the log's end.
 """
 
@@ -24,8 +24,8 @@ log = get_logger(__name__)
 #: Seconds between polls.
 INTERVAL = 5.0
 
-#: Polls in a row in which a log may end before the stored offset: a broker that was killed reports
-#: the end of its last checkpoint until it has recovered the log.
+#: Consecutive polls in which a log may end before the stored offset: a killed broker reports the
+#: end of its last checkpoint until it has recovered the log.
 SETTLING_POLLS = 3
 
 
@@ -37,21 +37,21 @@ class Watcher(Protocol):
         """The stored offsets, as far as the worker knows."""
 
     def see(self, bounds: Mapping[Partition, Bounds]) -> None:
-        """The partitions' logs have these bounds now."""
+        """Take note of the logs' current bounds."""
 
     def ends_went_back(self, bounds: Mapping[Partition, Bounds]) -> bool:
-        """Whether a log ends before where it did when last seen."""
+        """Whether a log ends earlier than in the last poll."""
 
 
 class LogEnds:
-    """Asks the broker for the ends.
+    """Polls the broker for the log ends.
 
     Args:
         topic: the topic read.
         control: of the consumer.
-        find_topic: looks the topic up again; raises NoTopicError if it is gone.
-        watcher: called with the bounds.
-        service: ends the worker.
+        find_topic: looks the topic up; raises NoTopicError if it is gone.
+        watcher: told the bounds.
+        service: of the worker, to end it.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class LogEnds:
         self._find_topic = find_topic
         self._watcher = watcher
         self._service = service
-        #: Polls in a row that found a stored offset beyond the log's end.
+        #: Consecutive polls that found a stored offset beyond the log's end.
         self._beyond = 0
 
     async def look(self) -> None:
-        """Look once."""
+        """Poll once."""
         consumer = self._control.consumer
-        # Before the ends: what was read by now is in the log.
+        # Copied before asking for the ends, so that all of it is in the log.
         stored = dict(self._watcher.stored)
         try:
             if consumer.topic_partitions(self._topic) == 0:

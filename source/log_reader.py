@@ -1,7 +1,7 @@
-"""Looks into the logs of partitions: their bounds, and single records.
+"""Queries the logs of partitions: their bounds, and single records.
 
-On connections of its own: on those of the consumer a question waits behind a fetch that the broker
-holds open until something comes in.
+It has its own connections: on the consumer's a request would wait behind a fetch that the broker
+holds open until something arrives.
 """
 
 import asyncio
@@ -29,24 +29,23 @@ from pipeline.refetch import Refetched
 from source.patches import PartitionBatches
 from source.record_batches import FetchedBatches
 
-#: Attempts, and seconds between them, while a partition has no leader or another one.
+#: Attempts, and seconds between them, while a partition has no leader or a new one.
 _ATTEMPTS = 10
 _PAUSE = 0.3
-#: Records asked for at the same time.
+#: Concurrent requests for records.
 _PARALLEL = 16
-#: Bytes of an answer with records to be refetched, and of those that are handed out, about.
+#: Approximate maximum bytes of an answer, and of the records refetched from it.
 _PORTION_BYTES = 1 << 20
 #: Records parsed at once while looking for them.
 _LOOK_AT = 500
-#: How long (ms) the broker may wait for a record that is there.
+#: Milliseconds the broker may wait before it answers a fetch.
 _MAX_WAIT = 500
 
 
 class Bounds(NamedTuple):
-    """Offsets of a partition's first event and of the one to come after its last.
+    """Offsets of a partition's first event and of the next one to be written.
 
-    ``stable`` is where the first transaction that is still open begins, or the end; None where it
-    was not asked for.
+    ``stable`` is where the first open transaction begins, or the end; None if unknown.
     """
 
     beginning: int
@@ -55,7 +54,7 @@ class Bounds(NamedTuple):
 
     @property
     def readable(self) -> int:
-        """Where a reader of committed events only comes to."""
+        """The end for a reader of committed events only."""
         return self.end if self.stable is None else self.stable
 
 
@@ -71,7 +70,7 @@ class LogReader:
 
     Args:
         brokers: addresses, ``host:port`` each.
-        options: what aiokafka's client connects with besides.
+        options: TLS and login, for aiokafka's client.
 
     Raises (every method):
         aiokafka.errors.KafkaError: the brokers did not answer.
@@ -84,7 +83,7 @@ class LogReader:
         self._connecting = asyncio.Lock()
 
     async def partitions(self, topic: str) -> list[Partition]:
-        """A topic's partitions; none where there is no such topic.
+        """A topic's partitions; none if there is no such topic.
 
         Raises:
             aiokafka.errors.TopicAuthorizationFailedError: the account may not see it.
@@ -96,7 +95,7 @@ class LogReader:
                 raise TopicAuthorizationFailedError(topic)
             if numbers := client.cluster.partitions_for_topic(topic):
                 return [Partition(topic, number) for number in sorted(numbers)]
-            # A topic that was made just now is not known to every broker yet.
+            # Some brokers may not know a new topic yet.
             await asyncio.sleep(_PAUSE)
         return []
 
@@ -112,12 +111,12 @@ class LogReader:
     async def offsets_at(
         self, partitions: Collection[Partition], moment: int
     ) -> dict[Partition, int | None]:
-        """Offset of the first event at or after a moment (ms since 1970); None for no event."""
+        """Offset of the first event at or after a moment (ms since 1970); None if there is none."""
         found = await self._offsets(partitions, moment, READ_UNCOMMITTED)
         return {one: None if offset < 0 else offset for one, offset in found.items()}
 
     async def read(self, partition: Partition, offset: int) -> Found | None:
-        """The record at an offset; None where there is none, or none that can be read."""
+        """The record at an offset; None if there is none, or if it cannot be read."""
         try:
             batches = await self._batches(partition, offset, 1)
         except OffsetOutOfRangeError:
@@ -130,14 +129,14 @@ class LogReader:
     async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched:
         """Some of the records at these offsets (ascending, at least one).
 
-        One pass over one answer of the broker, of about a megabyte: it begins at the first of the
-        offsets, and what comes between them is dropped.
+        One pass over one answer of about a megabyte, which begins at the first of the offsets;
+        other records in it are ignored.
         """
         try:
             batches = await self._batches(partition, offsets[0], _PORTION_BYTES)
         except OffsetOutOfRangeError:
             beginning = (await self.bounds([partition]))[partition].beginning
-            # Retention removed them; or the log ends before, and they are all gone.
+            # Retention removed them; or the log ends earlier, and all of them are gone.
             return Refetched((), beginning if beginning > offsets[0] else offsets[-1] + 1)
         wanted = set(offsets)
         found: list[Record] = []
@@ -152,14 +151,14 @@ class LogReader:
                     size += len(record.key or b"") + len(record.value or b"")
         if batches.position > offsets[0]:
             return Refetched(found, batches.position)
-        # Nothing can be read at the first of them: what cannot be read is passed over, and where
-        # nothing comes the log ends.
+        # Nothing can be read at the first of them: skip an unreadable batch; without one, the log
+        # ends here.
         return Refetched((), batches.unreadable.after if batches.unreadable else offsets[-1] + 1)
 
     async def scan(self, partition: Partition, start: int, end: int) -> AsyncIterator[Record]:
-        """The records with offsets in ``[start, end)``, also those of aborted transactions.
+        """The records with offsets in ``[start, end)``, including those of aborted transactions.
 
-        What cannot be read is passed over.
+        Unreadable batches are skipped.
         """
         position = start
         while position < end:
@@ -181,7 +180,7 @@ class LogReader:
     async def identify(
         self, records: Mapping[Partition, LastRecord]
     ) -> dict[Partition, LastRecord | None]:
-        """What the log has at the offsets of these records, by partition; None for nothing."""
+        """The log's records at the offsets of these, by partition; None where there is none."""
         turn = asyncio.Semaphore(_PARALLEL)
 
         async def look(partition: Partition, known: LastRecord) -> LastRecord | None:
@@ -229,7 +228,7 @@ class LogReader:
         return offsets
 
     async def _batches(self, partition: Partition, offset: int, size: int) -> FetchedBatches:
-        """What the log has from an offset on: so many bytes, and one batch at least."""
+        """The log from an offset: at most ``size`` bytes, but at least one batch."""
         asked = [(partition.topic, [(partition.number, offset, size)])]
         request = FetchRequest(_MAX_WAIT, 1, size, READ_UNCOMMITTED, asked)
         async for attempt in self._retrying():
@@ -247,7 +246,7 @@ class LogReader:
         return None
 
     async def _connected(self, topics: Collection[str]) -> AIOKafkaClient:
-        """The client, which knows the leaders of these topics' partitions."""
+        """The client; it knows the leaders of these topics' partitions."""
         async with self._connecting:
             if self._client is None:
                 client = AIOKafkaClient(bootstrap_servers=self._brokers, **self._options)
@@ -285,7 +284,7 @@ def _leader(client: AIOKafkaClient, partition: Partition) -> int:
 def _moments(
     partitions: Collection[Partition], moment: int
 ) -> list[tuple[str, list[tuple[int, int]]]]:
-    """The question for the offsets at a moment, as the protocol wants it."""
+    """The partitions of a request for the offsets at a moment, in the protocol's form."""
     return [
         (topic, [(number, moment) for number in numbers])
         for topic, numbers in by_topic(partitions).items()

@@ -1,4 +1,4 @@
-"""Looks for the last event of a log that is stored, from the log's end backwards."""
+"""Searches a log backwards from its end for the last event that is stored."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, Protocol
@@ -7,13 +7,13 @@ from pipeline.partition import Partition
 from pipeline.record import Record
 from source.log_reader import Bounds
 
-#: Offsets read at a time, and at most.
+#: Offsets read at a time, and in all.
 _PIECE = 5_000
 _DEEPEST = 1_000_000
-#: Events before the last stored one that are looked at, to see whether they are stored, too.
+#: Events before the last stored one that are inspected as well, to see whether they are stored.
 _WINDOW = 200
 
-#: Whether a record's event is stored; None where it makes no row.
+#: Whether a record's event is stored; None if it does not become a row.
 Verdict = Callable[[Record], bool | None]
 
 
@@ -21,10 +21,10 @@ class Tail(NamedTuple):
     """What was found at the end of a partition's log.
 
     Args:
-        offset: of the last event that is stored; None where there is none.
-        looked_at: offsets that were looked at.
-        is_whole: whether that is all of the log.
-        before: of the events right before that one those looked at that make rows.
+        offset: of the last event that is stored; None if there is none.
+        looked_at: offsets inspected.
+        is_whole: whether that is the whole log.
+        before: events inspected right before the last stored one, if they become rows.
         missing: how many of these are not stored.
     """
 
@@ -43,7 +43,7 @@ class Logs(Protocol):
 
 
 async def last_stored(logs: Logs, partition: Partition, bounds: Bounds, verdict: Verdict) -> Tail:
-    """The last event of a partition that is stored, among its last million.
+    """Find the last event of a partition that is stored, among its last million.
 
     Raises:
         aiokafka.errors.KafkaError: the log could not be read.

@@ -1,14 +1,14 @@
-"""What this app changes inside aiokafka, all of it.
+"""Everything that this app replaces inside aiokafka, which has no settings for it.
 
-It has no setting for these. Written against aiokafka 0.14.0;
-`tests/unit/test_patches.py` has a test of each, and fails when a name in ``REPLACED`` is gone. What
-is changed by inheritance is in `source/transport.py`, as ``OVERRIDDEN``.
+Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and fails if a name in
+``REPLACED`` is gone. What is overridden by inheritance is in `source/transport.py`, as
+``OVERRIDDEN``.
 
 | what | why |
 |---|---|
 | `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
-| `client.MetadataRequest` | does not create the topic it asks for, or a mistyped `TOPIC` would become one |
+| `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
 from typing import Any, Self
@@ -21,13 +21,13 @@ from pipeline.errors import FatalError
 from pipeline.record import Record
 from source.record_batches import FetchedBatches, Unreadable
 
-#: What is replaced, for the test that guards an upgrade.
+#: The replaced names, for the test that guards an upgrade.
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest",),
 }
 
-#: Bytes a batch may decompress to by default: far more than brokers accept by default.
+#: Default maximum of a decompressed batch in bytes: far more than brokers accept by default.
 DECOMPRESSED_MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -44,7 +44,7 @@ class UnreadableBatchError(FatalError):
 
 
 class RawRecords:
-    """Replaces ``MemoryRecords``: bytes that are not parsed yet."""
+    """Replaces ``MemoryRecords``: keeps the bytes unparsed."""
 
     def __init__(self, data: bytes | None) -> None:
         self.data = data or b""
@@ -54,14 +54,14 @@ class RawRecords:
         return bool(self.data)
 
     def size_in_bytes(self) -> int:
-        """Bytes of the answer."""
+        """Size of the answer in bytes."""
         return len(self.data)
 
 
 class QuietMetadataRequest(MetadataRequest):  # type: ignore[misc]
     """Replaces ``MetadataRequest``: asks for topics without creating them.
 
-    Brokers before Kafka 0.11 create them all the same.
+    Brokers before Kafka 0.11 create them anyway.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class PartitionBatches(FetchedBatches):
 
     @property
     def next_fetch_offset(self) -> int:
-        """The name under which aiokafka asks for the position."""
+        """aiokafka's name for the position."""
         return self.position
 
     @property
     def error(self) -> UnreadableBatchError | None:
-        """Why reading cannot continue, if it cannot."""
+        """The error that stops reading, if any."""
         topic, partition = self._tp
         return self.unreadable and UnreadableBatchError(topic, partition, self.unreadable)
 
@@ -121,10 +121,10 @@ class PartitionBatches(FetchedBatches):
 
 
 def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
-    """Change aiokafka, for all of this process.
+    """Patch aiokafka in this process.
 
     Args:
-        decompressed_max_bytes: what a batch may decompress to at most.
+        decompressed_max_bytes: maximum bytes of a decompressed batch.
     """
     PartitionBatches.limit = decompressed_max_bytes
     fetcher.MemoryRecords = RawRecords

@@ -1,15 +1,15 @@
 """The record batches of one partition's fetch, read a portion at a time.
 
-In place of aiokafka's own reading, from which it differs:
-- a batch that cannot be read is reported where it begins: records before it are handed out first,
-  and the position stays in front of it;
+Differences from aiokafka's own reader, which it replaces:
+- an unreadable batch is reported where it begins: the records before it are handed out first, and
+  the position stays before it;
 - decompression has a limit;
-- headers are not decoded where that fails, because they are not used;
-- the parsed records are handed out as they are: a ConsumerRecord for each would cost as much as all
+- headers, which are not used, are skipped if they cannot be decoded;
+- parsed records are handed out as they are: making a ConsumerRecord of each would cost as much as
   the rest of reading an event.
 
-Producers that send events one by one make batches of one or two. These are read whole, in a loop
-that takes nothing but what is usual, and leaves all else to the way that reads everything.
+Producers that send events one by one make batches of one or two. A fast loop reads these whole, and
+leaves anything unusual to the general reader.
 """
 
 import struct
@@ -43,16 +43,16 @@ _FORMAT_AT = 16
 _SHORTEST = 14
 _ATTRIBUTES = struct.Struct(">h")
 _ATTRIBUTES_AT, _AFTER_ATTRIBUTES = 21, 23
-#: Bytes of a batch that is read whole, at most: as it is sent, and decompressed. What expands
-#: beyond the second is decompressed again, so there is room for sixteen times the first.
+#: Maximum bytes of a batch that is read whole: as sent, and decompressed. A batch that expands
+#: beyond the latter is decompressed again, so there is room for sixteen times the former.
 _SMALL, _SMALL_PLAIN = 4_096, 65_536
 
-#: What the parsers raise on bytes that are no records.
+#: What the parsers raise on damaged records.
 _DAMAGED = (CorruptRecordException, ValueError, IndexError, OverflowError, struct.error)
 
 
 class Unreadable(NamedTuple):
-    """A batch that cannot be read: its offset, the offset that goes past it, what is wrong."""
+    """A batch that cannot be read: its offset, the offset after it, and what is wrong."""
 
     offset: int
     after: int
@@ -60,8 +60,11 @@ class Unreadable(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """Records in the order of their offsets, about how many bytes they are, and the leader epoch
-    under which the last one was written (-1 where its format has none)."""
+    """Records in the order of their offsets.
+
+    ``size`` is their approximate bytes, ``epoch`` the leader epoch under which the last one was
+    written, -1 if its format has none.
+    """
 
     records: list[Record]
     size: int
@@ -69,7 +72,7 @@ class Portion(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """A batch being read; ``message`` is all of it, decompressed, to read it another way."""
+    """A batch being read; ``message`` is the whole batch, decompressed, for another attempt."""
 
     records: Iterator[Record]
     after: int
@@ -82,11 +85,11 @@ class FetchedBatches:
     """The batches of a partition in one answer of the broker.
 
     Args:
-        data: the answer's bytes of this partition; they may end in the middle of a batch.
-        position: the offset asked for.
-        aborted: producer's id and first offset of each aborted transaction in the answer; None
-            when records of aborted transactions are to be read as well.
-        limit: bytes that a batch may decompress to at most.
+        data: the answer's bytes for this partition; they may end in the middle of a batch.
+        position: the requested offset.
+        aborted: producer id and first offset of each aborted transaction in the answer; None to
+            read the records of aborted transactions as well.
+        limit: maximum bytes of a decompressed batch.
     """
 
     def __init__(
@@ -104,14 +107,14 @@ class FetchedBatches:
 
     @property
     def is_done(self) -> bool:
-        """Whether all was taken."""
+        """Whether everything was taken."""
         return self._batch is None and self._at >= len(self._data) and self.unreadable is None
 
     def take(self, max_records: int, max_bytes: int) -> Portion:
-        """Take the next records, about so many and so large; at least one where there is one.
+        """Take the next records, up to about these limits; at least one if there is any.
 
-        Moves ``position`` past them and past offsets without a record. Sets ``unreadable`` where
-        the next batch cannot be read.
+        Moves ``position`` past them and past offsets without a record. Sets ``unreadable`` if the
+        next batch cannot be read.
         """
         records: list[Record] = []
         size = 0
@@ -149,7 +152,7 @@ class FetchedBatches:
         return Portion(records, size, epoch)
 
     def _take_small(self, max_records: int, max_bytes: int) -> Portion:
-        """Take the next batches whole, up to the first one that is large, unusual or damaged."""
+        """Take the next batches whole, up to the first that is large, unusual or damaged."""
         data, at, position = self._data, self._at, self.position
         plain = memoryview(data)
         usual = CODEC_MASK | LOG_APPEND_TIME
@@ -188,7 +191,7 @@ class FetchedBatches:
         return Portion(records, size, epoch)
 
     def _plain(self, message: bytes, attributes: int) -> bytes:
-        """The message with its records decompressed, if they are not."""
+        """The message with its records decompressed."""
         codec = attributes & CODEC_MASK
         if not codec:
             return message
@@ -216,7 +219,7 @@ class FetchedBatches:
         return []
 
     def _open(self) -> _Batch | None:
-        """Begin the next batch that has records to read; None where there is none, or it fails."""
+        """Begin the next batch that has records to read; None if none is left or readable."""
         while self._batch is None and self._at < len(self._data) and self.unreadable is None:
             at, left = self._at, len(self._data) - self._at
             base, length = (0, 0) if left < LOG_OVERHEAD else _START.unpack_from(self._data, at)
@@ -233,10 +236,10 @@ class FetchedBatches:
 
     def _end_of_answer(self, left: int) -> None:
         if self._at:
-            # The broker cut its answer here; the rest comes with the next fetch.
+            # The broker cut off its answer here; the rest comes with the next fetch.
             self._at = len(self._data)
         else:
-            self._refuse(self.position, self.position + 1, f"only {left} bytes of it came")
+            self._refuse(self.position, self.position + 1, f"only {left} bytes of it arrived")
 
     def _open_message(self, message: bytes, base: int) -> None:
         number = message[_FORMAT_AT]
@@ -263,18 +266,18 @@ class FetchedBatches:
         if calc_crc32c(memoryview(message)[_ATTRIBUTES_AT:]) != header[4]:
             raise ValueError("its checksum is wrong")
         attributes, count = header[5], header[12]
-        if attributes & (TRANSACTIONAL | CONTROL) and self._is_left_out(message, header):
+        if attributes & (TRANSACTIONAL | CONTROL) and self._is_skipped(message, header):
             if after > self.position:
                 self.position = after
             return None
         message = self._plain(message, attributes)
-        # A batch that compaction emptied has no record, but offsets.
+        # A batch emptied by compaction has offsets but no records.
         size = len(message) / count if count > 0 else len(message)
-        # An iterator that goes on: aiokafka's batch starts again at each `islice`.
+        # `chain` keeps its place: aiokafka's batch starts over at each `islice`.
         return _Batch(chain(DefaultRecordBatch(message)), after, header[2], size, message)
 
-    def _is_left_out(self, message: bytes, header: tuple[int, ...]) -> bool:
-        """Whether a batch is a marker, or of an aborted transaction that is not to be read."""
+    def _is_skipped(self, message: bytes, header: tuple[int, ...]) -> bool:
+        """Whether a batch is a marker, or of an aborted transaction and skipped."""
         base, attributes, producer = header[0], header[5], header[9]
         is_marker = bool(attributes & CONTROL)
         if not self._read_committed:
@@ -290,13 +293,13 @@ class FetchedBatches:
 
     def _refuse(self, offset: int, after: int, why: str) -> None:
         if self._at + LOG_OVERHEAD <= len(self._data):
-            # The next batch's own offset can be trusted more than a damaged header.
+            # The next batch's offset is more trustworthy than a damaged header.
             after = _START.unpack_from(self._data, self._at)[0]
         self.unreadable = Unreadable(offset, max(after, offset + 1), why)
 
 
 def _without_headers(message: bytes) -> Sequence[Record]:
-    """The records of a batch that is decompressed; headers are skipped."""
+    """The records of a decompressed batch; headers are skipped."""
     header = _HEADER.unpack_from(message)
     append_time = header[8] if header[5] & LOG_APPEND_TIME else None
     data = message[_HEADER.size :]

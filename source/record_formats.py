@@ -1,9 +1,9 @@
-"""Kafka's record formats, read in Python where aiokafka's parser gives up.
+"""Kafka's record formats, read in Python where aiokafka's parser fails.
 
-Format 2 (Kafka 0.11 and newer) without its headers: they are not used here, and other clients write
+Format 2 (Kafka 0.11 and newer) without headers: they are not used here, and some clients write
 header keys that are not UTF-8, on which aiokafka's parser raises. Formats 0 and 1 (older clients)
-with a limit on what they decompress to. Source: the Kafka protocol guide, "Record Batch" and "Old
-Message Format".
+with a limit on decompression. Source: the Kafka protocol guide, "Record Batch" and "Old Message
+Format".
 """
 
 import struct
@@ -18,7 +18,7 @@ LOG_APPEND_TIME = 0x08
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
 
-#: Offset and size of a message, which every format begins with.
+#: Every format begins with a message's offset and size.
 LOG_OVERHEAD = 12
 _MESSAGE = struct.Struct(">qiIbb")
 _INT32 = struct.Struct(">i")
@@ -32,13 +32,13 @@ def read_records(
 
     Args:
         data: the records, decompressed.
-        count: how many there are.
+        count: their number.
         base_offset: offset that the records' offsets are relative to.
         base_timestamp: timestamp (ms) that the records' timestamps are relative to.
-        append_time: the broker's timestamp (ms) where it stands for every record, else None.
+        append_time: the broker's timestamp (ms), if it replaces that of every record.
 
     Raises:
-        ValueError: the data is not so many records.
+        ValueError: the data is not ``count`` records.
     """
     records = []
     at = 0
@@ -47,7 +47,7 @@ def read_records(
         end = at + size
         if not at < end <= len(data):
             raise ValueError("a record is cut off")
-        delta, body = _varint(data, at + 1)  # behind the attributes, which are unused
+        delta, body = _varint(data, at + 1)  # after the attributes, which are unused
         offset, body = _varint(data, body)
         key, body = _bytes(data, body, end)
         value, _ = _bytes(data, body, end)
@@ -88,7 +88,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
 
     Args:
         message: from its offset to its end.
-        limit: bytes it may decompress to at most.
+        limit: maximum bytes of its decompressed records.
 
     Raises:
         ValueError: the message is damaged.
@@ -103,7 +103,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
     inner = [_read_message(one) for one in _split(data)]
     if not inner:
         raise ValueError("a compressed message holds none")
-    # Format 1 counts the inner offsets from 0, and the outer one is that of the last.
+    # In format 1 the inner offsets count from 0, and the outer one is the last record's.
     shift = 0 if timestamp is None else offset - inner[-1][0]
     append_time = timestamp if attributes & LOG_APPEND_TIME else None
     return [

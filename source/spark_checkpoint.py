@@ -1,12 +1,12 @@
-"""Reads where a Structured Streaming job stopped, from its checkpoint, which Spark writes so:
+"""Reads from a checkpoint where a Structured Streaming job stopped. Spark writes:
 
-- ``offsets/N``, before batch N is read: a line ``v1``, a line of metadata, and for each source of
-  the job a line, of Kafka ``{"topic": {"0": 123}}``: where the batch ENDS in each partition;
-- ``commits/N``, after batch N is written: a line ``v1`` and a line of metadata;
-- ``sources/I/0``, once: where batch 0 begins, of the source on line I.
+- ``offsets/N`` before it reads batch N: a line ``v1``, a line of metadata, and a line for each
+  source; Kafka's, ``{"topic": {"0": 123}}``, says where the batch ENDS in each partition;
+- ``commits/N`` after it has written batch N: a line ``v1`` and a line of metadata;
+- ``sources/I/0`` once: where batch 0 of source I begins.
 
-So everything below ``offsets/N`` of the newest committed batch N is done. A batch with offsets and
-no commit was planned: its events may be written wholly, in part or not at all.
+So everything below ``offsets/N`` of the newest committed batch N is done. A batch with offsets but
+no commit was planned: all, some or none of its events are written.
 """
 
 import json
@@ -18,7 +18,7 @@ from pipeline.errors import FatalError
 from pipeline.partition import Partition
 
 _VERSION = "v1"
-#: Where Kafka's offsets end.
+#: Kafka's offsets and partition numbers.
 _OFFSETS = range(2**63)
 _PARTITIONS = range(2**31)
 
@@ -28,11 +28,11 @@ class SparkCheckpoint:
     """Where a job stopped.
 
     Args:
-        committed: number of the newest committed batch; None where there is none.
-        next_offsets: by partition, where the job goes on after that batch.
-        planned: numbers of the batches planned after it, mostly none or one.
+        committed: number of the newest committed batch; None if there is none.
+        next_offsets: by partition, where the job would continue after that batch.
+        planned: numbers of the batches planned after it, usually none or one.
         planned_ends: by partition, where the last of these ends.
-        written: when the newest of its files was written, in seconds since 1970.
+        written: when its newest file was written, in seconds since 1970.
     """
 
     committed: int | None
@@ -46,7 +46,7 @@ def read_checkpoint(location: str | Path, topic: str) -> SparkCheckpoint:
     """Read a checkpoint's offsets of a topic.
 
     Args:
-        location: what the job had as ``checkpointLocation``, on a file system of this machine.
+        location: the job's ``checkpointLocation``, on a file system of this machine.
         topic: the topic the job must have read.
 
     Raises:
@@ -55,8 +55,8 @@ def read_checkpoint(location: str | Path, topic: str) -> SparkCheckpoint:
     """
     if "://" in str(location):
         raise FatalError(
-            f"{location} is not on this machine: copy the checkpoint here (of hdfs with "
-            "`hdfs dfs -get`, of S3 with `aws s3 cp --recursive`) and name the copy."
+            f"{location} is not on this machine: copy the checkpoint here (`hdfs dfs -get`, or "
+            "`aws s3 cp --recursive`) and name the copy."
         )
     try:
         return _read(Path(location), topic)
@@ -105,7 +105,7 @@ def _read(directory: Path, topic: str) -> SparkCheckpoint:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """The folder's files by number; Spark has others beside them, such as checksums."""
+    """The folder's files by number; other files, such as checksums, are ignored."""
     return {
         int(file.name): file
         for file in folder.iterdir()
@@ -118,26 +118,26 @@ def _batch_ends(file: Path, topic: str) -> dict[Partition, int]:
 
 
 def _job_start(directory: Path, first_batch: Path, topic: str) -> dict[Partition, int]:
-    """Where a job of which no batch is committed began to read."""
+    """Where a job without a committed batch began to read."""
     index, _ = _of_topic(first_batch, _sources(first_batch), topic)
     file = directory / "sources" / str(index) / "0"
     if not file.is_file():
         raise _damaged(file, "it is missing, and no batch is committed")
-    # Spark puts a zero byte in front, for versions before 2.1.
+    # For versions before 2.1, Spark begins the file with a zero byte.
     lines = _lines(file)
-    _see_version(file, lines[0].removeprefix("\0"))
+    _require_version(file, lines[0].removeprefix("\0"))
     return _of_topic(file, lines[1:], topic)[1]
 
 
 def _sources(file: Path) -> list[str]:
-    """The line of each source in a batch's offsets."""
+    """The lines of the sources in a batch's offsets."""
     return _parsed(file, 3)[2:]
 
 
 def _parsed(file: Path, at_least: int) -> list[str]:
-    """The lines of a file that has a version and metadata, which are right."""
+    """The lines of a file whose version and metadata are valid."""
     lines = _lines(file)
-    _see_version(file, lines[0])
+    _require_version(file, lines[0])
     if len(lines) < at_least:
         raise _damaged(file, "it is cut off")
     _json(file, lines[1])
@@ -154,7 +154,7 @@ def _lines(file: Path) -> list[str]:
     return lines
 
 
-def _see_version(file: Path, line: str) -> None:
+def _require_version(file: Path, line: str) -> None:
     if line == _VERSION:
         return
     if line[:1] == "v" and line[1:].isdecimal():
@@ -171,7 +171,7 @@ def _of_topic(file: Path, sources: list[str], topic: str) -> tuple[int, dict[Par
     others: set[str] = set()
     for index, line in enumerate(sources):
         if line == "-":
-            continue  # a source of which nothing was read yet
+            continue  # nothing was read from this source yet
         by_topic = _json(file, line)
         others |= by_topic.keys() - {topic}
         if topic in by_topic:
@@ -197,8 +197,8 @@ def _partitions(file: Path, topic: str, found: object) -> dict[Partition, int]:
     for name, offset in found.items():
         known = name.isascii() and name.isdecimal() and len(name) < 11
         if not known or int(name) not in _PARTITIONS:
-            raise _damaged(file, f"{name[:50]!r} is no partition")
-        # True is an int to Python.
+            raise _damaged(file, f"{name[:50]!r} is not a partition")
+        # In Python, True is an int.
         if type(offset) is not int or offset not in _OFFSETS:
             raise _damaged(file, f"partition {name} has no offset")
         offsets[Partition(topic, int(name))] = offset
@@ -209,9 +209,9 @@ def _json(file: Path, line: str) -> dict[str, object]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        raise _damaged(file, "a line is no JSON") from None
+        raise _damaged(file, "a line is not JSON") from None
     if not isinstance(found, dict):
-        raise _damaged(file, "a line is no JSON object")
+        raise _damaged(file, "a line is not a JSON object")
     return found
 
 

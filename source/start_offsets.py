@@ -2,14 +2,14 @@
 
 Rules:
 - MySQL is the source of truth; Kafka's committed offsets are never read;
-- a group new to a topic begins every partition of it at once, at the log's end or beginning as
-  ``STARTING_OFFSETS`` says; that is stored before the first event is read, so that a worker that
-  dies before its first write does not begin further on the next time;
-- a partition added to a topic the group reads begins at its beginning;
-- events that retention removed before they were read are lost: logged as an error and counted;
-  reading continues at the first available offset;
-- a stored offset beyond the log's end, or another record where the last one read was, means
-  another log: the worker stops, nothing is skipped.
+- a group new to a topic begins all partitions at once, at the log's end or beginning as
+  ``STARTING_OFFSETS`` says. These offsets are stored before the first event is read: a worker that
+  dies before its first write will not begin later in the log the next time;
+- a partition that is added to a known topic begins at its beginning;
+- events that retention removed before they were read are lost: this is logged as an error and
+  counted, and reading continues at the first available offset;
+- a stored offset beyond the log's end, or another record in place of the last one read, means
+  another log: the worker ends, and nothing is skipped.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,32 +51,32 @@ class OtherLogError(FatalError):
 
 
 class Position(NamedTuple):
-    """``start``: everything below is done. ``seek``: where to read, later where events are gone."""
+    """``start``: everything below is done. ``seek``: where to read; higher if events are gone."""
 
     start: int
     seek: int
 
 
 class Logs(Protocol):
-    """What is needed of the logs."""
+    """The logs, as far as needed."""
 
     async def identify(
         self, records: Mapping[Partition, LastRecord]
     ) -> dict[Partition, LastRecord | None]:
-        """What the log has at the offsets of these records."""
+        """The log's records at the offsets of these."""
 
 
 class Store(Protocol):
-    """What is needed of a group's stored offsets, as ``db.write.offsets`` has it. Blocking."""
+    """A group's stored offsets, see ``db.write.offsets``. Blocking."""
 
     def read(self, topic: str) -> dict[Partition, int]:
-        """Next offset of every partition of the topic the group has begun."""
+        """Next offset of each partition of the topic that the group has begun."""
 
     def begin(self, offsets: Mapping[Partition, int]) -> None:
         """Store where partitions begin, except those stored already."""
 
     def last_records(self, topic: str) -> dict[Partition, LastRecord]:
-        """What identifies the last record read of each partition, where that is known."""
+        """What identifies the last record read of each partition, if known."""
 
 
 class StartOffsets:
@@ -84,7 +84,8 @@ class StartOffsets:
 
     Args:
         store: the group's stored offsets.
-        from_beginning: where a group new to the topic begins, else at the end.
+        from_beginning: whether a group new to the topic begins at the log's beginning, else at its
+            end.
         read_committed: whether open transactions are waited for.
     """
 
@@ -94,7 +95,7 @@ class StartOffsets:
         self._read_committed = read_committed
 
     async def begin(self, log_bounds: Mapping[Partition, Bounds]) -> None:
-        """Store where the group begins, for all partitions of each topic new to it.
+        """Store where the group begins, for all partitions of topics new to it.
 
         Raises:
             TransientError, FatalError: see ``pipeline.errors``.
@@ -111,11 +112,11 @@ class StartOffsets:
     async def resolve(
         self, log_bounds: Mapping[Partition, Bounds], logs: Logs
     ) -> dict[Partition, Position]:
-        """Positions of the assigned partitions, whose bounds are given.
+        """Positions of the assigned partitions.
 
         Raises:
             TransientError: the database is away; retry.
-            LogEndError, OtherLogError: the log is not the one the stored offsets are of.
+            LogEndError, OtherLogError: the log is not that of the stored offsets.
             aiokafka.errors.KafkaError: the log could not be read; retry.
         """
         stored = await _of_topics(self._store.read, log_bounds)
@@ -154,14 +155,14 @@ class StartOffsets:
     def _first(self, bounds: Bounds) -> int:
         if self._from_beginning:
             return bounds.beginning
-        # What an open transaction wrote is yet to come.
+        # The events of an open transaction are yet to come.
         return bounds.readable if self._read_committed else bounds.end
 
 
 async def _of_topics(
     question: Callable[[str], Mapping[Partition, _T]], partitions: Iterable[Partition]
 ) -> dict[Partition, _T]:
-    """The answers to a question about each of the partitions' topics, together."""
+    """The combined answers about each of the partitions' topics."""
     found: dict[Partition, _T] = {}
     for topic in by_topic(partitions):
         found |= await in_thread(question, topic)

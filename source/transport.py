@@ -1,9 +1,9 @@
 """A Faust transport that delivers whole fetches and starts at the offsets in the database.
 
-Faust spends 80 to 100 µs of event loop on every message; here one message carries a whole fetch
-of one partition. Only the methods named in ``OVERRIDDEN`` differ from Faust's own; flow control,
-generations and backpressure are Faust's. Written against faust-streaming 0.15.3 and
-aiokafka 0.14.0; a test fails when one of these names is gone.
+Faust spends 80 to 100 µs of event loop on every message; here a message carries a whole fetch of
+one partition. Only the methods in ``OVERRIDDEN`` differ from Faust's; flow control, generations and
+backpressure are Faust's. Written for faust-streaming 0.15.3 and aiokafka 0.14.0; a test fails if
+one of these names is gone.
 """
 
 import asyncio
@@ -37,19 +37,19 @@ log = get_logger(__name__)
 #: Called with the start offset of each assigned partition.
 Listener = Callable[[Mapping[Partition, int]], None]
 
-#: Seconds to wait for the database during a rebalance before going on without it; well below
-#: Faust's own limit (broker_request_timeout), past which its recovery ends and never returns.
+#: Seconds to wait for the database during a rebalance before continuing without it; well below
+#: Faust's own limit (broker_request_timeout), at which its recovery ends for good.
 RESOLVE_TIMEOUT = 10
 RETRY_PAUSE = 2
 
-#: Seconds for which a log may end before the stored offset: a broker that was killed reports the
-#: end of its last checkpoint until it has recovered the log.
+#: Seconds for which a log may end before the stored offset: a killed broker reports the end of its
+#: last checkpoint until it has recovered the log.
 SETTLING_TIMEOUT = 6
 
-#: Seconds until events read before an unreadable batch must be in the buffer.
+#: Seconds to wait until the events before an unreadable batch are in the buffer.
 HANDOVER_TIMEOUT = 10
 
-#: What is replaced in Faust, for the test that guards an upgrade.
+#: The overridden names of Faust, for the test that guards an upgrade.
 OVERRIDDEN = {
     driver.AIOKafkaConsumerThread: (
         "_create_worker_consumer",
@@ -71,7 +71,7 @@ OVERRIDDEN = {
 
 
 class PassThrough(faust.Schema[Any, Any]):
-    """Hands a fetch to the agent as it is: what Faust cannot decode it acknowledges and loses."""
+    """Hands a fetch to the agent as it is: Faust loses what it cannot decode."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> Any:
         return None
@@ -86,10 +86,10 @@ class Starts(Protocol):
     async def resolve(
         self, log_bounds: Mapping[Partition, Bounds], logs: Logs
     ) -> Mapping[Partition, Position]:
-        """Positions of the assigned partitions, whose bounds are given."""
+        """Positions of the assigned partitions."""
 
     async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> None:
-        """Raise where a partition's log is not the one that was read."""
+        """Raise if a partition's log is not the one that was read."""
 
 
 class FetchConsumer(driver.Consumer):
@@ -178,7 +178,7 @@ class FetchConsumer(driver.Consumer):
         try:
             return await super()._getmany(active_partitions, timeout)
         except UnreadableBatchError as error:
-            # Its sentence promises that earlier records are stored. Shutdown writes what is
+            # The message promises that earlier records are stored. Shutdown writes what is
             # buffered, so wait until everything read is in the buffer.
             await self._handed_over()
             end_worker(self, error)
@@ -187,7 +187,7 @@ class FetchConsumer(driver.Consumer):
         return {}
 
     def report(self, offsets: Mapping[Partition, int]) -> None:
-        """Have offsets committed to Kafka, for lag monitors."""
+        """Commit offsets to Kafka soon, for lag monitors."""
         self._thread.commits.note({TP(*tp): offset for tp, offset in offsets.items()})
 
     async def refetch(self, partition: Partition, offsets: Sequence[int]) -> Refetched:
@@ -199,11 +199,11 @@ class FetchConsumer(driver.Consumer):
         self._thread.held = frozenset(partitions)
 
     async def seek_back(self, partition: TP, offset: int) -> None:
-        """Reread an assigned partition from an offset; ignored for one that is not assigned."""
+        """Re-read an assigned partition from an offset; ignored for one that is not assigned."""
         await self._thread.seek_back(partition, offset)
 
     async def bounds(self, only: Partition | None = None) -> dict[Partition, Bounds]:
-        """Bounds of the assigned partitions' logs, or of one of them, asked of the broker."""
+        """Bounds of the assigned partitions' logs, or of one of them, from the broker."""
         partitions = {Partition(*tp) for tp in self.assignment()}
         if only is not None:
             partitions &= {only}
@@ -237,8 +237,7 @@ class FetchConsumer(driver.Consumer):
             raise
         self._beyond_since = None
         if generation != self.app.consumer_generation_id:
-            # Faust asks more than once, and the answer of before a rebalance may come after the
-            # one that counts.
+            # Faust asks more than once, and an answer from before a rebalance may come last.
             return {}
         seeks = {TP(*partition): positions[partition] for partition in bounds}
         await self._thread.seek_to(seeks)
@@ -246,7 +245,7 @@ class FetchConsumer(driver.Consumer):
         starts = {tp: position.start for tp, position in seeks.items()}
         for listener in transport.listeners:
             listener({partition: positions[partition].start for partition in bounds})
-        # Idle partitions are reported too: monitors of the group's lag see all of them.
+        # Idle partitions are reported too, so that lag monitors see all of them.
         self._thread.commits.note(starts)
         return starts
 
@@ -272,8 +271,8 @@ class FetchTransport(driver.Transport):
         url: brokers.
         app: the Faust app.
         logs: reads the topic's logs; used in the consumer's thread.
-        memory: what may be held in memory.
-        read_committed: whether records of aborted transactions are left out.
+        memory: limits what is read.
+        read_committed: whether records of aborted transactions are skipped.
         starts: where each partition starts.
         listeners: called with the start offsets of all assigned partitions, after each seek.
         flusher: writes what is fetched.

@@ -106,7 +106,7 @@ async def _shake_hands(cluster: Cluster, host: str, port: int, passed: Passed) -
         if context is None:
             answer = b""
         else:
-            # With TLS 1.3 a server refuses a client's certificate after the handshake.
+            # With TLS 1.3 a server rejects a client's certificate after the handshake.
             shaken = writer is not None or "ALERT" in str(getattr(error, "reason", ""))
             raise FatalError(_tls_error(cluster, f"{host}:{port}", error, shaken)) from error
     finally:
@@ -117,8 +117,8 @@ async def _shake_hands(cluster: Cluster, host: str, port: int, passed: Passed) -
     if context is None:
         if not answer or answer.startswith(_ALERT):
             raise FatalError(
-                f"Kafka at {host}:{port} does not take a plain connection: it may want TLS, "
-                f"begin KAFKA_URL with kafka+ssl://."
+                f"Kafka at {host}:{port} does not accept a plain connection: it may need "
+                f"TLS, begin KAFKA_URL with kafka+ssl://."
             )
         passed(TLS, "not used, as KAFKA_URL says")
     elif not answer:
@@ -144,17 +144,17 @@ def _tls_error(cluster: Cluster, address: str, error: Exception | None, shaken: 
     if what:
         return f"The certificate of Kafka at {address} {what}."
     if not shaken:
-        return f"Kafka at {address} speaks no TLS: begin KAFKA_URL with kafka://."
+        return f"Kafka at {address} does not use TLS: begin KAFKA_URL with kafka://."
     return f"Kafka at {address} {_client_certificate_error(cluster)}."
 
 
 def _client_certificate_error(cluster: Cluster) -> str:
     if not cluster.certificate:
-        return "wants a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY"
+        return "requires a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY"
     until = tls.expiry(cluster.certificate)
     if tls.is_expired(cluster.certificate):
-        return f"refuses KAFKA_CLIENT_CERT, which expired on {until:%Y-%m-%d}: renew it"
-    return "refuses KAFKA_CLIENT_CERT: use one that it trusts"
+        return f"rejects KAFKA_CLIENT_CERT, which expired on {until:%Y-%m-%d}: renew it"
+    return "rejects KAFKA_CLIENT_CERT: use one that it trusts"
 
 
 async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> None:
@@ -163,7 +163,7 @@ async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> Non
         link = await create_conn(host, port, **cluster.options)
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
         raise FatalError(
-            f"Kafka at {host}:{port} refuses the login by {mechanism}: check KAFKA_USERNAME and "
+            f"Kafka at {host}:{port} rejects the login by {mechanism}: check KAFKA_USERNAME and "
             f"KAFKA_PASSWORD."
         ) from error
     except UnsupportedSaslMechanismError as error:
@@ -173,7 +173,11 @@ async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> Non
     try:
         await link.send(MetadataRequest([]))
     except KafkaError as error:
-        hint = "" if mechanism else ": it may want KAFKA_SASL_MECHANISM, KAFKA_USERNAME and so on"
+        hint = (
+            ""
+            if mechanism
+            else ": it may need KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD"
+        )
         raise FatalError(f"Kafka at {host}:{port} closes the connection{hint}.") from error
     finally:
         link.close()

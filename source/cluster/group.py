@@ -16,7 +16,7 @@ class Member(NamedTuple):
     member_id: str
     client: str
     host: str
-    partitions: list[int]  # of the topic
+    partitions: list[int]  # numbers, of the topic
 
 
 class GroupState(NamedTuple):

@@ -1,6 +1,6 @@
 """Checks that this account may read the topic and join the group, without doing either.
 
-Otherwise a worker that may not join would wait for ever, and log nothing.
+A worker that may not join would wait for ever and log nothing.
 """
 
 import asyncio

@@ -27,22 +27,22 @@ ANSWER_TIMEOUT = 20
 
 
 class NoTopicError(FatalError):
-    """Kafka answers, and has no such topic."""
+    """Kafka answers, but has no such topic."""
 
 
 async def topic_bounds(cluster: Cluster, topic: str) -> dict[Partition, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
-        FatalError: the broker is not there.
-        NoTopicError: the topic is not there.
+        FatalError: no broker answers.
+        NoTopicError: the topic does not exist.
     """
     async with _topic(cluster, topic) as (logs, partitions):
         return await _in_time(logs.bounds(partitions))
 
 
 async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partition, int | None]:
-    """For each of the topic's partitions the offset of the first event at or after a moment.
+    """Offset of the first event at or after a moment, of each of the topic's partitions.
 
     Args:
         cluster: the brokers.
@@ -50,13 +50,13 @@ async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partitio
         moment: milliseconds since 1970.
 
     Returns:
-        By partition; None where there is no event since then.
+        By partition; None if there is no event since then.
 
     Raises:
-        FatalError: the broker is not there.
-        NoTopicError: the topic is not there.
+        FatalError: no broker answers.
+        NoTopicError: the topic does not exist.
     """
-    # In Kafka's protocol negative times have another meaning.
+    # In Kafka's protocol negative times mean something else.
     asked = max(0, moment)
     async with _topic(cluster, topic) as (logs, partitions):
         return await _in_time(logs.offsets_at(partitions, asked))
@@ -69,18 +69,18 @@ async def replaced_logs(
     known: Mapping[Partition, LastRecord],
     bounds: Mapping[Partition, Bounds],
 ) -> set[Partition]:
-    """Those of the partitions with these bounds whose log is not the one that was read.
+    """The partitions whose log is not the one that was read.
 
     Args:
         cluster: the brokers.
         topic: its name.
         stored: next offsets, by partition.
-        known: what identifies the last record read, where that is known.
-        bounds: of the logs as they are now.
+        known: what identifies the last record read, if known.
+        bounds: the partitions' current bounds.
 
     Raises:
-        FatalError: the broker is not there.
-        NoTopicError: the topic is not there.
+        FatalError: no broker answers.
+        NoTopicError: the topic does not exist.
     """
     beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
     async with _topic(cluster, topic) as (logs, _):
@@ -90,7 +90,7 @@ async def replaced_logs(
 async def last_stored(
     cluster: Cluster, topic: str, bounds: Mapping[Partition, Bounds], verdict: Verdict
 ) -> dict[Partition, Tail]:
-    """For each of the topic's partitions the last stored event, searched backwards.
+    """Search each of the topic's partitions backwards for the last stored event.
 
     Args:
         cluster: the brokers.
@@ -99,8 +99,8 @@ async def last_stored(
         verdict: whether a record's event is stored.
 
     Raises:
-        FatalError: the broker is not there.
-        NoTopicError: the topic is not there.
+        FatalError: no broker answers.
+        NoTopicError: the topic does not exist.
     """
     async with _topic(cluster, topic) as (logs, _):
         return {

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 import shutil
 import sys
 import sysconfig
@@ -284,6 +285,8 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
 
 
 TEXT = ROW_FIELDS[2]
+#: Fields that the compiled module has room for, beside today's.
+ROOM = 32 - len(ROW_FIELDS)
 ADDED = {
     "none": ([], "the compiled module"),
     "float": (
@@ -297,17 +300,17 @@ ADDED = {
         ],
         "the compiled module, but by Python those of events with weight (float) or seen (datetime)",
     ),
-    "23 texts": (
-        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(23)],
+    "all that fit": (
+        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(ROOM)],
         "the compiled module",
     ),
-    "24 texts": (
-        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(24)],
+    "one more": (
+        [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(ROOM + 1)],
         "Python alone: the compiled module has room for 32 fields, not for 33",
     ),
     "a long text": (
         [TEXT._replace(name="note", max_length=5_000)],
-        "Python alone: the compiled module has room for rows of 16,000 bytes, not of 21,240: the "
+        "Python alone: the compiled module has room for rows of 16,000 bytes, not of N: the "
         "longest field, note, has 5,000 characters",
     ),
 }
@@ -317,7 +320,10 @@ ADDED = {
 def test_who_makes_which_rows_is_said(rows, name):
     added, words = ADDED[name]
     made, said = compiled([*EVENT_FIELDS, *added], [*ROW_FIELDS, *added])
-    assert said == words, "run `make setup` if the compiled module was changed"
+    # A row's size depends on today's fields, too.
+    assert re.sub(r"not of [\d,]+", "not of N", said) == words, (
+        "run `make setup` if the compiled module was changed"
+    )
     sent = {field.name: 5.5 if field.kind is float else "x" for field in added}
     events = [json.loads(value) for value in simulated(1_000)]
     taken = _taken(rows, events)

@@ -94,7 +94,7 @@ def test_failed_adoption_is_one_sentence_and_changes_nothing(
             offsets(checkpoint, 7, of(5, 11, topic=topic))
     expected = {
         "missing": "offsets/7: it is missing",
-        "damaged": "offsets/7: a line is no JSON",
+        "damaged": "offsets/7: a line is not JSON",
         "foreign": "did not read the topic",
         "elsewhere": f"The checkpoint has {topic}/4, but Kafka does not",
         "beyond": f"The job stopped at 11 in {topic}/1, but the log ends at 10",

@@ -20,9 +20,7 @@ WINDOW = 100
 SETTINGS = {"BREAKER_WINDOW": WINDOW, "FLUSH_INTERVAL": 0.3}
 
 
-def test_it_opens_with_a_reason_and_holds_the_partition_until_a_person_closes_it(
-    worker, produce, migrated_url
-):
+def test_opens_with_a_reason_until_a_person_closes_it(worker, produce, migrated_url):
     running = worker(**SETTINGS, BREAKER_PAUSE=0).wait_ready()
     produce([(event(n), 0) for n in range(50)])
     wait_until(lambda: len(rows(migrated_url)) == 50, 20)

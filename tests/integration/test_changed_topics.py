@@ -10,7 +10,7 @@ from tests.helpers.worker import rows, wait_until
 
 
 @pytest.mark.slow
-def test_a_topic_made_anew_stops_the_worker_and_reset_is_the_way_out(
+def test_recreated_topic_stops_the_worker_until_a_reset(
     worker, produce, migrated_url, apache, topic, faust
 ):
     produce([(event(n), 0) for n in range(100)])
@@ -101,7 +101,7 @@ def test_retention_that_overtakes_a_running_worker_is_noticed(
     assert len(set(ids(migrated_url))) == found
 
 
-def test_partitions_added_while_running_are_read_from_their_beginning(
+def test_added_partitions_are_read_from_their_beginning(
     worker, produce, migrated_url, apache, topic
 ):
     running = worker(STARTING_OFFSETS="latest", CONSUMER_METADATA_MAX_AGE_MS=2000).wait_ready()

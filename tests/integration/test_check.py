@@ -201,7 +201,7 @@ def test_unproven_load_counts_as_an_insert(proving):
             )
         )
     found, hint = storing(proving)
-    assert found.startswith("rows are inserted: a load was refused, or it could not be proven")
+    assert found.startswith("rows are inserted: a load was rejected, or it could not be proven")
     assert "a trigger on flash_sale_events" in hint
 
 

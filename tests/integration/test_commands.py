@@ -25,9 +25,7 @@ def ledger(printed):
 
 
 @pytest.mark.slow
-def test_the_ledger_tells_the_history_of_all_workers_and_restarts(
-    worker, faust, migrated_url, migrated_engine
-):
+def test_ledger_shows_all_workers_and_restarts(worker, faust, migrated_url, migrated_engine):
     simulation = ("simulate", "--rate", 500, "--seconds", 1, "--bad", 0.1, "--seed", 7)
     small = {"FLUSH_INTERVAL": 0.3, "FLUSH_MAX_EVENTS": 100, "BUFFER_MAX_EVENTS": 200}
 

@@ -47,7 +47,7 @@ def test_what_is_produced_can_be_consumed(broker: Broker, topic: str, produce: P
 
 
 @pytest.mark.parametrize(("options", "codec"), [({}, "lz4"), ({"compression": None}, "none")])
-def test_simulated_events_are_sent_with_lz4_unless_told_otherwise(
+def test_simulated_events_are_compressed_with_lz4_by_default(
     broker: Broker, topic: str, options: dict[str, Any], codec: str
 ) -> None:
     whole = send(broker.bootstrap, topic, events(), total=2000, **options)

@@ -120,7 +120,7 @@ def stops_at(worker, broker, topic, migrated_url, faust):
 
 
 @pytest.mark.parametrize("change", BROKEN, ids=lambda change: change.__name__)
-def test_a_broken_batch_stops_the_worker_before_it_and_the_command_named_goes_past_it(
+def test_broken_batch_stops_the_worker_and_its_command_skips_it(
     apache, topic, overwrite, stops_at, change
 ):
     wire.send(apache, topic, {0: wire.batch(events(0)), 1: wire.batch(events(30))})
@@ -135,7 +135,7 @@ def test_a_broken_batch_stops_the_worker_before_it_and_the_command_named_goes_pa
     ["zstd", "gzip", "snappy", "lz4"],
 )
 @pytest.mark.slow
-def test_a_batch_that_expands_beyond_the_limit_is_as_a_broken_one(apache, topic, stops_at, codec):
+def test_batch_that_expands_too_far_counts_as_broken(apache, topic, stops_at, codec):
     bomb = wire.batch([BOMB, *events(11, 9)], codec)
     wire.send(apache, topic, {0: wire.batch(events(0)), 1: wire.batch(events(30))})
     configure(apache, topic, max_message_bytes=4 * LIMIT)
@@ -163,9 +163,7 @@ def test_a_broken_batch_at_the_logs_end_is_gone_past_as_well(
     assert ids(migrated_url) == names(range(10), range(20, 30))
 
 
-def test_a_broken_batch_that_comes_into_a_running_worker_stops_it(
-    worker, apache, topic, overwrite, migrated_url
-):
+def test_broken_batch_stops_a_running_worker(worker, apache, topic, overwrite, migrated_url):
     running = worker().wait_ready()
     wire.send(apache, topic, {0: wire.batch(events(0))})
     running.wait_stored(migrated_url, 10)

@@ -34,7 +34,7 @@ def test_an_idle_worker_without_its_database_is_not_ready(worker, server, take, 
 
 
 @pytest.mark.parametrize("to", ["3", pytest.param("gone", marks=pytest.mark.slow)])
-def test_an_idle_worker_whose_offsets_were_changed_ends_within_10_s(
+def test_idle_worker_ends_within_10_s_of_changed_offsets(
     worker, produce, migrated_url, migrated_engine, faust, topic, to
 ):
     produce([(event(n), 0) for n in range(10)])
@@ -81,9 +81,7 @@ def locked(migrated_engine):
 
 
 @pytest.mark.parametrize("state", [pytest.param("frozen", marks=pytest.mark.slow), "locked"])
-def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_seconds(
-    worker, produce, request, state
-):
+def test_unanswered_write_makes_it_unready_within_10_s(worker, produce, request, state):
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([b"bad"])
     wait_until(lambda: "Batch 1:" in running.log_text(), 20)
@@ -94,9 +92,7 @@ def test_a_database_that_takes_a_write_and_never_answers_shows_within_ten_second
     assert "[WARNING] The database is away: no answer" in running.log_text()
 
 
-def test_no_more_connections_than_allowed_and_one_that_comes_later_waits(
-    migrated_url, server, monkeypatch
-):
+def test_connections_are_bounded_and_further_ones_wait(migrated_url, server, monkeypatch):
     monkeypatch.setattr(sessions, "POOL_TIMEOUT", 2)
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
     with ExitStack() as held:

@@ -14,9 +14,7 @@ EVENTS = 600
 CODECS = 5
 
 
-def test_what_the_java_client_sends_in_any_codec_and_transaction_is_stored_once(
-    worker, apache, topic, migrated_url
-):
+def test_java_clients_events_are_stored_once_in_any_codec(worker, apache, topic, migrated_url):
     if not shutil.which("javac"):
         pytest.skip("there is no Java compiler")
     sent = subprocess.run(

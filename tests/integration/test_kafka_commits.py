@@ -64,9 +64,7 @@ def test_what_is_reported_follows_what_is_stored(worker, produce, migrated_url, 
 
 
 @pytest.mark.slow
-def test_offsets_that_were_reset_are_reported_although_nothing_comes_in(
-    worker, produce, committed, faust
-):
+def test_reset_offsets_are_reported_without_new_events(worker, produce, committed, faust):
     produce([(event(n), 0) for n in range(10)])
     first = worker().wait_ready()
     wait_until(lambda: committed() == {0: 10, 1: 0, 2: 0, 3: 0}, SOON)

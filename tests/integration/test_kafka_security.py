@@ -128,37 +128,38 @@ def refusals(broker, authority, by_certificate, by_password):
         ),
         "no client certificate": (
             without,
-            "wants a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY.",
+            "requires a client certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_CERT_KEY.",
         ),
         "expired client": (
             by_certificate
             | {"KAFKA_CLIENT_CERT": old.certificate, "KAFKA_CLIENT_CERT_KEY": old.key},
-            "refuses KAFKA_CLIENT_CERT, which expired on ",
+            "rejects KAFKA_CLIENT_CERT, which expired on ",
         ),
         "unknown client": (
             by_certificate
             | {"KAFKA_CLIENT_CERT": stranger.certificate, "KAFKA_CLIENT_CERT_KEY": stranger.key},
-            "refuses KAFKA_CLIENT_CERT: use one that it trusts.",
+            "rejects KAFKA_CLIENT_CERT: use one that it trusts.",
         ),
         "wrong password": (
             wrong,
-            "refuses the login by PLAIN: check KAFKA_USERNAME and KAFKA_PASSWORD.",
+            "rejects the login by PLAIN: check KAFKA_USERNAME and KAFKA_PASSWORD.",
         ),
         "wrong password, SCRAM": (
             wrong | {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512"},
-            "refuses the login by SCRAM-SHA-512: check KAFKA_USERNAME and KAFKA_PASSWORD.",
+            "rejects the login by SCRAM-SHA-512: check KAFKA_USERNAME and KAFKA_PASSWORD.",
         ),
         "no login": (
             {name: by_password[name] for name in ("KAFKA_URL", "KAFKA_TRUSTED_CERT")},
-            "closes the connection: it may want KAFKA_SASL_MECHANISM, KAFKA_USERNAME and so on.",
+            "closes the connection: it may need KAFKA_SASL_MECHANISM, KAFKA_USERNAME "
+            "and KAFKA_PASSWORD.",
         ),
         "plain to TLS": (
             {"KAFKA_URL": broker.tls_url("LOGIN").replace("+ssl", "")},
-            "may want TLS, begin KAFKA_URL with kafka+ssl://.",
+            "may need TLS, begin KAFKA_URL with kafka+ssl://.",
         ),
         "TLS to plain": (
             {"KAFKA_URL": broker.url.replace("kafka:", "kafka+ssl:")},
-            "speaks no TLS: begin KAFKA_URL with kafka://.",
+            "does not use TLS: begin KAFKA_URL with kafka://.",
         ),
     }
 

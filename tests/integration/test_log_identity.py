@@ -40,7 +40,7 @@ def recreate(broker, topic, produce, numbers):
     "count",
     [pytest.param(10, id="as_far_as", marks=pytest.mark.slow), pytest.param(30, id="past")],
 )
-def test_a_log_that_grew_beyond_the_stored_offset_anew_is_noticed(
+def test_recreated_log_beyond_the_stored_offset_is_noticed(
     worker, apache, topic, migrated_url, produce, faust, count
 ):
     new = range(100, 100 + count)

@@ -28,7 +28,7 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_what_ends_a_worker_is_said_last_and_in_json_before_any_other_error(
+def test_fatal_error_is_logged_last_and_first_in_json(
     worker, produce, migrated_url, server, log_format
 ):
     running = worker(LOG_FORMAT=log_format, FLUSH_INTERVAL=0.3).wait_ready()

@@ -19,9 +19,7 @@ def restartable(broker):
 
 @pytest.mark.slow
 @each_server_slow
-def test_an_outage_longer_than_kafkas_idle_limit_changes_only_the_lag(
-    worker, broker, topic, migrated_url, server
-):
+def test_outage_beyond_kafkas_idle_limit_only_adds_lag(worker, broker, topic, migrated_url, server):
     # Kafka's idle limit, 1000 s unless set, is a second here; ours is far above any outage.
     running = worker(
         FLUSH_INTERVAL=0.5, BROKER_MAX_POLL_INTERVAL=1, BUFFER_MAX_EVENTS=40_000
@@ -72,9 +70,7 @@ def test_the_broker_is_gone_for_a_while(worker, restartable, topic, migrated_url
     wait_until(running.is_ready, 30)
 
 
-def test_a_worker_woken_after_its_partitions_were_taken_over_adds_nothing_twice(
-    worker, produce, broker, topic, migrated_url
-):
+def test_worker_woken_after_a_takeover_adds_nothing(worker, produce, broker, topic, migrated_url):
     zombie = worker(FLUSH_INTERVAL=3600).wait_ready()
     zombie.wait_first_flush()
     produce([event(n) for n in range(2000)])
@@ -93,9 +89,7 @@ def test_a_worker_woken_after_its_partitions_were_taken_over_adds_nothing_twice(
     )
 
 
-def test_a_worker_killed_before_its_first_write_misses_nothing_since_its_start(
-    worker, produce, migrated_url
-):
+def test_worker_killed_before_its_first_write_misses_nothing(worker, produce, migrated_url):
     produce([event(n) for n in range(10)])
     first = worker(STARTING_OFFSETS="latest", FLUSH_INTERVAL=3600).wait_ready()
     produce([event(n) for n in range(10, 30)])

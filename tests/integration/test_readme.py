@@ -66,7 +66,7 @@ def programs(broker: Broker, tmp_path: Path) -> Path:
 
 @pytest.mark.timeout(400)
 @pytest.mark.slow
-def test_five_commands_in_a_fresh_clone_end_in_a_worker_that_stores(
+def test_five_commands_in_a_fresh_clone_run_a_worker(
     broker: Broker, database_url: str, topic: str, produce, programs: Path, tmp_path: Path
 ) -> None:
     clone = tmp_path / "clone"

@@ -40,9 +40,7 @@ def test_a_full_buffer_is_written_and_the_group_left(worker, produce, migrated_u
 
 
 @each_server_slow
-def test_with_the_database_gone_it_exits_in_time_and_loses_nothing(
-    worker, produce, migrated_url, server
-):
+def test_exits_in_time_without_a_database_and_loses_nothing(worker, produce, migrated_url, server):
     running = fill(worker, produce, 500, SHUTDOWN_TIMEOUT=3)
     server.kill()
     try:

@@ -51,7 +51,7 @@ def kill_at_random(job, url):
     job.kill()
 
 
-def test_a_worker_that_starts_before_the_job_stops_stores_each_event_once(
+def test_worker_and_job_at_once_store_each_event_once(
     job, apache, topic, migrated_url, faust, worker, tmp_path
 ):
     flow = Traffic(apache, topic, rate=300, bad=0)
@@ -67,7 +67,7 @@ def test_a_worker_that_starts_before_the_job_stops_stores_each_event_once(
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "table"])
-def test_a_worker_goes_on_where_a_job_killed_at_a_random_moment_stopped(
+def test_worker_continues_where_a_killed_job_stopped(
     job, apache, topic, migrated_url, server, faust, worker, tmp_path, how
 ):
     flow = Traffic(apache, topic, rate=300, bad=0)

@@ -91,7 +91,7 @@ def test_reading_may_begin_within_an_aborted_transaction(
 
 
 @pytest.mark.slow
-def test_an_aborted_transaction_larger_than_a_fetch_is_passed_over(
+def test_aborted_transaction_larger_than_a_fetch_is_skipped(
     worker, transactional, apache, topic, migrated_url, produce
 ):
     producer = transactional()
@@ -193,7 +193,7 @@ def remark(faust):
 
 @pytest.mark.parametrize("end", ["commit", "abort"])
 @pytest.mark.slow
-def test_an_open_transaction_holds_reading_at_its_start_and_is_named(
+def test_open_transaction_stops_reading_and_is_named(
     worker, transactional, topic, migrated_url, produce, faust, apache, end
 ):
     produce([(event(n), 0) for n in range(3)])

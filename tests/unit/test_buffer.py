@@ -81,7 +81,7 @@ def test_chunks_leave_in_order_and_memory_counts_what_is_held(steps):
         assert buffer.oldest_timestamp == min(oldest, default=None)
 
 
-def test_a_flush_is_bounded_in_bytes_too_but_takes_one_chunk_at_least():
+def test_flush_is_bounded_in_bytes_but_takes_a_chunk():
     buffer = Buffer()
     chunks = [chunk(start, 10) for start in (0, 10, 20)]
     for one in chunks:

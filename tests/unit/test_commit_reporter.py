@@ -35,7 +35,7 @@ async def next_of(queue):
     return await asyncio.wait_for(queue.get(), 10)
 
 
-async def test_what_was_noted_before_it_ran_is_sent_and_what_failed_is_sent_again(sent):
+async def test_early_offsets_are_sent_and_failed_ones_sent_again(sent):
     queue, _ = sent
     assert await next_of(queue) == {ONE: 1}
 

@@ -89,7 +89,7 @@ async def test_database_that_answers_with_an_error_is_not_away(ended, caplog):
     assert "The database cannot be used: MySQL error 1040: x" in caplog.text
 
 
-async def test_a_database_that_never_answers_is_asked_once_and_waited_for_briefly():
+async def test_silent_database_is_asked_once_and_not_for_long():
     answer = threading.Event()
     database = Database(AT, after=lambda: answer.wait(30))
     watch = watching(database)
@@ -230,7 +230,7 @@ async def test_a_lock_that_is_not_had_is_asked_for_again(ended):
     assert database.locked == [False, True, True]
 
 
-async def test_a_write_that_gets_no_answer_is_noticed_though_questions_do():
+async def test_unanswered_write_is_noticed_while_queries_work():
     since = [None, time.monotonic() - 8, time.monotonic() - 4, None]
     worker, said = Worker(), []
     watch = watching(Database(AT), worker)

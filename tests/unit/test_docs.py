@@ -24,6 +24,8 @@ DECISIONS = [name for name in PAGES if re.match(r"docs/decisions/\d", name)]
 
 each_page = pytest.mark.parametrize("page", PRESENT)
 
+#: Characters of the longest name of a test.
+LONGEST_NAME = 70
 #: Names in capitals that are set, but are no settings of the app's.
 OTHER_VARIABLES = {
     # Of make, the tests and the benchmarks.
@@ -149,6 +151,11 @@ def test_tests_that_a_page_names_are_there(page):
     assert missing == []
 
 
+def test_names_of_tests_are_short():
+    found = {name for text in _tests().values() for name in re.findall(r"def (test_\w+)\(", text)}
+    assert {name for name in found if len(name) > LONGEST_NAME} == set()
+
+
 @cache
 def _tests():
     paths = (ROOT / "tests").rglob("test_*.py")
@@ -232,7 +239,7 @@ def test_the_campaign_that_is_shown_has_every_fault():
     assert set(shown) == {*faults, "all"}
 
 
-def test_the_sentence_about_a_batch_that_cannot_be_read_is_the_one_shown():
+def test_unreadable_batchs_message_is_the_documented_one():
     said = str(
         UnreadableBatchError("flash_sale_events", 0, Unreadable(10, 20, "its checksum is wrong"))
     )

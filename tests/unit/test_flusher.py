@@ -89,7 +89,7 @@ async def test_a_write_is_retried_through_an_outage_and_loses_nothing():
     assert service.last_error is None
 
 
-async def test_a_write_reads_events_again_on_the_loop_and_gives_signs_of_life():
+async def test_write_refetches_on_the_loop_with_signs_of_life():
     """In parts; what an answer skips, and everything after a failure, is not available."""
     parts = [
         Refetched([PlainRecord(1, b"sent 1")], 3),
@@ -206,7 +206,7 @@ async def test_a_fatal_error_ends_the_service_with_status_1():
     assert service.crash_reason.code == 1
 
 
-async def test_a_batch_is_written_when_the_interval_is_over_and_at_once_when_full():
+async def test_flushes_at_the_interval_and_when_full():
     writer = FakeWriter()
     service = flusher(writer, interval=0.1)
     await service.start()
@@ -230,7 +230,7 @@ def cannot_store(*bad: int, code: int = 9999, kind: str = "other") -> Fault:
     return fault
 
 
-async def test_an_event_that_cannot_be_stored_is_named_and_holds_its_partition_alone(caplog):
+async def test_bad_event_is_named_and_blocks_only_its_partition(caplog):
     writer = FakeWriter(cannot_store(4))
     held: list[list[tuple[str, int]]] = []
     service = flusher(writer, max_events=100)

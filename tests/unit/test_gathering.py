@@ -72,7 +72,7 @@ async def test_whoever_is_behind_in_one_partition_does_not_rest(clock):
     assert clock.now == 100.0
 
 
-async def test_at_the_ends_no_partition_is_asked_for_until_the_rest_is_over(clock):
+async def test_at_the_logs_ends_nothing_is_fetched_until_the_rest_ends(clock):
     consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches({TP("t", 0): 10}, 5))
     assert consumer.held == set(PARTITIONS)
@@ -97,7 +97,7 @@ async def test_a_rest_ends_in_time_for_the_next_flush(clock, due, rest):
 
 
 @pytest.mark.parametrize(("rate", "rest"), [(100, REST), (10_000, WORTH / 10_000)])
-async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock, rate, rest):
+async def test_rest_ends_when_a_worthwhile_fetch_has_gathered(clock, rate, rest):
     consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches({TP("t", 0): 9}, 1))
     clock.now += 0.02
@@ -107,7 +107,7 @@ async def test_a_rest_is_no_longer_than_a_worthwhile_fetch_takes_to_gather(clock
     assert clock.now - begun == pytest.approx(rest)
 
 
-async def test_partitions_given_in_a_rebalance_meanwhile_are_left_alone(clock):
+async def test_partitions_of_a_later_rebalance_do_not_rest(clock):
     consumer, one = Consumer(), Gathering(SimpleNamespace(due=0.0))
     one.took(consumer, fetches(PARTITIONS, 5))
     consumer.held.clear()

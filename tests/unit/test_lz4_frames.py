@@ -30,7 +30,7 @@ def frame(data, *, size=False, checksum=False, block_checksum=False, blocks=1, r
 @pytest.mark.parametrize("size", [False, True])
 @pytest.mark.parametrize("checksum", [False, True])
 @pytest.mark.parametrize("block_checksum", [False, True])
-def test_a_frame_of_one_block_is_read_whatever_is_around_the_block(size, checksum, block_checksum):
+def test_frame_of_one_block_is_read_with_any_flags(size, checksum, block_checksum):
     data = frame(EVENT, size=size, checksum=checksum, block_checksum=block_checksum)
     assert codecs._single_block(data, LIMIT) == EVENT
 
@@ -50,7 +50,7 @@ def test_a_frame_of_one_block_is_read_whatever_is_around_the_block(size, checksu
     ],
     ids=["none", "no block", "cut", "more", "two", "blocks", "raw", "other", "expands a lot"],
 )
-def test_what_is_not_one_usual_block_is_left_to_the_reader_of_frames(data):
+def test_unusual_frames_are_left_to_the_library(data):
     assert codecs._single_block(data, LIMIT) is None
 
 

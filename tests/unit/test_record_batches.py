@@ -86,7 +86,7 @@ def test_every_record_is_handed_out_once_in_order(codec, sizes, gaps, portion, s
     assert fetched.unreadable is None
 
 
-def test_keys_timestamps_nulls_and_the_leaders_epoch_come_with_it():
+def test_record_has_key_timestamp_nulls_and_leader_epoch():
     found, _, fetched = read(batch(7, [None, b"", b"x"], epoch=3), 7)
     assert [(r.offset, r.timestamp, r.key, r.value) for r in found] == [
         (7, 1000, b"k0", None),
@@ -149,7 +149,7 @@ def test_messages_of_old_clients_are_read(kind, codec):
     assert fetched.position == first + 3
 
 
-def test_aborted_records_and_markers_are_left_out_and_passed_when_only_committed_ones_are_read():
+def test_read_committed_skips_aborted_records_and_markers():
     data = (
         batch(0, [b"a", b"b"], transactional=True, producer=5)
         + batch(2, [b"c"], transactional=True, producer=6)
@@ -250,7 +250,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_batch_that_cannot_be_read_loses_nothing_before_it_and_hides_nothing(kind):
+def test_unreadable_batch_loses_and_hides_nothing(kind):
     broken, why = BROKEN[kind]
     before = batch(7, [b"a", b"b", b"c"])
     after = batch(12, [b"d"])
@@ -291,7 +291,7 @@ def test_no_damage_raises_even_when_the_checksum_is_right(at, junk):
     assert fetched.is_done or fetched.unreadable
 
 
-def test_an_old_message_that_cannot_be_read_is_named_from_its_first_offset():
+def test_unreadable_old_message_is_named_by_its_first_offset():
     builder = LegacyRecordBatchBuilder(1, 1, 1 << 20)
     for number in range(3):
         builder.append(number, 1000, None, b"old")

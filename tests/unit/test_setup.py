@@ -86,7 +86,7 @@ def test_what_pip_said_is_shown_when_it_fails(setup):
 
 
 @pytest.mark.parametrize("name", [MODULE, ".venv/pyvenv.cfg"])
-def test_the_module_is_compiled_once_and_again_when_it_or_python_changed(setup, tmp_path, name):
+def test_module_is_compiled_again_only_after_a_change(setup, tmp_path, name):
     program(tmp_path / ".venv/bin/cythonize", f'echo "$@" >>{tmp_path}/compiled')
     setup()
     setup()

@@ -72,7 +72,7 @@ def test_numbers_are_compared_as_numbers(path):
     assert read_checkpoint(path, TOPIC).next_offsets == of_topic(TOPIC, {0: 110, 1: 220})
 
 
-def test_a_batch_planned_and_not_committed_is_told_and_not_counted(path):
+def test_planned_batch_is_reported_but_not_counted(path):
     offsets(path, 4, of(45, 60, 7))
     found = read_checkpoint(path, TOPIC)
     assert found.next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
@@ -87,7 +87,7 @@ def test_old_batches_are_removed_by_spark_and_not_missed(path):
     assert read_checkpoint(path, TOPIC).next_offsets == of_topic(TOPIC, {0: 30, 1: 60})
 
 
-def test_where_no_batch_is_committed_the_job_stopped_where_it_began(path):
+def test_without_a_committed_batch_it_stopped_at_its_start(path):
     shutil.rmtree(path / "commits")
     for number in range(1, 4):
         (path / "offsets" / str(number)).unlink()

@@ -71,13 +71,13 @@ def resolve(store: Store, logs: Logs | None = None, **bounds: Bounds) -> dict[Pa
     return asyncio.run(positions.resolve(named(bounds), logs or Logs()))
 
 
-def test_a_new_group_begins_every_partition_at_the_end_or_the_beginning():
+def test_new_group_begins_all_partitions_at_end_or_beginning():
     bounds = {"p0": Bounds(3, 10), "p1": Bounds(0, 0)}
     assert begin(Store(), bounds) == of_topic("t", {0: 10, 1: 0})
     assert begin(Store(), bounds, from_beginning=True) == of_topic("t", {0: 3, 1: 0})
 
 
-def test_a_known_group_goes_on_where_it_was_whatever_the_setting_says():
+def test_known_group_continues_whatever_the_setting():
     store = Store(p0=5)
     assert begin(store, {"p0": Bounds(0, 10)}, from_beginning=True) == of_topic("t", {0: 5})
     assert resolve(store, p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)})
@@ -94,7 +94,7 @@ def test_events_gone_by_retention_are_passed_over_aloud(caplog):
     assert "3 events of t/0, from offset 5 on" in caplog.text
 
 
-def test_a_stored_offset_beyond_the_end_stops_the_worker_and_names_the_way_out():
+def test_offset_beyond_the_end_stops_with_the_command_to_run():
     with pytest.raises(FatalError, match="offsets reset"):
         resolve(Store(p0=11), p0=Bounds(0, 10))
 
@@ -117,7 +117,7 @@ def test_the_same_record_as_before_is_the_same_log():
 
 
 @pytest.mark.parametrize("change", [{"epoch": 3}, {"timestamp": 1001}, {"checksum": 78}])
-def test_another_record_in_its_place_stops_the_worker_and_names_the_way_out(change):
+def test_another_record_stops_with_the_command_to_run(change):
     store = Store(p0=5)
     store.last = of_topic("t", {0: KNOWN})
     with pytest.raises(OtherLogError, match=r"t/0 has another record at offset 4.*offsets reset"):
@@ -139,7 +139,7 @@ def test_a_last_record_that_is_gone_is_not_compared():
     )
 
 
-def test_a_group_that_starts_at_the_end_waits_for_open_transactions():
+def test_group_starting_at_the_end_awaits_open_transactions():
     bounds = {"p0": Bounds(0, 10, stable=7)}
     assert begin(Store(), bounds) == of_topic("t", {0: 7})
     assert begin(Store(), bounds, read_committed=False) == of_topic("t", {0: 10})

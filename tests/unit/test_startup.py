@@ -46,7 +46,7 @@ def test_help_needs_no_setting_and_minds_no_wrong_one(faust, arguments):
     assert faust(*arguments, FLUSH_INTERVAL="x", FLUSH_INTERVALL="3").stderr == ""
 
 
-def test_a_command_that_does_not_exist_is_said_to_whatever_is_set(faust):
+def test_unknown_command_is_named_without_settings(faust):
     assert "No such command 'workr'" in faust("workr", status=2).stderr
 
 
@@ -60,7 +60,7 @@ def test_a_command_that_does_not_exist_is_said_to_whatever_is_set(faust):
         ("worker", "KAFKA_URL DATABASE_URL"),
     ],
 )
-def test_a_command_asks_for_the_servers_it_needs_and_for_no_others(faust, command, asks):
+def test_command_needs_only_the_servers_it_uses(faust, command, asks):
     found = faust(command, status=2).stderr
     assert re.findall(r"^(\w+) is not set", found, re.MULTILINE) == asks.split()
 
@@ -125,7 +125,7 @@ def test_a_port_in_use_is_one_sentence(faust):
         assert f"Port {port} on 0.0.0.0 cannot be used" in option
 
 
-def test_what_stops_a_worker_is_its_last_line_and_in_json_the_first(faust, tmp_path):
+def test_fatal_error_is_the_last_line_and_in_json_the_first(faust, tmp_path):
     sentence = "The database at 127.0.0.1:1 does not answer: start it, or change DATABASE_URL"
     found = faust("worker", "-l", "info", "--without-web", status=1, **NOWHERE)
     assert sentence in found.stderr.splitlines()[-1]
@@ -140,7 +140,7 @@ def test_what_stops_a_worker_is_its_last_line_and_in_json_the_first(faust, tmp_p
     assert sentence in found.stderr.splitlines()[-1]
 
 
-def test_a_terminal_gets_colours_and_what_it_is_redirected_to_none(tmp_path):
+def test_only_a_terminal_gets_colours(tmp_path):
     log = tmp_path / "log"
     for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         command = f"{' '.join(FAUST)} worker --without-web"

@@ -59,7 +59,7 @@ def test_verdict_in_words() -> None:
     assert "6 missing (0, 1, 2, 3, 4, …)" in str(audit)
 
 
-def test_a_visit_views_before_it_fills_a_cart_and_fills_a_cart_before_it_buys() -> None:
+def test_visit_views_then_fills_a_cart_then_buys() -> None:
     shop = Shop(Random(1))
     reached: dict[tuple[str, str], set[str]] = {}
     steps = Counter[str]()

@@ -104,7 +104,7 @@ def positioning(resolve, tps):
     return consumer
 
 
-async def test_an_answer_of_before_a_rebalance_does_not_undo_the_one_after_it():
+async def test_answer_from_before_a_rebalance_is_ignored():
     """Real rebalances meet this once in ten, so that here the answers come in the wrong order."""
     before, after = {TP("t", 0), TP("t", 1)}, {TP("t", n) for n in range(4)}
     asked, slow = asyncio.Event(), asyncio.Event()
@@ -192,7 +192,7 @@ async def test_a_join_that_failed_is_tried_again(caplog):
     assert not consumer.crashed
 
 
-async def test_what_arrives_while_partitions_are_revoked_is_not_delivered():
+async def test_nothing_is_delivered_while_partitions_are_revoked():
     """The rebalance comes while the thread waits for the broker: a moment that cannot be chosen."""
     partition = TP("t", 0)
     taken: list[int] = []
