@@ -84,7 +84,7 @@ def carry_out(
     if not ask:
         say(effect)
     else:
-        confirm(f"{effect} Change the stored offsets?", yes)
+        confirm(effect, "Change the stored offsets?", yes)
     store.set({partition: move.new for partition, move in changed.items()})
     say(f"Stored. A running worker notices within 10 s and {_then(changed)}.")
 
