@@ -15,6 +15,7 @@ import socket
 import sys
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from mode.utils.logging import get_logger
 
@@ -23,6 +24,7 @@ from agents.circuit_breaker import CircuitBreaker
 from agents.enrichment import enrichment
 from agents.flash_sales import FLASH_SALES
 from checks.startup import prepare
+from commands.faust_commands import OurCommand, refuse_faust_commands
 from commands.registry import Tools, find_commands, needed_servers
 from commands.worker import Worker, running, worker_command
 from config.load import load
@@ -86,6 +88,7 @@ class App(FaustApp):
         self._add_pages(stream)
         self.first_line = running(settings, settings.topic, stream)
         worker_command(stream)
+        refuse_faust_commands()
         tools = Tools(settings, self.cluster, settings.topic, stream, self.engine, self.queries)
         for command in find_commands().values():
             command.register(self, tools)
@@ -184,6 +187,10 @@ class App(FaustApp):
         pages(self, self.status.as_json, health)
         reports = Reports(self.queries, self.settings.consumer_group)
         dashboard(self, self.status, health, reports)
+
+    def command(self, *options: Any, base: Any = OurCommand, **named: Any) -> Any:
+        """Decorate a command's function, as Faust's."""
+        return super().command(*options, base=base, **named)
 
     async def before_start(self) -> None:
         """Verify that all the worker needs is there.
