@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -26,7 +27,7 @@ from agents.flash_sales import FLASH_SALES
 from checks.startup import prepare
 from commands.faust_commands import OurCommand, refuse_faust_commands
 from commands.registry import Tools, find_commands, needed_servers
-from commands.worker import Worker, running, worker_command
+from commands.worker import Worker, reading, running, worker_command
 from config.load import load
 from config.settings import Settings
 from config.version import VERSION
@@ -43,6 +44,7 @@ from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
 from pipeline.lane import Lane
 from pipeline.memory import Memory
+from pipeline.partition import Partition
 from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
 from source import log_ends, patches
@@ -148,7 +150,7 @@ class App(FaustApp):
             memory=self.memory,
             read_committed=read_committed,
             starts=self.start_offsets,
-            listeners=[self.progress.assigned, self.breakers.assigned],
+            listeners=[self.progress.assigned, self.breakers.assigned, self.assigned],
             flusher=self.flusher,
         )
         fetches = self.topic(settings.topic, schema=PassThrough(), acks=False)
@@ -212,6 +214,10 @@ class App(FaustApp):
         """Write what is buffered of revoked partitions, and forget them."""
         await self.flusher.drain()
         self.breakers.forget()
+
+    def assigned(self, starts: Mapping[Partition, int]) -> None:
+        """Log what this worker reads from now on, and from where."""
+        log.info("%s", reading(starts))
 
     def committed(self, batch: Batch) -> None:
         """Log a committed batch."""

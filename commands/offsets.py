@@ -135,7 +135,7 @@ def offsets(app: faust.App, tools: Tools) -> None:
                 moves,
                 self.say,
                 effect=effect,
-                group=await describe_group(cluster, tools.group),
+                group=await describe_group(cluster, topic, tools.group),
                 ask=ask,
                 yes=yes,
                 force=force,

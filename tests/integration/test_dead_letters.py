@@ -20,6 +20,7 @@ from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event
+from tests.helpers.listings import records
 from tests.helpers.partitions import of_topic
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
@@ -76,7 +77,7 @@ def test_list_by_reason_position_and_time(dropped, faust, topic):
 @pytest.mark.slow
 def test_filter_by_position(dropped, faust_out, faust, topic):
     def found(*options):
-        listed = json.loads(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
+        listed = records(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
         return [(one["partition"], one["offset"]) for one in listed]
 
     assert found("--partition", 2, "--offset", 3) == [(2, 3)]
@@ -88,7 +89,7 @@ def test_filter_by_position(dropped, faust_out, faust, topic):
 
 
 def test_json_is_whole_and_the_table_fits_the_terminal(dropped, faust_out, faust, topic):
-    found = json.loads(faust_out("dead-letters", "list", "--json"))
+    found = records(faust_out("dead-letters", "list", "--json"))
     assert len(found) == 10
     tombstone, hostile = found[-1:-3:-1][::-1]
     assert hostile["value"] == {"base64": b64encode(HOSTILE).decode()}
@@ -104,7 +105,7 @@ def test_json_is_whole_and_the_table_fits_the_terminal(dropped, faust_out, faust
 
 @each_server_slow
 def test_summary_by_day_reason_and_field(dropped, faust_out, faust, topic):
-    found = json.loads(faust_out("dead-letters", "summary", "--json"))
+    found = records(faust_out("dead-letters", "summary", "--json"))
     assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
         ("unstorable", "event_type", 5),
         ("invalid", "event_id", 3),
@@ -213,10 +214,10 @@ def test_limit_and_pending_apply_to_every_action(
     )
     assert len(rows(migrated_url)) == 2
     assert "10 in total, 8 not replayed." in faust("dead-letters", "list", "--limit", 1)
-    waiting = json.loads(faust_out("dead-letters", "list", "--pending", "--json"))
+    waiting = records(faust_out("dead-letters", "list", "--pending", "--json"))
     assert len(waiting) == 8
     assert not any(one["replayed"] for one in waiting)
-    assert len(json.loads(faust_out("dead-letters", "summary", "--limit", 2, "--json"))) == 2
+    assert len(records(faust_out("dead-letters", "summary", "--limit", 2, "--json"))) == 2
     assert faust("dead-letters", "show", "--limit", 2).count("dead letter ") == 2
     assert "3 deleted" in faust("dead-letters", "purge", "--pending", "--limit", 3, "--yes")
     assert len(dead_letters(migrated_url)) == 7
