@@ -154,6 +154,9 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -
 
 def typed(value: Any) -> Any:
     """A value for JSON."""
+    # Most values of a listing, which may have hundreds of thousands.
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if isinstance(value, datetime):
         return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
