@@ -13,8 +13,10 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from mode.utils.logging import get_logger
 
@@ -24,8 +26,9 @@ from agents.enrichment import enrichment
 from agents.flash_sales import FLASH_SALES
 from agents.newest_events import NewestEvents
 from checks.startup import prepare
+from commands.faust_commands import OurCommand, refuse_faust_commands
 from commands.registry import Tools, find_commands, needed_servers
-from commands.worker import Worker, running, worker_command
+from commands.worker import Worker, reading, running, worker_command
 from config.load import load
 from config.settings import Settings
 from config.version import VERSION
@@ -46,6 +49,7 @@ from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
 from pipeline.lane import Lane
 from pipeline.memory import Memory
+from pipeline.partition import Partition
 from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
 from source import log_ends, patches
@@ -93,6 +97,7 @@ class App(FaustApp):
         self._add_pages(stream)
         self.first_line = running(settings, settings.topic, stream)
         worker_command(stream)
+        refuse_faust_commands()
         tools = Tools(settings, self.cluster, settings.topic, stream, self.engine, self.queries)
         for command in find_commands().values():
             command.register(self, tools)
@@ -154,7 +159,7 @@ class App(FaustApp):
             memory=self.memory,
             read_committed=read_committed,
             starts=self.start_offsets,
-            listeners=[self.progress.assigned, self.breakers.assigned],
+            listeners=[self.progress.assigned, self.breakers.assigned, self.assigned],
             flusher=self.flusher,
         )
         fetches = self.topic(settings.topic, schema=PassThrough(), acks=False)
@@ -207,6 +212,10 @@ class App(FaustApp):
         )
         dashboard(self, self.worker_name, self.status, health, answers)
 
+    def command(self, *options: Any, base: Any = OurCommand, **named: Any) -> Any:
+        """Decorate a command's function, as Faust's."""
+        return super().command(*options, base=base, **named)
+
     async def before_start(self) -> None:
         """Verify that all the worker needs is there.
 
@@ -227,6 +236,10 @@ class App(FaustApp):
         """Write what is buffered of revoked partitions, and forget them."""
         await self.flusher.drain()
         self.breakers.forget()
+
+    def assigned(self, starts: Mapping[Partition, int]) -> None:
+        """Log what this worker reads from now on, and from where."""
+        log.info("%s", reading(starts))
 
     def committed(self, batch: Batch) -> None:
         """Log a committed batch."""

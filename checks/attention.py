@@ -1,33 +1,61 @@
 """Lists what needs attention in a group's status, and what to do about it. Pure."""
 
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import NamedTuple
 
 from checks.group_status import WINDOW, GroupStatus, PartitionStatus
 from db.breakers import OpenBreaker
 from db.schema.version import VERSION
 
-#: Seconds by which events and sums may be late before they are listed.
-LATE = 60.0
+#: Seconds by which sums may be late before they are listed.
 SUMS_LATE = 600.0
 
 
+class Level(IntEnum):
+    """How bad it is; the value is the exit status of `status --check`."""
+
+    FINE = 0
+    ATTENTION = 1
+    BROKEN = 2
+
+
 class Need(NamedTuple):
-    """What is wrong, and what to do."""
+    """What is wrong, what to do, and whether events are not stored or it is not known."""
 
     what: str
     hint: str
+    level: Level = Level.ATTENTION
 
 
-def needs(status: GroupStatus) -> list[Need]:
+class Limits(NamedTuple):
+    """From when on something is listed, and when it counts as broken; None for never.
+
+    ``late`` is in seconds, ``waiting`` in events, ``dead_letters`` in those not replayed.
+    """
+
+    late: float = 60.0
+    broken_late: float = 600.0
+    waiting: int | None = None
+    broken_waiting: int | None = None
+    dead_letters: int = 0
+
+
+def level(found: list[Need]) -> Level:
+    """The worst of them."""
+    return max((need.level for need in found), default=Level.FINE)
+
+
+def needs(status: GroupStatus, limits: Limits = Limits()) -> list[Need]:  # noqa: B008 - immutable
     """Everything that needs attention, the most severe first."""
-    return [*_errors(status), *_schema(status), *_workers(status), *_partitions(status),
-            *_dropped(status), *_quality(status), *_sums(status)]  # fmt: skip
+    return [*_errors(status), *_schema(status), *_workers(status), *_waiting(status, limits),
+            *_partitions(status, limits), *_dropped(status, limits), *_quality(status),
+            *_sums(status)]  # fmt: skip
 
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
     for error in dict.fromkeys(status.errors):
-        yield Need(error, "run `faust -A app check`, which tests each step")
+        yield Need(error, "run `faust -A app check`, which tests each step", Level.BROKEN)
 
 
 def _schema(status: GroupStatus) -> Iterator[Need]:
@@ -37,15 +65,19 @@ def _schema(status: GroupStatus) -> Iterator[Need]:
             "run the newer app, unless a release is being rolled out or back",
         )
     for problem in status.problems:
-        yield Need(f"{problem.found}.", problem.hint)
+        yield Need(
+            f"{problem.found}.", problem.hint, Level.BROKEN if problem.refused else Level.ATTENTION
+        )
 
 
 def _workers(status: GroupStatus) -> Iterator[Need]:
-    kafka, lag = status.kafka, sum(one.lag or 0 for one in status.partitions)
+    kafka, waiting = status.kafka, status.waiting
     if kafka and not kafka.members:
+        many = "an unknown number of" if waiting is None else waiting
         yield Need(
-            f"No worker is in the group, and {lag} events are waiting.",
+            f"No worker is in the group, and {many} events are waiting.",
             "start `faust -A app worker`",
+            Level.ATTENTION if waiting == 0 else Level.BROKEN,
         )
         return
     if kafka and kafka.state == "Stable":
@@ -55,15 +87,28 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
                 f"No worker reads partition {', '.join(map(str, left))} of {status.topic}.",
                 "check whether another program uses the same CONSUMER_GROUP",
             )
-    if lag and not status.errors and not status.workers:
+    if waiting and not status.errors and not status.workers:
         yield Need(
-            f"{lag} events are waiting, and no batch was stored for {WINDOW.seconds // 60} "
+            f"{waiting} events are waiting, and no batch was stored for {WINDOW.seconds // 60} "
             "minutes.",
             "check the workers' logs and /ready/",
+            Level.BROKEN,
         )
 
 
-def _partitions(status: GroupStatus) -> Iterator[Need]:
+def _waiting(status: GroupStatus, limits: Limits) -> Iterator[Need]:
+    waiting = status.waiting or 0
+    for limit, level in ((limits.broken_waiting, Level.BROKEN), (limits.waiting, Level.ATTENTION)):
+        if limit is not None and waiting > limit:
+            yield Need(
+                f"{waiting} events are waiting, more than {limit}.",
+                "if it grows, add workers: docs/scaling.md",
+                level,
+            )
+            return
+
+
+def _partitions(status: GroupStatus, limits: Limits) -> Iterator[Need]:
     for one in status.partitions:
         place = one.partition
         if one.stored is not None and one.stored > one.end:
@@ -71,6 +116,7 @@ def _partitions(status: GroupStatus) -> Iterator[Need]:
                 f"{place} is stored up to {one.stored}, but its log ends at {one.end}: the topic "
                 f"was recreated or truncated.",
                 "run `faust -A app offsets show`",
+                Level.BROKEN,
             )
         elif one.stored is not None and one.stored < one.beginning:
             gone = one.beginning - one.stored
@@ -78,13 +124,14 @@ def _partitions(status: GroupStatus) -> Iterator[Need]:
                 f"Kafka's retention removed {gone} events of {place} before they were read.",
                 "raise the topic's retention.ms",
             )
-    late = [one for one in status.partitions if (one.behind or 0) > LATE]
+    late = [one for one in status.partitions if (one.behind or 0) > limits.late]
     if late:
         worst = max(late, key=_behind)
         yield Need(
             f"{len(late)} partitions are late, {worst.partition} by "
             f"{worst.behind:.0f} s ({worst.lag} events).",
             "if the lag grows, add workers: docs/scaling.md",
+            Level.BROKEN if _behind(worst) > limits.broken_late else Level.ATTENTION,
         )
 
 
@@ -92,14 +139,14 @@ def _behind(one: PartitionStatus) -> float:
     return one.behind or 0.0
 
 
-def _dropped(status: GroupStatus) -> Iterator[Need]:
+def _dropped(status: GroupStatus, limits: Limits) -> Iterator[Need]:
     for breaker in status.breakers:
         yield Need(
             f"The circuit breaker pauses {breaker.partition}: {breaker.reason}",
             f"{_next_attempt(breaker)}. When the cause is gone, `faust -A app breaker close "
             f"--partition {breaker.partition.number}` makes one at once",
         )
-    if pending := sum(one.pending for one in status.dead_letters):
+    if (pending := sum(one.pending for one in status.dead_letters)) > limits.dead_letters:
         yield Need(
             f"{pending} dead letters are not replayed.",
             "run `faust -A app dead-letters summary --pending`, then replay or purge them",

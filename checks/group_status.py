@@ -1,7 +1,7 @@
 """The group's status, from Kafka and the database. Changes nothing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -33,6 +33,8 @@ WINDOW = timedelta(minutes=10)
 _LINES = 5_000
 #: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
+#: What is unknown if the database does not answer.
+_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup"}
 #: Batches listed one by one.
 BATCHES = 5
 
@@ -60,7 +62,7 @@ class PartitionStatus(NamedTuple):
     beginning: int
     end: int
     lag: int | None
-    incoming: float
+    incoming: float | None
     storing: float | None
     behind: float | None
 
@@ -85,6 +87,10 @@ class GroupStatus:
     schema_version: str | None = None
     problems: Sequence[TableProblem] = ()
     errors: list[str] = field(default_factory=list)
+    #: Names of the fields above that could not be read.
+    unknown: set[str] = field(default_factory=set)
+    #: Whether a partition that is not begun is read from its beginning.
+    from_beginning: bool = False
 
     def read(self, name: str, question: Callable[[], Any]) -> None:
         """Store the answer under ``name``, or its error."""
@@ -92,6 +98,13 @@ class GroupStatus:
             setattr(self, name, question())
         except (TransientError, RowError, FatalError) as error:
             self.errors.append(str(error))
+            self.unknown.add(name)
+
+    @property
+    def waiting(self) -> int | None:
+        """Events that are not stored yet; None if that is unknown for a partition."""
+        lags = [one.lag for one in self.partitions if one.lag is not None]
+        return sum(lags) if lags and len(lags) == len(self.partitions) else None
 
 
 async def read_status(
@@ -105,7 +118,7 @@ async def read_status(
 ) -> GroupStatus:
     """Read the status; an earlier one (``before``) is needed for rates of storing."""
     status = GroupStatus(settings.consumer_group, topic, datetime.now(UTC))
-    since: dict[Partition, int | None] = {}
+    since: dict[Partition, int | None] | None = None
     try:
         status.bounds = await topic_bounds(cluster, topic)
         moment = int((status.at.timestamp() - RATE_SECONDS) * 1000)
@@ -114,9 +127,9 @@ async def read_status(
     except FatalError as error:
         status.errors.append(str(error))
     written = await asyncio.to_thread(_read_database, status, settings, engine, quality)
+    status.from_beginning = bool(status.stored) or settings.starting_offsets == "earliest"
     status.partitions = [
-        _partition(status, one, since.get(one), written.get(one), before)
-        for one in sorted(status.bounds)
+        _partition(status, one, since, written.get(one), before) for one in sorted(status.bounds)
     ]
     return status
 
@@ -129,6 +142,7 @@ def _read_database(
         found = version.check(engine)
     except (TransientError, RowError, FatalError) as error:
         status.errors.append(str(error))
+        status.unknown |= _OF_THE_DATABASE
         return {}
     status.schema_version, status.problems = found
     offsets = OffsetStore(engine, status.group)
@@ -186,12 +200,16 @@ def _workers(status: GroupStatus) -> list[WorkerStatus]:
 def _partition(
     status: GroupStatus,
     partition: Partition,
-    since: int | None,
+    since: Mapping[Partition, int | None] | None,
     written: int | None,
     before: GroupStatus | None,
 ) -> PartitionStatus:
     bounds, stored = status.bounds[partition], status.stored.get(partition)
-    lag = None if stored is None else max(0, bounds.end - max(stored, bounds.beginning))
+    # A group that has begun reads a new partition from its beginning.
+    first = bounds.beginning if status.from_beginning else bounds.end
+    following = first if stored is None else max(stored, bounds.beginning)
+    lag = None if "stored" in status.unknown else max(0, bounds.end - following)
+    recent = since.get(partition) if since is not None else None
     storing = None
     if before is not None and stored is not None and partition in before.stored:
         seconds = max(0.001, (status.at - before.at).total_seconds())
@@ -199,7 +217,12 @@ def _partition(
     behind = None
     if lag and written is not None:
         behind = max(0.0, status.at.timestamp() - written / 1000)
-    incoming = 0.0 if since is None else (bounds.end - since) / RATE_SECONDS
+        # After a quiet time the last stored event is old, but what waits is not.
+        if recent is not None and following >= recent:
+            behind = min(behind, RATE_SECONDS)
+    incoming = None
+    if since is not None:
+        incoming = 0.0 if recent is None else (bounds.end - recent) / RATE_SECONDS
     return PartitionStatus(
         partition, stored, bounds.beginning, bounds.end, lag, incoming, storing, behind
     )

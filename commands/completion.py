@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from faust.cli.faust import cli
 from commands.outcome import or_exit
 from commands.registry import Tools, needs
 from pipeline.errors import FatalError
+
+#: Where `app.py` is.
+ROOT = Path(__file__).parent.parent
 
 
 @needs()
@@ -33,5 +37,9 @@ def _script(shell: str) -> str:
             f"There is no completion for {shell!r}: run this in bash, zsh or fish, or set SHELL."
         )
     script = kind(cli, {}, "faust", "_FAUST_COMPLETE").source()
-    # The call for completions must name the app, or it lists only Faust's commands.
-    return re.sub(r"(_complete\b.*) (\$1|faust)\)", r"\1 \2 -A app)", script)
+    # The call for completions must name the app, or it lists only Faust's commands, and its folder,
+    # as the shell may be in another one.
+    app = f"-W {shlex.quote(str(ROOT))} -A app"
+    return re.sub(
+        r"(_complete\b.*) (\$1|faust)\)", lambda found: f"{found[1]} {found[2]} {app})", script
+    )

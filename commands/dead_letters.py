@@ -25,8 +25,7 @@ from commands.dead_letter_lines import (
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, print_listing, print_record, remark
 from commands.registry import Tools, needs
-from commands.times import FORMS as TIMES
-from commands.times import MOMENT
+from commands.times import check_range, range_options, said_range
 from config.load import DATABASE
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Outcome, Replayer
@@ -92,8 +91,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
             default=(None, None),
             help="Only those at this offset or in a range, `17..99`; either end may be omitted.",
         ),
-        option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
-        option("--until", type=MOMENT, help="Only those written before."),
+        *range_options("written"),
         option(
             "--column",
             type=click.Choice(stream.fields),
@@ -134,7 +132,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
 
         `list` prints one line for each, `summary` one for each day, reason and field, and `show`
         whole values. `replay` stores those that today's rules accept; its exit status is 1 if it
-        stored none. `purge` deletes them permanently; without a filter it asks first.
+        stored none. `purge` deletes them permanently, and asks first.
         """
         wanted = Filter(
             ids, reason, topic, partitions, offsets, since, until, pending, column, text
@@ -143,6 +141,7 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
         with or_exit():
             if dry_run and action not in ("replay", "purge"):
                 raise click.UsageError("--dry-run is for `replay` and `purge`.")
+            check_range(since, until)
             _require_ids(letters, ids)
             if action == "list":
                 _list(letters, wanted, limit, form)
@@ -165,11 +164,12 @@ def dead_letters(app: faust.App, tools: Tools) -> None:
                     raise click.UsageError("--json and --csv are not for `purge`.")
                 found_by_reason = totals(engine, group, wanted)
                 count = _at_most(limit, sum(one.dead_letters for one in found_by_reason))
-                if dry_run:
-                    self.say(f"{count} would be deleted.")
-                    return
-                if wanted == Filter() and count:
-                    confirm(_question(found_by_reason, count), yes)
+                if count:
+                    effect = _purged(found_by_reason, count, group, wanted)
+                    if dry_run:
+                        self.say(f"{effect} Nothing was changed (--dry-run).")
+                        return
+                    confirm(effect, "Delete them?", yes)
                 with _progress(count, "Deleting") as progress:
                     gone = letters.purge(wanted, limit, progress)
                 self.say(f"{gone} deleted.")
@@ -250,14 +250,16 @@ def _print_outcome(outcome: Outcome, form: Form, quality: Quality, *, would: boo
         remark(form, f"Of the rows {'that would be ' if would else ''}stored, {one.sentence()}.")
 
 
-def _question(found: Sequence[Total], count: int) -> str:
+def _purged(found: Sequence[Total], count: int, group: str, wanted: Filter) -> str:
+    """What a purge deletes, as a sentence."""
     everything = sum(one.dead_letters for one in found)
     waiting = sum(one.pending for one in found)
     reasons = ", ".join(f"{one.dead_letters} {one.reason}" for one in found)
-    which = f"the oldest {count} of the" if count < everything else "all"
+    which = f"the oldest {count} of {everything}" if count < everything else str(count)
+    when = said_range("written", wanted.since, wanted.until)
     return (
-        f"Permanently delete {which} {everything} dead letters of this consumer group ({reasons}; "
-        f"{waiting} not replayed yet)?"
+        f"This permanently deletes {which} dead letters of consumer group {group}{when}: "
+        f"{reasons}; {waiting} not replayed."
     )
 
 

@@ -1,11 +1,14 @@
 """Changes stored offsets, after saying what that does to the group's events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import click
 
 from commands.confirm import confirm
 from db.write.offsets import OffsetStore
 from pipeline.partition import Partition
+from source.cluster.group import GroupState, Member
 from source.log_reader import Bounds
 
 Say = Callable[[str], None]
@@ -51,8 +54,10 @@ def carry_out(
     say: Say,
     *,
     effect: str,
+    group: GroupState | None,
     ask: bool,
     yes: bool,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Print the moves, ask if required, and store them.
@@ -62,12 +67,14 @@ def carry_out(
         moves: by partition.
         say: prints a line.
         effect: what the moves do to the group's events, as sentences.
-        ask: whether to ask for confirmation.
+        group: who is in the group; None if Kafka does not say.
+        ask: whether to ask for confirmation even if nobody is in the group.
         yes: whether `--yes` was given.
+        force: whether to change offsets although workers are in the group.
         dry_run: whether to change nothing.
 
     Raises:
-        click.ClickException: the answer was no.
+        click.ClickException: the answer was no, or workers are in the group.
         TransientError, FatalError: see ``pipeline.errors``; nothing was changed.
     """
     for partition, move in sorted(moves.items()):
@@ -78,22 +85,40 @@ def carry_out(
     if not changed:
         say("Nothing to change: these offsets are already stored.")
         return
+    members = group.members if group else []
+    if members:
+        effect = f"{effect} {_named(members)}: they {_then(changed)}."
+    stop = "Stop the workers (a killed one leaves after SESSION_TIMEOUT), or add --force."
+    if members and not force and not dry_run:
+        raise click.ClickException(f"{effect} Nothing was changed. {stop}")
     if dry_run:
         say(f"{effect} Nothing was changed (--dry-run).")
+        if members and not force:
+            say(f"Without --dry-run this is refused. {stop}")
         return
-    if not ask:
-        say(effect)
+    if ask or members:
+        confirm(effect, "Change the stored offsets?", yes)
     else:
-        confirm(f"{effect} Change the stored offsets?", yes)
+        say(effect)
     store.set({partition: move.new for partition, move in changed.items()})
-    say(f"Stored. A running worker notices within 10 s and {_then(changed)}.")
+    say("Stored." if group and not members else "Stored. A running worker notices within 10 s.")
+
+
+def _named(members: Sequence[Member]) -> str:
+    what = "1 worker is" if len(members) == 1 else f"{len(members)} workers are"
+    return f"{what} in the group ({', '.join(map(_reading, members))})"
+
+
+def _reading(member: Member) -> str:
+    numbers = ", ".join(map(str, member.partitions))
+    return f"at {member.host} with partition {numbers or 'none'}"
 
 
 def _then(moves: Mapping[Partition, Move]) -> str:
-    """What a running worker does with the moves."""
+    """What running workers do after the moves."""
     if all(move.stored is not None and move.new >= move.stored for move in moves.values()):
-        return "discards the skipped events as it reads them; a restart skips them at once"
-    return "exits with status 1: restart it, unless your platform does"
+        return "discard the skipped events as they read them; a restart skips them at once"
+    return "exit with status 1 within 10 s; restarted, they read from the new offsets"
 
 
 def describe(moves: Mapping[Partition, Move], deduplicate: bool) -> str:

@@ -20,6 +20,7 @@ from db.reports import newest_ids
 from db.write.offsets import OffsetStore
 from pipeline.partition import Partition
 from source.cluster.auth import Cluster
+from source.cluster.group import describe_group
 from source.cluster.topics import last_stored, offsets_at, replaced_logs, topic_bounds
 from source.log_reader import Bounds
 from source.spark_checkpoint import read_checkpoint
@@ -58,6 +59,11 @@ def offsets(app: faust.App, tools: Tools) -> None:
             help="`adopt`: without a checkpoint, by the newest event ids in the table.",
         ),
         option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        option(
+            "--force",
+            is_flag=True,
+            help="`reset`, `adopt`: although workers are in the group; says what they will do.",
+        ),
         option("--dry-run", is_flag=True, help="Show what would happen without changing anything."),
         *FORMS,
         name="offsets",
@@ -70,6 +76,7 @@ def offsets(app: faust.App, tools: Tools) -> None:
         checkpoint: str | None,
         from_table: bool,
         yes: bool,
+        force: bool,
         dry_run: bool,
         form: Form,
     ) -> None:
@@ -77,10 +84,10 @@ def offsets(app: faust.App, tools: Tools) -> None:
 
         `reset` moves them: back, events are stored again unless DEDUPLICATE=true; forward, events
         are skipped. It says how many and asks. `adopt` moves them to where a Structured Streaming
-        job stopped, and asks if the group already has offsets. A running worker notices within
-        10 s. If offsets moved back, it exits with status 1 and continues from the new ones after a
-        restart. If they moved forward, it discards the skipped events as it reads them; after a
-        restart it does not read them.
+        job stopped, and asks if the group already has offsets. Both refuse while workers are in
+        the group. With --force, those notice within 10 s: if offsets moved back, they exit with
+        status 1 and continue from the new ones after a restart. If they moved forward, they discard
+        the skipped events as they read them; after a restart they do not read them.
         """
         hush_kafka()
         with or_exit():
@@ -123,7 +130,17 @@ def offsets(app: faust.App, tools: Tools) -> None:
                     return
                 moves = await _reset(cluster, topic, to, stored, wanted, replaced)
                 ask, effect = True, describe(moves, settings.deduplicate)
-            carry_out(store, moves, self.say, effect=effect, ask=ask, yes=yes, dry_run=dry_run)
+            carry_out(
+                store,
+                moves,
+                self.say,
+                effect=effect,
+                group=await describe_group(cluster, topic, tools.group),
+                ask=ask,
+                yes=yes,
+                force=force,
+                dry_run=dry_run,
+            )
 
 
 _NEW = "The group has no offsets yet: its first worker starts here."

@@ -9,9 +9,10 @@ import io
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Any, Literal
 from unicodedata import combining, east_asian_width
 
@@ -33,6 +34,8 @@ FORMS = (
 #: Texts in a table that is too wide are cut to no fewer characters than this.
 _NARROW = 10
 _GAP = "  "
+#: Lines of JSON or CSV that are printed at once.
+_BLOCK = 100
 #: Maximum characters of a text in a table.
 _LONG = 300
 
@@ -79,11 +82,14 @@ class Column:
 def print_listing(
     form: Form, columns: Sequence[Column], lines: Iterable[Line], *, none: str = "Nothing."
 ) -> None:
-    """Print lines as they come, or all of them as a table; ``none`` if the table is empty."""
+    """Print lines as they come, or all of them as a table; ``none`` if the table is empty.
+
+    In JSON each line is an object.
+    """
     if form == "json":
-        _print_array(columns, lines)
+        _print_in_blocks(_in_json(columns, lines))
     elif form == "csv":
-        _print_csv(columns, lines)
+        _print_in_blocks(_as_csv(columns, lines))
     else:
         found = list(lines)
         click.echo(table(columns, found, terminal_width()) if found else none)
@@ -94,7 +100,7 @@ def print_record(form: Form, columns: Sequence[Column], line: Line) -> None:
     if form == "json":
         print_json(_typed_line(columns, line))
     elif form == "csv":
-        _print_csv(columns, [line])
+        _print_in_blocks(_as_csv(columns, [line]))
     else:
         shown = [column for column in columns if column.table]
         wide = max(len(column.title) for column in shown)
@@ -148,6 +154,9 @@ def table(columns: Sequence[Column], lines: Sequence[Line], width: int | None) -
 
 def typed(value: Any) -> Any:
     """A value for JSON."""
+    # Most values of a listing, which may have hundreds of thousands.
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if isinstance(value, datetime):
         return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
@@ -164,25 +173,28 @@ def typed(value: Any) -> Any:
     return value
 
 
-def _print_array(columns: Sequence[Column], lines: Iterable[Line]) -> None:
-    begun = False
+def _print_in_blocks(lines: Iterable[str]) -> None:
+    """Print lines as they come, but not each by itself: that takes as long as reading them."""
+    coming = iter(lines)
+    while block := list(islice(coming, _BLOCK)):
+        click.echo("".join(block), nl=False)
+
+
+def _in_json(columns: Sequence[Column], lines: Iterable[Line]) -> Iterator[str]:
     for line in lines:
-        text = json.dumps(_typed_line(columns, line))
-        click.echo(f"{',' if begun else '['}\n  {text}", nl=False)
-        begun = True
-    click.echo("\n]" if begun else "[]")
+        yield f"{json.dumps(_typed_line(columns, line))}\n"
 
 
-def _print_csv(columns: Sequence[Column], lines: Iterable[Line]) -> None:
-    _print_csv_line(column.name for column in columns)
+def _as_csv(columns: Sequence[Column], lines: Iterable[Line]) -> Iterator[str]:
+    yield _csv_line(column.name for column in columns)
     for line in lines:
-        _print_csv_line(_in_csv(line[column.name]) for column in columns)
+        yield _csv_line(_in_csv(line[column.name]) for column in columns)
 
 
-def _print_csv_line(cells: Iterable[str]) -> None:
+def _csv_line(cells: Iterable[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
-    click.echo(text.getvalue(), nl=False)
+    return text.getvalue()
 
 
 def _in_csv(value: Any) -> str:

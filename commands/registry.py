@@ -79,6 +79,9 @@ def needed_servers(arguments: Sequence[str]) -> Collection[str]:
     for word in arguments[1:]:
         if word in find_commands():
             return find_commands()[word].servers
-        if word in cli.commands:
+        if word == "worker":
             return {KAFKA, DATABASE}
+        if word in cli.commands:
+            # Faust's, which are refused.
+            return ()
     return ()

@@ -9,10 +9,10 @@ from faust.cli import argument, option
 
 from commands.confirm import confirm
 from commands.outcome import or_exit
-from commands.output import FORMS, Column, Form, Line, cell, print_record
+from commands.output import FORMS, Column, Form, Line, print_record
 from commands.registry import Tools, needs
 from commands.times import FORMS as TIMES
-from commands.times import MOMENT
+from commands.times import MOMENT, said
 from config.load import DATABASE
 from db.rollup.rounds import Kept, Rollup
 
@@ -44,14 +44,26 @@ def rollup(app: faust.App, tools: Tools) -> None:
             if action == "purge":
                 if before is None:
                     raise click.UsageError("Missing option '--before': give a time.")
+                end = before.replace(tzinfo=None)
+                minutes, products = sums.purge(end, dry_run=True)
+                old = f"sums of {minutes} minutes and {products} products' hours"
                 kept = sums.kept()
-                if kept.progress.behind:
-                    self.say(f"{_behind(kept)} Old ones among them will create new sums.")
-                confirm(f"Delete all sums that ended by {cell(before)} UTC?", yes)
-                minutes, products = sums.purge(before.replace(tzinfo=None))
+                late = f" {_behind(kept)} Old ones among them will create new sums."
+                confirm(
+                    f"This deletes {old}, all that ended by {said(before)}."
+                    f"{late if kept.progress.behind else ''}",
+                    "Delete them?",
+                    yes,
+                )
+                minutes, products = sums.purge(end)
                 self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
             elif action == "rebuild":
-                confirm("Sum all rows again, including those of purged sums?", yes)
+                newest = sums.kept().progress.newest
+                confirm(
+                    f"This sums all rows up to id {newest} again, those of purged sums too.",
+                    "Sum them?",
+                    yes,
+                )
                 sums.rebuild()
                 self.say("A worker will sum all rows again; `rollup show` shows its progress.")
             elif form:

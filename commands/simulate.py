@@ -54,8 +54,8 @@ def simulate(app: faust.App, tools: Tools) -> None:
             if others:
                 confirm(
                     f"The topic {topic} has about {others.events} events, not all of them "
-                    f"simulated: see {others.position}. Send {total} simulated events, which its "
-                    f"workers will store with the others?",
+                    f"simulated: see {others.position}.",
+                    f"Send {total} simulated events, which its workers will store with the others?",
                     yes,
                 )
             begun = time.monotonic()

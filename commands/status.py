@@ -13,6 +13,7 @@ import faust
 from faust.cli import option
 
 from checks import attention
+from checks.attention import Limits
 from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, read_status
 from commands import batches, breaker
 from commands.outcome import hush_kafka, or_exit
@@ -27,12 +28,40 @@ from commands.output import (
     table,
     terminal_width,
 )
+from commands.probe import probe_line
 from commands.registry import Tools, needs
 from config.load import DATABASE, KAFKA
 from db.schema.version import VERSION
 
 #: Seconds between updates of `--watch`.
 PAUSE = 2.0
+#: From when on something is listed, and when it is broken.
+_LIMITS = (
+    option(
+        "--late",
+        type=click.FloatRange(0),
+        default=Limits().late,
+        help="Seconds for which an event may wait before this needs attention.",
+    ),
+    option(
+        "--broken-late",
+        type=click.FloatRange(0),
+        default=Limits().broken_late,
+        help="The same, before it is broken.",
+    ),
+    option(
+        "--waiting",
+        type=click.IntRange(0),
+        help="Events that may wait before this needs attention; the default is any number.",
+    ),
+    option("--broken-waiting", type=click.IntRange(0), help="The same, before it is broken."),
+    option(
+        "--dead-letters",
+        type=click.IntRange(0),
+        default=Limits().dead_letters,
+        help="Dead letters that may be not replayed before this needs attention.",
+    ),
+)
 #: Move the cursor home; clear the screen from there.
 _HOME, _CLEAR = "\x1b[H", "\x1b[J"
 
@@ -51,32 +80,48 @@ def status(app: faust.App, tools: Tools) -> None:
 
     @app.command(
         option("--watch", is_flag=True, help="Update every 2 s, until Ctrl-C."),
+        option(
+            "--check",
+            is_flag=True,
+            help="Print one line for Nagios. The exit status is 0 if nothing needs attention, 1 if "
+            "something does, 2 if events are not stored or it is not known.",
+        ),
+        *_LIMITS,
         *FORMS,
         name="status",
     )
-    async def status(self: Any, watch: bool, form: Form) -> None:
+    async def status(
+        self: Any, watch: bool, check: bool, form: Form, **given: float | int | None
+    ) -> None:
         """Show the whole group: workers, lag, batches, dead letters, and what needs attention.
 
         Reads from Kafka and the database, not from workers; changes nothing. Rates are events per
         second: incoming ones over the last minute and, with `--watch`, stored ones. `--json` has
         everything, `--csv` one line per partition. The exit status is 1 if Kafka or the database
-        cannot be read.
+        cannot be read; for others see `--check`.
         """
         hush_kafka()
         with or_exit():
             if watch and form:
                 raise click.UsageError("--watch does not work with --json or --csv.")
+            if check and (watch or form):
+                raise click.UsageError("--check does not work with --watch, --json or --csv.")
+            limits = Limits(**given)  # type: ignore[arg-type]
         found = await read()
+        if check:
+            wanted = attention.needs(found, limits)
+            click.echo(probe_line(found, wanted, limits))
+            raise SystemExit(attention.level(wanted))
         if form == "json":
-            print_json(as_json(found))
+            print_json(as_json(found, limits))
         elif form == "csv":
             print_listing(form, PARTITIONS, _partitions(found))
         else:
-            _show(found, clear=watch)
+            _show(found, limits, clear=watch)
         while watch:
             await asyncio.sleep(PAUSE)
             found = await read(found)
-            _show(found, clear=True)
+            _show(found, limits, clear=True)
         if found.errors:
             raise SystemExit(1)
 
@@ -117,14 +162,14 @@ DEAD_LETTERS = (
 )
 
 
-def as_json(found: GroupStatus) -> dict[str, Any]:
-    """The whole status, by name."""
+def as_json(found: GroupStatus, limits: Limits) -> dict[str, Any]:
+    """The whole status, by name; None is unknown."""
     kafka, rollup = found.kafka, found.rollup
-    return {
+    status = {
         "group": found.group,
         "topic": found.topic,
         "at": found.at,
-        "needs": [need._asdict() for need in attention.needs(found)],
+        "needs": [need._asdict() for need in attention.needs(found, limits)],
         "errors": found.errors,
         "state": kafka and kafka.state,
         "members": [member._asdict() for member in kafka.members] if kafka else None,
@@ -141,21 +186,23 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
             "problems": [asdict(one) for one in found.problems],
         },
     }
+    unknown = found.unknown | ({"workers"} if "batches" in found.unknown else set())
+    return {name: None if name in unknown else value for name, value in status.items()}
 
 
-def as_text(found: GroupStatus, width: int | None) -> str:
+def as_text(found: GroupStatus, limits: Limits, width: int | None) -> str:
     """The whole status as text."""
-    return "\n".join(_text(found, width))
+    return "\n".join(_text(found, limits, width))
 
 
-def _show(found: GroupStatus, *, clear: bool) -> None:
-    text = as_text(found, terminal_width())
+def _show(found: GroupStatus, limits: Limits, *, clear: bool) -> None:
+    text = as_text(found, limits, terminal_width())
     if clear and sys.stdout.isatty():
         text = f"{_HOME}{_CLEAR}{text}"
     click.echo(f"{text}\n" if clear else text)
 
 
-def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
+def _text(found: GroupStatus, limits: Limits, width: int | None) -> Iterator[str]:
     def sentence(text: str, mark: str = "") -> str:
         lines = TextWrapper(
             width or 10_000,
@@ -172,7 +219,7 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         return "\n".join(f"  {line}" for line in text.splitlines())
 
     yield f"{found.group} reads {found.topic}, {cell(found.at)} UTC"
-    wanted = attention.needs(found)
+    wanted = attention.needs(found, limits)
     yield "\nNeeds attention" if wanted else "\nNothing needs attention."
     for need in wanted:
         yield sentence(cell(need.what), "  ! ")
@@ -182,34 +229,27 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
     members = (
         f"{len(kafka.members)} in Kafka's group ({kafka.state})" if kafka else "unknown to Kafka"
     )
+    storing = _unknown(found, "batches") or len(found.workers)
     yield ""
-    yield sentence(
-        f"Workers: {members}; {len(found.workers)} stored events in the last {minutes} min"
-    )
+    yield sentence(f"Workers: {members}; {storing} stored events in the last {minutes} min")
     if kafka and kafka.members:
         yield listing(MEMBERS, [_member(one) for one in kafka.members])
     if found.workers:
         yield listing(WORKERS, [one._asdict() for one in found.workers])
     if found.partitions:
-        waiting = sum(one.lag or 0 for one in found.partitions)
-        incoming = sum(one.incoming for one in found.partitions)
-        stored = sum(one.rate for one in found.workers)
         yield ""
-        yield sentence(
-            f"Partitions: {waiting} events waiting; in the last {RATE_SECONDS} s {incoming:.1f} "
-            f"events/s arrived and {stored:.1f} events/s were stored"
-        )
+        yield sentence(_flow(found))
         shown = [
             c for c in PARTITIONS if any(one[c.name] is not None for one in _partitions(found))
         ]
         yield listing(shown, _partitions(found))
-    if found.schema_version is None:
-        return
+    else:
+        yield "\nPartitions: unknown"
     if found.batches:
         yield "\nLast batches"
         yield listing(batches.COLUMNS, list(map(batches.line, found.batches)))
     else:
-        yield "\nLast batches: none yet"
+        yield f"\nLast batches: {_unknown(found, 'batches') or 'none yet'}"
     if found.quality:
         yield f"\nFilled and repaired, last {minutes} min"
         yield listing(QUALITY, [one._asdict() for one in found.quality])
@@ -217,14 +257,30 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
         yield "\nDead letters"
         yield listing(DEAD_LETTERS, [one._asdict() for one in found.dead_letters])
     else:
-        yield "\nDead letters: none"
+        yield f"\nDead letters: {_unknown(found, 'dead_letters') or 'none'}"
     if found.breakers:
         yield "\nCircuit breaker: open"
         yield listing(breaker.SHOWN, [breaker.line(one) for one in found.breakers])
     else:
-        yield "\nCircuit breaker: closed"
-    yield f"Sales sums: {_sums(found)}"
-    yield f"Schema: version {found.schema_version}"
+        yield f"\nCircuit breaker: {_unknown(found, 'breakers') or 'closed'}"
+    yield f"Sales sums: {_unknown(found, 'rollup') or _sums(found)}"
+    yield f"Schema: version {found.schema_version or 'unknown'}"
+
+
+def _unknown(found: GroupStatus, name: str) -> str:
+    """The word, if this could not be read."""
+    return "unknown" if name in found.unknown else ""
+
+
+def _flow(found: GroupStatus) -> str:
+    waiting = "an unknown number of" if found.waiting is None else found.waiting
+    incoming = [one.incoming for one in found.partitions if one.incoming is not None]
+    arrived = f"{sum(incoming):.1f}" if incoming else "unknown"
+    stored = _unknown(found, "batches") or f"{sum(one.rate for one in found.workers):.1f}"
+    return (
+        f"Partitions: {waiting} events waiting; in the last {RATE_SECONDS} s {arrived} events/s "
+        f"arrived and {stored} events/s were stored"
+    )
 
 
 def _sums(found: GroupStatus) -> str:

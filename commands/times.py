@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import click
+from faust.cli import option
 
 #: For the help of an option that takes a time.
 FORMS = "2h (ago), 08:41, 2026-11-27 or 2026-11-27T08:41:00+01:00; UTC without a zone"
@@ -57,6 +58,50 @@ class Moment(click.ParamType):
 
 
 MOMENT = Moment()
+
+
+def range_options(happened: str) -> tuple[option, option]:
+    """The options `--since` and `--until`; check what they give with ``check_range``.
+
+    Args:
+        happened: what happened within the range, such as ``written``.
+    """
+    return (
+        option("--since", type=MOMENT, help=f"Only those {happened} at or after: {FORMS}."),
+        option("--until", type=MOMENT, help=f"Only those {happened} before."),
+    )
+
+
+def check_range(
+    since: datetime | None, until: datetime | None, now: datetime | None = None
+) -> None:
+    """Verify that there may be something from ``since`` (inclusive) to ``until``; None is open.
+
+    Raises:
+        click.UsageError: the range is turned round, or begins in the future.
+    """
+    if since and until and until <= since:
+        raise click.UsageError(
+            f"No time is in this range: --since means {said(since)}, --until {said(until)}. A time "
+            "of day is the last time it was that late: for another day, write the date too."
+        )
+    if since and since > (now or datetime.now(UTC)):
+        raise click.UsageError(f"--since means {said(since)}, which is in the future.")
+
+
+def said(moment: datetime) -> str:
+    """A time in a sentence, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def said_range(happened: str, since: datetime | None, until: datetime | None) -> str:
+    """A range in a sentence, such as ``, written since …``; empty if it is open at both ends."""
+    parts = [
+        f"{word} {said(moment)}"
+        for word, moment in (("since", since), ("before", until))
+        if moment is not None
+    ]
+    return f", {happened} {' and '.join(parts)}" if parts else ""
 
 
 def _duration(text: str) -> timedelta:

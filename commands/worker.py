@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import logging
 import os
 import platform
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ from config.load import env_files
 from config.settings import Settings
 from config.version import VERSION
 from pipeline.errors import FatalError
+from pipeline.partition import Partition
 from pipeline.shutdown import FatalExit, end_worker
 from pipeline.stream import Stream
 from source import codecs
@@ -35,6 +38,13 @@ class Worker(faust.Worker):
         super().__init__(*arguments, **options)
         # The spinner would be written to files too.
         self.spinner = None
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """At level INFO leave out what the libraries say: dozens of lines for each start."""
+        super().on_setup_root_logger(logger, level)
+        if level == logging.INFO:
+            for handler in logger.handlers:
+                handler.addFilter(_matters)
 
     def execute_from_commandline(self) -> None:  # type: ignore[override]
         """Run until a signal or a fatal error; raises SystemExit."""
@@ -69,6 +79,8 @@ class Worker(faust.Worker):
                 ", ".join(missing),
             )
         await self.app.before_start()
+        if conf.web_enabled:
+            log.info("Pages: http://%s:%s/dashboard/", conf.web_bind, conf.web_port)
 
     async def start(self) -> None:
         """Start everything; a port taken since the check is a fatal error too."""
@@ -89,6 +101,12 @@ class Worker(faust.Worker):
             if not self.app.conf.logging_config.get("handlers"):
                 print(fatal.sentence, file=sys.__stderr__)
             raise fatal
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a line is a warning or ours; mode begins its own, of any service, like this."""
+    of_library = record.name.startswith(("aiokafka", "faust", "mode"))
+    return record.levelno != logging.INFO or not (of_library or str(record.msg).startswith("[^"))
 
 
 def require_free_port(host: str, port: int) -> None:
@@ -144,3 +162,16 @@ def worker_command(stream: Stream) -> None:
     # Faust prints a table of its drivers; our first line is `running`.
     worker.on_worker_created = lambda *_: None  # type: ignore[method-assign]
     click.version_option(VERSION, message=versions(stream))(worker._click)
+
+
+#: Partitions named in a line.
+_NAMED = 16
+
+
+def reading(starts: Mapping[Partition, int]) -> str:
+    """A worker's line after each assignment: its partitions, and the offsets where it starts."""
+    if not starts:
+        return "Reading nothing: other workers have all partitions."
+    named = [f"{one} from {starts[one]}" for one in sorted(starts)]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"Reading {', '.join(named[:_NAMED])}{more}."

@@ -15,4 +15,6 @@ def printable(value: bytes | None, limit: int | None = None) -> str:
 
 
 def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

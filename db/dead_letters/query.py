@@ -8,19 +8,29 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, or_, select
 from sqlalchemy.dialects.mysql import LONGBLOB
 
 from db.connection.errors import classified
 from db.schema.tables import dead_letters
 
-#: Maximum dead letters read at once or changed in one transaction.
+#: Maximum dead letters changed in one transaction, and read at once.
 PORTION = 500
+READ = 2_000
 
 #: About how many bytes of values are in memory at once.
 PORTION_BYTES = 16_000_000
 
 _columns = dead_letters.c
+
+
+def by_id(statement: Select[Any], *, newest_first: bool = False) -> Select[Any]:
+    """The statement, in the order of ids, read along the primary key.
+
+    By any other key the server would sort all that match, for each portion.
+    """
+    order = _columns.id.desc() if newest_first else _columns.id
+    return statement.with_hint(dead_letters, "FORCE INDEX (PRIMARY)").order_by(order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +115,11 @@ class DeadLetters:
             else column
             for column in _columns
         ]
-        for ids in self.portions(wanted, limit, newest_first=True):
-            statement = select(*shown).where(_columns.id.in_(ids)).order_by(_columns.id.desc())
+        for ids in self.portions(wanted, limit, newest_first=True, most=READ):
+            portion = _columns.id.between(ids[-1], ids[0])
+            statement = select(*shown).where(portion, *wanted.conditions(self._group))
             with transaction(self._engine) as connection:
-                found = connection.execute(statement).all()
+                found = connection.execute(by_id(statement, newest_first=True)).all()
             yield from found
 
     def count(self, wanted: Filter) -> int:
@@ -124,15 +135,22 @@ class DeadLetters:
             return set(connection.scalars(statement))
 
     def portions(
-        self, wanted: Filter, limit: int | None = None, *, newest_first: bool = False
+        self,
+        wanted: Filter,
+        limit: int | None = None,
+        *,
+        newest_first: bool = False,
+        most: int = PORTION,
     ) -> Iterator[list[int]]:
         """Ids of the dead letters, in order, in portions whose values fit in memory."""
         size = func.coalesce(func.length(_columns.value), 0)
-        order = _columns.id.desc() if newest_first else _columns.id
-        statement = select(_columns.id, size).where(*wanted.conditions(self._group)).order_by(order)
+        statement = by_id(
+            select(_columns.id, size).where(*wanted.conditions(self._group)),
+            newest_first=newest_first,
+        )
         left, page = limit, statement
         while left is None or left > 0:
-            at_once = PORTION if left is None else min(left, PORTION)
+            at_once = most if left is None else min(left, most)
             with transaction(self._engine) as connection:
                 found = connection.execute(page.limit(at_once)).all()
             if not found:

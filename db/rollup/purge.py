@@ -38,6 +38,23 @@ def delete_before(connection: Connection, before: datetime) -> tuple[int, int]:
     return minutes, products
 
 
+def count_before(connection: Connection, before: datetime) -> tuple[int, int]:
+    """How many sums ``delete_before`` would delete; see there."""
+    minutes, products = (
+        connection.scalar(
+            text(
+                f"SELECT COUNT(*) FROM {table} JOIN rollup_state "  # noqa: S608
+                f"WHERE {table}.generation IN (shown, rollup_state.generation) "
+                f"AND {key} > '{NO_TIME}' AND {key} <= :last"
+            ),
+            {"last": before - length},
+        )
+        or 0
+        for table, key, length in _SPANS
+    )
+    return minutes, products
+
+
 def _delete(connection: Connection, table: str, key: str, last: datetime) -> int:
     # Events without a time have no age: their sums stay.
     statement = text(

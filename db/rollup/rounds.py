@@ -154,18 +154,19 @@ class Rollup:
             )
             connection.commit()
 
-    def purge(self, before: datetime) -> tuple[int, int]:
+    def purge(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """Delete the sums of minutes and of products' hours that had ended by ``before``.
 
         Args:
             before: UTC, without a zone.
+            dry_run: only count them.
 
         Returns:
             How many of minutes, and of products' hours.
         """
         with self._connection() as connection:
             connection.commit()
-            return purge.delete_before(connection, before)
+            return (purge.count_before if dry_run else purge.delete_before)(connection, before)
 
     def _found(self, summed_to: int, newest: int, age: float, at: float) -> Progress:
         """The progress.

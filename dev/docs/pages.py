@@ -54,7 +54,7 @@ print(json.dumps({
         ],
     }
     for name, command in sorted(cli.commands.items())
-    if command.callback.__module__.startswith("commands.")
+    if command.callback.__module__.startswith("commands.") and not command.hidden
 }))
 """
 

@@ -1,6 +1,5 @@
 """`simulate` and `batches`: traffic from nothing but Kafka, and what all workers made of it."""
 
-import json
 import re
 import time
 from itertools import islice
@@ -13,6 +12,7 @@ from dev.audit import Sent
 from dev.servers.processes import free_port
 from tests.helpers.accounts import dba
 from tests.helpers.events import event
+from tests.helpers.listings import records
 from tests.helpers.worker import dead_letters, rows, wait_until
 
 
@@ -20,7 +20,7 @@ def ledger(printed):
     """The lines of `batches --json`: worker, number, events, rows, dropped."""
     return [
         (line["worker"], line["batch"], line["events"], line["rows"], sum(line["dropped"].values()))
-        for line in json.loads(printed)
+        for line in records(printed)
     ]
 
 

@@ -20,6 +20,7 @@ from pipeline.record import PlainRecord
 from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event
+from tests.helpers.listings import records
 from tests.helpers.partitions import of_topic
 from tests.helpers.worker import dead_letters, rows, stored_offsets
 
@@ -65,7 +66,8 @@ def test_list_by_reason_position_and_time(dropped, faust, topic):
     until = ("--topic", topic, "--until", "2999-01-01 00:00:00")
     assert "10 in total" in faust("dead-letters", "list", *until)
     assert "0 in total" in faust("dead-letters", "list", "--topic", "other")
-    assert "0 in total" in faust("dead-letters", "list", "--since", "2999-01-01")
+    future = faust("dead-letters", "list", "--since", "2999-01-01", status=2)
+    assert "--since means 2999-01-01 00:00:00 UTC, which is in the future." in future
     assert "10 in total" in faust("dead-letters", "list", "--since", "2h")
     assert f"{topic}/2/" in faust("dead-letters", "list", "--reason", "unstorable")
     assert "'often' is not" in faust("dead-letters", "list", "--reason", "often", status=2)
@@ -75,7 +77,7 @@ def test_list_by_reason_position_and_time(dropped, faust, topic):
 @pytest.mark.slow
 def test_filter_by_position(dropped, faust_out, faust, topic):
     def found(*options):
-        listed = json.loads(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
+        listed = records(faust_out("dead-letters", "list", "--topic", topic, *options, "--json"))
         return [(one["partition"], one["offset"]) for one in listed]
 
     assert found("--partition", 2, "--offset", 3) == [(2, 3)]
@@ -87,7 +89,7 @@ def test_filter_by_position(dropped, faust_out, faust, topic):
 
 
 def test_json_is_whole_and_the_table_fits_the_terminal(dropped, faust_out, faust, topic):
-    found = json.loads(faust_out("dead-letters", "list", "--json"))
+    found = records(faust_out("dead-letters", "list", "--json"))
     assert len(found) == 10
     tombstone, hostile = found[-1:-3:-1][::-1]
     assert hostile["value"] == {"base64": b64encode(HOSTILE).decode()}
@@ -103,7 +105,7 @@ def test_json_is_whole_and_the_table_fits_the_terminal(dropped, faust_out, faust
 
 @each_server_slow
 def test_summary_by_day_reason_and_field(dropped, faust_out, faust, topic):
-    found = json.loads(faust_out("dead-letters", "summary", "--json"))
+    found = records(faust_out("dead-letters", "summary", "--json"))
     assert {(one["reason"], one["field"], one["dead_letters"]) for one in found} == {
         ("unstorable", "event_type", 5),
         ("invalid", "event_id", 3),
@@ -208,7 +210,7 @@ def test_replay_and_purge_by_id(dropped, faust, migrated_url, migrated_engine):
     corrected(migrated_engine, *range(5))
     first, second, *_ = (d["id"] for d in dead_letters(migrated_url) if d["kafka_partition"] == 2)
     assert "1 stored as rows, 0 refused" in faust("dead-letters", "replay", first)
-    assert "1 deleted" in faust("dead-letters", "purge", second)
+    assert "1 deleted" in faust("dead-letters", "purge", second, "--yes")
     assert len(dead_letters(migrated_url)) == 9
 
 
@@ -236,12 +238,12 @@ def test_limit_and_pending_apply_to_every_action(
     )
     assert len(rows(migrated_url)) == 2
     assert "10 in total, 8 not replayed." in faust("dead-letters", "list", "--limit", 1)
-    waiting = json.loads(faust_out("dead-letters", "list", "--pending", "--json"))
+    waiting = records(faust_out("dead-letters", "list", "--pending", "--json"))
     assert len(waiting) == 8
     assert not any(one["replayed"] for one in waiting)
-    assert len(json.loads(faust_out("dead-letters", "summary", "--limit", 2, "--json"))) == 2
+    assert len(records(faust_out("dead-letters", "summary", "--limit", 2, "--json"))) == 2
     assert faust("dead-letters", "show", "--limit", 2).count("dead letter ") == 2
-    assert "3 deleted" in faust("dead-letters", "purge", "--pending", "--limit", 3)
+    assert "3 deleted" in faust("dead-letters", "purge", "--pending", "--limit", 3, "--yes")
     assert len(dead_letters(migrated_url)) == 7
     said = faust("dead-letters", "list", "--dry-run", status=2)
     assert "--dry-run is for `replay` and `purge`." in said
@@ -249,24 +251,37 @@ def test_limit_and_pending_apply_to_every_action(
 
 @each_server_slow
 def test_purge_deletes_exactly_what_matches(dropped, faust, migrated_url):
-    assert "3 would be deleted" in faust(
-        "dead-letters", "purge", "--reason", "invalid", "--dry-run"
-    )
+    purge = "dead-letters", "purge", "--reason", "invalid"
+    assert "deletes 3 dead letters" in faust(*purge, "--dry-run")
     assert len(dead_letters(migrated_url)) == 10
-    assert "3 deleted" in faust("dead-letters", "purge", "--reason", "invalid")
+    assert "3 deleted" in faust(*purge, "--yes")
     left = dead_letters(migrated_url)
     assert len(left) == 7
     assert not any(letter["reason"] == "invalid" for letter in left)
 
 
-def test_purge_without_filter_asks_with_numbers(dropped, faust, migrated_url):
-    said = faust("dead-letters", "purge", status=1)
-    assert "Permanently delete all 10 dead letters of this consumer group (" in said
-    assert "5 unstorable, 3 invalid, 2 malformed; 10 not replayed yet)?" in said
-    assert "add --yes" in said
-    assert "the oldest 4 of the 10" in faust("dead-letters", "purge", "--limit", 4, status=1)
+def test_purge_asks_with_numbers_whatever_the_filter(dropped, faust, migrated_url, topic):
+    def asked(*options):
+        said = faust("dead-letters", "purge", *options, status=1)
+        assert "Delete them? Nothing was changed: run this on a terminal, or add --yes." in said
+        return said
+
+    whose = f"dead letters of consumer group group-{topic}"
+    reasons = "5 unstorable, 3 invalid, 2 malformed; 10 not replayed."
+    everything = f"This permanently deletes 10 {whose}: {reasons}"
+    assert everything in asked()
+    since = f"{whose}, written since 2020-01-01 00:00:00 UTC: {reasons}"
+    assert f"deletes 10 {since}" in asked("--since", "2020-01-01")
+    assert f"deletes 3 {whose}: 3 invalid" in asked("--reason", "invalid")
+    assert f"the oldest 4 of 10 {whose}" in asked("--limit", 4)
+    assert f"deletes 1 {whose}" in asked(dead_letters(migrated_url)[0]["id"])
+    assert "No time is in this range" in faust(
+        "dead-letters", "purge", "--since", "1h", "--until", "2h", "--yes", status=2
+    )
     assert len(dead_letters(migrated_url)) == 10
-    assert "10 deleted" in faust("dead-letters", "purge", "--yes")
+    done = faust("dead-letters", "purge", "--yes")
+    assert everything in done
+    assert "10 deleted" in done
     assert dead_letters(migrated_url) == []
 
 

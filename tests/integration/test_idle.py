@@ -45,7 +45,7 @@ def test_idle_worker_ends_within_10_s_of_changed_offsets(
         with dba(migrated_engine).begin() as connection:
             connection.execute(text("DELETE FROM stream_offsets"))
     else:
-        faust("offsets", "reset", "--to", to, "--partition", 0, "--yes")
+        faust("offsets", "reset", "--to", to, "--partition", 0, "--yes", "--force")
     assert running.wait(10) == 1
     sentence = f"The stored offset of {topic}/0 is {to}, but the worker continues from 10"
     assert sentence in running.log_text()

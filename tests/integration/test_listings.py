@@ -15,6 +15,7 @@ from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from tests.helpers.events import event
+from tests.helpers.listings import records
 from tests.helpers.partitions import of_topic
 
 WHY = "more than half of 200 events were dropped, most often because of: no event_id, such as "
@@ -39,9 +40,12 @@ def past(migrated_engine, topic, produce):
     BreakerStore(migrated_engine, group).open(Partition(topic, 1), WHY + "x" * 100)
 
 
-def as_lines(found):
-    """The lines of a listing in JSON, which for some is within an object or alone."""
-    return found if isinstance(found, list) else found.get("results", [found])
+def as_lines(printed):
+    """The lines of a listing in JSON; some print a single object, over many lines."""
+    if not printed.startswith("{\n"):
+        return records(printed)
+    found = json.loads(printed)
+    return found.get("results", [found])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def as_lines(found):
     ids="-".join,
 )
 def test_json_is_whole_and_csv_has_the_same(call, past, faust_out):
-    found = as_lines(json.loads(faust_out(*call, "--json")))
+    found = as_lines(faust_out(*call, "--json"))
     lines = list(csv.DictReader(io.StringIO(faust_out(*call, "--csv"))))
     assert found
     assert len(lines) == len(found)
@@ -70,18 +74,18 @@ def test_a_table_fits_the_terminal(call, past, faust):
 
 
 def test_values_have_their_types(past, faust_out, topic):
-    newest, oldest = json.loads(faust_out("batches", "--json"))
+    newest, oldest = records(faust_out("batches", "--json"))
     assert (newest["events"], newest["rows"], newest["batch"]) == (5, 4, 1)
     assert newest["dropped"] == {"malformed": 0, "invalid": 1, "unstorable": 0}
     assert oldest["worker"].endswith("0")
     assert newest["written"].endswith("Z")
-    [held] = json.loads(faust_out("breaker", "show", "--json"))
+    [held] = records(faust_out("breaker", "show", "--json"))
     assert held["reason"] == WHY + "x" * 100, "whole"
     assert (held["topic"], held["partition"], held["close_requested"]) == (topic, 1, None)
     sums = json.loads(faust_out("rollup", "show", "--json"))
     # Loaded rows leave gaps between their ids.
     assert sums["behind"] == sums["newest"] - sums["summed_to"] >= 8
-    assert json.loads(faust_out("offsets", "show", "--json"))[0] == {
+    assert records(faust_out("offsets", "show", "--json"))[0] == {
         "partition": 0,
         "stored": 10,
         "log_begins": 0,

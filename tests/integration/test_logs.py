@@ -22,9 +22,22 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
     assert batch["logger"] == "app"
-    assert any(line["logger"].startswith(("faust", "mode")) for line in lines[1:]), "Faust's own"
+    noise = ("aiokafka", "faust", "mode")
+    assert not any(line["logger"].startswith(noise) for line in lines), "all that it says is ours"
     secret = migrated_url.split(":")[2].split("@")[0]
     assert secret not in running.log_text()
+
+
+def test_a_start_says_what_matters_in_ten_lines(worker, topic, migrated_url):
+    running = worker().wait_ready()
+    lines = running.log_text().splitlines()
+    assert len(lines) <= 10, lines
+    first, pages, reading = (line.partition("[INFO] ")[2] for line in lines[:3])
+    database = migrated_url.rpartition("/")[2]
+    for named in (f"ETL {VERSION}", f"topic {topic}", f"group group-{topic}", database):
+        assert named in first
+    assert pages == f"Pages: http://0.0.0.0:{running.port}/dashboard/"
+    assert reading == f"Reading {', '.join(f'{topic}/{n} from 0' for n in range(4))}."
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

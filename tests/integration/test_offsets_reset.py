@@ -1,13 +1,15 @@
 """`offsets reset` is a way out: also where dead letters are, on another log, and to a time."""
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import text
 
+from tests.helpers.accounts import dba
 from tests.helpers.events import event, ids, offsets_of, stored
+from tests.helpers.listings import records
 from tests.helpers.worker import dead_letters, wait_until
 
 
@@ -34,7 +36,7 @@ def test_events_read_again_are_no_second_letters(
     produce(mixed(range(10)))
     wait_until(lambda: stored(migrated_url) == 10, 20)
     before = dead_letters(migrated_url)
-    said = faust("offsets", "reset", "--to", to, "--partition", 0, "--yes")
+    said = faust("offsets", "reset", "--to", to, "--partition", 0, "--yes", "--force")
     assert f"{topic}/0: 10 → {begins}" in said
     produce(mixed(range(10, 20)))
     assert running.wait(30) == 1, "its offsets were changed"
@@ -126,7 +128,9 @@ def test_reset_asks_and_changes_nothing_without_an_answer(worker, produce, migra
     assert "Missing option '--to'" in faust("offsets", "reset", status=2)
     assert offsets_of(migrated_url)[0] == 10
 
-    assert "A running worker notices within 10 s" in faust(*forward, "--yes")
+    done = faust(*forward, "--yes")
+    assert "4 events are skipped" in done, "what it did, as a dry run says it"
+    assert "Stored." in done
     assert offsets_of(migrated_url)[0] == 14
     assert "Nothing to change" in faust(*forward)
 
@@ -145,7 +149,7 @@ def test_on_a_topic_made_again_all_that_it_holds_is_unread(
     produce([(event(n), 0) for n in range(100, 104)] + [(event(n), 1) for n in range(200, 230)])
 
     def shown(*options):
-        lines = json.loads(faust_out("offsets", "show", *options, "--json"))
+        lines = records(faust_out("offsets", "show", *options, "--json"))
         return {one["partition"]: (one["to_read"], one["remark"]) for one in lines}
 
     found = shown()
@@ -166,6 +170,39 @@ def test_on_a_topic_made_again_all_that_it_holds_is_unread(
     worker().wait_ready().wait_stored(migrated_url, 54)
     new = [*range(20), *range(100, 104), *range(200, 230)]
     assert ids(migrated_url) == sorted(f"e{n}" for n in new)
+
+
+def test_offsets_stay_while_workers_are_in_the_group(
+    worker, produce, migrated_url, migrated_engine, faust, broker, topic
+):
+    if not broker.answers_all:
+        pytest.skip(f"the {broker.kind} broker does not tell who is in a group")
+    produce([(event(n), 0) for n in range(10)])
+    running = [worker().wait_ready() for _ in range(2)]
+    wait_until(lambda: len(offsets_of(migrated_url)) == 4, 20)
+    wait_until(lambda: stored(migrated_url) == 10, 20)
+    before = offsets_of(migrated_url)
+    reset = "offsets", "reset", "--to", "beginning"
+    for option, status in ("--yes", 1), ("--partition=0", 1), ("--dry-run", 0):
+        said = faust(*reset, option, status=status)
+        assert "10 events are read again (their rows are stored twice" in said
+        assert "2 workers are in the group (at 127.0.0.1 with partition " in said
+        assert "they exit with status 1 within 10 s" in said
+        assert "Stop the workers (a killed one leaves after SESSION_TIMEOUT), or" in said
+        assert "Nothing was changed" in said
+    with dba(migrated_engine).begin() as connection:
+        connection.execute(text("DELETE FROM flash_sale_events WHERE event_id > 'e4'"))
+    adopted = faust("offsets", "adopt", "--from-table", "--yes", status=1)
+    assert f"{topic}/0: 10 → 5" in adopted
+    assert "2 workers are in the group" in adopted
+    assert offsets_of(migrated_url) == before
+    assert [one.exit_code for one in running] == [None, None]
+
+    said = faust(*reset, "--yes", "--force")
+    assert "10 events are read again" in said
+    assert "2 workers are in the group" in said
+    # The other one takes over what the first to end has read.
+    wait_until(lambda: 1 in [one.exit_code for one in running], 30)
 
 
 # --- to a time

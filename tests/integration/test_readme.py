@@ -100,7 +100,7 @@ def test_five_commands_in_a_fresh_clone_run_a_worker(
             raise
         process.wait_for(lambda: "A worker would run" in process.log_text(), 60, "the check")
         assert ("by the compiled module" in process.log_text()) == can_compile(sys.executable)
-        process.wait_for(lambda: "INFO] [^Worker]: Ready" in process.log_text(), 60, "the worker")
+        process.wait_for(lambda: "INFO] Reading " in process.log_text(), 60, "the worker")
         produce([b'{"event_id": "e", "user_id": "u", "category": "c"}', b"{"])
         process.wait_for(lambda: count_stored(database_url) == 2, 60, "the rows")
         assert process.stop() == 0, process.log_text()

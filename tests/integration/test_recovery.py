@@ -87,7 +87,7 @@ def test_offsets_set_back_under_a_running_worker_stop_it(
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([(event(n), 0) for n in range(10)])
     wait_until(lambda: len(rows(migrated_url)) == 10, 20)
-    faust("offsets", "reset", "--to", "5", "--partition", "0", "--yes")
+    faust("offsets", "reset", "--to", "5", "--partition", "0", "--yes", "--force")
     produce([(event(n), 0) for n in range(10, 20)])
     assert running.wait(30) == 1
     assert f"stored offset of {topic}/0 is 5" in running.log_text()

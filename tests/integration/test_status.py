@@ -57,6 +57,9 @@ def test_status_of_a_working_group(worker, produce, faust, faust_out, on_a_termi
     ):
         assert part in printed
 
+    assert "WARNING: 3 dead letters are not" in faust("status", "--check", status=1)
+    assert faust("status", "--check", "--dead-letters", 3).startswith("OK: ")
+
     watched = on_a_terminal("status", "--watch", until="stored/s")
     assert "Workers: " in watched
     assert "Traceback" not in watched
@@ -82,6 +85,9 @@ def test_status_lists_what_needs_attention_with_a_fix(
     assert "faust -A app worker" in said["No worker is in the group, and 7 events are waiting."]
     held = said[f"The circuit breaker pauses {topic}/3: too much was dropped"]
     assert "faust -A app breaker close" in held
+    [probed] = faust("status", "--check", status=2).splitlines()
+    assert probed.startswith("CRITICAL: No worker is in the group, and 7 events are waiting. To f")
+    assert "waiting=7;; late=" in probed
     assert found["members"] == []
     assert found["partitions"][0]["behind"] > 0
     assert "--watch does not work with" in faust("status", "--watch", "--json", status=2)
@@ -100,3 +106,10 @@ def test_unreachable_server_is_reported_and_the_rest_shown(produce, faust, run_f
     assert "secret" not in done.stdout
     assert found["partitions"][0]["end"] == 5
     assert found["partitions"][0]["lag"] is None
+    assert found["dead_letters"] is None
+    [probed] = faust("status", "--check", DATABASE_URL=url, status=2).splitlines()
+    assert probed.startswith("CRITICAL: ")
+    assert "waiting=U;; late=U;60;600" in probed
+    shown = faust("status", DATABASE_URL=url, status=1)
+    assert "and an unknown number of events are waiting." in shown or "unknown to Kafka" in shown
+    assert "Dead letters: unknown" in shown

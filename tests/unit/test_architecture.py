@@ -5,6 +5,7 @@ through (`pipeline`) knows neither of its ends, Kafka and SQL, nor what an event
 """
 
 import ast
+import tomllib
 
 import pytest
 
@@ -95,6 +96,11 @@ def test_reading_kafka_needs_a_cluster_and_no_settings():
     for name in MODULES:
         if within(name, ["source"]) and name not in wiring:
             assert "config.settings" not in imported_modules(name), name
+
+
+def test_an_installed_app_is_found_from_any_folder():
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert {*found["packages"], *found["py-modules"]} == LAYERS.keys()
 
 
 def test_no_import_runs_back():

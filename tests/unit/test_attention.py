@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from agents.flash_sales import QUALITY
-from checks.attention import needs
+from checks.attention import Level, Limits, level, needs
 from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
+from commands.probe import probe_line
+from commands.status import as_json, as_text
 from db.breakers import OpenBreaker
 from db.dead_letters.summary import Total
 from db.schema.version import VERSION
@@ -98,3 +100,82 @@ def test_replayed_dead_letters_need_no_attention():
 
 def test_repeated_error_is_listed_once():
     assert len(needs(status(errors=["away", "away"]))) == 1
+
+
+MANY = {"partitions": [partition(0, end=15)]}
+NOBODY = {"kafka": GroupState("Empty", [])}
+
+
+@pytest.mark.parametrize(
+    ("found", "limits", "worst"),
+    [
+        ({}, {}, Level.FINE),
+        (NOBODY, {}, Level.ATTENTION),
+        (NOBODY | MANY, {}, Level.BROKEN),
+        (NOBODY | {"partitions": []}, {}, Level.BROKEN),
+        ({"errors": ["The database is away."]}, {}, Level.BROKEN),
+        ({"workers": []} | MANY, {}, Level.BROKEN),
+        (MANY, {}, Level.FINE),
+        (MANY, {"waiting": 4}, Level.ATTENTION),
+        (MANY, {"waiting": 1, "broken_waiting": 4}, Level.BROKEN),
+        ({"partitions": [partition(0, 5, behind=61)]}, {}, Level.ATTENTION),
+        ({"partitions": [partition(0, 5, behind=61)]}, {"late": 90}, Level.FINE),
+        ({"partitions": [partition(0, 5, behind=61)]}, {"broken_late": 60}, Level.BROKEN),
+        ({"partitions": [partition(0, 5, behind=601)]}, {}, Level.BROKEN),
+        ({"partitions": [partition(0, stored=12)]}, {}, Level.BROKEN),
+        ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, {}, Level.ATTENTION),
+        ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, {"dead_letters": 4}, Level.FINE),
+    ],
+)
+def test_how_bad_it_is(found, limits, worst):
+    assert level(needs(status(**found), Limits(**limits))) == worst
+
+
+def test_a_probe_is_one_line_with_the_worst_and_the_numbers():
+    def line(limits=None, **found):
+        one, limits = status(**found), limits or Limits()
+        return probe_line(one, needs(one, limits), limits)
+
+    assert line() == (
+        "OK: g reads t with 1 workers. | waiting=0;; late=0s;60;600 workers=1;; dead_letters=0;0;"
+    )
+    worst = line(
+        **NOBODY, **MANY, dead_letters=[Total("invalid", 9, 4, NOW)], limits=Limits(waiting=100)
+    )
+    assert worst == (
+        "CRITICAL: No worker is in the group, and 5 events are waiting. To fix it, start "
+        "`faust -A app worker`. (1 more: `faust -A app status`) | "
+        "waiting=5;100; late=0s;60;600 workers=0;; dead_letters=4;0;"
+    )
+    away = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+    unread = partition(0)._replace(stored=None, lag=None)
+    assert line(errors=["a|b\nc"], unknown=away, partitions=[unread]) == (
+        "CRITICAL: a/b c To fix it, run `faust -A app check`, which tests each step. | "
+        "waiting=U;; late=U;60;600 workers=1;; dead_letters=U;0;"
+    )
+
+
+def test_nothing_unread_is_shown_as_zero():
+    away = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+    unread = partition(0)._replace(stored=None, lag=None, incoming=None)
+    found = status(
+        unknown=away,
+        errors=["away"],
+        partitions=[unread],
+        workers=[],
+        schema_version=None,
+        rollup=None,
+        **NOBODY,
+    )
+    shown = as_text(found, Limits(), None)
+    for said in (
+        "No worker is in the group, and an unknown number of events are waiting.",
+        "Workers: 0 in Kafka's group (Empty); unknown stored events in the last 10 min",
+        "an unknown number of events waiting; in the last 60 s unknown events/s arrived and unkno",
+        *("Last batches: unknown", "Dead letters: unknown", "Circuit breaker: unknown"),
+        *("Sales sums: unknown", "Schema: version unknown"),
+    ):
+        assert said in shown
+    for name in ("workers", "batches", "dead_letters", "breakers", "rollup"):
+        assert as_json(found, Limits())[name] is None
+    assert "Partitions: unknown" in as_text(status(partitions=[]), Limits(), None)

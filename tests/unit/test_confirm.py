@@ -8,10 +8,12 @@ import pytest
 from commands.confirm import confirm
 from commands.outcome import or_exit
 
+EFFECT = "5 dead letters are deleted."
 
-def refused(capsys, question="Delete 5 dead letters?", yes=False):
+
+def refused(capsys):
     with pytest.raises(SystemExit) as exit_, or_exit():
-        confirm(question, yes)
+        confirm(EFFECT, "Delete them?", yes=False)
     assert exit_.value.code == 1
     return capsys.readouterr().err
 
@@ -32,14 +34,15 @@ def answer(monkeypatch):
     return prompt
 
 
-def test_yes_asks_nothing():
-    confirm("Delete 5 dead letters?", yes=True)
+def test_yes_says_what_happens_and_asks_nothing(capsys):
+    confirm(EFFECT, "Delete them?", yes=True)
+    assert capsys.readouterr() == (f"{EFFECT}\n", "")
 
 
 def test_without_a_terminal_the_error_has_numbers_and_the_option(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     [sentence] = refused(capsys).splitlines()
-    assert sentence.startswith("Delete 5 dead letters? ")
+    assert sentence.startswith(f"{EFFECT} Delete them? ")
     assert "Nothing was changed: run this on a terminal, or add --yes." in sentence
 
 
@@ -51,4 +54,4 @@ def test_any_other_answer_changes_nothing(answer, capsys, given):
 
 def test_yes_on_the_terminal_continues(answer):
     answer(True)
-    confirm("Delete 5 dead letters?", yes=False)
+    confirm(EFFECT, "Delete them?", yes=False)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from commands.output import Column, cell, print_listing, print_record, table
+from tests.helpers.listings import records
 
 LONG = "a sentence that says at length why the event with the number 4711 was not stored as a row"
 COLUMNS = (
@@ -83,7 +84,7 @@ def test_a_cell_is_one_printable_line(value, text):
 
 def test_json_is_typed_and_whole_and_nothing_comes_after_it(capsys):
     print_listing("json", COLUMNS, iter(LINES))
-    found = json.loads(capsys.readouterr().out)
+    found = records(capsys.readouterr().out)
     assert [line["revenue"] for line in found] == [0.0, 12.5, 25.0]
     assert found[0] == {
         "id": 1234567890123,
@@ -95,7 +96,7 @@ def test_json_is_typed_and_whole_and_nothing_comes_after_it(capsys):
         "filled": {"price": 0},
     }
     print_listing("json", COLUMNS, [])
-    assert json.loads(capsys.readouterr().out) == []
+    assert capsys.readouterr().out == ""
 
 
 def test_csv_is_a_line_a_record_that_harms_no_terminal(capsys):
@@ -123,3 +124,16 @@ def test_one_record_is_an_object(capsys):
     assert json.loads(capsys.readouterr().out) == {"newest": 7, "seen": "2026-11-27T00:00:00.000Z"}
     print_record(None, columns, line)
     assert capsys.readouterr().out.splitlines()[1] == "last seen (UTC)  2026-11-27 00:00:00"
+
+
+def test_json_comes_as_it_is_read(capsys):
+    printed = []
+
+    def lines():
+        for number in range(1000):
+            printed.append(capsys.readouterr().out)
+            yield {"id": number}
+
+    print_listing("json", [Column("id")], lines())
+    assert '{"id": 0}' in "".join(printed[:200]), "before all are read"
+    assert len(records("".join([*printed, capsys.readouterr().out]))) == 1000

@@ -11,7 +11,7 @@ def test_every_command_is_found():
 
 def test_what_is_typed_asks_for_what_its_command_needs():
     assert needed_servers(["faust", "-A", "app", "-l", "info", "worker"]) == {KAFKA, DATABASE}
-    assert needed_servers(["faust", "-A", "app", "send", "@enrichment"]) == {KAFKA, DATABASE}
+    assert needed_servers(["faust", "-A", "app", "send", "@enrichment"]) == ()
     assert needed_servers(["faust", "-A", "app", "migrate"]) == {DATABASE}
     assert needed_servers(["faust", "-A", "app", "worker", "--help"]) == ()
     assert needed_servers(["faust", "-A", "app", "workr"]) == ()

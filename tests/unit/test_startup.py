@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -75,15 +76,15 @@ def test_migrate_without_kafka_asks_the_database(faust):
 def test_completion_is_a_script_that_knows_the_apps_commands(faust, shell):
     script = faust("completion", SHELL=f"/bin/{shell}").stdout
     assert f"_FAUST_COMPLETE={shell}_complete" in script
-    assert "faust -A app)" in script or "$1 -A app)" in script
+    assert f"faust -W {ROOT} -A app)" in script or f"$1 -W {ROOT} -A app)" in script
 
 
-def test_what_bash_completes_are_the_apps_commands(faust):
+def test_bash_completes_the_apps_commands_in_any_folder(faust, tmp_path):
     script = faust("completion", SHELL="/bin/bash").stdout
     typed = "COMP_WORDS=(faust -A app mig); COMP_CWORD=3; _faust_completion faust; echo $COMPREPLY"
     done = subprocess.run(
         ["bash", "-c", f"{script}\n{typed}"],
-        cwd=ROOT,
+        cwd=tmp_path,
         env=environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"),
         capture_output=True,
         text=True,
@@ -97,6 +98,56 @@ def test_completion_for_another_shell_says_which_there_are(faust):
     assert (
         found == "There is no completion for 'tcsh': run this in bash, zsh or fish, or set SHELL.\n"
     )
+
+
+def test_the_app_is_found_from_another_folder_if_it_is_named(faust, tmp_path):
+    by_path = faust("completion", cwd=tmp_path, SHELL="/bin/bash").stdout
+    done = subprocess.run(
+        [*FAUST, "-W", ROOT, "completion"],
+        cwd=tmp_path,
+        env=environment(SHELL="/bin/bash"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == by_path
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (("reset",), "offsets reset"),
+        (("send", "@enrichment", "{}"), "simulate"),
+        (("livecheck", "--without-web"), "--help"),
+        (("clean-versions", "--help"), "--help"),
+    ],
+)
+def test_a_command_of_fausts_is_refused_in_a_sentence(faust, call, instead):
+    [sentence] = faust(*call, status=2).stderr.splitlines()
+    assert f"`{call[0]}` is Faust's and has no use here: `faust -A app {instead}`" in sentence
+
+
+def test_help_lists_only_what_applies(faust):
+    listed = faust("--help").stdout.partition("Commands:")[2].split("\n")
+    assert "worker" in "".join(listed)
+    for name in ("agents", "model", "models", "reset", "send", "tables"):
+        assert not any(line.startswith(f"  {name} ") for line in listed)
+
+
+def test_a_closed_pipe_ends_a_command_quietly():
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    with os.fdopen(ours, "wb") as closed:
+        done = subprocess.run(
+            [*FAUST, "completion"],
+            cwd=ROOT,
+            env=environment(SHELL="/bin/bash"),
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_the_version_is_said_by_the_worker_command(faust):

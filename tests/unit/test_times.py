@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import click
 import pytest
 
-from commands.times import MOMENT, parse
+from commands.times import MOMENT, check_range, parse, said_range
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 
@@ -57,3 +57,38 @@ def test_what_is_no_time_is_answered_with_those_that_are(text):
         parse(text, NOW)
     with pytest.raises(click.BadParameter, match="is not a time"):
         MOMENT.convert(text, None, None)
+
+
+def at(text):
+    return parse(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "why"),
+    [
+        # At 10:00, 10:30 was yesterday.
+        ("09:30", "10:30", "--since means 2026-11-27 09:30:00 UTC, --until 2026-11-26 10:30:00"),
+        ("1h", "2h", "No time is in this range"),
+        ("08:41", "08:41", "write the date too"),
+        ("2026-11-28", None, "2026-11-28 00:00:00 UTC, which is in the future"),
+    ],
+)
+def test_an_empty_range_is_one_sentence(since, until, why):
+    with pytest.raises(click.UsageError, match=why):
+        check_range(at(since), until and at(until), NOW)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [(None, None), ("2h", None), (None, "2999-01-01"), ("10:30", "09:30"), ("2h", "2999-01-01")],
+)
+def test_any_other_range_is_taken(since, until):
+    check_range(since and at(since), until and at(until), NOW)
+
+
+def test_a_range_is_said():
+    assert said_range("written", None, None) == ""
+    assert said_range("written", at("08:41"), None) == ", written since 2026-11-27 08:41:00 UTC"
+    assert said_range("written", at("2h"), at("1h")) == (
+        ", written since 2026-11-27 08:00:00 UTC and before 2026-11-27 09:00:00 UTC"
+    )
