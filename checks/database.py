@@ -12,7 +12,7 @@ from checks.result import CheckResults
 from checks.storing import check_storing
 from db.connection.engine import server_version
 from db.connection.errors import classified
-from db.rollup import rounds
+from db.rollup import watermark
 from db.schema import event_index, event_key, version
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
@@ -91,7 +91,7 @@ def rehearse(engine: Engine, stream: Stream) -> None:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin({Partition(group, 0): 0})
         batch = Writer(rehearsal, group, stream, worker=group).write(1, datetime.now(UTC), [chunk])
-        rounds.rehearse(connection)
+        watermark.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)

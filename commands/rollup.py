@@ -48,8 +48,11 @@ def rollup(app: faust.App, tools: Tools) -> None:
                 if kept.progress.behind:
                     self.say(f"{_behind(kept)} Old ones among them will create new sums.")
                 confirm(f"Delete all sums that ended by {cell(before)} UTC?", yes)
-                minutes, products = sums.purge(before.replace(tzinfo=None))
-                self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
+                minutes, products, categories = sums.purge(before.replace(tzinfo=None))
+                self.say(
+                    f"Deleted: sums of {minutes} minutes, {products} products' hours and "
+                    f"{categories} categories' minutes."
+                )
             elif action == "rebuild":
                 confirm("Sum all rows again, including those of purged sums?", yes)
                 sums.rebuild()
@@ -63,7 +66,18 @@ def rollup(app: faust.App, tools: Tools) -> None:
 COLUMNS = tuple(
     map(
         Column,
-        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "error"],
+        [
+            "summed_to",
+            "newest",
+            "behind",
+            "seconds",
+            "minutes",
+            "oldest",
+            "products",
+            "categories",
+            "categories_behind",
+            "error",
+        ],
     )
 )
 
@@ -78,6 +92,8 @@ def line(kept: Kept) -> Line:
         "minutes": kept.minutes,
         "oldest": kept.oldest,
         "products": kept.products,
+        "categories": kept.categories,
+        "categories_behind": kept.progress.categories_behind,
         "error": kept.progress.error,
     }
 
@@ -92,8 +108,14 @@ def _text(kept: Kept) -> str:
     lines = [
         f"Summed up to id {found.summed_to}; the newest row has id {found.newest}.",
         _behind(kept),
-        f"Kept: sums of {kept.minutes} minutes{oldest}, and of {kept.products} products' hours.",
+        f"Kept: sums of {kept.minutes} minutes{oldest}, of {kept.products} products' hours, and of "
+        f"{kept.categories} categories' minutes.",
     ]
+    if found.categories_behind:
+        lines.append(
+            f"The sums by category and minute lack {found.categories_behind} rows, counted by "
+            "their ids: a worker is adding them."
+        )
     if found.error:
         lines.append(f"Error: {found.error}")
     return "\n".join(lines)
