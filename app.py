@@ -33,6 +33,8 @@ from db.breakers import BreakerStore
 from db.connection.engine import connect, connect_for_queries
 from db.probe import DatabaseProbe
 from db.reports import Reports
+from db.retention.purge import Purge
+from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
 from db.schema.preconditions import Preconditions
 from db.write.offsets import OffsetStore
@@ -41,6 +43,7 @@ from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
+from pipeline.housekeeping import Housekeeping
 from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.rollup_service import RollupService
@@ -112,6 +115,11 @@ class App(FaustApp):
         )
         sums = Rollup(engine, settings.rollup_interval, self.queries)
         self.rollups = RollupService(sums.step, settings.rollup_interval)
+        self.housekeeping = Housekeeping(
+            Sizes(self.queries, settings.database_max_bytes).note,
+            Purge(engine, group, sums=settings.rollup_interval > 0).run,
+            settings.retentions,
+        )
 
         # Writes the agent's chunks in batches, and informs the others of each one.
         informed = self.progress, self.control, self.breakers, self.rollups, self.history, self
@@ -165,7 +173,8 @@ class App(FaustApp):
             self.progress,
             listeners=[self.progress.move, self.control.report],
         )
-        for service in (self.flusher, self.breakers, self.watch, self.rollups):
+        ours = self.flusher, self.breakers, self.watch, self.rollups, self.housekeeping
+        for service in ours:
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.ends = LogEnds(
@@ -179,7 +188,7 @@ class App(FaustApp):
 
     def _add_pages(self, stream: Stream) -> None:
         """Pages and metrics."""
-        parts = self.flusher, self.breakers, self.rollups
+        parts = self.flusher, self.breakers, self.rollups, self.housekeeping
         self.status = Status(self.progress, self.history, self.memory, *parts)
         limit = 60 + 3 * self.settings.flush_interval
         health = Health(self.flusher, self.watch, self.breakers, self.control, quiet_limit=limit)

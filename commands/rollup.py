@@ -35,7 +35,8 @@ def rollup(app: faust.App, tools: Tools) -> None:
         """Show how far the sales sums are, purge old ones, or rebuild all of them.
 
         A purge deletes sums, not rows. Late events create new sums for a purged time. A rebuild
-        sums all existing rows again, purged times included. A worker does it in the background;
+        sums all existing rows again, purged times included: what was summed of rows that are gone
+        will be missing. A worker does it in the background;
         until then the views show the old sums.
         """
         with or_exit():
@@ -54,7 +55,11 @@ def rollup(app: faust.App, tools: Tools) -> None:
                     f"{categories} categories' minutes."
                 )
             elif action == "rebuild":
-                confirm("Sum all rows again, including those of purged sums?", yes)
+                confirm(
+                    "Sum all rows again, including those of purged sums? What was summed of rows "
+                    "that are gone, as after `purge events`, will be missing.",
+                    yes,
+                )
                 sums.rebuild()
                 self.say("A worker will sum all rows again; `rollup show` shows its progress.")
             elif form:

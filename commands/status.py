@@ -30,6 +30,7 @@ from commands.output import (
 from commands.registry import Tools, needs
 from config.load import DATABASE, KAFKA
 from db.schema.version import VERSION
+from pipeline.storage import Storage, TableSize
 
 #: Seconds between updates of `--watch`.
 PAUSE = 2.0
@@ -117,6 +118,14 @@ DEAD_LETTERS = (
 )
 
 
+STORAGE = (
+    Column("table"),
+    Column("rows", "rows, about"),
+    Column("mb", "MB"),
+    Column("growth", "MB a day"),
+)
+
+
 def as_json(found: GroupStatus) -> dict[str, Any]:
     """The whole status, by name."""
     kafka, rollup = found.kafka, found.rollup
@@ -134,6 +143,7 @@ def as_json(found: GroupStatus) -> dict[str, Any]:
         "quality": [one._asdict() for one in found.quality],
         "dead_letters": [one._asdict() for one in found.dead_letters],
         "breakers": [breaker.line(one) for one in found.breakers],
+        "storage": found.storage and found.storage.as_json(),
         "rollup": rollup and {**rollup._asdict(), "behind": rollup.behind},
         "schema": {
             "version": found.schema_version,
@@ -224,6 +234,9 @@ def _text(found: GroupStatus, width: int | None) -> Iterator[str]:
     else:
         yield "\nCircuit breaker: closed"
     yield f"Sales sums: {_sums(found)}"
+    if found.storage:
+        yield sentence(f"Storage: {_storage(found.storage)}")
+        yield listing(STORAGE, [_size(one) for one in found.storage.tables])
     yield f"Schema: version {found.schema_version}"
 
 
@@ -233,6 +246,23 @@ def _sums(found: GroupStatus) -> str:
     if not found.rollup.behind:
         return "complete"
     return f"{found.rollup.behind} rows behind, {found.rollup.seconds:.0f} s old"
+
+
+def _storage(found: Storage) -> str:
+    growth = "its growth is known an hour after the first worker's start"
+    if found.per_day is not None:
+        growth = f"{found.per_day / 1e6:+,.1f} MB a day"
+    full = "not filling up"
+    if found.limit is None:
+        full = "set DATABASE_MAX_BYTES to see when it is full"
+    elif found.full_in is not None:
+        full = f"full in {found.full_in:,.0f} days at this rate"
+    return f"{found.bytes / 1e6:,.1f} MB, {growth}; {full}"
+
+
+def _size(one: TableSize) -> Line:
+    growth = None if one.per_day is None else round(one.per_day / 1e6, 1)
+    return {"table": one.name, "rows": one.rows, "mb": round(one.bytes / 1e6, 1), "growth": growth}
 
 
 def _member(member: Any) -> Line:

@@ -1,7 +1,7 @@
 """A revoked grant is named by table and right, in the words of each server."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,6 +10,8 @@ from checks.database import rehearse
 from db.breakers import BreakerStore
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Replayer
+from db.retention.purge import PURGED, Purge
+from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
 from db.rollup.watermark import join
 from db.schema import version
@@ -52,6 +54,11 @@ def use(engine, group):
     sums.rebuild()
     settle(engine)
     sums.purge(datetime(2038, 1, 1))
+    Sizes(engine).note()
+    rehearse(engine, FLASH_SALES, PURGED)
+    list(
+        Purge(engine, group, sums=True).run(dict.fromkeys(PURGED, datetime(2038, 1, 1, tzinfo=UTC)))
+    )
 
 
 def test_each_revoked_right_is_named(server, migrated_engine):
