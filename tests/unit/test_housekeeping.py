@@ -34,9 +34,9 @@ def portion(rows):
 )
 def test_an_error_is_logged_once_and_shown(error, caplog):
     one = service(portion(3), error)
-    with caplog.at_level(logging.WARNING, "pipeline.housekeeping"):
-        asyncio.run(one.turn())
-        asyncio.run(one.turn())
+    with asyncio.Runner() as runner, caplog.at_level(logging.WARNING, "pipeline.housekeeping"):
+        runner.run(one.turn())
+        runner.run(one.turn())
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 1
     assert "away" in said[0]
