@@ -17,10 +17,10 @@ from sqlalchemy import Engine, make_url, text
 from agents.flash_sales import FLASH_SALES
 from benchmarks.kpis import BATCH, _chunks
 from db.connection.engine import connect
+from db.connection.session import Transaction
 from db.retention.purge import Purge
 from db.schema.upgrade import migrate
 from db.write.row_store import RowStore
-from db.write.transaction import Transaction
 from dev.servers.database import private_server
 from dev.servers.processes import Folder
 from pipeline.chunk import Chunk
