@@ -35,7 +35,8 @@ def rollup(app: faust.App, tools: Tools) -> None:
         """Show how far the sales sums are, purge old ones, or rebuild all of them.
 
         A purge deletes sums, not rows. Late events create new sums for a purged time. A rebuild
-        sums all existing rows again, purged times included. A worker does it in the background;
+        sums all existing rows again, purged times included: what was summed of rows that are gone
+        will be missing. A worker does it in the background;
         until then the views show the old sums.
         """
         with or_exit():
@@ -45,8 +46,7 @@ def rollup(app: faust.App, tools: Tools) -> None:
                 if before is None:
                     raise click.UsageError("Missing option '--before': give a time.")
                 end = before.replace(tzinfo=None)
-                minutes, products = sums.purge(end, dry_run=True)
-                old = f"sums of {minutes} minutes and {products} products' hours"
+                old = _purged(sums.purge(end, dry_run=True))
                 kept = sums.kept()
                 late = f" {_behind(kept)} Old ones among them will create new sums."
                 confirm(
@@ -55,12 +55,12 @@ def rollup(app: faust.App, tools: Tools) -> None:
                     "Delete them?",
                     yes,
                 )
-                minutes, products = sums.purge(end)
-                self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
+                self.say(f"Deleted: {_purged(sums.purge(end))}.")
             elif action == "rebuild":
                 newest = sums.kept().progress.newest
                 confirm(
-                    f"This sums all rows up to id {newest} again, those of purged sums too.",
+                    f"This sums all rows up to id {newest} again, those of purged sums too. "
+                    "What was summed of rows that are gone, as after `purge events`, will be missing.",
                     "Sum them?",
                     yes,
                 )
@@ -75,7 +75,18 @@ def rollup(app: faust.App, tools: Tools) -> None:
 COLUMNS = tuple(
     map(
         Column,
-        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "error"],
+        [
+            "summed_to",
+            "newest",
+            "behind",
+            "seconds",
+            "minutes",
+            "oldest",
+            "products",
+            "categories",
+            "categories_behind",
+            "error",
+        ],
     )
 )
 
@@ -90,6 +101,8 @@ def line(kept: Kept) -> Line:
         "minutes": kept.minutes,
         "oldest": kept.oldest,
         "products": kept.products,
+        "categories": kept.categories,
+        "categories_behind": kept.progress.categories_behind,
         "error": kept.progress.error,
     }
 
@@ -104,8 +117,22 @@ def _text(kept: Kept) -> str:
     lines = [
         f"Summed up to id {found.summed_to}; the newest row has id {found.newest}.",
         _behind(kept),
-        f"Kept: sums of {kept.minutes} minutes{oldest}, and of {kept.products} products' hours.",
+        f"Kept: sums of {kept.minutes} minutes{oldest}, of {kept.products} products' hours, and of "
+        f"{kept.categories} categories' minutes.",
     ]
+    if found.categories_behind:
+        lines.append(
+            f"The sums by category and minute lack {found.categories_behind} rows, counted by "
+            "their ids: a worker is adding them."
+        )
     if found.error:
         lines.append(f"Error: {found.error}")
     return "\n".join(lines)
+
+
+def _purged(counts: tuple[int, int, int]) -> str:
+    minutes, products, categories = counts
+    return (
+        f"sums of {minutes} minutes, {products} products' hours and {categories} categories' "
+        "minutes"
+    )

@@ -87,3 +87,13 @@ function showReport(low, high) {
   selection = [minute(Math.floor(low / 60)), minute(Math.ceil(high / 60) + 1)];
   say("report", `faust -A app report --since ${selection[0]} --until ${selection[1]}`);
 }
+
+// Sizes are noted once an hour.
+function showStorage(storage) {
+  if (!storage?.tables) return;
+  const mb = (bytes) => `${number.format(Math.round(bytes / 1e6))} MB`;
+  const {bytes, bytes_per_day: daily, full_in_days: days} = storage;
+  say("storage", mb(bytes));
+  const full = days === null ? "" : `, full in ${number.format(Math.round(days))} days`;
+  say("growth", `group, ${daily === null ? "growth not known yet" : `${mb(daily)} more a day`}${full}`);
+}
