@@ -190,9 +190,9 @@ class App(FaustApp):
         )
         rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
         heartbeats = Heartbeats(rows, self.health, self.progress)
-        writing = self.flusher, self.breakers, self.watch, self.rollups, self.housekeeping
         # The first is stopped last.
-        for service in (heartbeats, *writing):
+        first = heartbeats, self.flusher, self.breakers, self.watch
+        for service in (*first, self.rollups, self.housekeeping):
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.ends = LogEnds(

@@ -15,7 +15,7 @@ from statistics import median
 from sqlalchemy import Engine, make_url, text
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.kpis import BATCH, _chunks
+from benchmarks.kpis import BATCH, _chunks, _cpu
 from db.connection.engine import connect
 from db.connection.session import Transaction
 from db.retention.purge import Purge
@@ -42,15 +42,20 @@ def main() -> None:
         with engine.begin() as connection:
             connection.execute(text(f"{note} flash_sale_events"))
         alone, beside, gone = [], [], 0
+        cpu = [0.0, 0.0]
         for _ in range(options.rounds):
+            before = _cpu(server)
             alone.append(_write(engine, chunks, seconds=options.seconds))
+            cpu[0] += _cpu(server) - before
             done = threading.Event()
             deleted: list[int] = []
             purge = threading.Thread(target=_purge, args=(engine, done, deleted))
+            before = _cpu(server)
             purge.start()
             beside.append(_write(engine, chunks, seconds=options.seconds))
             done.set()
             purge.join()
+            cpu[1] += _cpu(server) - before
             gone += sum(deleted)
             print(f"{alone[-1]:10,.0f} rows/s alone, {beside[-1]:10,.0f} beside a purge")
         ratios = [one / other for one, other in zip(beside, alone, strict=True)]
@@ -59,6 +64,9 @@ def main() -> None:
             f"median {median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f}) of the rate alone"
         )
         print(f"{rate:,.0f} rows/s deleted")
+        for name, seconds, rates in zip(["alone", "beside"], cpu, [alone, beside], strict=True):
+            spent = seconds / sum(rates) / options.seconds * 1e6
+            print(f"{spent:.2f} µs of server for each row written {name}")
         engine.dispose()
 
 

@@ -36,7 +36,7 @@ _LINES = 5_000
 #: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
 #: What is unknown if the database does not answer.
-_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup", "storage"}
 #: Batches listed one by one.
 BATCHES = 5
 

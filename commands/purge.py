@@ -11,9 +11,8 @@ from faust.cli import argument, option
 
 from commands.confirm import confirm
 from commands.outcome import or_exit
-from commands.output import cell
 from commands.registry import Tools, needs
-from commands.times import MOMENT
+from commands.times import MOMENT, said
 from config.load import DATABASE
 from db.retention.purge import PURGED, Purge
 from pipeline.housekeeping import rest
@@ -43,13 +42,17 @@ def purge(app: faust.App, tools: Tools) -> None:
     async def purge(self: Any, what: str, older_than: datetime, dry_run: bool, yes: bool) -> None:
         """Delete old events, dead letters or batches, in small portions.
 
-        Writers lose at most a tenth of their rate, so it takes a while; Ctrl-C ends it, and it may
-        be run again. Sales sums stay. Rows that are not summed yet are kept, and dead letters
+        It rests most of the time, so that writers lose little; Ctrl-C ends it, and it may be run
+        again. Sales sums stay. Rows that are not summed yet are kept, and dead letters
         while a replay runs. Dead letters and batches are this consumer group's.
         """
         purger = Purge(tools.engine, tools.group, sums=tools.settings.rollup_interval > 0)
         name, ages = what.replace("-", " "), {what: older_than}
         with or_exit():
+            if older_than > datetime.now(UTC):
+                raise click.UsageError(
+                    f"--older-than means {said(older_than)}, which is in the future."
+                )
             if what == "batches" and older_than > datetime.now(UTC) - LEAST:
                 raise click.UsageError(
                     "Batches of the last day are kept, since workers look them up: write "
@@ -58,11 +61,11 @@ def purge(app: faust.App, tools: Tools) -> None:
             found = list(purger.run(ages, dry_run=True, most=COUNTED))
             rows, pending = sum(one.rows for one in found), sum(one.pending for one in found)
             never = f", {pending} of them not replayed" if pending else ""
-            said = f"{rows} {name} stored before {cell(older_than)} UTC{never}"
+            old = f"{rows} {name} stored before {said(older_than)}{never}"
             if dry_run or not rows:
-                self.say(f"{said}: {'would be deleted' if rows else 'nothing to delete'}.")
+                self.say(f"{old}: {'would be deleted' if rows else 'nothing to delete'}.")
                 return
-            confirm(f"This permanently deletes {said}.", "Delete them?", yes)
+            confirm(f"This permanently deletes {old}.", "Delete them?", yes)
             gone, hidden = 0, not sys.stderr.isatty()
             with click.progressbar(
                 length=rows, label="Deleting", file=sys.stderr, hidden=hidden
@@ -71,4 +74,4 @@ def purge(app: faust.App, tools: Tools) -> None:
                     gone += portion.rows
                     bar.update(portion.rows)
                     await asyncio.sleep(0 if portion.is_last else rest(portion))
-            self.say(f"{gone} {name} stored before {cell(older_than)} UTC deleted.")
+            self.say(f"{gone} {name} stored before {said(older_than)} deleted.")

@@ -46,7 +46,7 @@ def rollup(app: faust.App, tools: Tools) -> None:
                 if before is None:
                     raise click.UsageError("Missing option '--before': give a time.")
                 end = before.replace(tzinfo=None)
-                old = _purged(sums.purge(end, dry_run=True))
+                old = _counted(*sums.purge(end, dry_run=True))
                 kept = sums.kept()
                 late = f" {_behind(kept)} Old ones among them will create new sums."
                 confirm(
@@ -55,12 +55,12 @@ def rollup(app: faust.App, tools: Tools) -> None:
                     "Delete them?",
                     yes,
                 )
-                self.say(f"Deleted: {_purged(sums.purge(end))}.")
+                self.say(f"Deleted: {_counted(*sums.purge(end))}.")
             elif action == "rebuild":
                 newest = sums.kept().progress.newest
                 confirm(
-                    f"This sums all rows up to id {newest} again, those of purged sums too. "
-                    "What was summed of rows that are gone, as after `purge events`, will be missing.",
+                    f"This sums all rows up to id {newest} again, those of purged sums too. What "
+                    "was summed of rows that are gone, as after `purge events`, will be missing.",
                     "Sum them?",
                     yes,
                 )
@@ -107,6 +107,13 @@ def line(kept: Kept) -> Line:
     }
 
 
+def _counted(minutes: int, products: int, categories: int) -> str:
+    return (
+        f"sums of {minutes} minutes, {products} products' hours and {categories} categories' "
+        "minutes"
+    )
+
+
 def _behind(kept: Kept) -> str:
     return f"Not summed yet: {kept.progress.behind} rows, counted by their ids."
 
@@ -128,11 +135,3 @@ def _text(kept: Kept) -> str:
     if found.error:
         lines.append(f"Error: {found.error}")
     return "\n".join(lines)
-
-
-def _purged(counts: tuple[int, int, int]) -> str:
-    minutes, products, categories = counts
-    return (
-        f"sums of {minutes} minutes, {products} products' hours and {categories} categories' "
-        "minutes"
-    )

@@ -277,6 +277,8 @@ def _text(found: GroupStatus, limits: Limits, width: int | None) -> Iterator[str
     if found.storage:
         yield sentence(f"Storage: {_storage(found.storage)}")
         yield listing(STORAGE, [_size(one) for one in found.storage.tables])
+    else:
+        yield "Storage: unknown"
     yield f"Schema: version {found.schema_version or 'unknown'}"
 
 

@@ -167,7 +167,7 @@ class Replayer:
                 batch = Batch.of(self._stream, number, datetime.now(UTC), [stored], seconds)
                 line = on_server_clock(ledger_line(batch, self._group, run), batch)
                 nothing = dict.fromkeys(("events", *empty_drops()), 0)
-                connection.execute(insert(batches), line | nothing)
+                connection.execute(insert(batches).values(line | nothing))
             if dry_run:
                 connection.rollback()
         filled, repaired = self._stream.tally(stored.quality())

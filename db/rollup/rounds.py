@@ -156,12 +156,7 @@ class Rollup:
             connection.commit()
 
     def purge(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int, int]:
-        """Delete the sums that had ended by ``before``; see ``db.rollup.purge.delete_before``.
-
-        Args:
-            before: UTC, without a zone.
-            dry_run: only count them.
-        """
+        """See ``db.rollup.purge``; a dry run only counts."""
         with self._connection() as connection:
             connection.commit()
             return (purge.count_before if dry_run else purge.delete_before)(connection, before)
