@@ -43,6 +43,7 @@ QUESTIONS = {
     "revenue per minute, all": "SELECT * FROM sales_per_minute ORDER BY minute",
     "top 10 products, all": "SELECT * FROM sales_per_product ORDER BY revenue DESC LIMIT 10",
     "by category": "SELECT * FROM sales_per_category ORDER BY revenue DESC",
+    "by category and minute, all": "SELECT * FROM sales_per_category_minute ORDER BY minute",
     "funnel": "SELECT * FROM funnel",
     "data quality per hour": "SELECT * FROM data_quality_per_hour",
     "for comparison, the rows themselves": (

@@ -13,7 +13,7 @@ from checks.storing import check_storing
 from db import workers
 from db.connection.engine import server_version
 from db.connection.errors import classified
-from db.rollup import rounds
+from db.rollup import watermark
 from db.schema import event_index, event_key, version
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
@@ -93,7 +93,7 @@ def rehearse(engine: Engine, stream: Stream) -> None:
         rehearsal = cast(Engine, _Rehearsal(connection))
         OffsetStore(rehearsal, group).begin({Partition(group, 0): 0})
         batch = Writer(rehearsal, group, stream, worker=group).write(1, datetime.now(UTC), [chunk])
-        rounds.rehearse(connection)
+        watermark.rehearse(connection)
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)

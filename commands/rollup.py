@@ -45,8 +45,7 @@ def rollup(app: faust.App, tools: Tools) -> None:
                 if before is None:
                     raise click.UsageError("Missing option '--before': give a time.")
                 end = before.replace(tzinfo=None)
-                minutes, products = sums.purge(end, dry_run=True)
-                old = f"sums of {minutes} minutes and {products} products' hours"
+                old = _counted(*sums.purge(end, dry_run=True))
                 kept = sums.kept()
                 late = f" {_behind(kept)} Old ones among them will create new sums."
                 confirm(
@@ -55,8 +54,7 @@ def rollup(app: faust.App, tools: Tools) -> None:
                     "Delete them?",
                     yes,
                 )
-                minutes, products = sums.purge(end)
-                self.say(f"Deleted: sums of {minutes} minutes and {products} products' hours.")
+                self.say(f"Deleted: {_counted(*sums.purge(end))}.")
             elif action == "rebuild":
                 newest = sums.kept().progress.newest
                 confirm(
@@ -75,7 +73,18 @@ def rollup(app: faust.App, tools: Tools) -> None:
 COLUMNS = tuple(
     map(
         Column,
-        ["summed_to", "newest", "behind", "seconds", "minutes", "oldest", "products", "error"],
+        [
+            "summed_to",
+            "newest",
+            "behind",
+            "seconds",
+            "minutes",
+            "oldest",
+            "products",
+            "categories",
+            "categories_behind",
+            "error",
+        ],
     )
 )
 
@@ -90,8 +99,17 @@ def line(kept: Kept) -> Line:
         "minutes": kept.minutes,
         "oldest": kept.oldest,
         "products": kept.products,
+        "categories": kept.categories,
+        "categories_behind": kept.progress.categories_behind,
         "error": kept.progress.error,
     }
+
+
+def _counted(minutes: int, products: int, categories: int) -> str:
+    return (
+        f"sums of {minutes} minutes, {products} products' hours and {categories} categories' "
+        "minutes"
+    )
 
 
 def _behind(kept: Kept) -> str:
@@ -104,8 +122,14 @@ def _text(kept: Kept) -> str:
     lines = [
         f"Summed up to id {found.summed_to}; the newest row has id {found.newest}.",
         _behind(kept),
-        f"Kept: sums of {kept.minutes} minutes{oldest}, and of {kept.products} products' hours.",
+        f"Kept: sums of {kept.minutes} minutes{oldest}, of {kept.products} products' hours, and of "
+        f"{kept.categories} categories' minutes.",
     ]
+    if found.categories_behind:
+        lines.append(
+            f"The sums by category and minute lack {found.categories_behind} rows, counted by "
+            "their ids: a worker is adding them."
+        )
     if found.error:
         lines.append(f"Error: {found.error}")
     return "\n".join(lines)

@@ -36,7 +36,8 @@ class Progress(NamedTuple):
 
     ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is the time since the sums were last
     complete, 0 while they are. ``rows`` is how many this step summed; in ``wait`` seconds there may
-    be more to do. ``error`` says why the sums are stalled.
+    be more to do. ``error`` says why the sums are stalled. The sums by category lack the rows of
+    the last ``categories_behind`` ids that the other sums have, as after an upgrade.
     """
 
     summed_to: int
@@ -45,6 +46,7 @@ class Progress(NamedTuple):
     rows: int = 0
     wait: float = 0.0
     error: str | None = None
+    categories_behind: int = 0
 
     @property
     def behind(self) -> int:
@@ -54,7 +56,8 @@ class Progress(NamedTuple):
     @property
     def is_done(self) -> bool:
         """Whether there was nothing to do, or the sums are stalled."""
-        return bool(self.wait) and (not self.behind or self.error is not None)
+        behind = self.behind or self.categories_behind
+        return bool(self.wait) and (not behind or self.error is not None)
 
 
 class RollupService(Service):

@@ -4,8 +4,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, text
 
+from db.rollup.sums import TABLES
 from db.rollup.watermark import NO_STATE
-from db.schema.sales_tables import rollup_minutes, rollup_products, rollup_state
+from db.schema.sales_tables import (
+    rollup_categories,
+    rollup_minutes,
+    rollup_products,
+    rollup_state,
+)
 from models.funnel import NO_TIME
 from pipeline.errors import FatalError
 
@@ -15,32 +21,33 @@ DELETED = 20_000
 _SPANS = (
     (rollup_minutes.name, "minute", timedelta(minutes=1)),
     (rollup_products.name, "hour", timedelta(hours=1)),
+    (rollup_categories.name, "minute", timedelta(minutes=1)),
 )
 
 
-def delete_before(connection: Connection, before: datetime) -> tuple[int, int]:
-    """Delete the sums of minutes and of products' hours that had ended by ``before``.
+def delete_before(connection: Connection, before: datetime) -> tuple[int, int, int]:
+    """Delete the sums of minutes, products' hours and categories' minutes ended by ``before``.
 
     Args:
         connection: in no transaction.
         before: UTC, without a zone.
 
     Returns:
-        How many of minutes, and of products' hours.
+        How many of minutes, of products' hours and of categories' minutes.
 
     Raises:
         FatalError: there is no state.
         sqlalchemy.exc.DBAPIError: the server refused.
     """
-    minutes, products = (
+    minutes, products, categories = (
         _delete(connection, table, key, before - length) for table, key, length in _SPANS
     )
-    return minutes, products
+    return minutes, products, categories
 
 
-def count_before(connection: Connection, before: datetime) -> tuple[int, int]:
+def count_before(connection: Connection, before: datetime) -> tuple[int, int, int]:
     """How many sums ``delete_before`` would delete; see there."""
-    minutes, products = (
+    minutes, products, categories = (
         connection.scalar(
             text(
                 f"SELECT COUNT(*) FROM {table} JOIN rollup_state "  # noqa: S608
@@ -52,7 +59,7 @@ def count_before(connection: Connection, before: datetime) -> tuple[int, int]:
         or 0
         for table, key, length in _SPANS
     )
-    return minutes, products
+    return minutes, products, categories
 
 
 def _delete(connection: Connection, table: str, key: str, last: datetime) -> int:
@@ -76,7 +83,7 @@ def _delete(connection: Connection, table: str, key: str, last: datetime) -> int
 
 def delete_outdated(connection: Connection, shown: int) -> None:
     """Delete some of the sums of generations before ``shown``."""
-    for table in (rollup_minutes, rollup_products):
+    for table in TABLES:
         statement = f"DELETE FROM {table.name} WHERE generation < :shown LIMIT {DELETED}"  # noqa: S608
         with connection.begin():
             connection.execute(text(statement), {"shown": shown})

@@ -23,27 +23,26 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, func, select, text
+from sqlalchemy import Connection, Engine, Row, Table, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.connection.errors import classified
 from db.connection.session_variables import LOCK_WAIT_TIMEOUT
 from db.rollup import purge
-from db.rollup.sums import add_sums
+from db.rollup.sums import TABLES, add_sums
 from db.rollup.watermark import (
     FIRST,
     LAST,
-    REBUILD,
     ask,
     checksum,
-    join,
+    contradiction,
     lock,
     look,
     move,
     settle,
     wait_for_writes,
 )
-from db.schema.sales_tables import rollup_minutes, rollup_products, rollup_state
+from db.schema.sales_tables import rollup_categories, rollup_minutes
 from models.funnel import NO_TIME
 from pipeline.errors import TransientError
 from pipeline.rollup_service import Progress
@@ -58,11 +57,12 @@ SECONDS = 0.5
 
 
 class Kept(NamedTuple):
-    """The stored sums: how far they are, how many for minutes and products, the oldest minute."""
+    """The stored sums: how far they are, how many by key, the oldest minute."""
 
     progress: Progress
     minutes: int
     products: int
+    categories: int
     oldest: datetime | None
 
 
@@ -92,7 +92,8 @@ class Rollup:
         found = self._progress(state)
         if found.error:
             return found
-        if not (found.behind or state.shown != state.generation or state.outdated):
+        unfinished = state.shown != state.generation or found.categories_behind or state.outdated
+        if not (found.behind or unfinished):
             return found._replace(wait=self._interval)
         with self._connection() as connection:
             # Read again: the following statements must run in the session that read the state.
@@ -110,6 +111,8 @@ class Rollup:
                 return self._mark(connection, state)
             elif state.shown != state.generation:
                 return self._finish(connection, state)
+            if found.categories_behind:
+                return self._add_categories(connection, state)
             if state.outdated:
                 purge.delete_outdated(connection, state.shown)
                 return found
@@ -122,23 +125,21 @@ class Rollup:
 
     def kept(self) -> Kept:
         """How far the sums are, and how many are stored."""
-        minutes, products = rollup_minutes.c, rollup_products.c
         with self._connection() as connection:
             state = look(connection)
-            of = minutes.generation == state.shown
-            return Kept(
-                self._progress(state),
-                connection.scalar(select(func.count()).select_from(rollup_minutes).where(of)) or 0,
+            minutes, products, categories = (
                 connection.scalar(
-                    select(func.count())
-                    .select_from(rollup_products)
-                    .where(products.generation == state.shown)
+                    select(func.count()).select_from(one).where(one.c.generation == state.shown)
                 )
-                or 0,
-                connection.scalar(
-                    select(func.min(minutes.minute)).where(of, minutes.minute > NO_TIME)
-                ),
+                or 0
+                for one in TABLES
             )
+            oldest = connection.scalar(
+                select(func.min(rollup_minutes.c.minute)).where(
+                    rollup_minutes.c.generation == state.shown, rollup_minutes.c.minute > NO_TIME
+                )
+            )
+            return Kept(self._progress(state), minutes, products, categories, oldest)
 
     def rebuild(self) -> None:
         """Sum all rows again; the old sums stay visible until that is done."""
@@ -154,16 +155,8 @@ class Rollup:
             )
             connection.commit()
 
-    def purge(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
-        """Delete the sums of minutes and of products' hours that had ended by ``before``.
-
-        Args:
-            before: UTC, without a zone.
-            dry_run: only count them.
-
-        Returns:
-            How many of minutes, and of products' hours.
-        """
+    def purge(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int, int]:
+        """See ``db.rollup.purge``; a dry run only counts."""
         with self._connection() as connection:
             connection.commit()
             return (purge.count_before if dry_run else purge.delete_before)(connection, before)
@@ -188,21 +181,12 @@ class Rollup:
         found = self._found(
             state.last_id, state.newest or 0, float(state.complete_age), monotonic()
         )
-        error = None
-        if None not in (state.checksum, state.last_checksum) and (
-            state.checksum != state.last_checksum
-        ):
-            error = (
-                f"row {state.last_id} of flash_sale_events is not the row that was summed: its ids "
-                f"seem to have restarted. If so, {REBUILD}."
-            )
-        elif state.newest is not None and state.newest < state.last_id:
-            error = (
-                f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
-                f"{state.last_id} are summed: rows were deleted, or ids restarted. Rows with "
-                f"greater ids will be summed. If ids restarted, {REBUILD}."
-            )
-        return found._replace(wait=self._interval if error else 0.0, error=error)
+        error = contradiction(state)
+        return found._replace(
+            wait=self._interval if error else 0.0,
+            error=error,
+            categories_behind=max(0, state.last_id - state.category_done),
+        )
 
     def _mark(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Make the newest id the mark, once no write in progress can add smaller ids."""
@@ -216,20 +200,46 @@ class Rollup:
     def _sum(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Add the next portion up to the mark."""
         begun = monotonic()
-        try:
-            with connection.begin():
-                if not lock(connection, seen):
-                    return self._busy_elsewhere(seen)
-                rows, upto = self._add_portion(connection, seen)
-        except (SQLAlchemyError, TransientError):
-            self._portion = max(SMALLEST, self._portion // 2)
-            raise
+        with self._smaller_after_an_error(), connection.begin():
+            if not lock(connection, seen):
+                return self._busy_elsewhere(seen)
+            rows, upto = self._add_portion(connection, seen)
+        took = self._adapt(begun, rows)
+        age = seen.mark_age if upto == seen.mark_id else seen.complete_age
+        return self._found(upto, seen.newest, float(age) + took, begun)._replace(
+            rows=rows,
+            categories_behind=0 if _has_categories(seen) else upto - seen.category_done,
+        )
+
+    def _add_categories(self, connection: Connection, seen: Row[Any]) -> Progress:
+        """Add the next portion below the watermark to the sums by category, which lag behind."""
+        begun = monotonic()
+        with self._smaller_after_an_error(), connection.begin():
+            if not lock(connection, seen):
+                return self._busy_elsewhere(seen)
+            last = seen.category_done
+            first = ask(connection, FIRST, seen.session, last=last) or last
+            upto = min(seen.last_id, first + self._portion - 1)
+            add_sums(connection, last, upto, seen.generation, seen.session, [rollup_categories])
+            move(connection, seen, _categories_to(seen, upto))
+        self._adapt(begun, upto - first)
+        return self._progress(seen)._replace(categories_behind=seen.last_id - upto)
+
+    def _adapt(self, begun: float, rows: int) -> float:
+        """Adapt the portion to the seconds that one of so many rows took; return these."""
         took = max(monotonic() - begun, 0.001)
         if rows >= self._portion // 2 or took > SECONDS:
             grown = int(self._portion * min(2.0, max(0.5, SECONDS / took)))
             self._portion = min(LARGEST, max(SMALLEST, grown))
-        age = seen.mark_age if upto == seen.mark_id else seen.complete_age
-        return self._found(upto, seen.newest, float(age) + took, begun)._replace(rows=rows)
+        return took
+
+    @contextmanager
+    def _smaller_after_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, TransientError):
+            self._portion = max(SMALLEST, self._portion // 2)
+            raise
 
     def _finish(self, connection: Connection, seen: Row[Any]) -> Progress:
         """Show the rebuilt sums: every row is in them."""
@@ -259,9 +269,11 @@ class Rollup:
             # Ending at the last committed row avoids waiting for that write.
             upto = committed
             rows = 1 + settle(connection, seen.session, last, upto - 1)
-        if rows:
-            add_sums(connection, last, upto, seen.generation, seen.session)
         changed: dict[str, Any] = {"last_id": upto, "last_checksum": checksum(upto)}
+        if _has_categories(seen):
+            changed |= _categories_to(seen, upto)
+        if rows:
+            add_sums(connection, last, upto, seen.generation, seen.session, _tables(seen))
         if upto == seen.mark_id:
             changed |= {"complete_at": seen.marked_at, "shown": seen.generation}
         move(connection, seen, changed)
@@ -283,14 +295,14 @@ class Rollup:
                     connection.rollback()
 
 
-def rehearse(connection: Connection) -> None:
-    """Run the roll-up's statements on no rows; the caller rolls back.
+def _has_categories(seen: Row[Any]) -> bool:
+    """Whether the sums by category have the same rows as the others."""
+    return bool(seen.category_done == seen.last_id)
 
-    Raises:
-        sqlalchemy.exc.DBAPIError: the server refused, perhaps because a right is missing.
-    """
-    join(connection)
-    add_sums(connection, 0, 0, -1, connection.scalar(text("SELECT CONNECTION_ID()")) or 0)
-    connection.execute(rollup_state.update().where(rollup_state.c.id < 0).values(id=-1))
-    for table in (rollup_minutes, rollup_products):
-        connection.execute(table.delete().where(table.c.generation < 0))
+
+def _tables(seen: Row[Any]) -> list[Table]:
+    return [one for one in TABLES if one is not rollup_categories or _has_categories(seen)]
+
+
+def _categories_to(seen: Row[Any], upto: int) -> dict[str, int]:
+    return {"category_generation": seen.generation, "category_last_id": upto}

@@ -6,16 +6,26 @@ and ignore a trailing space. A subquery groups rows by keys no wider than necess
 three times as slow when every row has its own key).
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, Table, TextClause, text
 
 from db.connection.session import fenced_sql
-from db.schema.sales_tables import flash_sale_events, rollup_minutes, rollup_products
+from db.schema.sales_tables import (
+    flash_sale_events,
+    rollup_categories,
+    rollup_minutes,
+    rollup_products,
+)
 from models.funnel import NO_TIME, OTHERS, PURCHASE, STEPS
 
 #: A range of rows. A locking read of it waits for inserts there (every server understands
 #: `LOCK IN SHARE MODE`). The primary key is forced because an index added by someone else would be
 #: read, and locked, beyond the range.
 ROWS = f"{flash_sale_events.name} FORCE INDEX (PRIMARY) WHERE id > :last AND id <= :upto"
+
+#: All sums.
+TABLES = (rollup_minutes, rollup_products, rollup_categories)
 
 #: Maximum characters of a key: a server compares only 1024 bytes when it sorts.
 WIDEST = 255
@@ -72,16 +82,29 @@ _ADD_MINUTES = _insert(
     f"FROM (SELECT SQL_BIG_RESULT TO_SECONDS(ts) DIV 60 AS k, {_STEP} AS step, COUNT(*) AS n, "
     f"{_SUMS} FROM {ROWS} GROUP BY k, step) AS sums GROUP BY k",
 )
-_ADD_PRODUCTS, _ADD_WIDE_PRODUCTS = (
-    _insert(
-        rollup_products,
-        f"{_time('HOUR', 3600)}, COALESCE(product, ''), COALESCE(kind, ''), orders, units, revenue "  # noqa: S608
-        f"FROM (SELECT SQL_BIG_RESULT TO_SECONDS(ts) DIV 3600 AS k, "
-        f"{_key('product_id', wide=wide)} AS product, {_key('category', wide=wide)} AS kind, "
+
+
+def _add_purchases(table: Table, unit: str, seconds: int, *texts: str, wide: bool) -> TextClause:
+    """Adds purchases to sums by time and these texts."""
+    keys = ", ".join(f"{_key(text, wide=wide)} AS {text}_key" for text in texts)
+    names = ", ".join(f"{text}_key" for text in texts)
+    shown = ", ".join(f"COALESCE({text}_key, '')" for text in texts)
+    return _insert(
+        table,
+        f"{_time(unit, seconds)}, {shown}, orders, units, revenue "  # noqa: S608
+        f"FROM (SELECT SQL_BIG_RESULT TO_SECONDS(ts) DIV {seconds} AS k, {keys}, "
         f"COUNT(*) AS orders, {_SUMS} "
-        f"FROM {ROWS} AND {_TYPE} = '{PURCHASE}' GROUP BY k, product, kind) AS sums",
+        f"FROM {ROWS} AND {_TYPE} = '{PURCHASE}' GROUP BY k, {names}) AS sums",
     )
-    for wide in (False, True)
+
+
+#: By whether keys are wide.
+_ADD_PRODUCTS, _ADD_CATEGORIES = (
+    {wide: _add_purchases(*of, wide=wide) for wide in (False, True)}
+    for of in (
+        (rollup_products, "HOUR", 3600, "product_id", "category"),
+        (rollup_categories, "MINUTE", 60, "category"),
+    )
 )
 # Checked each time, because allowing for wide keys makes the statement half as slow again.
 _IS_WIDE = text(
@@ -91,7 +114,14 @@ _IS_WIDE = text(
 ).bindparams(widest=WIDEST, events=flash_sale_events.name)
 
 
-def add_sums(connection: Connection, last: int, upto: int, generation: int, session: int) -> None:
+def add_sums(
+    connection: Connection,
+    last: int,
+    upto: int,
+    generation: int,
+    session: int,
+    tables: Collection[Table] = TABLES,
+) -> None:
     """Add the rows with ids in ``(last, upto]`` to the sums, inside the caller's transaction.
 
     Args:
@@ -99,11 +129,17 @@ def add_sums(connection: Connection, last: int, upto: int, generation: int, sess
         last, upto: ids of rows.
         generation: of the sums.
         session: id of that transaction's session; in any other session the statements fail.
+        tables: of the sums.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the server refused; the transaction must be rolled back.
     """
     given = {"last": last, "upto": upto, "generation": generation, "session": session}
-    connection.execute(_ADD_MINUTES, given)
-    products = _ADD_WIDE_PRODUCTS if connection.scalar(_IS_WIDE) else _ADD_PRODUCTS
-    connection.execute(products, given)
+    wide = bool(connection.scalar(_IS_WIDE))
+    for table, statement in (
+        (rollup_minutes, _ADD_MINUTES),
+        (rollup_products, _ADD_PRODUCTS[wide]),
+        (rollup_categories, _ADD_CATEGORIES[wide]),
+    ):
+        if table in tables:
+            connection.execute(statement, given)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from db.connection.session import SESSION, another_session, check_session
-from db.rollup.sums import ROWS
+from db.rollup.sums import ROWS, add_sums
 from db.schema.sales_tables import flash_sale_events, rollup_state
 from db.schema.tables import stream_offsets
 from pipeline.errors import FatalError, TransientError
@@ -28,6 +28,8 @@ NO_STATE = f"The table rollup_state is empty: {REBUILD}."
 
 _STILL_LOCKED = 1205
 _state = rollup_state.c
+#: What another worker changes when it works.
+_MOVED = "generation", "shown", "last_id", "mark_id", "category_generation", "category_last_id"
 
 _LOOK = text(
     """
@@ -39,7 +41,9 @@ _LOOK = text(
             WHERE id = s.last_id) AS checksum,
         s.shown = s.generation AND (
             EXISTS (SELECT 1 FROM rollup_minutes WHERE generation < s.shown)
-            OR EXISTS (SELECT 1 FROM rollup_products WHERE generation < s.shown)) AS outdated
+            OR EXISTS (SELECT 1 FROM rollup_products WHERE generation < s.shown)
+            OR EXISTS (SELECT 1 FROM rollup_categories WHERE generation < s.shown)) AS outdated,
+        IF(s.category_generation = s.generation, s.category_last_id, 0) AS category_done
     FROM rollup_state AS s WHERE s.id = 1
     """
 )
@@ -85,13 +89,26 @@ def look(connection: Connection) -> Row[Any]:
     return state
 
 
+def contradiction(state: Row[Any]) -> str | None:
+    """What in the events table contradicts the state, and what to do; None if nothing does."""
+    if None not in (state.checksum, state.last_checksum) and state.checksum != state.last_checksum:
+        return (
+            f"row {state.last_id} of flash_sale_events is not the row that was summed: its ids "
+            f"seem to have restarted. If so, {REBUILD}."
+        )
+    if state.newest is not None and state.newest < state.last_id:
+        return (
+            f"the newest row of flash_sale_events has the id {state.newest}, but rows up to "
+            f"{state.last_id} are summed: rows were deleted, or ids restarted. Rows with "
+            f"greater ids will be summed. If ids restarted, {REBUILD}."
+        )
+    return None
+
+
 def lock(connection: Connection, seen: Row[Any]) -> bool:
     """Lock the state until the transaction ends; False if another worker locked or moved it."""
-    statement = (
-        select(_state.generation, _state.shown, _state.last_id, _state.mark_id, *SESSION)
-        .where(_state.id == 1)
-        .with_for_update()
-    )
+    known = [_state[name] for name in _MOVED]
+    statement = select(*known, *SESSION).where(_state.id == 1).with_for_update()
     try:
         state = connection.execute(statement).first()
     except DBAPIError as error:
@@ -101,8 +118,7 @@ def lock(connection: Connection, seen: Row[Any]) -> bool:
     if state is None:
         raise FatalError(NO_STATE)
     _require_session(check_session(state), seen.session)
-    names = ("generation", "shown", "last_id", "mark_id")
-    return all(getattr(state, name) == getattr(seen, name) for name in names)
+    return all(getattr(state, name) == getattr(seen, name) for name in _MOVED)
 
 
 def move(connection: Connection, seen: Row[Any], changed: dict[str, Any]) -> None:
@@ -165,3 +181,13 @@ def checksum(row: int) -> ScalarSelect[Any]:
     """A subquery for the checksum by which a row is recognised."""
     name = func.coalesce(flash_sale_events.c.event_id, "")
     return select(func.crc32(name)).where(flash_sale_events.c.id == row).scalar_subquery()
+
+
+def rehearse(connection: Connection) -> None:
+    """Run the roll-up's statements on no rows; the caller rolls back.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the server refused, perhaps because a right is missing.
+    """
+    join(connection)
+    add_sums(connection, 0, 0, -1, connection.scalar(text("SELECT CONNECTION_ID()")) or 0)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    text,
 )
 from sqlalchemy.dialects.mysql import (
     DATETIME,
@@ -43,7 +44,8 @@ flash_sale_events = Table(
 #: How far the sums are; one row. Rows with ids up to `last_id` are in them; `last_checksum` is the
 #: checksum of that row's `event_id`: if it differs, ids restarted. `mark_id` was the newest id at
 #: `marked_at`, and no write in progress can add an id up to it. At `complete_at` every row was in
-#: the sums. Views show generation `shown`, while a rebuild builds the next one.
+#: the sums. Views show generation `shown`, while a rebuild builds the next one. The sums by
+#: category have a watermark of their own: workers of the previous version move `last_id` only.
 rollup_state = Table(
     "rollup_state",
     metadata,
@@ -55,6 +57,8 @@ rollup_state = Table(
     Column("mark_id", BigInteger, nullable=False),
     Column("marked_at", DATETIME(fsp=3), nullable=False),
     Column("complete_at", DATETIME(fsp=3), nullable=False),
+    Column("category_generation", Integer, nullable=False, server_default=text("0")),
+    Column("category_last_id", BigInteger, nullable=False, server_default=text("0")),
     **UTF8,
 )
 
@@ -86,6 +90,20 @@ rollup_products = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("hour", DATETIME, primary_key=True),
     Column("product_id", _KEY_BYTES, primary_key=True),
+    Column("category", _KEY_BYTES, primary_key=True),
+    Column("orders", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("revenue", DOUBLE(asdecimal=False), nullable=False),
+    **UTF8,
+)
+
+
+#: Purchases per minute of event time and category.
+rollup_categories = Table(
+    "rollup_categories",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("minute", DATETIME, primary_key=True),
     Column("category", _KEY_BYTES, primary_key=True),
     Column("orders", BigInteger, nullable=False),
     Column("units", BigInteger, nullable=False),

@@ -164,7 +164,7 @@ def test_rows_are_summed_one_round_after_the_mark(begun):
         connection.execute(text("UPDATE rollup_state SET marked_at = marked_at + INTERVAL 1 DAY"))
     assert rollup.step().rows == 10
     assert_sums_true(begun)
-    assert rollup.step() == (10, 10, 0.0, 0, 3600, None)
+    assert rollup.step() == (10, 10, 0.0, 0, 3600, None, 0)
 
 
 def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):
@@ -239,6 +239,7 @@ def test_ids_of_a_rolled_back_write_are_skipped(begun):
     [
         "INSERT INTO rollup_minutes",
         "INSERT INTO rollup_products",
+        "INSERT INTO rollup_categories",
         "UPDATE rollup_state",
         "SELECT COUNT(*)",
         "SELECT (SELECT id",
@@ -260,7 +261,7 @@ def test_statement_in_another_session_adds_nothing(begun, migrated_url, statemen
         through.dispose()
     with begun.connect() as connection:
         assert connection.scalar(text("SELECT last_id FROM rollup_state")) == 0
-        for table in ("rollup_minutes", "rollup_products"):
+        for table in ("rollup_minutes", "rollup_products", "rollup_categories"):
             assert connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) == 0
     settle(begun)
     assert_sums_true(begun)

@@ -21,6 +21,7 @@ def test_a_database_restored_to_an_older_state_is_gone_on_from(begun):
         "rollup_state",
         "rollup_minutes",
         "rollup_products",
+        "rollup_categories",
         "batches",
     ]
     write(begun, 0)

@@ -94,7 +94,7 @@ def test_commands_ask_before_they_delete(faust, migrated_engine):
     assert "--before" in faust("rollup", "purge", "--yes", status=2)
     assert refusal in faust("rollup", "purge", "--before", "2026-01-01", status=1)
     said = faust("rollup", "purge", "--before", "2026-01-01", "--yes")
-    assert "Deleted: sums of 0 minutes and 0 products' hours." in said
+    assert "Deleted: sums of 0 minutes, 0 products' hours and 0 categories' minutes." in said
     with migrated_engine.connect() as connection:
         assert connection.scalar(text("SELECT generation FROM rollup_state")) == 1
     assert "A worker will sum all rows again" in faust("rollup", "rebuild", "--yes")
