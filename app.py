@@ -38,6 +38,8 @@ from db.group_reports import GroupReports
 from db.letter_search import LetterSearch
 from db.probe import DatabaseProbe
 from db.reports import Reports
+from db.retention.purge import Purge
+from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
 from db.schema.preconditions import Preconditions
 from db.workers import WorkerStore
@@ -47,6 +49,7 @@ from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
+from pipeline.housekeeping import Housekeeping
 from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.partition import Partition
@@ -123,6 +126,11 @@ class App(FaustApp):
         )
         sums = Rollup(engine, settings.rollup_interval, self.queries)
         self.rollups = RollupService(sums.step, settings.rollup_interval)
+        self.housekeeping = Housekeeping(
+            Sizes(self.queries, settings.database_max_bytes).note,
+            Purge(engine, group, sums=settings.rollup_interval > 0).run,
+            settings.retentions,
+        )
 
         # Writes the agent's chunks in batches, and informs the others of each one.
         informed = self.progress, self.control, self.breakers, self.rollups, self.history, self
@@ -183,7 +191,8 @@ class App(FaustApp):
         rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
         heartbeats = Heartbeats(rows, self.health, self.progress)
         # The first is stopped last.
-        for service in (heartbeats, self.flusher, self.breakers, self.watch, self.rollups):
+        first = heartbeats, self.flusher, self.breakers, self.watch
+        for service in (*first, self.rollups, self.housekeeping):
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.ends = LogEnds(
@@ -197,7 +206,7 @@ class App(FaustApp):
 
     def _add_pages(self, stream: Stream) -> None:
         """Pages and metrics."""
-        parts = self.flusher, self.breakers, self.rollups
+        parts = self.flusher, self.breakers, self.rollups, self.housekeeping
         self.status = Status(self.progress, self.history, self.memory, *parts)
         settings, health = self.settings, self.health
         export(self.flusher.buffer, self.memory, health, settings, stream)

@@ -66,6 +66,7 @@ WAYS = (
     Way("rows alone"),
     Way("the roll-up", sums=True),
     Way("an index for sums", index="(event_type, ts, product_id, revenue)"),
+    Way("an index on ts", index="(ts)"),
 )
 
 

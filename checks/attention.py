@@ -10,6 +10,8 @@ from db.schema.version import VERSION
 
 #: Seconds by which sums may be late before they are listed.
 SUMS_LATE = 600.0
+#: Days before the database is full.
+FULL_SOON = 14.0
 
 
 class Level(IntEnum):
@@ -50,7 +52,7 @@ def needs(status: GroupStatus, limits: Limits = Limits()) -> list[Need]:  # noqa
     """Everything that needs attention, the most severe first."""
     return [*_errors(status), *_schema(status), *_workers(status), *_waiting(status, limits),
             *_partitions(status, limits), *_dropped(status, limits), *_quality(status),
-            *_sums(status)]  # fmt: skip
+            *_sums(status), *_space(status)]  # fmt: skip
 
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
@@ -179,4 +181,13 @@ def _sums(status: GroupStatus) -> Iterator[Need]:
         yield Need(
             f"The sales sums are {sums.seconds / 60:.0f} minutes old, {sums.behind} rows behind.",
             "run `faust -A app rollup show`, and see docs/runbook.md",
+        )
+
+
+def _space(status: GroupStatus) -> Iterator[Need]:
+    days = status.storage and status.storage.full_in
+    if days is not None and days < FULL_SOON:
+        yield Need(
+            f"At this rate the database will be full in {days:.0f} days (DATABASE_MAX_BYTES).",
+            "add space, or set RETENTION: docs/database.md#old-rows-and-space",
         )

@@ -1,6 +1,6 @@
 """Checks whether the database has what a worker needs. Changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -13,6 +13,7 @@ from checks.storing import check_storing
 from db import workers
 from db.connection.engine import server_version
 from db.connection.errors import classified
+from db.retention import purge, sizes
 from db.rollup import watermark
 from db.schema import event_index, event_key, version
 from db.write.offsets import OffsetStore
@@ -28,7 +29,11 @@ _SKEW = 5
 
 
 def check_database(
-    engine: Engine, stream: Stream, results: CheckResults, deduplicate: bool = False
+    engine: Engine,
+    stream: Stream,
+    results: CheckResults,
+    deduplicate: bool = False,
+    purged: Collection[str] = (),
 ) -> bool:
     """Check server, session, schema and rights; False if stored offsets cannot be checked."""
     with results.about("Database"), classified(), engine.connect() as connection:
@@ -47,7 +52,7 @@ def check_database(
     if results.has_failed("Duplicates"):
         return False
     with results.about("Database rights"):
-        rehearse(engine, stream)
+        rehearse(engine, stream, purged)
         results.ok("Database rights", "a batch was written, summed and rolled back")
         check_storing(engine, stream, results)
         _heartbeats(engine, results)
@@ -80,8 +85,13 @@ def _duplicates(engine: Engine, results: CheckResults, deduplicate: bool) -> Non
         results.ok("Duplicates", "stored again (DEDUPLICATE=false)")
 
 
-def rehearse(engine: Engine, stream: Stream) -> None:
+def rehearse(engine: Engine, stream: Stream, purged: Collection[str] = ()) -> None:
     """Write a row and a dead letter as a worker would, in a transaction that is rolled back.
+
+    Args:
+        engine: of the worker's account.
+        stream: of the events.
+        purged: what RETENTION purges.
 
     Raises:
         TransientError, RowError, FatalError: see ``pipeline.errors``.
@@ -94,6 +104,8 @@ def rehearse(engine: Engine, stream: Stream) -> None:
         OffsetStore(rehearsal, group).begin({Partition(group, 0): 0})
         batch = Writer(rehearsal, group, stream, worker=group).write(1, datetime.now(UTC), [chunk])
         watermark.rehearse(connection)
+        sizes.rehearse(connection)
+        purge.rehearse(connection, purged)
         connection.rollback()
     if batch and batch.refused:
         raise RowError(batch.refused[0].detail)

@@ -28,7 +28,9 @@ async def check_everything(
     results.ok("Rows", f"made by {stream.rows_by}", hint)
     group, deduplicate = settings.consumer_group, settings.deduplicate
     bounds = await check_kafka(cluster, topic, group, results)
-    if await asyncio.to_thread(check_database, engine, stream, results, deduplicate) and bounds:
+    purged = settings.retentions
+    done = await asyncio.to_thread(check_database, engine, stream, results, deduplicate, purged)
+    if done and bounds:
         await asyncio.to_thread(
             check_offsets,
             OffsetStore(engine, group),

@@ -14,6 +14,7 @@ from config.settings import Settings
 from db.breakers import BreakerStore, OpenBreaker
 from db.dead_letters.query import Filter
 from db.dead_letters.summary import Total, totals
+from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
 from db.schema import version
 from db.schema.problem import TableProblem
@@ -23,6 +24,7 @@ from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.partition import Partition
 from pipeline.quality import Quality, Share
 from pipeline.rollup_service import Progress
+from pipeline.storage import Storage
 from source.cluster.auth import Cluster
 from source.cluster.group import GroupState, describe_group
 from source.cluster.topics import offsets_at, topic_bounds
@@ -34,7 +36,7 @@ _LINES = 5_000
 #: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
 #: What is unknown if the database does not answer.
-_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup", "storage"}
 #: Batches listed one by one.
 BATCHES = 5
 
@@ -84,6 +86,7 @@ class GroupStatus:
     dead_letters: Sequence[Total] = ()
     breakers: Sequence[OpenBreaker] = ()
     rollup: Progress | None = None
+    storage: Storage | None = None
     schema_version: str | None = None
     problems: Sequence[TableProblem] = ()
     errors: list[str] = field(default_factory=list)
@@ -157,6 +160,7 @@ def _read_database(
     status.read("breakers", lambda: _open_breakers(engine, status))
     if settings.rollup_interval:
         status.read("rollup", Rollup(engine, settings.rollup_interval).progress)
+    status.read("storage", Sizes(engine, settings.database_max_bytes).read)
     try:
         last = offsets.last_records(status.topic)
     except (TransientError, FatalError):

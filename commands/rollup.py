@@ -35,7 +35,8 @@ def rollup(app: faust.App, tools: Tools) -> None:
         """Show how far the sales sums are, purge old ones, or rebuild all of them.
 
         A purge deletes sums, not rows. Late events create new sums for a purged time. A rebuild
-        sums all existing rows again, purged times included. A worker does it in the background;
+        sums all existing rows again, purged times included: what was summed of rows that are gone
+        will be missing. A worker does it in the background;
         until then the views show the old sums.
         """
         with or_exit():
@@ -58,7 +59,8 @@ def rollup(app: faust.App, tools: Tools) -> None:
             elif action == "rebuild":
                 newest = sums.kept().progress.newest
                 confirm(
-                    f"This sums all rows up to id {newest} again, those of purged sums too.",
+                    f"This sums all rows up to id {newest} again, those of purged sums too. What "
+                    "was summed of rows that are gone, as after `purge events`, will be missing.",
                     "Sum them?",
                     yes,
                 )

@@ -32,6 +32,7 @@ from commands.probe import probe_line
 from commands.registry import Tools, needs
 from config.load import DATABASE, KAFKA
 from db.schema.version import VERSION
+from pipeline.storage import Storage, TableSize
 
 #: Seconds between updates of `--watch`.
 PAUSE = 2.0
@@ -162,6 +163,14 @@ DEAD_LETTERS = (
 )
 
 
+STORAGE = (
+    Column("table"),
+    Column("rows", "rows, about"),
+    Column("mb", "MB"),
+    Column("growth", "MB a day"),
+)
+
+
 def as_json(found: GroupStatus, limits: Limits) -> dict[str, Any]:
     """The whole status, by name; None is unknown."""
     kafka, rollup = found.kafka, found.rollup
@@ -179,6 +188,7 @@ def as_json(found: GroupStatus, limits: Limits) -> dict[str, Any]:
         "quality": [one._asdict() for one in found.quality],
         "dead_letters": [one._asdict() for one in found.dead_letters],
         "breakers": [breaker.line(one) for one in found.breakers],
+        "storage": found.storage and found.storage.as_json(),
         "rollup": rollup and {**rollup._asdict(), "behind": rollup.behind},
         "schema": {
             "version": found.schema_version,
@@ -264,6 +274,11 @@ def _text(found: GroupStatus, limits: Limits, width: int | None) -> Iterator[str
     else:
         yield f"\nCircuit breaker: {_unknown(found, 'breakers') or 'closed'}"
     yield f"Sales sums: {_unknown(found, 'rollup') or _sums(found)}"
+    if found.storage:
+        yield sentence(f"Storage: {_storage(found.storage)}")
+        yield listing(STORAGE, [_size(one) for one in found.storage.tables])
+    else:
+        yield "Storage: unknown"
     yield f"Schema: version {found.schema_version or 'unknown'}"
 
 
@@ -289,6 +304,23 @@ def _sums(found: GroupStatus) -> str:
     if not found.rollup.behind:
         return "complete"
     return f"{found.rollup.behind} rows behind, {found.rollup.seconds:.0f} s old"
+
+
+def _storage(found: Storage) -> str:
+    growth = "its growth is known an hour after the first worker's start"
+    if found.per_day is not None:
+        growth = f"{found.per_day / 1e6:+,.1f} MB a day"
+    full = "not filling up"
+    if found.limit is None:
+        full = "set DATABASE_MAX_BYTES to see when it is full"
+    elif found.full_in is not None:
+        full = f"full in {found.full_in:,.0f} days at this rate"
+    return f"{found.bytes / 1e6:,.1f} MB, {growth}; {full}"
+
+
+def _size(one: TableSize) -> Line:
+    growth = None if one.per_day is None else round(one.per_day / 1e6, 1)
+    return {"table": one.name, "rows": one.rows, "mb": round(one.bytes / 1e6, 1), "growth": growth}
 
 
 def _member(member: Any) -> Line:

@@ -1,6 +1,7 @@
 """Every setting, declared once. `config/load.py` reads them and says what is wrong."""
 
 import ssl
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal, TypeVar
 
@@ -136,6 +137,24 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds between roll-up runs for the sales sums; 0 disables them.",
     )
+    retention: Shown[float] = Field(
+        0.0,
+        ge=0,
+        le=3650,
+        description="Days that events, dead letters and batches are kept after they were stored; "
+        "0 keeps them for ever.",
+    )
+    retention_dead_letters: Shown[float | None] = Field(
+        None, ge=0, le=3650, description="Days for dead letters; the default is `RETENTION`."
+    )
+    retention_batches: Shown[float | None] = Field(
+        None, ge=0, le=3650, description="Days for batches; the default is `RETENTION`."
+    )
+    database_max_bytes: Shown[int | None] = Field(
+        None,
+        ge=1024**2,
+        description="Bytes that the database may take, to say when they are used up.",
+    )
     session_timeout: Shown[float] = Field(
         10.0,
         ge=1,
@@ -214,6 +233,13 @@ class Settings(BaseSettings):
             tls.certificates(text)
         return text
 
+    @field_validator("retention", "retention_dead_letters", "retention_batches")
+    @classmethod
+    def _a_day_at_least(cls, value: float | None) -> float | None:
+        if value and value < 1:
+            raise ValueError("must be 0 or at least 1 (days)")
+        return value
+
     @validator(mode="after")
     def _client_certificate_has_its_key(self) -> "Settings":
         if bool(self.kafka_client_cert) != bool(self.kafka_client_cert_key):
@@ -271,6 +297,19 @@ class Settings(BaseSettings):
                 f"FLUSH_MAX_EVENTS ({self.flush_max_events})"
             )
         return self
+
+    @property
+    def retentions(self) -> dict[str, timedelta]:
+        """How long what is purged is kept, by its name; without what is kept for ever."""
+        days = {
+            "events": self.retention,
+            "dead-letters": self._or_retention(self.retention_dead_letters),
+            "batches": self._or_retention(self.retention_batches),
+        }
+        return {what: timedelta(days=number) for what, number in days.items() if number}
+
+    def _or_retention(self, days: float | None) -> float:
+        return self.retention if days is None else days
 
     @property
     def shown(self) -> dict[str, str]:

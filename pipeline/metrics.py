@@ -106,6 +106,19 @@ LAG = Gauge(
     "Events in the log that are not stored yet, per partition.",
     ["topic", "partition"],
 )
+TABLE_BYTES = Gauge(
+    "etl_table_bytes", "Bytes of a table with its indexes, by the server's estimate.", ["table"]
+)
+TABLE_ROWS = Gauge("etl_table_rows", "Rows of a table, by the server's estimate.", ["table"])
+TABLES_GROWTH = Gauge(
+    "etl_tables_growth_bytes_per_day", "Bytes that all tables grow by in a day, over a week."
+)
+DATABASE_FULL = Gauge(
+    "etl_database_full_days",
+    "Days until DATABASE_MAX_BYTES at this growth; NaN if unknown or nothing grows.",
+)
+PURGED_ROWS = Counter("etl_purged_rows", "Rows deleted by RETENTION, per kind.", ["kind"])
+PURGE_ERRORS = Counter("etl_purge_errors", "Failed attempts to note sizes or to purge.", ["error"])
 OPEN_TRANSACTION = Gauge(
     "etl_open_transaction_events",
     "Offsets from the start of a transaction that is still open to the log's end, per partition.",

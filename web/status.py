@@ -7,6 +7,7 @@ from typing import Any
 from agents.breaker_service import BreakerService
 from config.version import VERSION
 from pipeline.flusher import Flusher
+from pipeline.housekeeping import Housekeeping
 from pipeline.memory import Memory
 from pipeline.rollup_service import RollupService
 from web.history import History, Totals
@@ -23,6 +24,7 @@ class Status:
     flusher: Flusher
     breakers: BreakerService
     rollups: RollupService
+    housekeeping: Housekeeping
 
     def sample(self) -> None:
         """Add the current totals to the charts' history."""
@@ -45,6 +47,7 @@ class Status:
             "buffered": self.flusher.buffer.events,
             "breakers": self.breakers.as_json(),
             "rollup": self.rollups.as_json(),
+            "storage": self.housekeeping.as_json(),
             "in_memory": {"events": self.memory.events, "bytes": self.memory.bytes},
         }
 

@@ -81,6 +81,8 @@ _OF_MARIADB = (
 _OF_MYSQL = (
     # As `max_statement_time`.
     _Variable("max_execution_time", "0"),
+    # Tables' sizes as they are, not as of yesterday.
+    _Variable("information_schema_stats_expiry", "0"),
 )
 
 #: The server has no such variable, nor the feature it controls.

@@ -6,7 +6,8 @@ replay can be repeated, interrupted or run twice at once: each event is stored o
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
+from db.connection.errors import classified
+from db.connection.server_lock import REPLAY, server_lock
 from db.connection.session import SESSION, Transaction, another_session, check_session
 from db.dead_letters.query import DeadLetters, Filter, is_cut, transaction
 from db.schema.tables import batches, dead_letters
@@ -28,6 +31,8 @@ from pipeline.record import PlainRecord
 from pipeline.stream import UNSTORABLE, Stream
 
 _id = dead_letters.c.id
+#: Seconds that a replay may take.
+_LONGEST = 86_400
 #: The parts of a detail that vary between events with the same problem.
 _VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
@@ -117,10 +122,21 @@ class Replayer:
         run = f"replay-{token_hex(4)}"
         outcome = Outcome()
         waiting = self._letters.portions(replace(wanted, pending=True), limit)
-        for number, ids in enumerate(waiting, 1):
-            self._store(ids, run, number, outcome, dry_run=dry_run)
-            progress(len(ids))
+        with self._unpurged():
+            for number, ids in enumerate(waiting, 1):
+                self._store(ids, run, number, outcome, dry_run=dry_run)
+                progress(len(ids))
         return outcome
+
+    @contextmanager
+    def _unpurged(self) -> Iterator[None]:
+        """No purge of old dead letters meanwhile."""
+        with classified(), self._engine.connect() as connection:
+            # The session idles while others store.
+            connection.exec_driver_sql(f"SET SESSION wait_timeout = {_LONGEST}")
+            with server_lock(connection, REPLAY):
+                yield
+            connection.invalidate()
 
     def _store(
         self, ids: list[int], run: str, number: int, outcome: Outcome, *, dry_run: bool

@@ -126,6 +126,16 @@ dead_letters = Table(
     **UTF8,
 )
 
+#: Noted hourly: the newest event's id, and each table's bytes by its name.
+growth = Table(
+    "growth",
+    metadata,
+    Column("noted_at", DATETIME(fsp=3), primary_key=True),
+    Column("newest_id", BigInteger, nullable=False),
+    Column("bytes", JSON, nullable=False),
+    **UTF8,
+)
+
 #: The ledger: one row per batch, written in the batch's own transaction.
 batches = Table(
     "batches",

@@ -1,7 +1,7 @@
 """A revoked grant is named by table and right, in the words of each server."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +12,8 @@ from db.breakers import BreakerStore
 from db.connection.errors import classified
 from db.dead_letters.query import DeadLetters, Filter
 from db.dead_letters.replay import Replayer
+from db.retention.purge import PURGED, Purge
+from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
 from db.rollup.watermark import join
 from db.schema import version
@@ -57,6 +59,11 @@ def use(engine, group):
     with classified(), engine.connect() as connection:
         workers.rehearse(connection)
         connection.rollback()
+    Sizes(engine).note()
+    rehearse(engine, FLASH_SALES, PURGED)
+    list(
+        Purge(engine, group, sums=True).run(dict.fromkeys(PURGED, datetime(2038, 1, 1, tzinfo=UTC)))
+    )
 
 
 def test_each_revoked_right_is_named(server, migrated_engine):

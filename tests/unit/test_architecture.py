@@ -49,11 +49,20 @@ ROOMS: dict[str, set[str]] = {
     "db.connection": set(),
     "db.schema": {"db.connection"},
     "db.rollup": {"db.connection", "db.schema"},
+    "db.retention": {"db.connection", "db.schema"},
     "db.write": {"db.connection", "db.schema"},
     "db.dead_letters": {"db.connection", "db.schema", "db.write"},
 }
 #: What is about flash sales. The rest of these folders carries any stream.
-DOMAIN = {"models", "agents", "db.migrations", "db.reports", "db.rollup", "db.schema"}
+DOMAIN = {
+    "models",
+    "agents",
+    "db.migrations",
+    "db.reports",
+    "db.retention",
+    "db.rollup",
+    "db.schema",
+}
 MACHINERY = ("source", "pipeline", "db")
 #: The rooms of the domain have tables that every stream needs.
 COMMON = {"db.schema", "db.schema.tables", "db.schema.event_key"}

@@ -14,6 +14,7 @@ from db.dead_letters.summary import Total
 from db.schema.version import VERSION
 from pipeline.partition import Partition
 from pipeline.rollup_service import Progress
+from pipeline.storage import Storage, TableSize
 from source.cluster.group import GroupState, Member
 from source.log_reader import Bounds
 from tests.helpers.partitions import of_topic
@@ -78,6 +79,11 @@ def test_healthy_group_needs_no_attention():
             "producer",
         ),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, "4 dead letters are not", "--pending"),
+        (
+            {"storage": Storage([TableSize("t", 1, 90, 1.0)], 100)},
+            "full in 10 days (DATABASE_MAX_BYTES)",
+            "set RETENTION",
+        ),
         ({"rollup": Progress(9, 20, 700.0)}, "12 minutes old, 11 rows behind", "rollup show"),
         (
             {"rollup": Progress(9, 5, 0.0, error="ids began again")},

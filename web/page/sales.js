@@ -36,3 +36,12 @@ function showRollup(rollup) {
   else if (rollup) note += `; sums ${number.format(rollup.behind)} rows behind`;
   say("summed", note);
 }
+
+function showStorage(storage) {
+  if (!storage?.tables) return;
+  const mb = (bytes) => `${number.format(Math.round(bytes / 1e6))} MB`;
+  const growth = storage.bytes_per_day === null ? "" : `, ${mb(storage.bytes_per_day)} more a day`;
+  const days = storage.full_in_days;
+  say("storage", `tables: ${mb(storage.bytes)}${growth}`
+    + (days === null ? "" : `, full in ${number.format(Math.round(days))} days`));
+}

@@ -18,6 +18,7 @@ function showWorker(worker) {
   say("batch", batch ? `· last: ${number.format(batch.rows)} rows in ${batch.seconds.toFixed(2)} s` : "");
   showQuality(worker.quality);
   showRollup(worker.rollup);
+  showStorage(worker.storage);
 }
 
 function showQuality(quality) {

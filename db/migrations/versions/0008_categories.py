@@ -1,7 +1,7 @@
-"""Sales per category and minute: sums that the roll-up keeps, and the view over them.
+"""Sales per category and minute, and notes of how the tables grow.
 
-Workers of the version before move the watermark and do not know these sums, so they have one of
-their own: a new worker adds all rows below the other one, in the background.
+Workers of the version before move the watermark of all sums and do not know these, so these have
+one of their own: a new worker adds all rows below the other one, in the background.
 Every step may be run again: MySQL has no transactions over changes of the schema.
 """
 
@@ -51,6 +51,14 @@ def upgrade() -> None:
         op.execute(
             f"ALTER TABLE rollup_state ADD COLUMN {name} {_COLUMNS[name]} NOT NULL DEFAULT 0"
         )
+    op.create_table(
+        "growth",
+        sa.Column("noted_at", mysql.DATETIME(fsp=3), primary_key=True),
+        sa.Column("newest_id", sa.BigInteger, nullable=False),
+        sa.Column("bytes", sa.JSON, nullable=False),
+        if_not_exists=True,
+        **_UTF8,
+    )
     # With the reader's rights: the account that migrated need not exist for ever.
     op.execute(f"CREATE OR REPLACE SQL SECURITY INVOKER VIEW {_VIEW} AS {_QUERY}")
 
@@ -60,6 +68,7 @@ def downgrade() -> None:
     for name in _COLUMNS.keys() & _columns():
         op.execute(f"ALTER TABLE rollup_state DROP COLUMN {name}")
     op.drop_table("rollup_categories", if_exists=True)
+    op.drop_table("growth", if_exists=True)
 
 
 def _columns() -> set[str]:

@@ -1,0 +1,1 @@
+"""How large the tables are, and how old rows are purged."""
