@@ -15,6 +15,9 @@ from config.database_tls import database_tls
 #: Minimum characters of `WEB_TOKEN`, so that it cannot be guessed.
 SHORTEST_TOKEN = 16
 
+#: Seconds that a command waits for a server, unless `START_TIMEOUT` is less.
+COMMAND_TIMEOUT = 15.0
+
 #: Old variable names, which still work, and the new ones.
 DEPRECATED_VARIABLES = {
     "FLUSH_MAX_ROWS": "FLUSH_MAX_EVENTS",
@@ -135,6 +138,13 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="Seconds between roll-up runs for the sales sums; 0 disables them.",
+    )
+    start_timeout: Shown[float] = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that a start waits for a server that is away or busy, a command 15 at "
+        "most; 0 for none.",
     )
     session_timeout: Shown[float] = Field(
         10.0,
@@ -277,6 +287,11 @@ class Settings(BaseSettings):
         """Those that the metrics show, by name."""
         fields = type(self).model_fields.items()
         return {name: str(getattr(self, name)) for name, one in fields if _SHOWN in one.metadata}
+
+    @property
+    def command_timeout(self) -> float:
+        """Seconds that a command waits for a server."""
+        return min(self.start_timeout, COMMAND_TIMEOUT)
 
     @property
     def broker_addresses(self) -> list[str]:
