@@ -34,6 +34,7 @@ from config.settings import Settings
 from config.version import VERSION
 from db.breakers import BreakerStore
 from db.connection.engine import connect, connect_for_queries
+from db.connection.patience import wait_for_server
 from db.group_reports import GroupReports
 from db.letter_search import LetterSearch
 from db.probe import DatabaseProbe
@@ -53,6 +54,7 @@ from pipeline.housekeeping import Housekeeping
 from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.partition import Partition
+from pipeline.patience import Patience
 from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
 from source import log_ends, patches
@@ -85,16 +87,22 @@ class App(FaustApp):
     Args:
         settings: read from the environment by ``config.load``.
         stream: what the topic's events are and where they go.
+        patience: seconds that a connection to the database is waited for.
     """
 
-    def __init__(self, settings: Settings, stream: Stream = FLASH_SALES) -> None:
+    def __init__(
+        self, settings: Settings, stream: Stream = FLASH_SALES, patience: float = 0.0
+    ) -> None:
         patches.install(settings.decompressed_max_bytes)
         token = settings.web_token.get_secret_value() if settings.web_token else None
         guards = {"middlewares": [require_token(token)]}
         super().__init__(settings, Worker=Worker, web_application_options=guards)
-        self.settings, self.cluster = settings, Cluster.of(settings)
+        self.settings, self.cluster = settings, Cluster.of(settings, patience)
+        self.patience = Patience(settings.start_timeout)
         self.engine = connect(settings.database, settings.database_tls)
         self.queries = connect_for_queries(settings.database, settings.database_tls)
+        for engine in (self.engine, self.queries):
+            wait_for_server(engine, patience)
         self._add_flow(stream)
         self._add_services()
         self._add_pages(stream)
@@ -184,17 +192,6 @@ class App(FaustApp):
             self.progress,
             listeners=[self.progress.move, self.control.report],
         )
-        limit = 60 + 3 * self.settings.flush_interval
-        self.health = Health(
-            self.flusher, self.watch, self.breakers, self.control, quiet_limit=limit
-        )
-        rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
-        heartbeats = Heartbeats(rows, self.health, self.progress)
-        # The first is stopped last.
-        first = heartbeats, self.flusher, self.breakers, self.watch
-        for service in (*first, self.rollups, self.housekeeping):
-            # Faust takes a service that is made already as well as its class.
-            self.service(service)  # type: ignore[arg-type]
         self.ends = LogEnds(
             topic,
             self.control,
@@ -202,6 +199,16 @@ class App(FaustApp):
             watcher=self.progress,
             service=self.flusher,
         )
+        limit = 60 + 3 * self.settings.flush_interval
+        parts = self.flusher, self.watch, self.ends, self.breakers, self.control
+        self.health = Health(self.patience, *parts, quiet_limit=limit)
+        rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
+        heartbeats = Heartbeats(rows, self.health, self.progress)
+        # The first is stopped last.
+        first = heartbeats, self.flusher, self.breakers, self.watch
+        for service in (*first, self.rollups, self.housekeeping):
+            # Faust takes a service that is made already as well as its class.
+            self.service(service)  # type: ignore[arg-type]
         self.timer(log_ends.INTERVAL)(self.look_at_log_ends)
 
     def _add_pages(self, stream: Stream) -> None:
@@ -226,13 +233,15 @@ class App(FaustApp):
         return super().command(*options, base=base, **named)
 
     async def before_start(self) -> None:
-        """Verify that all the worker needs is there.
+        """Wait until all the worker needs is there.
 
         Raises:
+            NotYetError: it is not in time.
             FatalError: something is not, and the text says what to change.
         """
         parts = self.engine, self.preconditions, self.start_offsets
-        await prepare(self.settings, self.cluster, self.settings.topic, *parts)
+        checks = partial(prepare, self.settings, self.cluster, self.settings.topic, *parts)
+        await self.patience.wait_out(checks)
         log.info("%s", self.first_line, extra={"version": VERSION})
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.breakers.close_all)
 
@@ -257,7 +266,10 @@ class App(FaustApp):
             log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}")
 
 
-app = App(load(needed_servers(sys.argv), is_worker="worker" in sys.argv))
+_is_worker = "worker" in sys.argv
+_settings = load(needed_servers(sys.argv), is_worker=_is_worker)
+# A worker waits as a whole, and serves its pages meanwhile.
+app = App(_settings, patience=0.0 if _is_worker else _settings.command_timeout)
 
 # Imports last until the exit: freeze them so that the collector skips them.
 gc.freeze()

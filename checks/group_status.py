@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -121,6 +121,9 @@ async def read_status(
 ) -> GroupStatus:
     """Read the status; an earlier one (``before``) is needed for rates of storing."""
     status = GroupStatus(settings.consumer_group, topic, datetime.now(UTC))
+    if before is not None:
+        # One that is watched is shown as it is.
+        cluster = replace(cluster, patience=0.0)
     since: dict[Partition, int | None] | None = None
     try:
         status.bounds = await topic_bounds(cluster, topic)

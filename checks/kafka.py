@@ -9,6 +9,7 @@ from pipeline.partition import Partition
 from source import codecs
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import STEPS, reach
+from source.cluster.patient import patient
 from source.cluster.permissions import may_join, may_read
 from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
@@ -56,7 +57,7 @@ def _codecs(results: CheckResults) -> None:
 async def _connection(cluster: Cluster, results: CheckResults) -> bool:
     seen: dict[str, str] = {}
     try:
-        await reach(cluster, seen.__setitem__)
+        await patient(reach)(cluster, seen.__setitem__)
     except FatalError:
         for step in STEPS[: len(seen)]:
             results.ok(f"Kafka {step}", seen[step])

@@ -6,7 +6,7 @@ from config.settings import Settings
 from db.connection.engine import server_version
 from db.connection.errors import advice
 from db.schema.preconditions import Preconditions
-from pipeline.errors import FatalError, LoginError, TransientError
+from pipeline.errors import FatalError, LoginError, NotYetError, TransientError
 from pipeline.threads import in_thread
 from source.cluster.auth import Cluster
 from source.cluster.permissions import may_join, may_read
@@ -25,6 +25,7 @@ async def prepare(
     """Check database, schema, broker and topic; store where a new group begins.
 
     Raises:
+        NotYetError: a server is away or busy, which may pass.
         FatalError: a check failed; the message says what to change.
     """
     try:
@@ -37,7 +38,7 @@ async def prepare(
     except LoginError as error:
         raise FatalError(str(error)) from error
     except TransientError as error:
-        raise FatalError(_cannot_be_used(settings, error)) from error
+        raise NotYetError(_cannot_be_used(settings, error)) from error
 
 
 def _cannot_be_used(settings: Settings, error: TransientError) -> str:

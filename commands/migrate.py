@@ -8,6 +8,7 @@ from commands.outcome import or_exit
 from commands.registry import Tools, needs
 from config.load import DATABASE
 from db.connection.engine import connect
+from db.connection.patience import wait_for_server
 from db.schema import event_key
 from db.schema.version import VERSION
 
@@ -29,6 +30,7 @@ def migrate(app: faust.App, tools: Tools) -> None:
 
         with or_exit():
             engine = connect(settings.database, settings.database_tls, io_timeout=IO_TIMEOUT)
+            wait_for_server(engine, settings.command_timeout)
             done = upgrade(engine)
         if done.after != VERSION:
             self.say(

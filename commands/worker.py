@@ -17,11 +17,12 @@ from faust.cli.worker import worker
 from mode.utils.logging import get_logger
 
 from config.load import env_files
+from config.repeats import limit_repeats
 from config.settings import Settings
 from config.version import VERSION
 from pipeline.errors import FatalError
 from pipeline.partition import Partition
-from pipeline.shutdown import FatalExit, end_worker
+from pipeline.shutdown import FatalExit
 from pipeline.stream import Stream
 from source import codecs
 from telemetry.sentry import report_errors
@@ -50,6 +51,7 @@ class Worker(faust.Worker):
         """Run until a signal or a fatal error; raises SystemExit."""
         self._setup_logging()
         self.override_logging = False
+        limit_repeats()
         self._before_start()
         super().execute_from_commandline()
 
@@ -72,7 +74,7 @@ class Worker(faust.Worker):
     async def _look(self) -> None:
         conf = self.app.conf
         if conf.web_enabled:
-            require_free_port(conf.web_bind, conf.web_port)
+            await self._serve(conf.web_bind, conf.web_port)
         if missing := codecs.unavailable():
             log.warning(
                 "Batches compressed with %s cannot be read: run `pip install cramjam`.",
@@ -82,14 +84,16 @@ class Worker(faust.Worker):
         if conf.web_enabled:
             log.info("Pages: http://%s:%s/dashboard/", conf.web_bind, conf.web_port)
 
-    async def start(self) -> None:
-        """Start everything; a port taken since the check is a fatal error too."""
+    async def _serve(self, host: str, port: int) -> None:
+        """Serve the pages before all else: a platform leaves a worker alone that is alive.
+
+        Faust starts what is not started yet.
+        """
+        require_free_port(host, port)
         try:
-            await super().start()
+            await self.app.web.start()
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            end_worker(self, _unusable(self.app.conf.web_bind, self.app.conf.web_port, error))
+            raise _unusable(host, port, error) from error
 
     def _shutdown_loop(self) -> None:
         fatal = self.crash_reason

@@ -16,6 +16,9 @@ from config.database_tls import database_tls
 #: Minimum characters of `WEB_TOKEN`, so that it cannot be guessed.
 SHORTEST_TOKEN = 16
 
+#: Seconds that a command waits for a server, unless `START_TIMEOUT` is less.
+COMMAND_TIMEOUT = 15.0
+
 #: Old variable names, which still work, and the new ones.
 DEPRECATED_VARIABLES = {
     "FLUSH_MAX_ROWS": "FLUSH_MAX_EVENTS",
@@ -154,6 +157,13 @@ class Settings(BaseSettings):
         None,
         ge=1024**2,
         description="Bytes that the database may take, to say when they are used up.",
+    )
+    start_timeout: Shown[float] = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that a start waits for a server that is away or busy, a command 15 at "
+        "most; 0 for none.",
     )
     session_timeout: Shown[float] = Field(
         10.0,
@@ -316,6 +326,11 @@ class Settings(BaseSettings):
         """Those that the metrics show, by name."""
         fields = type(self).model_fields.items()
         return {name: str(getattr(self, name)) for name, one in fields if _SHOWN in one.metadata}
+
+    @property
+    def command_timeout(self) -> float:
+        """Seconds that a command waits for a server."""
+        return min(self.start_timeout, COMMAND_TIMEOUT)
 
     @property
     def broker_addresses(self) -> list[str]:

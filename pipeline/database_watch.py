@@ -28,6 +28,7 @@ from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError, state_of_database
 from pipeline.partition import Partition
+from pipeline.patience import is_done
 from pipeline.shutdown import end_worker
 from pipeline.threads import in_thread
 
@@ -142,8 +143,7 @@ class DatabaseWatch(Service):
         if self._asking is None:
             self._asked = monotonic()
             self._asking = asyncio.create_task(self._ask())
-        done, _ = await asyncio.wait({self._asking}, timeout=PING_TIMEOUT)
-        if not done:
+        if not await is_done(self._asking, PING_TIMEOUT):
             self._set_last_error(f"is away: no answer for {monotonic() - self._asked:.0f} s")
             return
         task, self._asking = self._asking, None
@@ -161,7 +161,10 @@ class DatabaseWatch(Service):
     @Service.task
     async def _look_now_and_then(self) -> None:
         while not self.should_stop:
+            begun = monotonic()
             await self.sleep(QUIET)
+            if monotonic() - begun > 2 * QUIET:
+                continue  # suspended meanwhile: what has come in is to be read first
             was_sure = not self._changed
             await self.look()
             if self._changed and was_sure:

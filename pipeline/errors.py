@@ -4,6 +4,8 @@ A transient error is retried for ever; a rejected row becomes a dead letter; any
 the worker with a sentence that says what to change.
 """
 
+import math
+
 #: The kind of error that smaller writes avoid.
 TOO_LARGE = "too_large"
 
@@ -45,8 +47,27 @@ class FatalError(Exception):
     """Retrying does not help; the text says what to change."""
 
 
+class NotYetError(FatalError):
+    """What is missing may come by itself: a start waits for it.
+
+    Args:
+        message: what is missing, and what to change if it does not come.
+        patience: seconds that this is worth waiting for at most.
+    """
+
+    def __init__(self, message: str, patience: float = math.inf) -> None:
+        super().__init__(message)
+        self.patience = patience
+
+
 class OffsetGapError(FatalError):
     """Events between the stored offset and the batch were never seen: writing would lose them."""
+
+
+def why(error: BaseException) -> str:
+    """An error's name and what it says, if it says anything."""
+    said = ", ".join(str(one) for one in error.args)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def state_of_database(error: TransientError | FatalError) -> str:

@@ -124,6 +124,10 @@ OPEN_TRANSACTION = Gauge(
     "Offsets from the start of a transaction that is still open to the log's end, per partition.",
     ["topic", "partition"],
 )
+KAFKA_ANSWER_AGE = Gauge(
+    "etl_kafka_answer_age_seconds",
+    "Seconds since Kafka last answered, asked every 5 s; from 15 on the lag is not exposed.",
+)
 LOST_TO_RETENTION = Counter(
     "etl_lost_to_retention_events", "Events that Kafka's retention removed before they were read."
 )

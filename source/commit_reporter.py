@@ -5,6 +5,7 @@ coordinator delays nothing.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from threading import Lock
@@ -33,6 +34,8 @@ class CommitReporter:
     def __init__(self, commit: Callable[[Mapping[TP, int]], Awaitable[None]]) -> None:
         self._commit = commit
         self._waiting: dict[TP, int] = {}
+        #: Whether the last attempt failed, which is logged once.
+        self._is_failing = False
         self._lock = Lock()
         #: Set when there are offsets to send; belongs to the sending loop.
         self._noted = asyncio.Event()
@@ -71,12 +74,16 @@ class CommitReporter:
         try:
             await asyncio.wait_for(self._commit(sending), timeout)
         except (KafkaError, TimeoutError) as error:
-            log.info(
+            log.log(
+                logging.DEBUG if self._is_failing else logging.INFO,
                 "Offsets not reported to Kafka (harmless, they are in MySQL): %s",
                 str(error) or "the group's coordinator does not answer",
             )
+            self._is_failing = True
             with self._lock:
                 self._waiting = {**sending, **self._waiting}
+        else:
+            self._is_failing = False
 
 
 async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TP, int]) -> None:

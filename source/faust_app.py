@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.app.base import BootStrategy
+from faust.web.drivers import aiohttp as web
 
 from config.logging import logging_config
 from config.settings import Settings
 from pipeline.memory import return_freed_memory, tune_gc
 from source.cluster.auth import credentials
 from source.quiet import QuietMonitor
+
+
+class Boot(BootStrategy):
+    """What Faust starts: no producer, as nothing is sent."""
+
+    enable_kafka_producer = False
 
 
 class FaustApp(faust.App):
@@ -22,7 +30,11 @@ class FaustApp(faust.App):
         options: further options of ``faust.App``.
     """
 
+    BootStrategy = Boot
+
     def __init__(self, settings: Settings, **options: Any) -> None:
+        # The pages are served before the worker's first line, which stays the first.
+        web.Web.mundane_level = web.Server.mundane_level = "debug"
         super().__init__(
             settings.consumer_group,
             broker=settings.brokers,

@@ -256,6 +256,10 @@ class FetchThread(QuietThread):
         found = await self.call_thread(self._logs.bounds, partitions)
         return cast(dict[Partition, Bounds], found)
 
+    async def ping(self, topic: str) -> None:
+        """Verify that a broker answers."""
+        await self.call_thread(self._logs.ping, topic)
+
     async def identify(
         self, records: Mapping[Partition, LastRecord]
     ) -> dict[Partition, LastRecord | None]:

@@ -15,6 +15,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, OffsetRe
 from aiokafka.errors import (
     KafkaError,
     LeaderNotAvailableError,
+    NodeNotReadyError,
     OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
     for_code,
@@ -81,6 +82,12 @@ class LogReader:
         self._options = options
         self._client: AIOKafkaClient | None = None
         self._connecting = asyncio.Lock()
+
+    async def ping(self, topic: str) -> None:
+        """Verify that a broker answers, by what it knows of a topic."""
+        client = await self._connected([topic])
+        if not await client.force_metadata_update():
+            raise NodeNotReadyError(", ".join(self._brokers))
 
     async def partitions(self, topic: str) -> list[Partition]:
         """A topic's partitions; none if there is no such topic.
@@ -214,7 +221,7 @@ class LogReader:
             by_node[_leader(client, partition)].append(partition)
         answers = await asyncio.gather(
             *(
-                client.send(node, OffsetRequest(-1, isolation, _moments(asked, moment)))
+                _send(client, node, OffsetRequest(-1, isolation, _moments(asked, moment)))
                 for node, asked in by_node.items()
             )
         )
@@ -238,7 +245,7 @@ class LogReader:
 
     async def _fetch(self, partition: Partition, request: FetchRequest) -> bytes | None:
         client = await self._connected([partition.topic])
-        answer = await client.send(_leader(client, partition), request)
+        answer = await _send(client, _leader(client, partition), request)
         for _, found in answer.topics:
             for _, code, *_, data in found:
                 _check(code, partition)
@@ -272,6 +279,17 @@ class LogReader:
             before_sleep=refresh,
             reraise=True,
         )
+
+
+async def _send(client: AIOKafkaClient, node: int, request: Any) -> Any:
+    """Like the client's; an error names the broker."""
+    try:
+        return await client.send(node, request)
+    except KafkaError as error:
+        broker = client.cluster.broker_metadata(node)
+        address = f" at {broker.host}:{broker.port}" if broker else ""
+        error.args = (f"broker {node}{address}",)
+        raise
 
 
 def _leader(client: AIOKafkaClient, partition: Partition) -> int:

@@ -8,6 +8,7 @@ Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and 
 |---|---|
 | `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
+| `client.create_conn` | a connection that notices soon that the broker is silent: `source/connections.py` |
 | `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
@@ -19,12 +20,13 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.errors import FatalError
 from pipeline.record import Record
+from source.connections import create_conn
 from source.record_batches import FetchedBatches, Unreadable
 
 #: The replaced names, for the test that guards an upgrade.
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
-    client: ("MetadataRequest",),
+    client: ("MetadataRequest", "create_conn"),
 }
 
 #: Default maximum of a decompressed batch in bytes: far more than brokers accept by default.
@@ -130,3 +132,4 @@ def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
     fetcher.MemoryRecords = RawRecords
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
+    client.create_conn = create_conn

@@ -98,6 +98,8 @@ class FetchConsumer(driver.Consumer):
     _thread: FetchThread
     _positioned_generation: int | None = None
     _beyond_since: float | None = None
+    #: Who was asked last for the start offsets.
+    _asked = "Kafka"
 
     def _new_consumer_thread(self) -> FetchThread:
         transport = cast(FetchTransport, self.transport)
@@ -166,7 +168,10 @@ class FetchConsumer(driver.Consumer):
         except FatalError as error:
             end_worker(self, error)
         except (TransientError, KafkaError, TimeoutError) as error:
-            log.warning("The start offsets are not known yet, retrying: %s", error)
+            reason: object = error
+            if isinstance(error, TimeoutError):
+                reason = f"no answer from {self._asked} for {RESOLVE_TIMEOUT} s"
+            log.warning("The start offsets are not known yet, retrying: %s", reason)
             self.add_future(self._position_later(generation))
         return {}
 
@@ -209,6 +214,10 @@ class FetchConsumer(driver.Consumer):
             partitions &= {only}
         return await self._thread.bounds(partitions) if partitions else {}
 
+    async def ping(self, topic: str) -> None:
+        """Verify that a broker answers, by what it knows of the topic."""
+        await self._thread.ping(topic)
+
     async def check_logs(self, bounds: Mapping[Partition, Bounds]) -> None:
         """Verify that the logs are those that were read.
 
@@ -226,8 +235,10 @@ class FetchConsumer(driver.Consumer):
 
     async def _position(self) -> Mapping[TP, int]:
         generation = self.app.consumer_generation_id
+        self._asked = "Kafka"
         bounds = await self.bounds()
         transport = cast(FetchTransport, self.transport)
+        self._asked = "the database, or from Kafka about the records read last"
         try:
             positions = await transport.starts.resolve(bounds, self._thread)
         except LogEndError as error:

@@ -6,7 +6,9 @@ from time import monotonic
 from agents.breaker_service import BreakerService
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
+from pipeline.patience import Patience
 from source.control import ConsumerControl
+from source.log_ends import LogEnds
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,15 @@ class Health:
     """Judges the worker by its parts.
 
     Args:
-        flusher, watch, breakers, consumer: the parts.
+        start: what it waits for before it runs.
+        flusher, watch, ends, breakers, consumer: the parts.
         quiet_limit: seconds that the flusher may give no sign of life.
     """
 
+    start: Patience
     flusher: Flusher
     watch: DatabaseWatch
+    ends: LogEnds
     breakers: BreakerService
     consumer: ConsumerControl
     quiet_limit: float
@@ -33,8 +38,12 @@ class Health:
 
     def ready(self) -> str | None:
         """None if events flow into the database, else why not."""
+        if self.start.waiting_for:
+            return f"the worker waits to start: {self.start.waiting_for}"
         if self.flusher.last_tick is None:
             return "the worker is starting"
+        if reason := self.ends.away:
+            return reason
         if self.consumer.is_rebalancing:
             return "the consumer group is rebalancing"
         if not self.consumer.is_positioned:

@@ -133,7 +133,11 @@ class Heartbeats(Service):
         """Whether it is ready, its partitions, and whether their lag is known."""
         progress = self._progress
         is_ready = self._health.ready() is None
-        return is_ready, set(progress.stored), progress.bounds.keys() >= progress.stored.keys()
+        return (
+            is_ready,
+            set(progress.stored),
+            progress.known_bounds.keys() >= progress.stored.keys(),
+        )
 
     async def _beat(self, *, stopped: bool = False) -> None:
         if retried := self._new(metrics.RETRIES):
@@ -147,7 +151,7 @@ class Heartbeats(Service):
             {
                 "topic": one.topic,
                 "partition": one.number,
-                "end": progress.bounds[one].end if one in progress.bounds else None,
+                "end": progress.known_bounds[one].end if one in progress.known_bounds else None,
             }
             for one in sorted(progress.stored)
         ]

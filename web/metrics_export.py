@@ -39,6 +39,7 @@ def export(
     metrics.BUFFERED_EVENTS.set_function(lambda: memory.events)
     metrics.BUFFERED_BYTES.set_function(lambda: memory.bytes)
     metrics.BUFFERED_AGE.set_function(age)
+    metrics.KAFKA_ANSWER_AGE.set_function(lambda: health.ends.age)
     metrics.READY.set_function(lambda: health.ready() is None)
     metrics.BUILD.info(
         {

@@ -18,12 +18,8 @@ REVENUE = Gauge(
     "the database's views.",
 )
 
-_OF_PARTITION = (
-    metrics.COMMITTED_OFFSET,
-    metrics.LOG_END_OFFSET,
-    metrics.LAG,
-    metrics.OPEN_TRANSACTION,
-)
+_OF_LOG = metrics.LOG_END_OFFSET, metrics.LAG, metrics.OPEN_TRANSACTION
+_OF_PARTITION = metrics.COMMITTED_OFFSET, *_OF_LOG
 
 
 class Progress:
@@ -42,6 +38,8 @@ class Progress:
         self.last: Batch | None = None
         self.stored: dict[Partition, int] = {}
         self.bounds: dict[Partition, Bounds] = {}
+        #: Whether they are those of now.
+        self._sees_ends = True
 
     def committed(self, batch: Batch) -> None:
         """Count a batch, unless it has only moved offsets."""
@@ -77,8 +75,16 @@ class Progress:
 
     def see(self, bounds: Mapping[Partition, Bounds]) -> None:
         """Update the bounds of the partitions' logs."""
+        self._sees_ends = True
         self.bounds.update({key: found for key, found in bounds.items() if key in self.stored})
         self._export_offsets(self.stored)
+
+    def lose_ends(self) -> None:
+        """Have no lag until the logs' ends are seen again: an old one would look like a new one."""
+        self._sees_ends = False
+        for key in self.stored:
+            for gauge in _OF_LOG:
+                gauge.remove(*map(str, key))
 
     def ends_went_back(self, bounds: Mapping[Partition, Bounds]) -> bool:
         """Whether a log's end has moved back: the topic may have been recreated."""
@@ -86,14 +92,19 @@ class Progress:
             found.end < self.bounds[key].end for key, found in bounds.items() if key in self.bounds
         )
 
+    @property
+    def known_bounds(self) -> Mapping[Partition, Bounds]:
+        """The bounds of now; none while Kafka does not answer."""
+        return self.bounds if self._sees_ends else {}
+
     def lag(self, partition: Partition) -> int | None:
-        """Offsets in the log that are not stored; None until the log's end is known."""
-        found = self.bounds.get(partition)
+        """Offsets in the log that are not stored; None while the log's end is not known."""
+        found = self.known_bounds.get(partition)
         return None if found is None else max(0, found.end - self.stored[partition])
 
     def open_transaction(self, partition: Partition) -> dict[str, int] | None:
         """The offset at which an open transaction blocks reading, and how many offsets follow."""
-        found = self.bounds.get(partition)
+        found = self.known_bounds.get(partition)
         if found is None or not self._read_committed or found.readable >= found.end:
             return None
         if self.stored[partition] > found.readable:

@@ -10,6 +10,7 @@ from commands.traffic import PREFIX
 from pipeline.partition import Partition
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import reach
+from source.cluster.patient import patient
 from source.cluster.permissions import connected
 from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
@@ -33,7 +34,7 @@ async def find_topic(cluster: Cluster, topic: str) -> dict[Partition, Bounds]:
         FatalError: Kafka does not answer.
         NoTopicError: there is no such topic.
     """
-    await reach(cluster)
+    await patient(reach)(cluster)
     async with connected(cluster) as client:
         request = MetadataRequest([topic], allow_auto_topic_creation=True)
         await client.send(client.get_random_node(), request)

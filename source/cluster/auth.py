@@ -19,6 +19,7 @@ class Cluster:
         options: TLS and login, as aiokafka's clients and connections take them.
         certificate: PEM text of the client certificate; empty for none.
         own_authority: whether ``KAFKA_TRUSTED_CERT`` replaces the system's authorities.
+        patience: seconds that a query waits for what may pass by itself.
     """
 
     addresses: list[str]
@@ -26,15 +27,17 @@ class Cluster:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     certificate: str = field(default="", repr=False)
     own_authority: bool = False
+    patience: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings) -> "Cluster":
-        """The one that the settings name."""
+    def of(cls, settings: Settings, patience: float = 0.0) -> "Cluster":
+        """The one that the settings name, and how long to wait for it."""
         return cls(
             settings.broker_addresses,
             credentials_to_aiokafka_auth(credentials(settings)),
             certificate=settings.kafka_client_cert,
             own_authority=bool(settings.kafka_trusted_cert),
+            patience=patience,
         )
 
 

@@ -20,11 +20,15 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from config import tls
-from pipeline.errors import FatalError
+from pipeline.errors import FatalError, NotYetError
 from source.cluster.auth import Cluster
 
 #: Seconds a step may take.
 STEP_TIMEOUT = 10
+
+#: Seconds for which a broker may close a connection that it has accepted: it may be starting or
+#: stopping, or want another protocol.
+CLOSED_TIMEOUT = 10
 
 #: The steps, in their order.
 STEPS = DNS, TCP, TLS, LOGIN = "DNS", "TCP", "TLS", "login"
@@ -45,7 +49,8 @@ async def reach(cluster: Cluster, passed: Passed = lambda step, what: None) -> N
         passed: called with each completed step and its result.
 
     Raises:
-        FatalError: no broker does; names the first one's problem and what to change.
+        NotYetError: none does, and that may pass; says why each of them does not.
+        FatalError: none does, and something must be changed.
     """
     errors: list[FatalError] = []
     for address in cluster.addresses:
@@ -55,12 +60,16 @@ async def reach(cluster: Cluster, passed: Passed = lambda step, what: None) -> N
             errors.append(error)
         else:
             return
-    raise errors[0]
+    sentences = " ".join(dict.fromkeys(map(str, errors)))
+    passing = [error.patience for error in errors if isinstance(error, NotYetError)]
+    if len(passing) < len(errors):
+        raise FatalError(sentences)
+    raise NotYetError(sentences, max(passing))
 
 
-def no_answer(addresses: str, error: Exception) -> FatalError:
+def no_answer(addresses: str, error: Exception) -> NotYetError:
     """The error of brokers that cannot be reached."""
-    return FatalError(
+    return NotYetError(
         f"Kafka at {addresses} does not answer: start it, or change KAFKA_URL "
         f"({type(error).__name__})."
     )
@@ -83,7 +92,8 @@ async def _resolve(host: str, port: int, passed: Passed) -> None:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise FatalError(f"Kafka's host {host} cannot be resolved: change KAFKA_URL.") from error
+        kind = NotYetError if isinstance(error, OSError) else FatalError
+        raise kind(f"Kafka's host {host} cannot be resolved: change KAFKA_URL.") from error
     address = found[0][4][0]
     passed(DNS, f"{host} is an address" if host == address else f"{host} has the address {address}")
 
@@ -108,21 +118,28 @@ async def _shake_hands(cluster: Cluster, host: str, port: int, passed: Passed) -
         else:
             # With TLS 1.3 a server rejects a client's certificate after the handshake.
             shaken = writer is not None or "ALERT" in str(getattr(error, "reason", ""))
-            raise FatalError(_tls_error(cluster, f"{host}:{port}", error, shaken)) from error
+            sentence = _tls_error(cluster, f"{host}:{port}", error, shaken)
+            if isinstance(error, ConnectionError | ssl.SSLEOFError):
+                raise NotYetError(sentence, CLOSED_TIMEOUT) from error
+            raise FatalError(sentence) from error
     finally:
         if writer is not None:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
     if context is None:
-        if not answer or answer.startswith(_ALERT):
-            raise FatalError(
-                f"Kafka at {host}:{port} does not accept a plain connection: it may need "
-                f"TLS, begin KAFKA_URL with kafka+ssl://."
-            )
+        sentence = (
+            f"Kafka at {host}:{port} does not accept a plain connection: it may need TLS, begin "
+            f"KAFKA_URL with kafka+ssl://."
+        )
+        if answer.startswith(_ALERT):
+            raise FatalError(sentence)
+        if not answer:
+            raise NotYetError(sentence, CLOSED_TIMEOUT)
         passed(TLS, "not used, as KAFKA_URL says")
     elif not answer:
-        raise FatalError(_tls_error(cluster, f"{host}:{port}", None, shaken=True))
+        sentence = _tls_error(cluster, f"{host}:{port}", None, shaken=True)
+        raise NotYetError(sentence, CLOSED_TIMEOUT)
     else:
         passed(TLS, f"{session.version()}, certificate verified")
 
@@ -178,7 +195,8 @@ async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> Non
             if mechanism
             else ": it may need KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD"
         )
-        raise FatalError(f"Kafka at {host}:{port} closes the connection{hint}.") from error
+        sentence = f"Kafka at {host}:{port} closes the connection{hint}."
+        raise NotYetError(sentence, CLOSED_TIMEOUT) from error
     finally:
         link.close()
     user = cluster.options.get("sasl_plain_username")

@@ -7,6 +7,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from source.cluster.auth import Cluster
+from source.cluster.patient import patient
 from source.cluster.permissions import connected, coordinator
 
 
@@ -26,6 +27,7 @@ class GroupState(NamedTuple):
     members: list[Member]
 
 
+@patient
 async def describe_group(cluster: Cluster, topic: str, group: str) -> GroupState | None:
     """Ask the group's coordinator; None where the broker does not support the request.
 

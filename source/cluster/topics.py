@@ -1,7 +1,6 @@
 """Queries about the topic, over a connection of their own; an error is one sentence."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -9,12 +8,13 @@ from typing import TypeVar
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from mode.utils.logging import get_logger
 
-from pipeline.errors import FatalError
+from pipeline.errors import FatalError, NotYetError, why
 from pipeline.partition import Partition
 from pipeline.record import LastRecord
 from source import log_tail
 from source.cluster.auth import Cluster
-from source.cluster.connectivity import no_answer, reach
+from source.cluster.connectivity import reach
+from source.cluster.patient import patient
 from source.log_reader import Bounds, LogReader
 from source.log_tail import Tail, Verdict
 from source.start_offsets import others
@@ -30,17 +30,20 @@ class NoTopicError(FatalError):
     """Kafka answers, but has no such topic."""
 
 
+@patient
 async def topic_bounds(cluster: Cluster, topic: str) -> dict[Partition, Bounds]:
     """Bounds of all the topic's partitions.
 
     Raises:
-        FatalError: no broker answers.
+        NotYetError: the brokers do not answer, or a partition has no leader.
+        FatalError: they reject this account.
         NoTopicError: the topic does not exist.
     """
     async with _topic(cluster, topic) as (logs, partitions):
         return await _in_time(logs.bounds(partitions))
 
 
+@patient
 async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partition, int | None]:
     """Offset of the first event at or after a moment, of each of the topic's partitions.
 
@@ -53,7 +56,8 @@ async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partitio
         By partition; None if there is no event since then.
 
     Raises:
-        FatalError: no broker answers.
+        NotYetError: the brokers do not answer, or a partition has no leader.
+        FatalError: they reject this account.
         NoTopicError: the topic does not exist.
     """
     # In Kafka's protocol negative times mean something else.
@@ -62,6 +66,7 @@ async def offsets_at(cluster: Cluster, topic: str, moment: int) -> dict[Partitio
         return await _in_time(logs.offsets_at(partitions, asked))
 
 
+@patient
 async def replaced_logs(
     cluster: Cluster,
     topic: str,
@@ -79,7 +84,8 @@ async def replaced_logs(
         bounds: the partitions' current bounds.
 
     Raises:
-        FatalError: no broker answers.
+        NotYetError: the brokers do not answer, or a partition has no leader.
+        FatalError: they reject this account.
         NoTopicError: the topic does not exist.
     """
     beyond = {number for number, found in bounds.items() if stored.get(number, 0) > found.end}
@@ -87,6 +93,7 @@ async def replaced_logs(
         return beyond | await _in_time(others(known, bounds, logs))
 
 
+@patient
 async def last_stored(
     cluster: Cluster, topic: str, bounds: Mapping[Partition, Bounds], verdict: Verdict
 ) -> dict[Partition, Tail]:
@@ -99,7 +106,8 @@ async def last_stored(
         verdict: whether a record's event is stored.
 
     Raises:
-        FatalError: no broker answers.
+        NotYetError: the brokers do not answer, or a partition has no leader.
+        FatalError: they reject this account.
         NoTopicError: the topic does not exist.
     """
     async with _topic(cluster, topic) as (logs, _):
@@ -124,8 +132,11 @@ async def _topic(cluster: Cluster, topic: str) -> AsyncIterator[tuple[LogReader,
             f"Kafka does not let this account see the topic {topic!r}: grant it READ, "
             f"or change TOPIC."
         ) from error
-    except (KafkaError, TimeoutError, OSError, socket.gaierror) as error:
-        raise no_answer(", ".join(cluster.addresses), error) from error
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise NotYetError(
+            f"Kafka answers, but not for all partitions of {topic!r} ({why(error)}): look "
+            f"at the brokers."
+        ) from error
     finally:
         await logs.close()
 

@@ -5,38 +5,28 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
-from dev.servers.broker import ApacheKafka
 from dev.servers.embedded_broker import read_frame
-from dev.servers.processes import free_port
-from dev.servers.tcp_relay import Forward, RelayThread, TcpRelay
+from dev.servers.tcp_relay import Forward
+from tests.helpers.relayed import RelayedKafka
 
 _FIND_COORDINATOR = 10
 _HEARTBEAT = 12
 _NOT_AVAILABLE = struct.pack(">h", 15)
 
 
-class AbsentCoordinator(ApacheKafka):
-    """Apache Kafka with a second address, whose clients lose the coordinator where told to.
+class AbsentCoordinator(RelayedKafka):
+    """Clients of the second address lose the coordinator where told to.
 
-    There a proxy changes the answers to heartbeats and to the question for the coordinator into
+    The proxy changes the answers to heartbeats and to the question for the coordinator into
     "not available", as a cluster answers whose ``__consumer_offsets`` has lost its leader.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._inner_port = free_port()
-        self._outer_port = free_port()
-        self._relay = RelayThread(TcpRelay("127.0.0.1", self._inner_port, self._forwards))
         self._away = False
         #: How often a client asked for the coordinator, or spoke to it, in vain.
         self.refused = 0
-
-    @property
-    def url(self) -> str:
-        """The second address."""
-        return f"kafka://127.0.0.1:{self._outer_port}"
 
     @contextmanager
     def coordinator_away(self) -> Iterator[None]:
@@ -46,28 +36,6 @@ class AbsentCoordinator(ApacheKafka):
             yield
         finally:
             self._away = False
-
-    def start(self) -> Self:
-        super().start()
-        self._relay.start(self._outer_port)
-        return self
-
-    def stop(self) -> None:
-        self._relay.stop()
-        super().stop()
-
-    def _settings(self) -> str:
-        plain = super()._settings()
-        listeners = next(line for line in plain.splitlines() if line.startswith("listeners="))
-        lines = [
-            f"{listeners},OUTER://127.0.0.1:{self._inner_port}",
-            f"advertised.listeners=PLAINTEXT://{self.bootstrap},"
-            f"OUTER://127.0.0.1:{self._outer_port}",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
-            "OUTER:PLAINTEXT",
-            "inter.broker.listener.name=PLAINTEXT",
-        ]
-        return plain + "\n".join([*lines, ""])
 
     def _forwards(self) -> tuple[Forward, Forward]:
         #: Of requests whose responses may have to be changed: where the error is in them.

@@ -87,7 +87,7 @@ def test_worker_writes_through_a_socket(account, path, migrated_url, produce, wo
 
 
 def test_missing_socket_is_named(worker):
-    running = worker(DATABASE_URL="mysql://u:p@/d?unix_socket=/nowhere/s.sock")
+    running = worker(DATABASE_URL="mysql://u:p@/d?unix_socket=/nowhere/s.sock", START_TIMEOUT=0)
     assert running.wait(40) == 1
     sentence = "The database at /nowhere/s.sock does not answer: start it, or change DATABASE_URL"
     assert sentence in running.log_text()

@@ -291,6 +291,12 @@ def test_replay_shows_progress_only_on_a_terminal(dropped, run_faust, on_a_termi
 
 
 def test_missing_database_is_one_sentence(faust):
-    said = faust("dead-letters", "list", status=1, DATABASE_URL="mysql://u:secret@127.0.0.1:9/db")
+    said = faust(
+        "dead-letters",
+        "list",
+        status=1,
+        DATABASE_URL="mysql://u:secret@127.0.0.1:9/db",
+        START_TIMEOUT=0,
+    )
     assert "127.0.0.1:9" in said or "Can't connect" in said
     assert "secret" not in said

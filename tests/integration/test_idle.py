@@ -1,5 +1,6 @@
 """A database that is gone or frozen shows soon, idle or not; connections are limited."""
 
+import asyncio
 import threading
 import time
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from sqlalchemy import make_url, text
 from db.connection import engine as sessions
 from db.connection.engine import POOL_SIZE, connect
 from db.write.offsets import OffsetStore
+from dev.servers.tcp_relay import RelayThread, TcpRelay
 from pipeline.errors import TransientError
 from tests.helpers.accounts import dba
 from tests.helpers.events import event, offsets_of
@@ -90,6 +92,51 @@ def test_unanswered_write_makes_it_unready_within_10_s(worker, produce, request,
     wait_until(lambda: not running.is_ready(), 10, "not ready")
     assert "no answer" in running.get("/ready/")["reason"]
     assert "[WARNING] The database is away: no answer" in running.log_text()
+
+
+@pytest.fixture
+def held(server):
+    """A way to the database that holds back answers while told to, and counts questions."""
+
+    class Held:
+        port = 0
+        back = holds = False
+        questions = 0
+
+    async def requests(source, target):
+        while data := await source.read(65536):
+            way.questions += 1
+            target.write(data)
+
+    async def responses(source, target):
+        while data := await source.read(65536):
+            way.holds = way.back
+            while way.back:  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0.01)
+            target.write(data)
+
+    way = Held()
+    relay = TcpRelay("127.0.0.1", server.port, lambda: (requests, responses))
+    thread = RelayThread(relay)
+    thread.start()
+    way.port = relay.port
+    yield way
+    thread.stop()
+
+
+def test_a_worker_that_slept_does_not_blame_the_database(worker, held, server, migrated_url):
+    url = migrated_url.replace(f":{server.port}/", f":{held.port}/")
+    running = worker(DATABASE_URL=url, ROLLUP_INTERVAL=0, SESSION_TIMEOUT=60).wait_ready()
+    held.back = True
+    wait_until(lambda: held.holds, 30, "an answer comes in")
+    running.pause()
+    held.back = False
+    time.sleep(7)  # longer than an answer may take
+    running.resume()
+    asked = held.questions
+    wait_until(lambda: held.questions > asked + 1, 30, "it asks again")
+    wait_until(running.is_ready, 10)
+    assert "The database" not in running.log_text()
 
 
 def test_connections_are_bounded_and_further_ones_wait(migrated_url, server, monkeypatch):

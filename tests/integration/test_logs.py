@@ -63,7 +63,9 @@ def test_fatal_error_is_logged_last_and_first_in_json(
 
 
 def test_an_error_is_an_object_too(worker):
-    running = worker(LOG_FORMAT="json", DATABASE_URL="mysql://u:secretword@127.0.0.1:1/d")
+    running = worker(
+        LOG_FORMAT="json", DATABASE_URL="mysql://u:secretword@127.0.0.1:1/d", START_TIMEOUT=0
+    )
     assert running.wait(30) == 1
     (line,) = [json.loads(line) for line in running.log_text().splitlines()]
     assert "does not answer" in line["message"]

@@ -96,11 +96,13 @@ def test_status_lists_what_needs_attention_with_a_fix(
 def test_unreachable_server_is_reported_and_the_rest_shown(produce, faust, run_faust, topic):
     produce([(event(n), 0) for n in range(5)])
     nowhere = free_port()
-    without_kafka = faust("status", KAFKA_URL=f"kafka://127.0.0.1:{nowhere}", status=1)
+    without_kafka = faust(
+        "status", KAFKA_URL=f"kafka://127.0.0.1:{nowhere}", START_TIMEOUT=0, status=1
+    )
     assert f"! Kafka at 127.0.0.1:{nowhere} does not answer" in without_kafka
     assert "Dead letters: none" in without_kafka
     url = f"mysql://u:secret@127.0.0.1:{nowhere}/db"
-    done = run_faust("status", "--json", DATABASE_URL=url, status=1)
+    done = run_faust("status", "--json", DATABASE_URL=url, START_TIMEOUT=0, status=1)
     found = json.loads(done.stdout)
     assert "Can't connect" in found["errors"][0]
     assert "secret" not in done.stdout

@@ -5,6 +5,7 @@ the libraries' files, as some of these names are replaced in this process.
 """
 
 import ast
+import asyncio
 import inspect
 import re
 import sys
@@ -16,6 +17,7 @@ import mode
 import pymysql
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.sensors import Monitor
@@ -54,6 +56,13 @@ FAUST: dict[Any, dict[str, str]] = {
     faust.models.base.Model: {"_options": ATTRIBUTE},
 }
 AIOKAFKA: dict[Any, dict[str, str]] = {
+    AIOKafkaConnection: {
+        "_handle_frame": "self, resp",
+        "_reader": ATTRIBUTE,
+        "_request_timeout": ATTRIBUTE,
+        "_writer": ATTRIBUTE,
+    },
+    asyncio.StreamReader: {"_buffer": ATTRIBUTE},
     AIOKafkaConsumer: dict.fromkeys(
         (
             "_closed",

@@ -15,7 +15,11 @@ from config.version import VERSION
 from dev import ROOT
 from tests.helpers.worker import FAUST, environment
 
-NOWHERE = {"KAFKA_URL": "kafka://127.0.0.1:1", "DATABASE_URL": "mysql://u:s3cret@127.0.0.1:1/d"}
+NOWHERE = {
+    "KAFKA_URL": "kafka://127.0.0.1:1",
+    "DATABASE_URL": "mysql://u:s3cret@127.0.0.1:1/d",
+    "START_TIMEOUT": 0,
+}
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def test_command_needs_only_the_servers_it_uses(faust, command, asks):
 
 
 def test_migrate_without_kafka_asks_the_database(faust):
-    found = faust("migrate", status=1, DATABASE_URL=NOWHERE["DATABASE_URL"])
+    found = faust("migrate", status=1, DATABASE_URL=NOWHERE["DATABASE_URL"], START_TIMEOUT=0)
     assert "Can't connect to MySQL server" in found.stderr
     assert found.stderr.count("\n") == 1
 

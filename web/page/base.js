@@ -8,6 +8,7 @@ const percent = new Intl.NumberFormat("en", {style: "percent", maximumFractionDi
 const clock = (date) => date.toLocaleTimeString("en-GB");
 const utc = (text) => text.replace("T", " ").replace("Z", "");
 const sum = (values) => values.reduce((a, b) => a + b, 0);
+const orUnknown = (value) => value === null || value === undefined ? "unknown" : number.format(value);
 const orDash = (value) => value === null || value === undefined ? "–" : number.format(value);
 const FETCH_TIMEOUT = 6000;
 

@@ -6,7 +6,7 @@ let hours = null, ledger = null, selection = null;
 function showGroup({value}, own) {
   if (!value) return;
   say("rate", value.rate < 10 ? fine.format(value.rate) : number.format(value.rate));
-  say("lag", orDash(value.lag));
+  say("lag", orUnknown(value.lag));
   say("running", number.format(value.running));
   const silent = value.workers.filter((one) => one.state === "silent").length;
   say("others", silent ? `running, ${silent} silent` : "running");
@@ -28,7 +28,7 @@ function showWorkers(workers, own) {
     return row(
       node("td", "", one.worker, one.worker === own ? node("span", "note", " (this one)") : ""),
       state, one.version || "an older one", one.partitions.join(", ") || "none",
-      node("td", "number", fine.format(one.rate)), node("td", "number", orDash(one.lag)),
+      node("td", "number", fine.format(one.rate)), node("td", "number", orUnknown(one.lag)),
       one.last ? utc(one.last) : "none in 10 min");
   }));
 }
@@ -39,7 +39,7 @@ function showPartitions({topic, partitions}) {
     node("td", "", `${topic}/${one.partition}`,
       one.worker ? "" : node("div", "note", "no worker reads it")),
     node("td", "number", orDash(one.stored)),
-    node("td", "number", orDash(one.lag), bar(one.lag / most, "--amber")))));
+    node("td", "number", orUnknown(one.lag), bar(one.lag / most, "--amber")))));
 }
 
 // The ledger by minute: the totals of the last hour, and the charts.

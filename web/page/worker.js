@@ -10,7 +10,7 @@ function showWorker(worker) {
   say("duplicate", worker.duplicate
     ? `since it started, ${number.format(worker.duplicate)} duplicates skipped` : "since it started");
   say("buffered", number.format(worker.buffered));
-  say("own-lag", lags.includes(null) || !lags.length ? "–" : number.format(sum(lags)));
+  say("own-lag", !lags.length ? "–" : lags.includes(null) ? "unknown" : number.format(sum(lags)));
   draw("throughput", samples.map((s) => s.at), samples.map((s) => s.events), samples.map((s) => s.dropped));
   draw("waiting", samples.map((s) => s.at), samples.map((s) => s.lag), samples.map((s) => s.buffered));
   draw("batches", batches.map((b) => b.at), batches.map((b) => b.rows), batches.map((b) => b.seconds));
