@@ -61,6 +61,8 @@ cdef struct Event:
     Decimal price
     int quantity
     unsigned char[28] moment
+    # Where filled texts are: there is room for a row's texts.
+    unsigned char[MAX_ROW] spare
 
 
 cdef inline Text skip_blanks(Text at, Text end) noexcept:
@@ -141,6 +143,24 @@ cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limi
     if negative:
         found.digits = -found.digits
     return at
+
+
+cdef inline void cut(Part *part, Py_ssize_t characters) noexcept:
+    """Cut a text after so many characters."""
+    cdef Text at = part.start, end = at + part.size
+    if part.characters <= characters:
+        return
+    part.characters = characters
+    while at < end and (characters or at[0] & 0xC0 == 0x80):
+        characters -= at[0] & 0xC0 != 0x80
+        at += 1
+    part.size = at - part.start
+
+
+cdef inline Py_ssize_t put_text(unsigned char *to, Part part) noexcept:
+    to[0] = to[part.size + 1] = c'"'
+    memcpy(to + 1, part.start, part.size)
+    return part.size + 2
 
 
 cdef inline int two_digits(Text at) noexcept:
@@ -364,24 +384,35 @@ cdef class WholeEvents:
 
     cdef void _fill(self, Event *event) noexcept:
         """Fill what is missing, as far as it fits."""
+        cdef unsigned char *spare = event.spare
         cdef int place
-        cdef Part part
         for place in range(self.count):
             if not (self.filled & ~event.valued) >> place & 1:
                 continue
-            if self.kinds[place] == QUANTITY:
-                part.start, part.size, event.quantity = b"1", 1, 1
-            elif self.kinds[place] == TEXT:
-                if not event.valued >> self.product & 1:
+            if self.kinds[place] == TEXT:
+                if not self._fill_text(event, place, &spare):
                     continue
-                part = event.parts[self.product]
-                if part.characters > self.taken[place]:
-                    part = first_characters(part, self.taken[place])
-                if PyBytes_GET_SIZE(<bytes>self.prefixes[place]) + part.characters > self.limits[place]:
-                    continue
-            event.parts[place] = part
+            elif self.kinds[place] == QUANTITY:
+                event.parts[place].start, event.parts[place].size, event.quantity = b"1", 1, 1
             event.valued |= 1u << place
             event.flags |= self.filled_flags[place]
+
+    cdef bint _fill_text(self, Event *event, int place, unsigned char **spare) noexcept:
+        """Fill a text from the product, where there is one and the text fits."""
+        cdef bytes prefix = <bytes>self.prefixes[place]
+        cdef Py_ssize_t before = PyBytes_GET_SIZE(prefix)
+        cdef Part product = event.parts[self.product]
+        cdef unsigned char *to = spare[0]
+        if not event.valued >> self.product & 1:
+            return False
+        cut(&product, self.taken[place])
+        if before + product.characters > self.limits[place]:
+            return False
+        memcpy(to, PyBytes_AS_STRING(prefix), before)
+        memcpy(to + before, product.start, product.size)
+        event.parts[place].start, event.parts[place].size = to, before + product.size
+        spare[0] = to + before + product.size
+        return True
 
     cdef Text _members(self, Text at, Text end, Event *event, int depth):
         """Read the fields of the event or, below it, skip an object or an array."""
@@ -448,8 +479,8 @@ cdef class WholeEvents:
                 at = self._skip(at, end, 0)
             else:
                 at = read_number(at, end, &number, False, MAX_DIGITS)
-            part.size = part.characters = at - part.start
-            if at == NULL or part.size > self.limits[place]:
+            part.size = part.characters = at - part.start if at != NULL else 0
+            if part.size > self.limits[place]:
                 return NULL
         if at == NULL:
             return NULL
