@@ -1,6 +1,8 @@
 from array import array
 from collections.abc import Collection, Sequence
 
+from models.whole_events import PackedValues
+
 REVISION: int
 
 class WholeEvents:
@@ -12,4 +14,6 @@ class WholeEvents:
         product: int,
         unparsable: int,
     ) -> None: ...
-    def rows(self, values: list[bytes | None]) -> tuple[list[bytes | None], array[int], float]: ...
+    def rows(
+        self, values: list[bytes | None] | PackedValues
+    ) -> tuple[list[bytes | None], array[int], float]: ...

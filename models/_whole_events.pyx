@@ -10,14 +10,14 @@ Other fields are skipped, but for numbers with an exponent and escapes of half a
 """
 
 from cpython cimport array
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from array import array as new_array
 
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 5
+REVISION = 6
 
 cdef enum:
     MAX_FIELDS = 32
@@ -339,19 +339,69 @@ cdef class WholeEvents:
         for place, field in enumerate(row):
             self.row[place] = field
 
-    def rows(self, list values not None):
-        """The row of each value as JSON, or None; each one's flags; the sum of the revenues."""
+    def rows(self, values):
+        """The row of each value as JSON, or None; each one's flags; the sum of the revenues.
+
+        Raises:
+            ValueError: a packed value lies outside of its message.
+        """
+        if isinstance(values, list):
+            return self._listed(values)
+        return self._packed(values.messages, values.which, values.starts, values.sizes)
+
+    cdef tuple _listed(self, list values):
         cdef double total = 0
         cdef Py_ssize_t place
         cdef list lines = [None] * len(values)
         cdef array.array flags = array.clone(NO_FLAGS, len(lines), True)
         for place in range(len(lines)):
-            lines[place] = self._row(values[place], &total, &flags.data.as_ulonglongs[place])
+            value = values[place]
+            if PyBytes_CheckExact(value):
+                lines[place] = self._row(
+                    <Text>PyBytes_AS_STRING(value),
+                    PyBytes_GET_SIZE(value),
+                    &total,
+                    &flags.data.as_ulonglongs[place],
+                )
         return lines, flags, total
 
-    cdef object _row(self, value, double *total, unsigned long long *flags):
+    cdef tuple _packed(
+        self,
+        list messages,
+        const long long[::1] which,
+        const long long[::1] starts,
+        const long long[::1] sizes,
+    ):
+        cdef double total = 0
+        cdef Py_ssize_t place, count = which.shape[0]
+        cdef list lines = [None] * count
+        cdef array.array flags = array.clone(NO_FLAGS, count, True)
+        cdef Text start
+        cdef Py_ssize_t size
+        if starts.shape[0] != count or sizes.shape[0] != count:
+            raise ValueError("a start and a size for each value")
+        for place in range(count):
+            if not 0 <= which[place] < len(messages):
+                raise ValueError(f"no message {which[place]}")
+            message = messages[which[place]]
+            size = PyBytes_GET_SIZE(message) if PyBytes_CheckExact(message) else -1
+            if not 0 <= starts[place] <= size or not -1 <= sizes[place] <= size - starts[place]:
+                raise ValueError(f"no value at {starts[place]}")
+            if sizes[place] < 0:
+                continue
+            start = <Text>PyBytes_AS_STRING(message) + starts[place]
+            if start[sizes[place]]:
+                # Copied, so that it ends with a zero.
+                message = PyBytes_FromStringAndSize(<const char *>start, sizes[place])
+                start = <Text>PyBytes_AS_STRING(message)
+            lines[place] = self._row(
+                start, sizes[place], &total, &flags.data.as_ulonglongs[place]
+            )
+        return lines, flags, total
+
+    cdef object _row(self, Text value, Py_ssize_t size, double *total, unsigned long long *flags):
         cdef Event event
-        if not PyBytes_CheckExact(value) or not self._read(value, &event):
+        if not self._read(value, value + size, &event):
             return None
         row = self._spell(&event, total)
         if row is not None:
@@ -369,9 +419,8 @@ cdef class WholeEvents:
                 return place
         return -1
 
-    cdef bint _read(self, bytes value, Event *event):
+    cdef bint _read(self, Text start, Text end, Event *event):
         """Whether the value is an event as expected; then it is in ``event``, and filled."""
-        cdef Text start = <Text>PyBytes_AS_STRING(value), end = start + PyBytes_GET_SIZE(value)
         cdef Text at = skip_blanks(start, end)
         event.named = event.valued = event.price.digits = event.price.places = event.quantity = 0
         event.flags = 0

@@ -9,19 +9,36 @@ everything works the same, only slower.
 from array import array
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
 from models.quality import BITS, Kind
 
+
+class PackedValues(Protocol):
+    """Values that lie in messages: of each its message, its place there, and its size.
+
+    A size of -1 is that of no value.
+    """
+
+    @property
+    def messages(self) -> list[bytes]: ...
+    @property
+    def which(self) -> "array[int]": ...
+    @property
+    def starts(self) -> "array[int]": ...
+    @property
+    def sizes(self) -> "array[int]": ...
+
+
 #: From values to each one's row as JSON (None if left to ``transform``), the quality flags of each,
 #: and the sum of the rows' revenues.
 WholeRows: TypeAlias = Callable[
-    [list[bytes | None]], tuple[list[bytes | None], "array[int]", float]
+    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
 ]
 
 #: The revision of the compiled module that matches this file.
-_REVISION = 5
+_REVISION = 6
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from pipeline.memory import Lease
+from pipeline.packed_records import offsets
 from pipeline.partition import Partition
 from pipeline.record import LastRecord, PlainRecord, Record
 from pipeline.stream import Row, Stream
@@ -97,8 +98,8 @@ class Chunk:
             last: identifies the last of them, if known.
             lease: on the memory of the records, which becomes the chunk's.
         """
-        lines, flags, total = stream.lines([record.value for record in records])
-        offsets = array("q", [record.offset for record in records])
+        lines, flags, total = stream.lines(records)
+        kept = offsets(records)
         dead = []
         others: list[Row] = []
         # All that is done for each event in Python is done for those that have no row yet.
@@ -113,16 +114,14 @@ class Chunk:
         rows = [line for line in lines if line is not None]
         if dead:
             has_row = [line is not None for line in lines]
-            offsets, flags = (
-                array(one.typecode, compress(one, has_row)) for one in (offsets, flags)
-            )
+            kept, flags = (array(one.typecode, compress(one, has_row)) for one in (kept, flags))
         chunk = cls(
             stream=stream,
             partition=partition,
             start=start,
             end=end,
             rows=b"\n".join(rows),
-            offsets=offsets,
+            offsets=kept,
             flags=flags,
             known_total=total + stream.total(others),
             dead=tuple(dead),

@@ -9,7 +9,9 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from pipeline.packed_records import PackedValues, values
 from pipeline.quality import Quality
+from pipeline.record import Record
 
 #: Why an event is a dead letter: not an event, dropped by a rule, or a row that cannot be stored.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
@@ -20,7 +22,7 @@ Row: TypeAlias = Sequence[Any]
 #: From values to each one's row as JSON, or None; to each one's quality flags; and to the sum of
 #: these rows' summed column.
 WholeRows: TypeAlias = Callable[
-    [list[bytes | None]], tuple[list[bytes | None], "array[int]", float]
+    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
 ]
 
 
@@ -70,11 +72,11 @@ class Stream:
     rows_by: str = "Python"
     quality: Quality = field(default_factory=Quality)
 
-    def lines(self, values: list[bytes | None]) -> tuple[list[bytes | None], "array[int]", float]:
+    def lines(self, records: Sequence[Record]) -> tuple[list[bytes | None], "array[int]", float]:
         """The rows that ``whole_rows`` makes, None for other values; their flags; and their sum."""
         if self.whole_rows is None:
-            return [None] * len(values), array("Q", bytes(8 * len(values))), 0.0
-        lines, flags, total = self.whole_rows(values)
+            return [None] * len(records), array("Q", bytes(8 * len(records))), 0.0
+        lines, flags, total = self.whole_rows(values(records))
         return lines, flags, total if self.summed else 0.0
 
     def total(self, rows: Sequence[Row]) -> float:

@@ -334,7 +334,7 @@ def test_what_is_no_bytes_has_no_row(rows):
 
     assert rows([None, Value(whole())]) == ([None, None], array("Q", [0, 0]), 0.0)
     assert rows([]) == ([], array("Q"), 0.0)
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):
         rows(None)
 
 
