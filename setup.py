@@ -1,4 +1,4 @@
-"""Builds the compiled module in place: `pip install --no-deps -e .`.
+"""Builds the compiled modules in place: `pip install --no-deps -e .`.
 
 Optional: without a C compiler pip says so and succeeds, and Python makes the rows.
 """
@@ -6,6 +6,9 @@ Optional: without a C compiler pip says so and succeeds, and Python makes the ro
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULE = Extension("models._whole_events", ["models/_whole_events.pyx"], optional=True)
+MODULES = [
+    Extension("models._whole_events", ["models/_whole_events.pyx"], optional=True),
+    Extension("source._scan", ["source/_scan.pyx"], optional=True),
+]
 
-setup(ext_modules=cythonize([MODULE], quiet=True))
+setup(ext_modules=cythonize(MODULES, quiet=True))

@@ -10,14 +10,14 @@ Other fields are skipped, but for numbers with an exponent and escapes of half a
 """
 
 from cpython cimport array
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from array import array as new_array
 
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 5
+REVISION = 6
 
 cdef enum:
     MAX_FIELDS = 32
@@ -61,6 +61,8 @@ cdef struct Event:
     Decimal price
     int quantity
     unsigned char[28] moment
+    # Where filled texts are: there is room for a row's texts.
+    unsigned char[MAX_ROW] spare
 
 
 cdef inline Text skip_blanks(Text at, Text end) noexcept:
@@ -141,6 +143,24 @@ cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limi
     if negative:
         found.digits = -found.digits
     return at
+
+
+cdef inline void cut(Part *part, Py_ssize_t characters) noexcept:
+    """Cut a text after so many characters."""
+    cdef Text at = part.start, end = at + part.size
+    if part.characters <= characters:
+        return
+    part.characters = characters
+    while at < end and (characters or at[0] & 0xC0 == 0x80):
+        characters -= at[0] & 0xC0 != 0x80
+        at += 1
+    part.size = at - part.start
+
+
+cdef inline Py_ssize_t put_text(unsigned char *to, Part part) noexcept:
+    to[0] = to[part.size + 1] = c'"'
+    memcpy(to + 1, part.start, part.size)
+    return part.size + 2
 
 
 cdef inline int two_digits(Text at) noexcept:
@@ -319,19 +339,69 @@ cdef class WholeEvents:
         for place, field in enumerate(row):
             self.row[place] = field
 
-    def rows(self, list values not None):
-        """The row of each value as JSON, or None; each one's flags; the sum of the revenues."""
+    def rows(self, values):
+        """The row of each value as JSON, or None; each one's flags; the sum of the revenues.
+
+        Raises:
+            ValueError: a packed value lies outside of its message.
+        """
+        if isinstance(values, list):
+            return self._listed(values)
+        return self._packed(values.messages, values.which, values.starts, values.sizes)
+
+    cdef tuple _listed(self, list values):
         cdef double total = 0
         cdef Py_ssize_t place
         cdef list lines = [None] * len(values)
         cdef array.array flags = array.clone(NO_FLAGS, len(lines), True)
         for place in range(len(lines)):
-            lines[place] = self._row(values[place], &total, &flags.data.as_ulonglongs[place])
+            value = values[place]
+            if PyBytes_CheckExact(value):
+                lines[place] = self._row(
+                    <Text>PyBytes_AS_STRING(value),
+                    PyBytes_GET_SIZE(value),
+                    &total,
+                    &flags.data.as_ulonglongs[place],
+                )
         return lines, flags, total
 
-    cdef object _row(self, value, double *total, unsigned long long *flags):
+    cdef tuple _packed(
+        self,
+        list messages,
+        const long long[::1] which,
+        const long long[::1] starts,
+        const long long[::1] sizes,
+    ):
+        cdef double total = 0
+        cdef Py_ssize_t place, count = which.shape[0]
+        cdef list lines = [None] * count
+        cdef array.array flags = array.clone(NO_FLAGS, count, True)
+        cdef Text start
+        cdef Py_ssize_t size
+        if starts.shape[0] != count or sizes.shape[0] != count:
+            raise ValueError("a start and a size for each value")
+        for place in range(count):
+            if not 0 <= which[place] < len(messages):
+                raise ValueError(f"no message {which[place]}")
+            message = messages[which[place]]
+            size = PyBytes_GET_SIZE(message) if PyBytes_CheckExact(message) else -1
+            if not 0 <= starts[place] <= size or not -1 <= sizes[place] <= size - starts[place]:
+                raise ValueError(f"no value at {starts[place]}")
+            if sizes[place] < 0:
+                continue
+            start = <Text>PyBytes_AS_STRING(message) + starts[place]
+            if start[sizes[place]]:
+                # Copied, so that it ends with a zero.
+                message = PyBytes_FromStringAndSize(<const char *>start, sizes[place])
+                start = <Text>PyBytes_AS_STRING(message)
+            lines[place] = self._row(
+                start, sizes[place], &total, &flags.data.as_ulonglongs[place]
+            )
+        return lines, flags, total
+
+    cdef object _row(self, Text value, Py_ssize_t size, double *total, unsigned long long *flags):
         cdef Event event
-        if not PyBytes_CheckExact(value) or not self._read(value, &event):
+        if not self._read(value, value + size, &event):
             return None
         row = self._spell(&event, total)
         if row is not None:
@@ -349,9 +419,8 @@ cdef class WholeEvents:
                 return place
         return -1
 
-    cdef bint _read(self, bytes value, Event *event):
+    cdef bint _read(self, Text start, Text end, Event *event):
         """Whether the value is an event as expected; then it is in ``event``, and filled."""
-        cdef Text start = <Text>PyBytes_AS_STRING(value), end = start + PyBytes_GET_SIZE(value)
         cdef Text at = skip_blanks(start, end)
         event.named = event.valued = event.price.digits = event.price.places = event.quantity = 0
         event.flags = 0
@@ -364,24 +433,35 @@ cdef class WholeEvents:
 
     cdef void _fill(self, Event *event) noexcept:
         """Fill what is missing, as far as it fits."""
+        cdef unsigned char *spare = event.spare
         cdef int place
-        cdef Part part
         for place in range(self.count):
             if not (self.filled & ~event.valued) >> place & 1:
                 continue
-            if self.kinds[place] == QUANTITY:
-                part.start, part.size, event.quantity = b"1", 1, 1
-            elif self.kinds[place] == TEXT:
-                if not event.valued >> self.product & 1:
+            if self.kinds[place] == TEXT:
+                if not self._fill_text(event, place, &spare):
                     continue
-                part = event.parts[self.product]
-                if part.characters > self.taken[place]:
-                    part = first_characters(part, self.taken[place])
-                if PyBytes_GET_SIZE(<bytes>self.prefixes[place]) + part.characters > self.limits[place]:
-                    continue
-            event.parts[place] = part
+            elif self.kinds[place] == QUANTITY:
+                event.parts[place].start, event.parts[place].size, event.quantity = b"1", 1, 1
             event.valued |= 1u << place
             event.flags |= self.filled_flags[place]
+
+    cdef bint _fill_text(self, Event *event, int place, unsigned char **spare) noexcept:
+        """Fill a text from the product, where there is one and the text fits."""
+        cdef bytes prefix = <bytes>self.prefixes[place]
+        cdef Py_ssize_t before = PyBytes_GET_SIZE(prefix)
+        cdef Part product = event.parts[self.product]
+        cdef unsigned char *to = spare[0]
+        if not event.valued >> self.product & 1:
+            return False
+        cut(&product, self.taken[place])
+        if before + product.characters > self.limits[place]:
+            return False
+        memcpy(to, PyBytes_AS_STRING(prefix), before)
+        memcpy(to + before, product.start, product.size)
+        event.parts[place].start, event.parts[place].size = to, before + product.size
+        spare[0] = to + before + product.size
+        return True
 
     cdef Text _members(self, Text at, Text end, Event *event, int depth):
         """Read the fields of the event or, below it, skip an object or an array."""
@@ -448,8 +528,8 @@ cdef class WholeEvents:
                 at = self._skip(at, end, 0)
             else:
                 at = read_number(at, end, &number, False, MAX_DIGITS)
-            part.size = part.characters = at - part.start
-            if at == NULL or part.size > self.limits[place]:
+            part.size = part.characters = at - part.start if at != NULL else 0
+            if part.size > self.limits[place]:
                 return NULL
         if at == NULL:
             return NULL

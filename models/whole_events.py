@@ -1,28 +1,54 @@
-"""Makes the rows of whole events in compiled code, if the installation could build it.
+"""Makes the rows of the usual events in compiled code, if the installation could build it.
 
 ``models.rules.transform`` defines the behaviour, and tests compare both value by value. The
-compiled code handles only events that need no fill or repair, usually nearly all of them; for any
-other value it returns None, and ``transform`` handles it. Without the compiled code everything
-works the same, only slower.
+compiled code fills what is missing and repairs plain values of another type, as the rules do; for
+what is less usual it returns None, and ``transform`` handles it. Without the compiled code
+everything works the same, only slower.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from models.fields import EVENT_FIELDS, ROW_FIELDS, Field
+from models.quality import BITS, Kind
 
-#: From values to each one's row as JSON (None if left to ``transform``), and the sum of the rows'
-#: revenues.
-WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
+
+class PackedValues(Protocol):
+    """Values that lie in messages: of each its message, its place there, and its size.
+
+    A size of -1 is that of no value.
+    """
+
+    @property
+    def messages(self) -> list[bytes]: ...
+    @property
+    def which(self) -> "array[int]": ...
+    @property
+    def starts(self) -> "array[int]": ...
+    @property
+    def sizes(self) -> "array[int]": ...
+
+
+#: From values to each one's row as JSON (None if left to ``transform``), the quality flags of each,
+#: and the sum of the rows' revenues.
+WholeRows: TypeAlias = Callable[
+    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
+]
 
 #: The revision of the compiled module that matches this file.
-_REVISION = 4
+_REVISION = 6
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}
 #: An event with a field of another kind is left to Python.
 _KINDS = {str: _TEXT, int: _INTEGER}
+#: What a filled text begins with, and how many characters of the product follow.
+_FILLED_TEXTS = {"user_id": ("guest_", 2**31 - 1), "category": ("category_", 2)}
+_SOURCE = "product_id"
+#: What becomes of a value of another JSON type, by the type of the field.
+_REPAIRS = {str: Kind.STRINGIFIED, datetime: Kind.STRINGIFIED}
 
 
 class Compiled(NamedTuple):
@@ -34,6 +60,21 @@ class Compiled(NamedTuple):
 
 def _kind(field: Field) -> int:
     return _ROLES.get(field.name, _KINDS.get(field.kind, _OTHER))
+
+
+def _told(field: Field) -> tuple[str, int, int | None, int, int, str, int]:
+    """What the compiled module is told of a field."""
+    prefix, taken = _FILLED_TEXTS.get(field.name, ("", 0))
+    known = prefix or _kind(field) in (_PRICE, _QUANTITY)
+    return (
+        field.name,
+        _kind(field),
+        field.max_length,
+        BITS.get((field.name, Kind.FILLED), 0) if known else 0,
+        BITS.get((field.name, _REPAIRS.get(field.kind, Kind.MISTYPED)), 0),
+        prefix,
+        taken,
+    )
 
 
 def compiled(
@@ -52,13 +93,15 @@ def compiled(
         return _python_alone(f"does not compute {', '.join(computed)}")
     try:
         made = _whole_events.WholeEvents(
-            [(field.name, _kind(field), field.max_length) for field in event_fields],
+            [_told(field) for field in event_fields],
             [places[field.name] for field in row_fields],
             {
                 places[field.name]
                 for field in event_fields
-                if field.kind is not datetime and not field.nullable
+                if field.kind is not datetime and (field.filled or not field.nullable)
             },
+            places[_SOURCE],
+            BITS["timestamp", Kind.UNPARSABLE],
         )
     except ValueError as error:
         return _python_alone(f"has room for {error}")

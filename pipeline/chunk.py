@@ -12,15 +12,16 @@ import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import accumulate, compress
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from operator import not_
 from typing import Any
 
 import msgspec
 
 from pipeline.memory import Lease
+from pipeline.packed_records import offsets
 from pipeline.partition import Partition
 from pipeline.record import LastRecord, PlainRecord, Record
 from pipeline.stream import Row, Stream
@@ -56,7 +57,7 @@ class Chunk:
 
     ``rows`` is JSON lines: each valid row is an array in the order of the stream's columns. JSON
     escapes line feeds, so the text can be cut at lines. ``offsets`` are those of the rows;
-    ``flags`` are the quality flags, by the row's index, where there are any. ``known_total`` is
+    ``flags`` are the quality flags of each row, 0 for none. ``known_total`` is
     ``total``, or None if it must be computed from the rows. ``oldest`` is the timestamp (ms) of
     the first event; ``duplicate`` counts events that were skipped because they are stored.
     """
@@ -67,7 +68,7 @@ class Chunk:
     end: int
     rows: bytes = b""
     offsets: Sequence[int] = ()
-    flags: Mapping[int, int] = field(default_factory=dict)
+    flags: Sequence[int] = ()
     known_total: float | None = None
     dead: tuple[DeadLetter, ...] = ()
     oldest: int | None = None
@@ -97,32 +98,30 @@ class Chunk:
             last: identifies the last of them, if known.
             lease: on the memory of the records, which becomes the chunk's.
         """
-        rows: list[bytes] = []
-        offsets = array("q")
-        flags = {}
+        lines, flags, total = stream.lines(records)
+        kept = offsets(records)
         dead = []
         others: list[Row] = []
-        lines, total = stream.lines([record.value for record in records])
-        for record, line in zip(records, lines, strict=True):
-            if line is None:
-                found = stream.transform(record.value)
-                if not isinstance(found, tuple):
-                    dead.append(DeadLetter.of(record, str(found.reason), found.detail))
-                    continue
-                row, bits = found
-                if bits:
-                    flags[len(rows)] = bits
+        # All that is done for each event in Python is done for those that have no row yet.
+        for place in [place for place, line in enumerate(lines) if line is None]:
+            found = stream.transform(records[place].value)
+            if isinstance(found, tuple):
+                row, flags[place] = found
                 others.append(row)
-                line = _encode(row)
-            rows.append(line)
-            offsets.append(record.offset)
+                lines[place] = _encode(row)
+            else:
+                dead.append(DeadLetter.of(records[place], str(found.reason), found.detail))
+        rows = [line for line in lines if line is not None]
+        if dead:
+            has_row = [line is not None for line in lines]
+            kept, flags = (array(one.typecode, compress(one, has_row)) for one in (kept, flags))
         chunk = cls(
             stream=stream,
             partition=partition,
             start=start,
             end=end,
             rows=b"\n".join(rows),
-            offsets=offsets,
+            offsets=kept,
             flags=flags,
             known_total=total + stream.total(others),
             dead=tuple(dead),
@@ -151,7 +150,7 @@ class Chunk:
             len(letter.key or b"") + len(letter.value or b"") + _DEAD_LETTER_BYTES
             for letter in self.dead
         )
-        return _CHUNK_BYTES + len(self.rows) + 8 * len(self.offsets) + dead_letters
+        return _CHUNK_BYTES + len(self.rows) + 16 * len(self.offsets) + dead_letters
 
     @property
     def total(self) -> float:
@@ -160,7 +159,7 @@ class Chunk:
 
     def quality(self) -> Counter[int]:
         """How many rows have each combination of quality flags."""
-        return Counter(self.flags.values())
+        return Counter(filter(None, self.flags))
 
     def since(self, offset: int) -> "Chunk":
         """The part at and after ``offset``."""
@@ -214,12 +213,11 @@ class Chunk:
         total = self.known_total
         if total is not None:
             total = _less(total, self._amounts(b"\n".join(compress(lines, map(not_, kept)))))
-        places = list(accumulate(kept)) if self.flags else ()
         return replace(
             self,
             rows=b"\n".join(compress(lines, kept)),
             offsets=array("q", compress(self.offsets, kept)),
-            flags={places[row] - 1: bits for row, bits in self.flags.items() if kept[row]},
+            flags=array("Q", compress(self.flags, kept)),
             known_total=total,
         )
 

@@ -1,5 +1,6 @@
 """A stream: everything that source, pipeline and writer know about the events they carry."""
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -8,7 +9,9 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from pipeline.packed_records import PackedValues, values
 from pipeline.quality import Quality
+from pipeline.record import Record
 
 #: Why an event is a dead letter: not an event, dropped by a rule, or a row that cannot be stored.
 REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
@@ -16,8 +19,11 @@ REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
 #: The values of a row, in the order of the stream's columns.
 Row: TypeAlias = Sequence[Any]
 
-#: From values to each one's row as JSON, or None; and the sum of these rows' summed column.
-WholeRows: TypeAlias = Callable[[list[bytes | None]], tuple[list[bytes | None], float]]
+#: From values to each one's row as JSON, or None; to each one's quality flags; and to the sum of
+#: these rows' summed column.
+WholeRows: TypeAlias = Callable[
+    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
+]
 
 
 class Rejected(Protocol):
@@ -48,7 +54,7 @@ class Stream:
         fields: names of an event's fields, as rejections call them.
         summed: the column whose sum the ledger keeps, if any.
         key: the column that identifies an event, if any.
-        whole_rows: makes the rows of events that need no fill or repair, faster than ``transform``.
+        whole_rows: makes the rows of the usual events, faster than ``transform``.
         rows_by: what makes rows, for logs and checks.
         quality: what may be filled and repaired, and which shares of that are high.
     """
@@ -66,12 +72,12 @@ class Stream:
     rows_by: str = "Python"
     quality: Quality = field(default_factory=Quality)
 
-    def lines(self, values: list[bytes | None]) -> tuple[list[bytes | None], float]:
-        """The rows that ``whole_rows`` makes, None for other values; and their sum."""
+    def lines(self, records: Sequence[Record]) -> tuple[list[bytes | None], "array[int]", float]:
+        """The rows that ``whole_rows`` makes, None for other values; their flags; and their sum."""
         if self.whole_rows is None:
-            return [None] * len(values), 0.0
-        lines, total = self.whole_rows(values)
-        return lines, total if self.summed else 0.0
+            return [None] * len(records), array("Q", bytes(8 * len(records))), 0.0
+        lines, flags, total = self.whole_rows(values(records))
+        return lines, flags, total if self.summed else 0.0
 
     def total(self, rows: Sequence[Row]) -> float:
         """The sum of the summed column."""

@@ -1,5 +1,6 @@
 """A fetch: the records that the agent gets at once, of one partition."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.memory import Lease
@@ -14,6 +15,6 @@ class Fetch(NamedTuple):
 
     start: int
     end: int
-    records: list[Record]
+    records: Sequence[Record]
     last: LastRecord | None
     lease: Lease

@@ -5,14 +5,15 @@ Differences from aiokafka's own reader, which it replaces:
   the position stays before it;
 - decompression has a limit;
 - headers, which are not used, are skipped if they cannot be decoded;
-- parsed records are handed out as they are: making a ConsumerRecord of each would cost as much as
-  the rest of reading an event.
+- records are handed out packed, or as they were parsed: making a ConsumerRecord of each would cost
+  as much as the rest of reading an event.
 
 Producers that send events one by one make batches of one or two. A fast loop reads these whole, and
 leaves anything unusual to the general reader.
 """
 
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -22,8 +23,10 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
+from pipeline.packed_records import WIDTH, PackedRecords, joined, since
 from pipeline.record import Record
 from source.codecs import decompress
+from source.packing import is_packing, pack
 from source.record_formats import (
     CODEC_MASK,
     CONTROL,
@@ -66,7 +69,7 @@ class Portion(NamedTuple):
     written, -1 if its format has none.
     """
 
-    records: list[Record]
+    records: Sequence[Record]
     size: int
     epoch: int
 
@@ -74,7 +77,7 @@ class Portion(NamedTuple):
 class _Batch(NamedTuple):
     """A batch being read; ``message`` is the whole batch, decompressed, for another attempt."""
 
-    records: Iterator[Record]
+    records: Iterator[Record] | PackedRecords
     after: int
     epoch: int
     record_size: float
@@ -104,6 +107,8 @@ class FetchedBatches:
         self._aborted = sorted(aborted or (), key=lambda one: one[1], reverse=True)
         self._aborting: set[int] = set()
         self._batch: _Batch | None = None
+        # What the packed records of one portion lie in.
+        self._messages: list[bytes] = []
 
     @property
     def is_done(self) -> bool:
@@ -116,14 +121,15 @@ class FetchedBatches:
         Moves ``position`` past them and past offsets without a record. Sets ``unreadable`` if the
         next batch cannot be read.
         """
-        records: list[Record] = []
+        records: Sequence[Record] = []
         size = 0
         epoch = -1
+        self._begin_portion()
         while True:
             if self._batch is None and self.unreadable is None:
                 small = self._take_small(max_records - len(records), max_bytes - size)
                 if small.records:
-                    records += small.records
+                    records = joined(records, small.records)
                     size += small.size
                     epoch = small.epoch
             batch = self._batch or self._open()
@@ -139,9 +145,9 @@ class FetchedBatches:
                 break
             is_read = len(found) < wanted
             if found and found[0].offset < self.position:
-                found = [record for record in found if record.offset >= self.position]
+                found = since(found, self.position)
             if found:
-                records += found
+                records = joined(records, found)
                 size += int(batch.record_size * len(found))
                 epoch = batch.epoch
                 self.position = found[-1].offset + 1
@@ -151,6 +157,14 @@ class FetchedBatches:
                     self.position = batch.after
         return Portion(records, size, epoch)
 
+    def _begin_portion(self) -> None:
+        """Drop the messages of the portion before, except the one that is being read."""
+        batch = self._batch
+        self._messages = []
+        if batch and isinstance(batch.records, PackedRecords) and batch.records:
+            alone = batch.records.alone()
+            self._batch, self._messages = batch._replace(records=alone), alone.messages
+
     def _take_small(self, max_records: int, max_bytes: int) -> Portion:
         """Take the next batches whole, up to the first that is large, unusual or damaged."""
         data, at, position = self._data, self._at, self.position
@@ -159,6 +173,8 @@ class FetchedBatches:
         if not self._aborted and not self._aborting:
             usual |= TRANSACTIONAL
         records: list[Record] = []
+        places = array("q")
+        taken = 0
         size = 0
         epoch = -1
         while len(data) - at >= _HEADER.size and size < max_bytes:
@@ -169,7 +185,7 @@ class FetchedBatches:
                 number != 2
                 or attributes & ~usual
                 or base < position
-                or not 0 < count <= max_records - len(records)
+                or not 0 < count <= max_records - taken
                 or not 0 < length < _SMALL
                 or end > len(data)
                 or calc_crc32c(plain[at + _ATTRIBUTES_AT : end]) != crc
@@ -179,16 +195,22 @@ class FetchedBatches:
                 message = self._plain(data[at:end], attributes)
                 if len(message) > _SMALL_PLAIN:
                     break
-                found = list(DefaultRecordBatch(message))
+                if pack(message, header, self._messages, places):
+                    last_offset = places[-WIDTH]
+                elif is_packing():
+                    break
+                else:
+                    records += DefaultRecordBatch(message)
+                    last_offset = records[-1].offset
             except _DAMAGED:
                 break
-            records += found
+            taken += count
             size += len(message)
             epoch = of_epoch
             at = end
-            position = 1 + max(base + last, found[-1].offset)
+            position = 1 + max(base + last, last_offset)
         self._at, self.position = at, position
-        return Portion(records, size, epoch)
+        return Portion(records or PackedRecords(self._messages, places), size, epoch)
 
     def _plain(self, message: bytes, attributes: int) -> bytes:
         """The message with its records decompressed."""
@@ -200,7 +222,10 @@ class FetchedBatches:
         rest = message[_AFTER_ATTRIBUTES : _HEADER.size]
         return b"".join((message[:_ATTRIBUTES_AT], plain, rest, records))
 
-    def _read(self, batch: _Batch, count: int) -> list[Record]:
+    def _read(self, batch: _Batch, count: int) -> Sequence[Record]:
+        if isinstance(batch.records, PackedRecords):
+            self._batch = batch._replace(records=batch.records[count:])
+            return batch.records[:count]
         try:
             return list(islice(batch.records, count))
         except _DAMAGED as error:
@@ -273,6 +298,9 @@ class FetchedBatches:
         message = self._plain(message, attributes)
         # A batch emptied by compaction has offsets but no records.
         size = len(message) / count if count > 0 else len(message)
+        places = array("q")
+        if pack(message, header, self._messages, places):
+            return _Batch(PackedRecords(self._messages, places), after, header[2], size, None)
         # `chain` keeps its place: aiokafka's batch starts over at each `islice`.
         return _Batch(chain(DefaultRecordBatch(message)), after, header[2], size, message)
 

@@ -15,6 +15,7 @@ from benchmarks.traffic.mixes import (
     bad,
     escapes,
     few_products,
+    filled,
     long_events,
     many_products,
     mistyped,
@@ -24,6 +25,7 @@ from benchmarks.traffic.mixes import (
     repaired,
     sale,
     unknown_fields,
+    whole,
 )
 from benchmarks.traffic.topics import CHECKED, CODEC
 from db.connection.engine import connect
@@ -35,6 +37,8 @@ def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Events as others send them, beside the usual ones; the sizes are those before compression."""
     mixes = {
         "usual events": sale,
+        "whole events": whole,
+        "64 % filled": filled,
         "20 unknown fields": unknown_fields,
         "events of 1 KB": long_events,
         "1 % with escapes": escapes,

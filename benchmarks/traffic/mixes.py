@@ -68,11 +68,27 @@ def mistyped(share: Random) -> Iterator[Template]:
         yield _template({**fields, "price": str(fields["price"])})
 
 
+def whole(share: Random) -> Iterator[Template]:
+    """Events to which nothing has to be done."""
+    return map(_template, _whole())
+
+
+def filled(share: Random) -> Iterator[Template]:
+    """Half of the events have no user, a fifth no category, a tenth no quantity."""
+    for fields in _whole():
+        for name, missing in (("user_id", 0.5), ("category", 0.2), ("quantity", 0.1)):
+            if share.random() < missing:
+                del fields[name]
+        yield _template(fields)
+
+
 def repaired(share: Random) -> Iterator[Template]:
     """Of 20 events, one has a value that is not what the schema says, and is repaired."""
     for number, fields in enumerate(_whole()):
         if number % _EVERY == 0:
-            fields["user_id"] = number
+            odd = {"user_id": number, "price": str(fields["price"]), "quantity": 2.0}
+            name = share.choice([*odd])
+            fields[name] = odd[name]
         yield _template(fields)
 
 

@@ -91,17 +91,17 @@ if [ "$what" = demo ]; then
 fi
 packages dev
 
-# Not a must. What could not be compiled is tried again when the module, Python or the compiler is another.
-module=models/_whole_events.pyx
+# Not a must. What could not be compiled is tried again when a module, Python or the compiler is another.
+modules='models/_whole_events.pyx source/_scan.pyx'
 headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null || true)
 compiles() { command -v cc >/dev/null && [ -e "$headers/Python.h" ]; }
-wanted_module() { { cat "$module" .venv/pyvenv.cfg; compiles && echo compiles; } | cksum; }
+wanted_module() { { cat $modules .venv/pyvenv.cfg; compiles && echo compiles; } | cksum; }
 if [ "$(cat "$done/compiled" 2>/dev/null)" != "$(wanted_module)" ]; then
     otherwise='Python alone makes the rows, more slowly. Install gcc and python3-dev to change that.'
     if compiles || (install 'a C compiler for Python' "$otherwise" gcc libc6-dev "${headers##*/}-dev"); then
-        say "Compiling $module ..."
-        .venv/bin/cythonize -q -i "$module" >.local/cython.log 2>&1 ||
-            say "It could not be compiled (see .local/cython.log): $otherwise"
+        say "Compiling $modules ..."
+        .venv/bin/cythonize -q -i $modules >.local/cython.log 2>&1 ||
+            say "They could not be compiled (see .local/cython.log): $otherwise"
     fi
     wanted_module >"$done/compiled"
 fi

@@ -2,7 +2,8 @@
 
 Whatever the bytes, the answer must be one row that the table can hold, or one dead letter with
 its reason; never both, never an exception. And it must be decoded as the plainest decoder does, and
-the compiled module, where it was built, must make the same row of it or none.
+the compiled module, where it was built, must make the same row of it with the same flags, or none;
+and the same chunk of many values, with the same counts of what was filled and repaired.
 The same seed makes the same values.
 """
 
@@ -19,11 +20,19 @@ from typing import Any
 from models.fields import EVENT_FIELDS
 from models.rules import Rejection, transform
 from models.whole_events import whole_rows
-from tests.contract.compiled import assert_compiled_alike
+from tests.contract.compiled import assert_chunks_alike, assert_compiled_alike
 from tests.contract.reference import assert_same_answer
 from tests.contract.storable import assert_storable
 from tests.contract.test_cases import load
-from tests.contract.whole_values import MOMENTS, NUMBERS, TEXTS, UNKNOWN, WHOLE, spelled
+from tests.contract.whole_values import (
+    INSTEAD,
+    MOMENTS,
+    NUMBERS,
+    TEXTS,
+    UNKNOWN,
+    WHOLE,
+    spelled,
+)
 
 _FIELDS = [field.name for field in EVENT_FIELDS]
 
@@ -42,11 +51,17 @@ _WORDS = [b"NaN", b"Infinity", b"//", b"\xef\xbb\xbf", b"\xff", b"\x00", b"\\u00
           b"[" * 1200, b"{}", b",", b":", b'"', b"'", b"\r\n"]  # fmt: skip
 
 
+#: Values that make a chunk.
+_CHUNK = 500
+
+
 def values(seed: int) -> Iterator[bytes]:
     """An endless stream of Kafka values."""
     random = Random(seed)
     known = [base64.b64decode(case["value_b64"] or b"") for case in load()]
-    makers = (_bytes_changed, _spliced, _made_up, _field_changed, _fields_added, _nearly_whole)
+    makers = [_bytes_changed, _spliced, _made_up, _field_changed, _fields_added, _nearly_whole]
+    # Filled and repaired events most of the time.
+    makers += [_filled_or_repaired] * 8
     while True:
         yield random.choice(makers)(random, known)
 
@@ -121,6 +136,30 @@ def _nearly_whole(random: Random, known: list[bytes]) -> bytes:
     return _bytes_changed(random, [value]) if random.random() < 0.2 else value
 
 
+def _filled_or_repaired(random: Random, known: list[bytes]) -> bytes:
+    """An event that lacks some fields, or has values of another type in them."""
+    del known
+    product = random.choice(
+        ("P0042", "P", "", "é漢x", "😀😀", "P" * 44, "é" * 44, "é" * 45, "P" * 50)
+    )
+    quantity = random.choice(("1", "2", "-3", "0"))
+    fields = {
+        **WHOLE,
+        "product_id": f'"{product}"',
+        "price": _decimal(random),
+        "quantity": quantity,
+    }
+    for name in random.sample(_FIELDS, random.randint(1, 4)):
+        if random.random() < 0.5:
+            fields[name] = random.choice((*INSTEAD, json.dumps(random.choice(_ODD))))
+        elif random.random() < 0.5:
+            fields[name] = "null"
+        else:
+            del fields[name]
+    value = spelled(fields.items(), between=random.choice(["", "", " "]))
+    return _bytes_changed(random, [value]) if random.random() < 0.2 else value
+
+
 def _nested(random: Random) -> str:
     """JSON of a field that nobody knows."""
     inner = random.choice((random.choice(UNKNOWN), json.dumps(random.choice(_ODD[:40]))))
@@ -158,6 +197,7 @@ def run(number: int, seed: int) -> Counter[str]:
         AssertionError: an answer is neither a storable row nor a dead letter; with the value.
     """
     outcomes: Counter[str] = Counter()
+    together: list[bytes] = []
     for _, value in zip(range(number), values(seed), strict=False):
         try:
             assert_same_answer(value)
@@ -172,6 +212,10 @@ def run(number: int, seed: int) -> Counter[str]:
                 outcomes["row, something repaired" if transformed[1] else "row"] += 1
         except Exception as error:
             raise AssertionError(f"seed {seed}: {value!r}") from error
+        together.append(value)
+        if len(together) == _CHUNK:
+            assert_chunks_alike(together)
+            together.clear()
     return outcomes
 
 

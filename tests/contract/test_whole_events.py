@@ -2,14 +2,14 @@
 
 import base64
 import json
-import math
 import re
 import shutil
 import sys
 import sysconfig
+from array import array
 from calendar import monthrange
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -20,15 +20,18 @@ from hypothesis import strategies as st
 from agents.flash_sales import FLASH_SALES
 from commands.traffic.simulator import events
 from models import whole_events
-from models.fields import EVENT_FIELDS, ROW_FIELDS, ROW_NAMES
+from models.fields import EVENT_FIELDS, ROW_FIELDS
+from models.quality import BITS, Kind
 from models.rules import transform
 from models.whole_events import compiled, whole_rows
+from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
-from tests.contract.compiled import assert_compiled_alike
+from tests.contract.compiled import assert_chunks_alike, assert_compiled_alike
 from tests.contract.test_cases import load
 from tests.contract.whole_values import (
+    INSTEAD,
     MOMENTS,
     NUMBERS,
     TEXTS,
@@ -41,7 +44,6 @@ from tests.contract.whole_values import (
     whole,
 )
 
-_REVENUE = ROW_NAMES.index("revenue")
 HEADERS = Path(sysconfig.get_path("include"), "Python.h")
 
 
@@ -59,6 +61,11 @@ def simulated(number):
         transformed = transform(event.value)
         if isinstance(transformed, tuple) and not transformed[1] and None not in transformed[0]:
             yield event.value
+
+
+def odd(number):
+    """Events of the simulator, as it breaks them."""
+    return [event.value for event in islice(events(seed=7, clock=lambda: 1_795_000_000.5), number)]
 
 
 def test_it_is_built_wherever_it_can_be():
@@ -104,6 +111,90 @@ def test_the_usual_events_are_taken(rows):
 )
 def test_what_is_whole_is_taken(rows, value):
     assert assert_compiled_alike(rows, value)
+
+
+def without(*names):
+    return spelled(pair for pair in WHOLE.items() if pair[0] not in names)
+
+
+@pytest.mark.parametrize(
+    ("value", "flags"),
+    [
+        (without("user_id"), {"user_id.filled"}),
+        (without("category"), {"category.filled"}),
+        (without("quantity"), {"quantity.filled"}),
+        (without("price"), {"price.filled"}),
+        (
+            without("user_id", "category", "price", "quantity"),
+            {"user_id.filled", "category.filled", "price.filled", "quantity.filled"},
+        ),
+        (whole(user_id="null", product_id=f'"{"漢" * 44}"'), {"user_id.filled"}),
+        (whole(category="null", product_id='"😀"'), {"category.filled"}),
+        (
+            whole(category="null", user_id="null", product_id='""'),
+            {"user_id.filled", "category.filled"},
+        ),
+        (whole(event_id="4711"), {"event_id.stringified"}),
+        (whole(user_id="true"), {"user_id.stringified"}),
+        (
+            whole(user_id="null", product_id="-4711"),
+            {"product_id.stringified", "user_id.filled"},
+        ),
+        (whole(price='"19.99"'), {"price.mistyped", "price.filled"}),
+        (whole(price='{"amount": 19.99}'), {"price.mistyped", "price.filled"}),
+        (whole(quantity="2.0"), {"quantity.mistyped", "quantity.filled"}),
+        (whole(quantity='"2"'), {"quantity.mistyped", "quantity.filled"}),
+        (whole(timestamp="1795774530123"), {"timestamp.stringified", "timestamp.unparsable"}),
+        (whole(timestamp='"yesterday"'), {"timestamp.unparsable"}),
+        (whole(timestamp='""'), {"timestamp.unparsable"}),
+    ],
+)
+def test_what_is_filled_or_repaired_is_taken(rows, value, flags):
+    assert assert_compiled_alike(rows, value)
+    [bits] = rows([value])[1]
+    assert bits == sum(BITS[field, Kind(kind)] for field, kind in (one.split(".") for one in flags))
+
+
+@pytest.mark.parametrize("more", [{}, {"product_id": "null"}, {"price": '"x"', "quantity": "-2"}])
+@pytest.mark.parametrize("name", WHOLE)
+def test_any_value_in_place_of_another(rows, name, more):
+    values = [whole(**{**more, name: text}) for text in INSTEAD]
+    for value in values:
+        assert_compiled_alike(rows, value)
+    assert_chunks_alike(values)
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "😀"])
+def test_a_filled_text_that_fits_and_one_that_does_not(rows, character):
+    for size in range(51):
+        value = whole(user_id="null", category="null", product_id=f'"{character * size}"')
+        assert assert_compiled_alike(rows, value) == (size <= 44)
+
+
+@given(st.sets(st.sampled_from([*WHOLE])), st.text(max_size=50))
+@settings(max_examples=1000, deadline=None)
+def test_any_fields_missing(rows, names, product):
+    kept = {**WHOLE, "product_id": json.dumps(product, ensure_ascii=False)}
+    assert_compiled_alike(rows, spelled((name, kept[name]) for name in kept if name not in names))
+
+
+def test_filled_and_repaired_are_counted_alike(rows):
+    records = [PlainRecord(place, value) for place, value in enumerate(odd(5000))]
+    one, other = (
+        Batch.of(stream, 1, datetime.now(UTC), [chunk], 0.1)
+        for stream in (FLASH_SALES, replace(FLASH_SALES, whole_rows=None))
+        for chunk in [Chunk.transform(stream, Partition("t", 0), 0, 5000, records)]
+    )
+    assert {*one.filled} == {"user_id", "category", "price", "quantity"}
+    assert (one.filled, one.repaired) == (other.filled, other.repaired)
+    assert {"price.mistyped", "user_id.stringified", "timestamp.unparsable"} <= {*one.repaired}
+
+
+def test_most_odd_events_are_taken(rows):
+    answers = [(value, transform(value)) for value in odd(5000)]
+    repaired = [value for value, found in answers if isinstance(found, tuple) and found[1]]
+    assert len(repaired) > 800
+    assert sum(assert_compiled_alike(rows, value) for value in repaired) >= 0.95 * len(repaired)
 
 
 def test_every_case_of_the_contract(rows):
@@ -241,24 +332,17 @@ def test_what_is_no_bytes_has_no_row(rows):
     class Value(bytes):
         pass
 
-    assert rows([None, Value(whole())]) == ([None, None], 0.0)
-    assert rows([]) == ([], 0.0)
-    with pytest.raises(TypeError):
+    assert rows([None, Value(whole())]) == ([None, None], array("Q", [0, 0]), 0.0)
+    assert rows([]) == ([], array("Q"), 0.0)
+    with pytest.raises(AttributeError):
         rows(None)
 
 
 def test_a_chunk_is_the_same_with_and_without(rows):
     values = [base64.b64decode(case["value_b64"] or b"") for case in load()]
-    for mixed in (values, list(simulated(1000)), [*values, *simulated(2000), None]):
-        records = [PlainRecord(place, value, b"k", 7) for place, value in enumerate(mixed)]
-        one, other = (
-            Chunk.transform(stream, Partition("t", 0), 0, len(records), records)
-            for stream in (FLASH_SALES, replace(FLASH_SALES, whole_rows=None))
-        )
-        # A sum of floats is as exact as its order allows, which need not be the same.
-        amounts = [json.loads(line)[_REVENUE] for line in other.rows.split(b"\n")]
-        assert abs(one.total - other.total) <= 1e-12 * math.fsum(map(abs, amounts))
-        assert replace(one, stream=other.stream, known_total=other.known_total) == other
+    usual = list(simulated(1000))
+    for mixed in (values, usual, [], [None], [*values, *usual, None], [*odd(2000), *values]):
+        assert_chunks_alike(mixed)
 
 
 def test_a_field_that_is_passed_through_needs_no_other_module(rows):
@@ -268,12 +352,12 @@ def test_a_field_that_is_passed_through_needs_no_other_module(rows):
     )
     added = [
         text._replace(name="coupon", max_length=3),
-        number._replace(name="visit", nullable=True),
+        number._replace(name="visit", nullable=True, filled=""),
         text._replace(name="note", max_length=None),
     ]
     made, _ = compiled([*added, *EVENT_FIELDS], [*ROW_FIELDS, *added])
     assert made is not None
-    before, _ = rows([whole()])
+    before, *_ = rows([whole()])
     for given_, stored in (
         ({"coupon": '"€UR"', "visit": "-5", "note": '""'}, b',"\xe2\x82\xacUR",-5,""]'),
         ({"visit": "null"}, b",null,null,null]"),
@@ -353,6 +437,14 @@ def test_a_field_of_another_kind_is_left_to_the_rules(rows, kind):
     values = [spelled({**WHOLE, "weight": text}.items()) for text in ("5", "5.5", '"5"')]
     assert made([*values])[0] == [None] * 3
     assert made([whole()])[0] == [rows([whole()])[0][0][:-1] + b",null]"]
+
+
+def test_a_field_that_another_rule_fills_is_left_to_it(rows):
+    added = ROW_FIELDS[2]._replace(name="shop", nullable=True, filled="the shop of the product")
+    made, _ = compiled([*EVENT_FIELDS, added], [*ROW_FIELDS, added])
+    assert made is not None
+    [missing, there], *_ = made([whole(), whole(shop='"s"')])
+    assert (missing, there) == (None, rows([whole()])[0][0][:-1] + b',"s"]')
 
 
 def test_fields_that_must_be_there_are_asked_for(rows):

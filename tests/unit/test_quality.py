@@ -1,5 +1,7 @@
 """Quality flags: what was filled and repaired, and how often."""
 
+from array import array
+
 import pytest
 
 from models.quality import BITS, Kind, tally
@@ -38,6 +40,10 @@ def test_what_was_filled_and_repaired_is_flagged(fields, flags):
 
 def bits(*flags):
     return sum(BITS[field, Kind(kind)] for field, kind in (flag.split(".") for flag in flags))
+
+
+def test_a_row_has_room_for_all_flags():
+    assert len(BITS) <= 8 * array("Q").itemsize, "pipeline.chunk keeps them in that many bits"
 
 
 def test_flags_are_tallied_by_field_and_kind():

@@ -11,10 +11,23 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from source import record_batches
+from pipeline.record import Record
+from source import packing, record_batches
 from source.record_batches import FetchedBatches
 
 LIMIT = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True, params=["packed", "parsed"])
+def _packing(request):
+    """Batches are read by either."""
+    if request.param == "packed" and not packing.is_packing():
+        pytest.skip("the compiled module was not built, because no compiler is here")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(packing, "_is_built", request.param == "packed")
+        yield
+
+
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 
@@ -51,7 +64,8 @@ def marker(base, producer, *, commit):
 def read(data, position=0, aborted=None, limit=LIMIT, records=1000, size=1 << 20):
     """All records, the positions after each portion, and what is left."""
     fetched = FetchedBatches(data, position, aborted, limit)
-    found, positions = [], [position]
+    found: list[Record] = []
+    positions = [position]
     while not fetched.is_done and fetched.unreadable is None:
         portion = fetched.take(records, size)
         found += portion.records

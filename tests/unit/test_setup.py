@@ -13,11 +13,11 @@ from dev import ROOT
 WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
 PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
-MODULE = "models/_whole_events.pyx"
+MODULES = ("models/_whole_events.pyx", "source/_scan.pyx")
 COPIED = (
     "dev/setup/setup.sh",
     "dev/setup/kafka-pom.xml",
-    MODULE,
+    *MODULES,
     *map(str, ROOT.glob("requirements*.txt")),
 )
 
@@ -73,7 +73,7 @@ def program(path, *lines):
 def test_warnings_of_pip_do_not_drown_what_set_up_says(setup, tmp_path):
     done = setup(status=0)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"Installing the Python packages ...\nCompiling {MODULE} ...\n"
+    assert done.stderr == f"Installing the Python packages ...\nCompiling {' '.join(MODULES)} ...\n"
     assert WARNING in (tmp_path / ".local/pip.log").read_text()
     assert setup(status=1).stderr == "", "there is nothing left to do"
 
@@ -85,16 +85,16 @@ def test_what_pip_said_is_shown_when_it_fails(setup):
     assert done.stderr.endswith("pip could not install the Python packages.\n")
 
 
-@pytest.mark.parametrize("name", [MODULE, ".venv/pyvenv.cfg"])
+@pytest.mark.parametrize("name", [*MODULES, ".venv/pyvenv.cfg"])
 def test_module_is_compiled_again_only_after_a_change(setup, tmp_path, name):
     program(tmp_path / ".venv/bin/cythonize", f'echo "$@" >>{tmp_path}/compiled')
     setup()
     setup()
-    assert (tmp_path / "compiled").read_text() == f"-q -i {MODULE}\n"
+    assert (tmp_path / "compiled").read_text() == f"-q -i {' '.join(MODULES)}\n"
     with (tmp_path / name).open("a") as file:
         file.write("# changed\n")
-    assert setup().stderr == f"Compiling {MODULE} ...\n"
-    assert (tmp_path / "compiled").read_text() == f"-q -i {MODULE}\n" * 2
+    assert setup().stderr == f"Compiling {' '.join(MODULES)} ...\n"
+    assert (tmp_path / "compiled").read_text() == f"-q -i {' '.join(MODULES)}\n" * 2
 
 
 @pytest.mark.parametrize("missing", ["bin/cc", "include/python3/Python.h"])
@@ -108,7 +108,7 @@ def test_without_a_compiler_set_up_says_so_once_and_goes_on(setup, tmp_path, mis
     ]
     assert setup().stderr == ""
     (tmp_path / missing).touch(mode=0o755)
-    assert setup().stderr == f"Compiling {MODULE} ...\n"
+    assert setup().stderr == f"Compiling {' '.join(MODULES)} ...\n"
 
 
 def test_what_cannot_be_compiled_is_said_once(setup, tmp_path):
@@ -116,7 +116,7 @@ def test_what_cannot_be_compiled_is_said_once(setup, tmp_path):
     done = setup()
     assert done.returncode == 0
     assert done.stderr.splitlines()[2:] == [
-        "It could not be compiled (see .local/cython.log): Python alone makes the rows, more "
+        "They could not be compiled (see .local/cython.log): Python alone makes the rows, more "
         "slowly. Install gcc and python3-dev to change that."
     ]
     assert (tmp_path / ".local/cython.log").read_text() == "a reason\n"

@@ -1,0 +1,124 @@
+"""Records packed by compiled code are those of the parsers, and so are the chunks made of them."""
+
+import struct
+from array import array
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.flash_sales import FLASH_SALES
+from models.whole_events import whole_rows
+from pipeline.chunk import Chunk
+from pipeline.packed_records import PackedRecords, PackedValues, joined
+from pipeline.partition import Partition
+from pipeline.record import PlainRecord
+from source import packing
+from source.record_batches import _HEADER, _without_headers
+from tests.contract.whole_values import WHOLE, whole
+
+pytestmark = pytest.mark.skipif(
+    not packing.is_packing() or whole_rows is None,
+    reason="the compiled modules were not built, because no compiler is here",
+)
+TEXTS = st.none() | st.binary(max_size=200)
+HEADERS = st.lists(st.tuples(st.text(max_size=3), TEXTS), max_size=2)
+RECORDS = st.lists(
+    st.tuples(st.integers(1, 300), st.integers(0, 2**42), TEXTS, TEXTS, HEADERS),
+    min_size=1,
+    max_size=6,
+)
+
+
+def message(records, base=7):
+    builder = DefaultRecordBatchBuilder(2, 0, False, -1, 0, 0, 1 << 20)
+    offset = 0
+    for number, (gap, timestamp, key, value, headers) in enumerate(records):
+        offset += gap if number else 0
+        builder.append(offset, timestamp, key, value, headers)
+    data = bytearray(builder.build())
+    struct.pack_into(">q", data, 0, base)
+    return bytes(data)
+
+
+def packed(data):
+    """The records, packed; None where that is left to the parsers."""
+    messages: list[bytes] = []
+    places = array("q")
+    if not packing.pack(data, _HEADER.unpack_from(data), messages, places):
+        assert (messages, places) == ([], array("q"))
+        return None
+    return PackedRecords(messages, places)
+
+
+def plain(records):
+    return [PlainRecord(one.offset, one.value, one.key, one.timestamp) for one in records]
+
+
+@given(RECORDS)
+def test_records_are_those_of_aiokafka(records):
+    data = message(records)
+    found = packed(data)
+    assert plain(found) == plain(DefaultRecordBatch(data))
+    assert plain(found[1:]) == plain(found)[1:]
+    assert found[-1] == plain(found)[-1]
+    assert found.alone()[0] == found[0]
+    with pytest.raises(IndexError):
+        found[len(records)]
+
+
+@given(RECORDS, st.integers(61, 2000), st.binary(max_size=3), st.integers(0, 12))
+def test_damaged_batches_are_left_or_read_alike(records, at, put, cut):
+    data = bytearray(message(records))
+    place = 61 + (at - 61) % max(1, len(data) - 61)
+    data[place : place + len(put)] = put
+    damaged = bytes(data[: len(data) - cut])
+    found = packed(damaged)
+    if found is not None:
+        assert plain(found) == plain(_without_headers(damaged))
+
+
+@pytest.mark.parametrize("end", [b"\xff" * 9 + b"\x01", b"\xff" * 10, b"\xff" * 11, b"\x80" * 10])
+def test_numbers_too_long_are_left(end):
+    data = message([(1, 5, None, b"x", [])])
+    assert packed(data[:61] + end + data[61:]) is None
+    assert packed(data[:63] + end + data[63:]) is None
+
+
+@pytest.mark.parametrize("count", [-1, 0, 2, 2**31 - 1])
+def test_another_count_than_there_are_is_left(count):
+    data = bytearray(message([(1, 5, None, b"x", [])]))
+    struct.pack_into(">i", data, 57, count)
+    assert packed(bytes(data)) is None
+
+
+@pytest.mark.parametrize("headers", [[], [("a", b"b")]])
+def test_chunk_of_packed_records_is_the_same(headers):
+    values = [None, b"", b"{", whole(), *(whole(**{name: "null"}) for name in WHOLE)]
+    values += [whole(price='"x"'), whole(event_type='"a\\nb"'), whole()[:-1], whole() + b"}"]
+    halves = [
+        message([(1, 9, b"k", value, headers) for value in some], base)
+        for base, some in ((0, values), (50, values[::-1]))
+    ]
+    one, other = map(packed, halves)
+    other = PackedRecords([halves[0], halves[1]], other.places[:])
+    other.places[2::7] = array("q", [1] * len(other))
+    found = joined(PackedRecords(other.messages, one.places), other)
+    made, expected = (
+        Chunk.transform(FLASH_SALES, Partition("t", 0), 0, 100, records)
+        for records in (found, plain(found))
+    )
+    assert made == expected
+    assert made.valid > len(values)
+
+
+@pytest.mark.parametrize(
+    ("which", "start", "size"),
+    [(1, 0, 1), (-1, 0, 1), (0, -1, 1), (0, 0, 101), (0, 100, 1), (0, 101, 0), (0, 0, -2)],
+)
+def test_values_outside_of_their_message_are_rejected(which, start, size):
+    places = (array("q", [one]) for one in (which, start, size))
+    assert whole_rows is not None
+    with pytest.raises(ValueError, match="no "):
+        whole_rows(PackedValues([b"x" * 100], *places))
