@@ -9,13 +9,9 @@ import gc
 gc.disable()
 
 import asyncio
-import os
 import signal
-import socket
 import sys
-from collections.abc import Mapping
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 from mode.utils.logging import get_logger
@@ -26,36 +22,27 @@ from agents.enrichment import enrichment
 from agents.flash_sales import FLASH_SALES
 from agents.newest_events import NewestEvents
 from checks.startup import prepare
-from commands.faust_commands import OurCommand, refuse_faust_commands
-from commands.registry import Tools, find_commands, needed_servers
-from commands.worker import Worker, reading, running, worker_command
+from commands.faust_commands import OurCommand
+from commands.registry import Tools, add_commands, needed_servers
+from commands.worker import Worker, log_reading, running, worker_command, worker_name
 from config.load import load
 from config.settings import Settings
 from config.version import VERSION
+from db.background import background
 from db.breakers import BreakerStore
 from db.connection.engine import connect, connect_for_queries
 from db.connection.patience import wait_for_server
-from db.group_reports import GroupReports
-from db.letter_search import LetterSearch
 from db.probe import DatabaseProbe
-from db.reports import Reports
-from db.retention.purge import Purge
-from db.retention.sizes import Sizes
-from db.rollup.rounds import Rollup
 from db.schema.preconditions import Preconditions
-from db.workers import WorkerStore
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
-from pipeline.housekeeping import Housekeeping
 from pipeline.lane import Lane
 from pipeline.memory import Memory
-from pipeline.partition import Partition
 from pipeline.patience import Patience
-from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
 from source import log_ends, patches
 from source.cluster.auth import Cluster
@@ -67,16 +54,10 @@ from source.log_reader import LogReader
 from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
 from telemetry.traces import write_spans
-from web.answers import Answers
-from web.dashboard import dashboard
-from web.health import Health
-from web.heartbeat import Heartbeats
 from web.history import History
-from web.metrics_export import export
 from web.middleware import require_token
-from web.pages import pages
 from web.progress import Progress
-from web.status import Status
+from web.site import serve
 
 log = get_logger(__name__)
 
@@ -104,19 +85,16 @@ class App(FaustApp):
         for engine in (self.engine, self.queries):
             wait_for_server(engine, patience)
         self._add_flow(stream)
-        self._add_services()
-        self._add_pages(stream)
+        self._add_services(stream)
         self.first_line = running(settings, settings.topic, stream)
         worker_command(stream)
-        refuse_faust_commands()
-        tools = Tools(settings, self.cluster, settings.topic, stream, self.engine, self.queries)
-        for command in find_commands().values():
-            command.register(self, tools)
+        parts = settings, self.cluster, settings.topic, stream, self.engine, self.queries
+        add_commands(self, Tools(*parts))
 
     def _add_flow(self, stream: Stream) -> None:
         """From Kafka to the database; what reads needs what writes, so that is made first."""
         settings, engine, group = self.settings, self.engine, self.settings.consumer_group
-        self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+        self.worker_name = worker_name()
         read_committed = settings.isolation_level == "read_committed"
 
         # State that the parts share, and what acts on committed batches.
@@ -132,26 +110,14 @@ class App(FaustApp):
             seek_back=self.control.seek_back,
             is_backlog=NewestEvents(stream, self.control, settings.breaker_share).are_good,
         )
-        sums = Rollup(engine, settings.rollup_interval, self.queries)
-        self.rollups = RollupService(sums.step, settings.rollup_interval)
-        self.housekeeping = Housekeeping(
-            Sizes(self.queries, settings.database_max_bytes).note,
-            Purge(engine, group, sums=settings.rollup_interval > 0).run,
-            settings.retentions,
-        )
+        self.rollups, self.housekeeping = background(engine, self.queries, settings)
 
         # Writes the agent's chunks in batches, and informs the others of each one.
         informed = self.progress, self.control, self.breakers, self.rollups, self.history, self
         self.preconditions = Preconditions(engine, deduplicate=settings.deduplicate)
+        verify, name = self.preconditions.verify_again, self.worker_name
         self.flusher = Flusher(
-            Writer(
-                engine,
-                group,
-                stream,
-                worker=self.worker_name,
-                deduplicate=settings.deduplicate,
-                verify=self.preconditions.verify_again,
-            ),
+            Writer(engine, group, stream, name, deduplicate=settings.deduplicate, verify=verify),
             interval=settings.flush_interval,
             max_events=settings.flush_max_events,
             # A write in flight, what waits meanwhile, and what is being read.
@@ -175,15 +141,15 @@ class App(FaustApp):
             memory=self.memory,
             read_committed=read_committed,
             starts=self.start_offsets,
-            listeners=[self.progress.assigned, self.breakers.assigned, self.assigned],
+            listeners=[self.progress.assigned, self.breakers.assigned, log_reading],
             flusher=self.flusher,
         )
         fetches = self.topic(settings.topic, schema=PassThrough(), acks=False)
         enrichment(self, fetches, Lane(stream, self.flusher), self.breakers)
         self.on_partitions_revoked.connect(self.drain)
 
-    def _add_services(self) -> None:
-        """What runs in the background."""
+    def _add_services(self, stream: Stream) -> None:
+        """What runs in the background, and what shows it."""
         topic, group = self.settings.topic, self.settings.consumer_group
         self.watch = DatabaseWatch(
             DatabaseProbe(self.engine, self.queries, group, topic, self.breakers.found_open),
@@ -199,34 +165,13 @@ class App(FaustApp):
             watcher=self.progress,
             service=self.flusher,
         )
-        limit = 60 + 3 * self.settings.flush_interval
-        parts = self.flusher, self.watch, self.ends, self.breakers, self.control
-        self.health = Health(self.patience, *parts, quiet_limit=limit)
-        rows = WorkerStore(self.queries, group, self.worker_name, VERSION)
-        heartbeats = Heartbeats(rows, self.health, self.progress)
+        self.status, heartbeats = serve(self, self, stream)
         # The first is stopped last.
         first = heartbeats, self.flusher, self.breakers, self.watch
         for service in (*first, self.rollups, self.housekeeping):
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.timer(log_ends.INTERVAL)(self.look_at_log_ends)
-
-    def _add_pages(self, stream: Stream) -> None:
-        """Pages and metrics."""
-        parts = self.flusher, self.breakers, self.rollups, self.housekeeping
-        self.status = Status(self.progress, self.history, self.memory, *parts)
-        settings, health = self.settings, self.health
-        export(self.flusher.buffer, self.memory, health, settings, stream)
-        pages(self, self.status.as_json, health)
-        group = settings.consumer_group
-        answers = Answers(
-            self.status,
-            GroupReports(self.queries, group, settings.topic),
-            Reports(self.queries),
-            LetterSearch(self.queries, group, stream),
-            stream.fields,
-        )
-        dashboard(self, self.worker_name, self.status, health, answers)
 
     def command(self, *options: Any, base: Any = OurCommand, **named: Any) -> Any:
         """Decorate a command's function, as Faust's."""
@@ -254,10 +199,6 @@ class App(FaustApp):
         """Write what is buffered of revoked partitions, and forget them."""
         await self.flusher.drain()
         self.breakers.forget()
-
-    def assigned(self, starts: Mapping[Partition, int]) -> None:
-        """Log what this worker reads from now on, and from where."""
-        log.info("%s", reading(starts))
 
     def committed(self, batch: Batch) -> None:
         """Log a committed batch."""

@@ -11,6 +11,7 @@ from faust.cli.faust import cli
 from sqlalchemy import Engine
 
 import commands
+from commands.faust_commands import refuse_faust_commands
 from config.load import DATABASE, KAFKA
 from config.settings import Settings
 from pipeline.stream import Stream
@@ -70,6 +71,13 @@ def find_commands() -> dict[str, Command]:
     modules = [import_module(f"commands.{file.name}") for file in iter_modules(commands.__path__)]
     found = [one for module in modules for one in vars(module).values() if isinstance(one, Command)]
     return {one.name: one for one in found}
+
+
+def add_commands(app: faust.App, tools: Tools) -> None:
+    """Register all commands on the app, in place of Faust's."""
+    refuse_faust_commands()
+    for command in find_commands().values():
+        command.register(app, tools)
 
 
 def needed_servers(arguments: Sequence[str]) -> Collection[str]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
 
 import click
@@ -170,6 +171,16 @@ def worker_command(stream: Stream) -> None:
 
 #: Partitions named in a line.
 _NAMED = 16
+
+
+def worker_name() -> str:
+    """This process's name in the ledger: host, process and a random part."""
+    return f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+
+
+def log_reading(starts: Mapping[Partition, int]) -> None:
+    """Log an assignment."""
+    log.info("%s", reading(starts))
 
 
 def reading(starts: Mapping[Partition, int]) -> str:
