@@ -3,9 +3,15 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
 
 from pipeline.record import PlainRecord, Record
+
+if TYPE_CHECKING:
+    Numbers: TypeAlias = array[int]
+else:
+    # Before Python 3.12 the class takes no index.
+    Numbers = array
 
 #: Numbers of a record: offset, timestamp (ms), its message, where key and value lie in it, each
 #: with its size, -1 for null.
@@ -16,9 +22,9 @@ class PackedValues(NamedTuple):
     """Values as they lie in messages: of each its message, its place there, and its size."""
 
     messages: list[bytes]
-    which: "array[int]"
-    starts: "array[int]"
-    sizes: "array[int]"
+    which: Numbers
+    starts: Numbers
+    sizes: Numbers
 
 
 class PackedRecords(Sequence[Record]):
@@ -31,7 +37,7 @@ class PackedRecords(Sequence[Record]):
 
     __slots__ = ("messages", "places")
 
-    def __init__(self, messages: list[bytes], places: "array[int]") -> None:
+    def __init__(self, messages: list[bytes], places: Numbers) -> None:
         self.messages = messages
         self.places = places
 
@@ -76,7 +82,7 @@ def since(records: Sequence[Record], offset: int) -> Sequence[Record]:
     return records[bisect_left(offsets(records), offset) :]
 
 
-def offsets(records: Sequence[Record]) -> "array[int]":
+def offsets(records: Sequence[Record]) -> Numbers:
     """Of each record."""
     if isinstance(records, PackedRecords):
         return records.places[::WIDTH]
