@@ -35,7 +35,7 @@ class SecureKafka(ApacheKafka):
     certificate that is not valid any more, or is made out to another address.
     """
 
-    LISTENERS = ("CLIENTS", "LOGIN", "EXPIRED", "ELSEWHERE")
+    LISTENERS: tuple[str, ...] = ("CLIENTS", "LOGIN", "EXPIRED", "ELSEWHERE")
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder)

@@ -134,7 +134,7 @@ def test_changed_authority_in_a_file_is_taken(
         file.write_text(other.pem)
         server_version(engine)  # by the connection that is there
         engine.dispose()
-        with pytest.raises(FatalError, match="certificate is not trusted"):
+        with pytest.raises(LoginError, match="certificate is not trusted"):
             server_version(engine)
         file.write_text(authority.pem)
         server_version(engine)

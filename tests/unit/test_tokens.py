@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -94,7 +95,7 @@ def test_answer_without_a_token_is_one_sentence(status, body, sentence):
     assert refusal.value.passing == (status == 429)
 
 
-def settings(**login: str) -> Settings:
+def settings(**login: Any) -> Settings:
     return Settings(DATABASE_URL="mysql://u:p@db/d", kafka_url="SASL_SSL://a:9098", **login)
 
 
