@@ -69,9 +69,9 @@ class RenewedConnection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
 
 class OAuthLogin(conn.OAuthAuthenticator):  # type: ignore[misc]
-    """Replaces ``OAuthAuthenticator``, which takes the refusal of a token for success.
+    """Replaces ``OAuthAuthenticator``, which takes a rejected token for accepted.
 
-    A broker that refuses says why, and ends the login with an error when it gets one byte more
+    A broker that rejects it says why, and ends the login with an error when it gets one byte more
     (RFC 7628, 3.2.3).
     """
 

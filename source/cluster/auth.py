@@ -11,10 +11,10 @@ from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from config import kafka_login, tls
 from config.settings import Settings
-from source.cluster.tokens import Tokens, client_credentials, msk_iam, refused_token
+from source.cluster.tokens import Tokens, client_credentials, msk_iam, rejected_token
 
 _REGION = re.compile(r"\.kafka(?:-serverless)?\.([a-z0-9-]+)\.amazonaws\.com")
-_MSK_REFUSED = "allow its role kafka-cluster:Connect and what docs/kafka.md names"
+_MSK_REJECTED = "allow its role kafka-cluster:Connect and what docs/kafka.md names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _password(settings: Settings) -> str:
 def _tokens(settings: Settings) -> Tokens | None:
     """What gives tokens; None where the login is by password."""
     if settings.kafka_sasl_mechanism == "AWS_MSK_IAM":
-        return Tokens(msk_iam(_region(settings)), {}, lambda _: _MSK_REFUSED)
+        return Tokens(msk_iam(_region(settings)), {}, lambda _: _MSK_REJECTED)
     if settings.kafka_sasl_mechanism != "OAUTHBEARER":
         return None
     fetch = client_credentials(
@@ -85,7 +85,7 @@ def _tokens(settings: Settings) -> Tokens | None:
         settings.kafka_oauth_scope,
         lambda: tls.client_context(trusted=settings.newest().kafka_oauth_ca),
     )
-    return Tokens(fetch, kafka_login.extensions(settings.kafka_oauth_extensions), refused_token)
+    return Tokens(fetch, kafka_login.extensions(settings.kafka_oauth_extensions), rejected_token)
 
 
 def _region(settings: Settings) -> str:

@@ -26,10 +26,10 @@ TIMEOUT = 5
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: Of the errors that RFC 6749 names, what to change; of no other is anything shown.
 _REFUSALS = {
-    "invalid_client": "refuses the client: check KAFKA_USERNAME and KAFKA_PASSWORD",
+    "invalid_client": "rejects the client: check KAFKA_USERNAME and KAFKA_PASSWORD",
     "unauthorized_client": "gives this client no token: allow it client credentials there",
     "unsupported_grant_type": "has no client credentials: allow them there",
-    "invalid_scope": "refuses the scope: check KAFKA_OAUTH_SCOPE",
+    "invalid_scope": "rejects the scope: check KAFKA_OAUTH_SCOPE",
 }
 
 
@@ -65,7 +65,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
     Args:
         fetch: gets a new one.
         extensions: SASL extensions to send with it.
-        refused: what to change when the broker refuses a token.
+        rejected: what to change when the broker rejects a token.
         clock: seconds since 1970.
     """
 
@@ -73,11 +73,11 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
         self,
         fetch: Callable[[], Awaitable[Token]],
         extensions: Mapping[str, str],
-        refused: Callable[[str], str],
+        rejected: Callable[[str], str],
         clock: Callable[[], float] = time,
     ) -> None:
         self._fetch, self._extensions, self._clock = fetch, dict(extensions), clock
-        self._refused = refused
+        self._rejected = rejected
         self._token, self._renewed_at = Token("", 0.0), 0.0
 
     async def token(self) -> str:
@@ -103,13 +103,13 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
         return self._extensions
 
     def forget(self) -> None:
-        """Take a new token next time: the broker refuses this one."""
+        """Take a new token next time: the broker rejects this one."""
         self._renewed_at, self._token = 0.0, self._token._replace(end=0.0)
 
     @property
     def advice(self) -> str:
-        """What to change when the broker refuses the last token."""
-        return self._refused(self._token.text)
+        """What to change when the broker rejects the last token."""
+        return self._rejected(self._token.text)
 
 
 def client_credentials(
@@ -152,8 +152,8 @@ def client_credentials(
     return fetch
 
 
-def refused_token(token: str) -> str:
-    """What to change when a broker refuses a token of OAuth; says what it is for."""
+def rejected_token(token: str) -> str:
+    """What to change when a broker rejects a token of OAuth; says what it is for."""
     claims = _claims(token)
     named = [f"{name} {claims[name]}" for name in ("iss", "aud", "scope") if name in claims]
     if isinstance(end := claims.get("exp"), int | float):

@@ -103,7 +103,7 @@ def test_worker_logs_in_again_before_its_token_ends(
     assert not [one for one in (SECRET, *endpoint.tokens) if one in log]
 
 
-async def test_each_refusal_of_a_token_is_one_sentence(by_token, endpoint, authority, caplog):
+async def test_each_rejected_token_is_one_sentence(by_token, endpoint, authority, caplog):
     caplog.set_level(logging.DEBUG)
 
     async def said(**change):
@@ -112,10 +112,10 @@ async def test_each_refusal_of_a_token_is_one_sentence(by_token, endpoint, autho
         return str(refusal.value)
 
     await reach(Cluster.of(made(by_token)))
-    client = "KAFKA_OAUTH_TOKEN_URL refuses the client: check KAFKA_USERNAME and KAFKA_PASSWORD."
+    client = "KAFKA_OAUTH_TOKEN_URL rejects the client: check KAFKA_USERNAME and KAFKA_PASSWORD."
     assert await said(KAFKA_PASSWORD=f"not {SECRET}") == client
     assert await said(KAFKA_USERNAME="somebody") == client
-    scope = "KAFKA_OAUTH_TOKEN_URL refuses the scope: check KAFKA_OAUTH_SCOPE."
+    scope = "KAFKA_OAUTH_TOKEN_URL rejects the scope: check KAFKA_OAUTH_SCOPE."
     assert await said(KAFKA_OAUTH_SCOPE="wrong") == scope
     untrusted = "KAFKA_OAUTH_TOKEN_URL has a certificate that is not trusted: set KAFKA_OAUTH_CA"
     assert (await said(KAFKA_OAUTH_CA="")).startswith(untrusted)
@@ -127,10 +127,10 @@ async def test_each_refusal_of_a_token_is_one_sentence(by_token, endpoint, autho
     assert await said() == "KAFKA_OAUTH_TOKEN_URL answers with HTTP 404: check it."
     endpoint.status, endpoint.audience = 200, "payments"
     refused = await said()
-    assert "refuses the login by OAUTHBEARER: the broker wants another issuer, audience" in refused
+    assert "rejects the login by OAUTHBEARER: the broker wants another issuer, audience" in refused
     assert "(iss https://login.example, aud payments, scope read, exp 20" in refused
     endpoint.audience, endpoint.life = "kafka", -60
-    assert "refuses the login by OAUTHBEARER: the broker wants another" in await said()
+    assert "rejects the login by OAUTHBEARER: the broker wants another" in await said()
     endpoint.life = 300
     plain = {"KAFKA_OAUTH_TOKEN_URL": "", "KAFKA_OAUTH_SCOPE": "", "KAFKA_OAUTH_EXTENSIONS": ""}
     plain |= {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_OAUTH_CA": ""}
@@ -168,7 +168,7 @@ def test_worker_with_a_wrong_secret_ends_with_the_sentence(worker, by_token, end
     wrong_secret = worker(**by_token | {"KAFKA_PASSWORD": f"not {SECRET}"})
     assert wrong_secret.wait(60) == 1
     log = wrong_secret.log_text()
-    assert "CRITICAL] KAFKA_OAUTH_TOKEN_URL refuses the client: check KAFKA_USERNAME and" in log
+    assert "CRITICAL] KAFKA_OAUTH_TOKEN_URL rejects the client: check KAFKA_USERNAME and" in log
     assert log.count("CRITICAL") == 1
     assert "Traceback" not in log
     assert SECRET not in log
@@ -241,7 +241,7 @@ async def test_rotated_certificates_are_taken(broker, authority, monkeypatch, tm
     cluster = Cluster.of(load())
     await reach(cluster)
     put_pair(other)
-    with pytest.raises(FatalError, match="refuses KAFKA_CLIENT_CERT"):
+    with pytest.raises(FatalError, match="rejects KAFKA_CLIENT_CERT"):
         await reach(cluster)
     put_pair(authority)
     await reach(cluster)

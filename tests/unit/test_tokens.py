@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from config.settings import Settings
 from source.cluster.auth import Cluster
-from source.cluster.tokens import Token, TokenError, Tokens, _token, msk_iam, refused_token
+from source.cluster.tokens import Token, TokenError, Tokens, _token, msk_iam, rejected_token
 
 
 class Endpoint:
@@ -20,7 +20,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.now, self.given, self.away = 1000.0, 0, False
-        self.tokens = Tokens(self.fetch, {}, refused_token, lambda: self.now)
+        self.tokens = Tokens(self.fetch, {}, rejected_token, lambda: self.now)
 
     async def fetch(self) -> Token:
         if self.away:
@@ -44,7 +44,7 @@ async def test_new_token_is_taken_before_the_last_one_ends(caplog):
     assert "s3cret" not in caplog.text + repr(await endpoint.fetch())
 
 
-async def test_refused_token_is_not_used_again():
+async def test_rejected_token_is_not_used_again():
     endpoint = Endpoint()
     await endpoint.tokens.token()
     endpoint.tokens.forget()
@@ -80,7 +80,7 @@ def test_life_is_the_answers_or_the_tokens(monkeypatch):
         (200, b"s3cret", "answers without a token: check it."),
         (200, b"[]", "answers without a token: check it."),
         (200, b'{"access_token": "s3cret\\u0001auth=x"}', "answers without a token: check it."),
-        (400, b'{"error": "invalid_client"}', "refuses the client: check KAFKA_USERNAME and"),
+        (400, b'{"error": "invalid_client"}', "rejects the client: check KAFKA_USERNAME and"),
         (400, b'{"error": "unauthorized_client"}', "gives this client no token: allow it"),
         (400, b'{"error": "s3cret"}', "answers with HTTP 400: check it."),
         (302, b"", "answers with HTTP 302: check it."),
