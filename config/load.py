@@ -30,6 +30,9 @@ _NOWHERE: dict[str, Any] = {
     DATABASE: "mysql://nobody@nowhere.invalid/none",
 }
 
+#: Secrets that are used at the start alone: a change of their files waits for the next.
+_AT_START = ("web_token", "sentry_dsn")
+
 #: How similar (0 to 1) to a setting's name a variable's must be to count as misspelled.
 _LIKENESS = 0.9
 #: What other programs call our settings. They are no mistake if ours is set too.
@@ -199,10 +202,11 @@ def _rotating(files: list[Path], needed: Collection[str], values: Mapping[str, s
         for name in FILES
         if name in options
     }
-    texts |= {name: file.read() for name, file in more.items()}
+    followed = {name: file for name, file in sources.items() if name not in _AT_START} | more
+    seen = {name: texts.get(name) or file.read() for name, file in followed.items()}
 
     def make(texts: Mapping[str, str]) -> Settings:
-        fresh = {name: texts[name] for name in sources}
+        fresh = {name: text for name, text in texts.items() if name in sources}
         try:
             made = _Defaults(**_given({**dict(settings), **fresh}))
         except ValidationError as error:
@@ -214,8 +218,8 @@ def _rotating(files: list[Path], needed: Collection[str], values: Mapping[str, s
         made.follow(settings.newest)
         return made
 
-    if sources or more:
-        settings.follow(Rotation(settings, sources | more, texts, make).newest)
+    if followed:
+        settings.follow(Rotation(settings, followed, seen, make).newest)
     return settings
 
 

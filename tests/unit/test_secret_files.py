@@ -149,14 +149,16 @@ def test_a_changed_file_is_taken(environment, file, caplog):
         KAFKA_PASSWORD_FILE=file("password", "s3cret-1"),
         DATABASE_URL_FILE=file("url", URL),
         KAFKA_TRUSTED_CERT=file("ca.pem", AUTHORITY.pem),
+        WEB_TOKEN_FILE=file("token", TEXTS["WEB_TOKEN"]),
     )
     settings = load()
     context = settings.newest().kafka_tls
     assert settings.newest().kafka_tls is context
     file("password", "s3cret-2\n")
     file("url", URL.replace("shop:s3cret", "other:s3cret-3"))
-    # What else changes in the environment waits for the next start.
+    # What else changes waits for the next start.
     environment(TOPIC="another")
+    file("token", "another-s3cret-of-sixteen")
     newest = settings.newest()
     assert newest.kafka_password == SecretStr("s3cret-2")
     assert (newest.database.username, newest.database.password) == ("other", "s3cret-3")
