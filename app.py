@@ -80,8 +80,9 @@ class App(FaustApp):
         super().__init__(settings, Worker=Worker, web_application_options=guards)
         self.settings, self.cluster = settings, Cluster.of(settings, patience)
         self.patience = Patience(settings.start_timeout)
-        self.engine = connect(settings.database, settings.database_tls)
-        self.queries = connect_for_queries(settings.database, settings.database_tls)
+        database, newest = (settings.database, settings.database_tls), settings.newest_database
+        self.engine = connect(*database, newest=newest)
+        self.queries = connect_for_queries(*database, newest=newest)
         for engine in (self.engine, self.queries):
             wait_for_server(engine, patience)
         self._add_flow(stream)

@@ -12,6 +12,12 @@ _MECHANISMS = {
     "plainloginmodule": "PLAIN",
     "scramloginmodule": "SCRAM-SHA-512 (or SCRAM-SHA-256)",
 }
+#: Of those whose login is no user and password: what to set.
+_OTHERS = {
+    "oauthbearerloginmodule": "KAFKA_SASL_MECHANISM=OAUTHBEARER, KAFKA_OAUTH_TOKEN_URL, "
+    "KAFKA_USERNAME and KAFKA_PASSWORD (the client's id and secret) instead",
+    "iamloginmodule": "KAFKA_SASL_MECHANISM=AWS_MSK_IAM instead",
+}
 
 
 def refusal(value: str) -> str | None:
@@ -21,11 +27,13 @@ def refusal(value: str) -> str | None:
     """
     if not (line := _LINE.search(value)):
         return None
+    if instead := _OTHERS.get(line["module"].lower()):
+        return f"is a JAAS line, which is not supported: set {instead}"
     mechanism = _MECHANISMS.get(line["module"].lower())
     if mechanism is None:
         return (
-            "is a JAAS line with an unsupported login module: use PLAIN, SCRAM-SHA-256 or "
-            "SCRAM-SHA-512 (docs/kafka.md)"
+            "is a JAAS line with an unsupported login module: use one of the logins in "
+            "docs/kafka.md"
         )
     return (
         f"is a JAAS line, which is not supported: set KAFKA_SASL_MECHANISM={mechanism}, "

@@ -12,8 +12,10 @@ from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from config import jaas
+from config.database_options import FILES
 from config.jdbc import from_jdbc
 from config.logging import LogFormat, say
+from config.secret_files import Rotation, SecretFile, named
 from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
 
 EXIT_WRONG_SETTING = 2
@@ -27,6 +29,9 @@ _NOWHERE: dict[str, Any] = {
     KAFKA: "kafka+ssl://nowhere.invalid:9093",
     DATABASE: "mysql://nobody@nowhere.invalid/none",
 }
+
+#: Secrets that are used at the start alone: a change of their files waits for the next.
+_AT_START = ("web_token", "sentry_dsn")
 
 #: How similar (0 to 1) to a setting's name a variable's must be to count as misspelled.
 _LIKENESS = 0.9
@@ -105,11 +110,11 @@ def load(needed: Collection[str] = tuple(_NOWHERE), *, is_worker: bool = True) -
             say(warning, logging.WARNING, log_format)
         if KAFKA in needed:
             _refuse_jaas_lines(values)
-        return _settings(files, needed)
+        return _rotating(files, needed, values)
     except ValidationError as error:
-        sentences = [_sentence(one["loc"], one["msg"], values) for one in error.errors()]
+        sentences = _sentences(error, values)
     except ValueError as error:
-        sentences = [str(error)]
+        sentences = [f"{str(error).rstrip('.')}."]
     for sentence in sentences:
         say(sentence, logging.CRITICAL, log_format)
     raise SystemExit(EXIT_WRONG_SETTING)
@@ -180,13 +185,57 @@ def _refuse_jaas_lines(values: Mapping[str, str]) -> None:
             raise ValueError(f"{name} {refusal}.")
 
 
-def _settings(files: list[Path], needed: Collection[str]) -> Settings:
+def _rotating(files: list[Path], needed: Collection[str], values: Mapping[str, str]) -> Settings:
+    """The settings, which follow the files that secrets are in.
+
+    Raises:
+        ValueError: a file cannot be read, or its variable and the setting's are both set.
+    """
+    kept = Settings.secrets()
+    found = {name: named(_names_of(name)[0], values, pem) for name, pem in kept.items()}
+    sources = {name: file for name, file in found.items() if file}
+    texts = {name: file.read() for name, file in sources.items()}
+    settings = _settings(files, needed, _given(texts))
+    options = settings.database_without_login.query
+    more = {
+        name: SecretFile("DATABASE_URL", Path(str(options[name])))
+        for name in FILES
+        if name in options
+    }
+    followed = {name: file for name, file in sources.items() if name not in _AT_START} | more
+    seen = {name: texts.get(name) or file.read() for name, file in followed.items()}
+
+    def make(texts: Mapping[str, str]) -> Settings:
+        fresh = {name: text for name, text in texts.items() if name in sources}
+        try:
+            made = _Defaults(**_given({**dict(settings), **fresh}))
+        except ValidationError as error:
+            raise ValueError(" ".join(_sentences(error, values)).rstrip(".")) from None
+        if made.database_without_login != settings.database_without_login:
+            raise ValueError(
+                "DATABASE_URL_FILE names another database or other options now: restart the worker"
+            )
+        made.follow(settings.newest)
+        return made
+
+    if followed:
+        settings.follow(Rotation(settings, followed, seen, make).newest)
+    return settings
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by setting, under the names by which a constructor takes them."""
+    by_alias = {name for name, one in Settings.model_fields.items() if one.validation_alias}
+    return {_names_of(name)[0] if name in by_alias else name: one for name, one in values.items()}
+
+
+def _settings(files: list[Path], needed: Collection[str], given: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(_env_file=files)
+        return Settings(_env_file=files, **given)
     except ValidationError as error:
         missing = {str(one["loc"][0]) for one in error.errors() if one["type"] == "missing"}
     nowhere = {name: url for name, url in _NOWHERE.items() if name in missing - {*needed}}
-    return Settings(_env_file=files, **nowhere)
+    return Settings(_env_file=files, **{**nowhere, **given})
 
 
 def _known_names() -> set[str]:
@@ -195,8 +244,14 @@ def _known_names() -> set[str]:
 
 def _names_of(setting: str) -> list[str]:
     """The variables that may set a setting, in order of precedence."""
+    setting = setting.upper()
     alias = Settings.model_fields[setting.lower()].validation_alias
-    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [setting]
+    names = [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [setting]
+    return [*names, f"{setting}_FILE"] if setting.lower() in Settings.secrets() else names
+
+
+def _sentences(error: ValidationError, values: Mapping[str, str]) -> list[str]:
+    return [_sentence(one["loc"], one["msg"], values) for one in error.errors()]
 
 
 def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str, str]) -> str:

@@ -1,16 +1,17 @@
 """Every setting, declared once. `config/load.py` reads them and says what is wrong."""
 
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator
 from pydantic import model_validator as validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
-from config import jaas, tls, urls
+from config import jaas, kafka_login, tls, urls
 from config.database_tls import database_tls
 
 #: Minimum characters of `WEB_TOKEN`, so that it cannot be guessed.
@@ -32,6 +33,12 @@ _T = TypeVar("_T")
 _SHOWN = "shown"
 #: A setting that the metrics show: it shapes the flow, and is neither an address nor a secret.
 Shown = Annotated[_T, _SHOWN]
+_SECRET, CERTIFICATE, KEY = "secret", "CERTIFICATE", "PRIVATE KEY"
+#: A setting that may be in a file, whose name is in the variable ``…_FILE``.
+Secret = Annotated[_T, _SECRET]
+#: The same in PEM, by what its text begins: the variable itself may name the file, too.
+Certificate = Annotated[_T, _SECRET, CERTIFICATE]
+Key = Annotated[_T, _SECRET, KEY]
 
 
 class Settings(BaseSettings):
@@ -56,32 +63,51 @@ class Settings(BaseSettings):
         description="Brokers: `host:9092,host2:9092`; begin with `kafka+ssl://` (or `SSL://`, "
         "`SASL_SSL://`) for TLS."
     )
-    kafka_trusted_cert: str = Field(
-        "", repr=False, description="CA of the brokers' certificates, PEM text."
+    kafka_trusted_cert: Certificate[str] = Field(
+        "", repr=False, description="CA of the brokers' certificates, PEM: text or path."
     )
-    kafka_client_cert: str = Field("", repr=False, description="Client certificate, PEM text.")
-    kafka_client_cert_key: SecretStr | None = Field(
-        None, description="Private key of the client certificate, PEM text."
+    kafka_client_cert: Certificate[str] = Field(
+        "", repr=False, description="Client certificate, PEM: text or path."
+    )
+    kafka_client_cert_key: Key[SecretStr | None] = Field(
+        None, description="Private key of the client certificate, PEM: text or path."
     )
     kafka_verify_hostname: bool = Field(
         True, description="Check that a broker's certificate names its host."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    kafka_sasl_mechanism: kafka_login.Mechanism | None = Field(
         None,
-        description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; needs TLS.",
+        description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or "
+        "`AWS_MSK_IAM`; see docs/kafka.md.",
     )
-    kafka_username: str = Field("", description="SASL user name.")
-    kafka_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_username: str = Field("", description="SASL user name; with OAUTHBEARER the client id.")
+    kafka_password: Secret[SecretStr | None] = Field(
+        None, description="SASL password; with OAUTHBEARER the client secret."
+    )
+    kafka_oauth_token_url: str = Field(
+        "", description="Token endpoint for OAUTHBEARER: `https://…`."
+    )
+    kafka_oauth_scope: str = Field("", description="Scopes to ask for, separated by spaces.")
+    kafka_oauth_extensions: str = Field(
+        "", description="SASL extensions, such as `logicalCluster=lkc-1,identityPoolId=pool-1`."
+    )
+    kafka_oauth_ca: Certificate[str] = Field(
+        "", repr=False, description="CA of the token endpoint's certificate, PEM: text or path."
+    )
+    kafka_allow_plaintext_login: bool = Field(
+        False,
+        description="Log in without TLS: the network can read PLAIN's password, and the events.",
+    )
     kafka_prefix: str = Field(
         "", description="Prefix added to topic and group names that do not begin with it."
     )
-    database_url: SecretStr = Field(
+    database_url: Secret[SecretStr] = Field(
         validation_alias=AliasChoices(*DATABASE_VARIABLES),
         description="MySQL or MariaDB: `mysql://user:password@host:3306/database`; options are in "
         "docs/database.md.",
     )
-    database_ca: str = Field(
-        "", repr=False, description="CA of the database's certificate, PEM text."
+    database_ca: Certificate[str] = Field(
+        "", repr=False, description="CA of the database's certificate, PEM: text or path."
     )
     topic: Shown[str] = Field(
         "flash_sale_events", min_length=1, max_length=249, description="Topic to read."
@@ -193,7 +219,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines: `text`, or `json` for one object per line."
     )
-    sentry_dsn: SecretStr | None = Field(
+    sentry_dsn: Secret[SecretStr | None] = Field(
         None,
         description="Sentry project that errors are sent to: `https://KEY@HOST/PROJECT`; see "
         "docs/deploy.md.",
@@ -203,10 +229,12 @@ class Settings(BaseSettings):
         "0.0.0.0",  # noqa: S104 - a platform's router and probes come from outside
         description="Address the web pages are served on.",
     )
-    web_token: SecretStr | None = Field(
+    web_token: Secret[SecretStr | None] = Field(
         None,
         description="Token that every page except `/health/` requires; see docs/web.md.",
     )
+
+    _follow: "Callable[[], Settings] | None" = PrivateAttr(None)
 
     @field_validator("kafka_url")
     @classmethod
@@ -234,7 +262,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {SHORTEST_TOKEN} characters")
         return value
 
-    @field_validator("kafka_trusted_cert", "kafka_client_cert", "database_ca")
+    @field_validator("kafka_trusted_cert", "kafka_client_cert", "kafka_oauth_ca", "database_ca")
     @classmethod
     def _certificates(cls, value: str) -> str:
         # Platforms that allow only one line in a variable write line ends as \n.
@@ -264,25 +292,8 @@ class Settings(BaseSettings):
         return self
 
     @validator(mode="after")
-    def _login_is_whole(self) -> "Settings":
-        login = self.kafka_sasl_mechanism, self.kafka_username, self.kafka_password
-        if urls.brokers(self.kafka_url).login and not any(login):
-            raise ValueError(
-                "KAFKA_URL asks for a login (SASL_SSL): set KAFKA_SASL_MECHANISM, KAFKA_USERNAME "
-                "and KAFKA_PASSWORD too, or begin it with SSL://"
-            )
-        if any(login) and not all(login):
-            raise ValueError(
-                "KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD belong together: set all "
-                "three or none"
-            )
-        return self
-
-    @validator(mode="after")
-    def _secrets_go_in_tls(self) -> "Settings":
-        for name in ("kafka_trusted_cert", "kafka_client_cert", "kafka_sasl_mechanism"):
-            if getattr(self, name) and self.kafka_tls is None:
-                raise ValueError(f"{name.upper()} needs TLS: begin KAFKA_URL with kafka+ssl://")
+    def _kafka_takes_the_login(self) -> "Settings":
+        kafka_login.check(self)
         return self
 
     @validator(mode="after")
@@ -368,6 +379,35 @@ class Settings(BaseSettings):
     def database_tls(self) -> ssl.SSLContext | None:
         """The TLS context for the database; None if TLS is off or used only when offered."""
         return database_tls(self._database_url, self.database_ca)
+
+    def follow(self, newest: "Callable[[], Settings]") -> None:
+        """Have ``newest`` call this: it returns the settings as their files have them now."""
+        self._follow = newest
+
+    def newest(self) -> "Settings":
+        """These, with the secrets that their files have now."""
+        return self._follow() if self._follow else self
+
+    def newest_database(self) -> tuple[URL, ssl.SSLContext | None]:
+        """The database and its TLS context, for a connection that is made now."""
+        newest = self.newest()
+        return newest.database, newest.database_tls
+
+    @property
+    def database_without_login(self) -> URL:
+        """The database's address, name and options about TLS."""
+        return self._database_url._replace(username=None, password=None)
+
+    @classmethod
+    def secrets(cls) -> dict[str, str]:
+        """The settings that may be in files, with what each PEM text begins; empty for others."""
+        marks = {name: one.metadata for name, one in cls.model_fields.items()}
+        kinds = (CERTIFICATE, KEY)
+        return {
+            name: next((kind for kind in kinds if kind in found), "")
+            for name, found in marks.items()
+            if _SECRET in found
+        }
 
     @property
     def _database_url(self) -> URL:

@@ -22,6 +22,7 @@ _SCHEMES = {
     "plaintext": (False, False),
     "ssl": (True, False),
     "sasl_ssl": (True, True),
+    "sasl_plaintext": (False, True),
 }
 _BROKER = re.compile(r"(?P<host>\[[^\[\]]*\]|[\w.-]+)(?::(?P<port>\d+))?/?")
 
@@ -68,10 +69,6 @@ def brokers(value: str) -> Brokers:
         )
     parts = [part.strip().rpartition("://") for part in value.split(",") if part.strip()]
     schemes = [scheme.lower() for scheme, _, _ in parts]
-    if "sasl_plaintext" in schemes:
-        raise ValueError(
-            "asks for a login without TLS, which is not supported: begin it with SASL_SSL://"
-        )
     addresses = [_broker(address) for _, _, address in parts]
     first = (schemes or [""])[0] or "kafka"
     kinds = {_SCHEMES.get(scheme or first) for scheme in schemes}

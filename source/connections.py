@@ -17,10 +17,10 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from pipeline.patience import is_done
+from source.logins import RenewedConnection, current
 
 #: Seconds without a byte of an answer that is due. A fetch without events is answered after 1.5 s.
 SILENCE = 15.0
@@ -33,7 +33,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
 _JOIN = JoinGroupRequest, SyncGroupRequest
 
 
-class Connection(AIOKafkaConnection):  # type: ignore[misc]
+class Connection(RenewedConnection):
     """A connection that ends when the broker is silent."""
 
     #: Answers received, and requests to join that wait for theirs.
@@ -92,7 +92,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]
 
 async def create_conn(host: str, port: int, **options: Any) -> Connection:
     """Replaces aiokafka's: a connection of the class above."""
-    connection = Connection(host, port, **options)
+    connection = Connection(host, port, **current(options))
     await connection.connect()
     return connection
 

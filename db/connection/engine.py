@@ -1,6 +1,7 @@
 """Engines whose sessions use UTC, utf8mb4 and strict mode."""
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +28,9 @@ POOL_TIMEOUT = 10
 #: Seconds after which a connection is replaced: the address may point to another server by then.
 RECYCLED = 3600
 
+#: The URL and TLS context of a connection that is made now.
+Newest = Callable[[], tuple[URL, ssl.SSLContext | None]]
+
 #: Maximum seconds of a query: a day of sums may be millions of rows.
 QUERY_TIME_LIMIT = 10.0
 
@@ -36,6 +40,7 @@ def connect(
     tls: ssl.SSLContext | None = None,
     pool_size: int = POOL_SIZE,
     io_timeout: int = IO_TIMEOUT,
+    newest: Newest | None = None,
 ) -> Engine:
     """Build the engine without connecting.
 
@@ -44,12 +49,16 @@ def connect(
         tls: the context; None for opportunistic TLS without verification.
         pool_size: maximum open connections.
         io_timeout: seconds without an answer until a connection is closed.
+        newest: asked for user, password and TLS context at each connection; None if they stay.
     """
-    return _engine(url, tls, pool_size, io_timeout, autocommit=False)
+    return _engine(url, tls, pool_size, io_timeout, newest, autocommit=False)
 
 
 def connect_for_queries(
-    url: URL, tls: ssl.SSLContext | None = None, time_limit: float = QUERY_TIME_LIMIT
+    url: URL,
+    tls: ssl.SSLContext | None = None,
+    time_limit: float = QUERY_TIME_LIMIT,
+    newest: Newest | None = None,
 ) -> Engine:
     """Build an engine in autocommit mode, with a time limit for each query.
 
@@ -59,8 +68,9 @@ def connect_for_queries(
         url: ``mysql+pymysql://…``.
         tls: as in ``connect``.
         time_limit: maximum seconds of a query.
+        newest: as in ``connect``.
     """
-    engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, autocommit=True)
+    engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, newest, autocommit=True)
 
     def limit_time(connection: Any, _record: Any) -> None:
         # Each server reads its own variable and takes the other one for a comment.
@@ -76,11 +86,15 @@ def connect_for_queries(
 
 
 def _engine(
-    url: URL, tls: ssl.SSLContext | None, pool_size: int, io_timeout: int, *, autocommit: bool
+    url: URL,
+    tls: ssl.SSLContext | None,
+    pool_size: int,
+    io_timeout: int,
+    newest: Newest | None,
+    *,
+    autocommit: bool,
 ) -> Engine:
     driver.install()
-    # As text, PyMySQL would send the password in Latin-1 and fail on other characters.
-    password = {"password": str(url.password).encode()} if url.password else {}
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -91,21 +105,31 @@ def _engine(
         skip_autocommit_rollback=autocommit,
         hide_parameters=True,
         connect_args={
-            **password,
+            **_login(url, tls),
             "charset": "utf8mb4",
             "autocommit": autocommit,
             # For lines in memory; files are never sent (db.connection.driver).
             "local_infile": True,
-            "ssl": tls,
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": io_timeout,
             "write_timeout": io_timeout,
         },
     )
+    if newest:
+
+        def log_in(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
+            options.update(_login(*newest()))
+
+        event.listen(engine, "do_connect", log_in)
     # Before SQLAlchemy's own listener, which reads from the session how names are quoted.
     event.listen(engine, "connect", _prepare_session, insert=True)
     spare_round_trips(engine)
     return engine
+
+
+def _login(url: URL, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    # As text, PyMySQL would send the password in Latin-1 and fail on other characters.
+    return {"user": url.username, "password": str(url.password or "").encode(), "ssl": tls}
 
 
 def _prepare_session(connection: Any, _record: Any) -> None:

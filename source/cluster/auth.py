@@ -1,13 +1,20 @@
 """What a Kafka client connects with: addresses, TLS and login, for Faust and for aiokafka."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
+from config import kafka_login, tls
 from config.settings import Settings
+from source.cluster.tokens import Tokens, client_credentials, msk_iam, rejected_token
+
+_REGION = re.compile(r"\.kafka(?:-serverless)?\.([a-z0-9-]+)\.amazonaws\.com")
+_MSK_REJECTED = "allow its role kafka-cluster:Connect and what docs/kafka.md names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class Cluster:
 
     Args:
         addresses: of the brokers, ``host:port`` each.
-        options: TLS and login, as aiokafka's clients and connections take them.
+        options: TLS and login, as aiokafka's clients take them with `source/logins.py`.
         certificate: PEM text of the client certificate; empty for none.
         own_authority: whether ``KAFKA_TRUSTED_CERT`` replaces the system's authorities.
         patience: seconds that a query waits for what may pass by itself.
@@ -41,15 +48,47 @@ class Cluster:
         )
 
 
-def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredentials | None:
-    """As Faust wants them; None for a plain connection."""
-    if settings.kafka_tls is None:
-        return None
-    if settings.kafka_password is None:
-        return faust.SSLCredentials(settings.kafka_tls)
+def credentials(settings: Settings) -> Any:
+    """As Faust wants them, for `source/logins.py`; None for a plain connection.
+
+    Secrets are functions, which are asked at each connection.
+    """
+    context = (lambda: settings.newest().kafka_tls) if settings.kafka_tls else None
+    mechanism = settings.kafka_sasl_mechanism
+    if mechanism is None:
+        return context and faust.SSLCredentials(cast(Any, context))
+    if tokens := _tokens(settings):
+        return faust.OAuthCredentials(oauth_cb=tokens, ssl_context=cast(Any, context))
     return faust.SASLCredentials(
         username=settings.kafka_username,
-        password=settings.kafka_password.get_secret_value(),
-        mechanism=settings.kafka_sasl_mechanism,
-        ssl_context=settings.kafka_tls,
+        password=cast(Any, lambda: _password(settings)),
+        mechanism=mechanism,
+        ssl_context=cast(Any, context),
     )
+
+
+def _password(settings: Settings) -> str:
+    password = settings.newest().kafka_password
+    return password.get_secret_value() if password else ""
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    """What gives tokens; None where the login is by password."""
+    if settings.kafka_sasl_mechanism == "AWS_MSK_IAM":
+        return Tokens(msk_iam(_region(settings)), {}, lambda _: _MSK_REJECTED)
+    if settings.kafka_sasl_mechanism != "OAUTHBEARER":
+        return None
+    fetch = client_credentials(
+        settings.kafka_oauth_token_url,
+        settings.kafka_username,
+        lambda: _password(settings),
+        settings.kafka_oauth_scope,
+        lambda: tls.client_context(trusted=settings.newest().kafka_oauth_ca),
+    )
+    return Tokens(fetch, kafka_login.extensions(settings.kafka_oauth_extensions), rejected_token)
+
+
+def _region(settings: Settings) -> str:
+    """Amazon's region, which is in the brokers' names (``….kafka.eu-west-1.amazonaws.com``)."""
+    found = _REGION.search(settings.broker_addresses[0])
+    return found[1] if found else os.environ.get("AWS_REGION", "")

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiokafka.conn import create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaError,
@@ -22,6 +21,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from config import tls
 from pipeline.errors import FatalError, NotYetError
 from source.cluster.auth import Cluster
+from source.cluster.tokens import TokenError
+from source.connections import create_conn
+from source.logins import current
 
 #: Seconds a step may take.
 STEP_TIMEOUT = 10
@@ -105,7 +107,7 @@ async def _connect(host: str, port: int, passed: Passed) -> None:
 
 
 async def _shake_hands(cluster: Cluster, host: str, port: int, passed: Passed) -> None:
-    context = cluster.options.get("ssl_context")
+    context = current(cluster.options).get("ssl_context")
     writer = None
     try:
         reader, writer = await asyncio.open_connection(host, port, ssl=context)
@@ -176,12 +178,16 @@ def _client_certificate_error(cluster: Cluster) -> str:
 
 async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> None:
     mechanism = cluster.options.get("sasl_mechanism")
+    tokens = cluster.options.get("sasl_oauth_token_provider")
     try:
         link = await create_conn(host, port, **cluster.options)
+    except TokenError as error:
+        kind = NotYetError if error.passing else FatalError
+        raise kind(error.sentence) from error
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
         raise FatalError(
-            f"Kafka at {host}:{port} rejects the login by {mechanism}: check KAFKA_USERNAME and "
-            f"KAFKA_PASSWORD."
+            f"Kafka at {host}:{port} rejects the login by {mechanism}: "
+            f"{tokens.advice if tokens else 'check KAFKA_USERNAME and KAFKA_PASSWORD'}."
         ) from error
     except UnsupportedSaslMechanismError as error:
         raise FatalError(
@@ -200,4 +206,4 @@ async def _log_in(cluster: Cluster, host: str, port: int, passed: Passed) -> Non
     finally:
         link.close()
     user = cluster.options.get("sasl_plain_username")
-    passed(LOGIN, f"{user} by {mechanism}" if mechanism else "not used")
+    passed(LOGIN, f"{user or 'a token'} by {mechanism}" if mechanism else "not used")

@@ -29,7 +29,11 @@ from dev.servers.processes import Process, StartError, free_port
 
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")
-SETTINGS = frozenset((*map(str.upper, Settings.model_fields), *DEPRECATED_VARIABLES))
+SETTINGS = frozenset(
+    name.upper()
+    for one in (*Settings.model_fields, *DEPRECATED_VARIABLES)
+    for name in (one, f"{one}_file")
+)
 #: What `make test` leaves in the environment, and a `make` under test must not find there.
 MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
 #: Whether coverage is measured: what a process that is killed has run is not counted.

@@ -8,6 +8,7 @@ import pytest
 
 from agents.flash_sales import FLASH_SALES
 from checks.database import rehearse
+from config.load import load
 from config.settings import Settings
 from db.connection.engine import connect, server_version
 from db.dead_letters.query import DeadLetters, Filter
@@ -114,6 +115,30 @@ def test_what_is_refused_is_one_sentence(server, database_url, authority, worker
     assert "CRITICAL] The database's certificate is not trusted: put the CA" in log
     assert "Traceback" not in log
     assert str(database_url).split(":")[2].split("@")[0] not in log
+
+
+@each_server
+def test_changed_authority_in_a_file_is_taken(
+    server, database_url, authority, monkeypatch, tmp_path
+):
+    file, other = tmp_path / "ca.pem", Authority("another")
+    file.write_text(authority.pem)
+    by_setting = {"DATABASE_URL": database_url, "DATABASE_CA_FILE": str(file)}
+    by_option = {"DATABASE_URL": f"{database_url}?ssl_ca={file}", "DATABASE_CA_FILE": ""}
+    for way in (by_setting, by_option):
+        for name, value in {"KAFKA_URL": "kafka://h:9", "ENV_FILE": "/dev/null", **way}.items():
+            monkeypatch.setenv(name, value)
+        settings = load()
+        engine = connect(settings.database, settings.database_tls, newest=settings.newest_database)
+        server_version(engine)
+        file.write_text(other.pem)
+        server_version(engine)  # by the connection that is there
+        engine.dispose()
+        with pytest.raises(LoginError, match="certificate is not trusted"):
+            server_version(engine)
+        file.write_text(authority.pem)
+        server_version(engine)
+        engine.dispose()
 
 
 @contextmanager

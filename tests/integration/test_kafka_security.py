@@ -11,6 +11,7 @@ from dev.servers.broker import ApacheKafka, choose
 from dev.servers.certificates import Authority
 from dev.servers.processes import free_port
 from pipeline.errors import FatalError
+from source import patches
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import reach
 from source.cluster.topics import topic_bounds
@@ -219,7 +220,8 @@ async def test_missing_rights_are_found_before_a_worker_starts(
 
 
 def made(settings) -> Settings:
-    """The settings without a process for them."""
+    """The settings without a process for them, whose aiokafka is changed as the worker's."""
+    patches.install()
     environment = {"DATABASE_URL": "mysql://u:p@127.0.0.1:9/d", **settings}
     return Settings(**{_field(name): value for name, value in environment.items()})
 

@@ -2,6 +2,7 @@
 
 import re
 from itertools import count
+from urllib.parse import quote
 
 import pytest
 
@@ -61,6 +62,28 @@ def test_worker_outlives_a_changed_password(server, worker, produce, account, mi
     assert "s3cret" not in log
     assert "cannot be stored" not in log
     assert "away" not in log
+
+
+@each_server
+def test_rotated_password_in_a_file_is_taken(
+    server, worker, produce, account, migrated_url, tmp_path
+):
+    file, new = tmp_path / "url", tmp_path / "new"
+    file.write_text(f"{account}\n")
+    running = worker(DATABASE_URL="", DATABASE_URL_FILE=file, FLUSH_INTERVAL=0.3).wait_ready()
+    for number, password in enumerate(("other-s3cret", "thïrd-s3cret")):
+        server.execute(f"ALTER USER {ACCOUNT} IDENTIFIED BY '{password}'")
+        end_connections(server)
+        produce([event(n) for n in range(100 * number, 100 * number + 100)])
+        new.write_text(account.replace("first-s3cret", quote(password)))
+        new.rename(file)
+        running.wait_stored(migrated_url, 100 * number + 100)
+    assert ids(migrated_url) == sorted(f"e{n}" for n in range(200))
+    wait_until(running.is_ready, 20)
+    log = running.log_text()
+    assert "New connections use the new text of DATABASE_URL_FILE." in log
+    assert "s3cret" not in log
+    assert running.terminate() == 0
 
 
 @each_server

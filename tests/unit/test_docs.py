@@ -32,6 +32,8 @@ OTHER_VARIABLES = {
     "BROKER", "LOCAL_INFILE", "MARIADBD", "PYTHON",
     # Of Faust, and of other programs that the pages start.
     "FAUST_LOOP", "GRAFANA_PASSWORD", "MYSQL_PASSWORD",
+    # Of Amazon's library and of proxies; and a login that is not a variable.
+    "AWS_ACCESS_KEY_ID", "AWS_REGION", "HTTPS_PROXY", "NO_PROXY", "AWS_MSK_IAM",
     # Not settings, which is why they are warned of.
     "FLUSH_INTERVALL", "KAFKA_SASL_JAAS_CONFIG", "KAFKA_TOPIC", "SASL_JAAS_CONFIG",
     # Names of Kafka's listeners.
@@ -63,7 +65,8 @@ def test_settings_that_a_page_names_exist(page):
         for code in _code(PRESENT[page])
         for word in re.findall(r"(?<![\w.])([A-Z]+(?:_[A-Z]+)+)(?![\w…])", code)
     }
-    assert named <= {*map(str.upper, Settings.model_fields), *DATABASE_VARIABLES, *OTHER_VARIABLES}
+    ours = {*Settings.model_fields, *(f"{name}_file" for name in Settings.secrets())}
+    assert named <= {*map(str.upper, ours), *DATABASE_VARIABLES, *OTHER_VARIABLES}
 
 
 @each_page

@@ -9,7 +9,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record import MemoryRecords
 from faust.types import TP
 
-from source import connections, patches
+from source import connections, logins, patches
 from tests.helpers.wire import batch
 
 PATCHES = [(owner, name) for owner, names in patches.REPLACED.items() for name in names]
@@ -27,7 +27,8 @@ def install(monkeypatch):
 @pytest.mark.parametrize(("owner", "name"), PATCHES)
 def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
     install(LIMIT)
-    assert getattr(owner, name).__module__ in {patches.__name__, connections.__name__}
+    ours = {one.__name__ for one in (patches, connections, logins)}
+    assert getattr(owner, name).__module__ in ours
 
 
 def fetched(data: bytes) -> Any:

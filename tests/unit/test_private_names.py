@@ -16,8 +16,8 @@ import faust.models.base
 import mode
 import pymysql
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka import AIOKafkaConsumer, client, conn
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.sensors import Monitor
@@ -59,10 +59,12 @@ AIOKAFKA: dict[Any, dict[str, str]] = {
     AIOKafkaConnection: {
         "_handle_frame": "self, resp",
         "_reader": ATTRIBUTE,
+        "_requests": ATTRIBUTE,
         "_request_timeout": ATTRIBUTE,
         "_writer": ATTRIBUTE,
     },
     asyncio.StreamReader: {"_buffer": ATTRIBUTE},
+    OAuthAuthenticator: {"_sasl_oauth_token_provider": ATTRIBUTE},
     AIOKafkaConsumer: dict.fromkeys(
         (
             "_closed",
@@ -170,6 +172,20 @@ def test_no_other_private_name_is_touched():
     }
     touched = {one.attr for one in attributes if re.match("_[^_]", one.attr)} - OF_NAMEDTUPLES
     assert touched - ours <= {str(one.values[1]) for one in NAMES}
+
+
+def test_aiokafka_still_calls_what_is_replaced():
+    link, clients = inspect.getsource(conn), inspect.getsource(client)
+    for used in ("return OAuthAuthenticator(", "res = await authenticator.step(auth_bytes)"):
+        assert link.count(used) == 1, used
+    assert (
+        link.count("self._requests.append(\n            (correlation_id, request_struct, fut),")
+        == 1
+    )
+    assert clients.count("await create_conn(") == 2
+    assert clients.count("if not conn.connected():\n                del self._conns[conn_id]") == 1
+    assert clients.count("ssl_context=self._ssl_context") == 2
+    assert clients.count("sasl_plain_password=self._sasl_plain_password") == 2
 
 
 def test_pymysql_still_calls_what_is_replaced():

@@ -295,13 +295,70 @@ def test_listener_names_with_a_login():
         settings(kafka_url="SASL_SSL://a:1")
 
 
+def test_login_without_tls_needs_a_setting_that_says_so():
+    login = {"kafka_sasl_mechanism": "PLAIN", "kafka_username": "u", "kafka_password": "s3cret"}
+    for url in ("SASL_PLAINTEXT://a:1,sasl_plaintext://b", "a:1,b:9092"):
+        with pytest.raises(ValueError, match="set KAFKA_ALLOW_PLAINTEXT_LOGIN=true if") as refusal:
+            settings(kafka_url=url, **login)
+        assert "s3cret" not in str(refusal.value)
+        made = settings(kafka_url=url, kafka_allow_plaintext_login="true", **login)
+        assert (made.broker_addresses, made.kafka_tls) == (["a:1", "b:9092"], None)
+
+
+OAUTH = {
+    "kafka_url": "SASL_SSL://a:1",
+    "kafka_sasl_mechanism": "OAUTHBEARER",
+    "kafka_username": "app",
+    "kafka_password": "s3cret",
+    "kafka_oauth_token_url": "https://login/token",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kafka_oauth_token_url": ""}, "needs KAFKA_OAUTH_TOKEN_URL: set it too"),
+        ({"kafka_oauth_token_url": "login/token"}, "TOKEN_URL is wrong: it must be https://host"),
+        ({"kafka_oauth_token_url": "https://u:s3cret@login"}, "is wrong: it must be https://host"),
+        ({"kafka_oauth_token_url": "http://login"}, "sends a secret and needs TLS: begin it with"),
+        ({"kafka_username": ""}, "belong together: set all three or none"),
+        ({"kafka_oauth_extensions": "auth=s3cret"}, "KAFKA_OAUTH_EXTENSIONS is wrong: it must be"),
+        ({"kafka_oauth_extensions": "a_b=c"}, "KAFKA_OAUTH_EXTENSIONS is wrong: it must be"),
+        ({"kafka_sasl_mechanism": "PLAIN"}, "needs KAFKA_SASL_MECHANISM=OAUTHBEARER: set it too"),
+        (
+            {"kafka_sasl_mechanism": "AWS_MSK_IAM"},
+            "takes its login from AWS: remove KAFKA_USERNAME and KAFKA_PASSWORD",
+        ),
+    ],
+)
+def test_settings_of_a_login_belong_together(change, sentence):
+    settings(**OAUTH)
+    with pytest.raises(ValueError, match=re.escape(sentence)) as refusal:
+        settings(**OAUTH | change)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_connection_string_of_event_hubs_is_a_password():
+    password = (
+        "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=worker;"
+        "SharedAccessKey=s3cret+/=;EntityPath=flash_sale_events"
+    )
+    login = {"kafka_sasl_mechanism": "PLAIN", "kafka_username": "$ConnectionString"}
+    made = settings(
+        kafka_url="SASL_SSL://shop.servicebus.windows.net:9093", kafka_password=password, **login
+    )
+    assert made.kafka_username == "$ConnectionString"
+    assert made.kafka_password is not None
+    assert made.kafka_password.get_secret_value() == password
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
         ("kafka://a:1,kafka+ssl://b:2", "begin all of them alike"),
         ("a:1,SSL://b:2", "begin all of them alike"),
         ("SASL_SSL://a:1,SSL://b:2", "begin all of them alike"),
-        ("SASL_PLAINTEXT://a:1", "asks for a login without TLS, which is not supported: begin it"),
+        ("SASL_SSL://a:1,SASL_PLAINTEXT://b:2", "begin all of them alike"),
         ("SSL://u:s3cret@a:1", "contains a login: remove it, and set KAFKA_SASL_MECH"),
         ("::1:9092", "put an IPv6 address in brackets"),
         ("[a]:1", "must be host:9092 or kafka://host:9092, or kafka+ssl://host:9093 for TLS"),
@@ -351,8 +408,21 @@ def test_jaas_line_error_names_the_settings_to_use(line, mechanism, user):
         assert "s3" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("module", "mechanism"),
+    [
+        ("org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule", "OAUTHBEARER"),
+        ("software.amazon.msk.auth.iam.IAMLoginModule", "AWS_MSK_IAM"),
+    ],
+)
+def test_jaas_line_of_a_token_names_its_settings(module, mechanism):
+    found = str(jaas.refusal(f'{module} required clientSecret="s3cret";'))
+    assert f"set KAFKA_SASL_MECHANISM={mechanism}" in found
+    assert "s3cret" not in found
+
+
 def test_unsupported_jaas_login_module():
-    line = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+    line = "com.sun.security.auth.module.Krb5LoginModule required;"
     assert "an unsupported login module" in str(jaas.refusal(line))
     assert jaas.refusal("PlainLoginModule") is None
 
