@@ -166,7 +166,7 @@ class App(FaustApp):
             watcher=self.progress,
             service=self.flusher,
         )
-        self.status, heartbeats = serve(self, self, stream)
+        self.status, heartbeats = serve(self, self, topic, stream)
         # The first is stopped last.
         first = heartbeats, self.flusher, self.breakers, self.watch
         for service in (*first, self.rollups, self.housekeeping):

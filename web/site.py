@@ -50,7 +50,7 @@ class Parts(Protocol):
     housekeeping: Housekeeping
 
 
-def serve(app: Any, parts: Parts, stream: Stream) -> tuple[Status, Heartbeats]:
+def serve(app: Any, parts: Parts, topic: str, stream: Stream) -> tuple[Status, Heartbeats]:
     """Register pages and metrics on the Faust app; returns what must be sampled and run."""
     settings, flusher, queries = parts.settings, parts.flusher, parts.queries
     group = settings.consumer_group
@@ -76,7 +76,7 @@ def serve(app: Any, parts: Parts, stream: Stream) -> tuple[Status, Heartbeats]:
     pages(app, status.as_json, health)
     answers = Answers(
         status,
-        GroupReports(queries, group, settings.topic),
+        GroupReports(queries, group, topic),
         Reports(queries),
         LetterSearch(queries, group, stream),
         stream.fields,

@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
 }
 #: What is about flash sales. The rest of these folders carries any stream.
 DOMAIN = {
+    "db.background",
     "models",
     "agents",
     "db.migrations",
