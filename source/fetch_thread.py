@@ -75,6 +75,7 @@ class FetchThread(QuietThread):
         self.commits = CommitReporter(self._commit_offsets)
         #: Paused partitions; the main thread replaces the whole set.
         self.held: frozenset[TP] = frozenset()
+        self._replaced: FatalError | None = None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -234,6 +235,8 @@ class FetchThread(QuietThread):
     @property
     def group_error(self) -> BaseException | None:
         """The error that ended the consumer's membership, if any; aiokafka then never rejoins."""
+        if self._replaced:
+            return self._replaced
         task = self._consumer and self._consumer._coordinator._coordination_task
         return task.exception() if task and task.done() and not task.cancelled() else None
 
@@ -248,6 +251,8 @@ class FetchThread(QuietThread):
     def _take_error(self, coordinator: Any) -> None:
         try:
             coordinator.check_errors()
+        except FatalError as error:
+            self._replaced = error
         except KafkaError as error:
             log.warning("Joining the consumer group failed, retrying: %r", error)
 

@@ -9,24 +9,27 @@ Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and 
 | `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
 | `client.create_conn` | a connection that notices soon that the broker is silent: `source/connections.py` |
+| `consumer.GroupCoordinator` | a static member that was replaced ends, and each watches for new partitions: `source/static_member.py` |
 | `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
 from typing import Any, Self
 
-from aiokafka import client
-from aiokafka.consumer import fetcher
+from aiokafka import client, errors
+from aiokafka.consumer import consumer, fetcher
 from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.errors import FatalError
 from pipeline.record import Record
 from source.connections import create_conn
 from source.record_batches import FetchedBatches, Unreadable
+from source.static_member import Coordinator, FencedInstanceIdError
 
 #: The replaced names, for the test that guards an upgrade.
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest", "create_conn"),
+    consumer: ("GroupCoordinator",),
 }
 
 #: Default maximum of a decompressed batch in bytes: far more than brokers accept by default.
@@ -133,3 +136,6 @@ def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
     client.create_conn = create_conn
+    consumer.GroupCoordinator = Coordinator
+    # An answer that aiokafka takes for an unknown error.
+    errors.kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError
