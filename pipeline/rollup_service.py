@@ -103,7 +103,6 @@ class RollupService(Service):
             if kind == "deadlock" and self._deadlocks < DEADLOCKS:
                 # Another worker was quicker, perhaps on another node: the next step sees its work.
                 self._deadlocks += 1
-                metrics.ROLLUP_ERRORS.labels(kind).inc()
                 return uniform(0.1, 0.5) * self._deadlocks  # noqa: S311 - not a secret
             self._failed(str(error), kind)
         except Exception as error:

@@ -30,6 +30,7 @@ REST = 10
 #: Seconds that a worker may take to end.
 END_TIMEOUT = 40
 
+_REREAD = re.compile(r"(\d+) buffered events were dropped and will be read again")
 _REBALANCES = re.compile(r"^etl_rebalances_total (\S+)", re.MULTILINE)
 
 
@@ -47,6 +48,8 @@ class Roll:
     restarts: list[float] = field(default_factory=list)
     #: How often workers that were not being restarted were given partitions.
     rebalances: int = 0
+    #: Events that were read, not stored, and read again.
+    reread: int = 0
     events: int = 0
     wrong: str = ""
 
@@ -76,6 +79,10 @@ class Worker:
         self.process.wait(END_TIMEOUT)
         self.start()
 
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+
     def page(self, path: str) -> str:
         """What a page says."""
         address = f"http://127.0.0.1:{self._port}{path}"
@@ -94,6 +101,12 @@ class Worker:
         found = json.loads(self.page("/batches/"))["partitions"]
         return {one["partition"] for one in found}
 
+    @property
+    def reread(self) -> int:
+        """Events that its processes dropped, which are read again."""
+        logs = self._job.scratch.glob(f"worker-{self._number}-*/log*")
+        return sum(int(found) for log in logs for found in _REREAD.findall(log.read_text()))
+
     def _is_ready(self) -> bool:
         with suppress(OSError):
             return bool(self.page("/ready/"))
@@ -105,13 +118,15 @@ def restarts(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     rate = int(RATE * scale)
     rolls = [_roll(stage, rate, named=named) for named in (False, True)]
     head = ["", "longest stall of each partition (s)", "while another worker restarts (s)"]
-    head += ["rebalances of the others", "a restart takes (s)", "missing, doubled or wrong"]
+    head += ["rebalances of the others", "events read again", "a restart takes (s)"]
+    head += ["missing, doubled or wrong"]
     rows = [
         [
             roll.name,
             _seconds(roll.longest),
             f"{roll.others:.1f}",
             str(roll.rebalances),
+            str(roll.reread),
             _seconds(roll.restarts),
             roll.wrong or f"none of {roll.events:,}",
         ]
@@ -135,7 +150,7 @@ def _roll(stage: Stage, rate: int, *, named: bool) -> Roll:
         for number in range(WORKERS):
             name = {"GROUP_INSTANCE_ID": f"worker-{number}"} if named else {}
             running.append(Worker(job, number, **name))
-            stack.callback(lambda worker=running[-1]: worker.process.kill())
+            stack.callback(running[-1].kill)
         _until(lambda: all(len(one.partitions) == 1 for one in running), "share the partitions")
         database = stack.enter_context(closing(connect(url)))
         table = stack.enter_context(database.cursor())
@@ -151,6 +166,7 @@ def _roll(stage: Stage, rate: int, *, named: bool) -> Roll:
             sender.stop()
             roll.events = POOL + sender.sent
             wait_for_rows(table, roll.events, running[0].process)
+            roll.reread = sum(worker.reread for worker in running)
             roll.wrong = check(table, expected(sale, roll.events))
     return roll
 
