@@ -56,6 +56,8 @@ class FetchThread(QuietThread):
         gathering: when to fetch.
     """
 
+    _replaced: FatalError | None = None
+
     def __init__(
         self,
         consumer: Any,
@@ -75,7 +77,6 @@ class FetchThread(QuietThread):
         self.commits = CommitReporter(self._commit_offsets)
         #: Paused partitions; the main thread replaces the whole set.
         self.held: frozenset[TP] = frozenset()
-        self._replaced: FatalError | None = None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
