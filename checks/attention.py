@@ -182,6 +182,8 @@ def _sums(status: GroupStatus) -> Iterator[Need]:
             f"The sales sums are {sums.seconds / 60:.0f} minutes old, {sums.behind} rows behind.",
             "run `faust -A app rollup show`, and see docs/runbook.md",
         )
+    if sums.warning:
+        yield Need(f"The sales sums: {sums.warning}", "see docs/analytics.md")
 
 
 def _space(status: GroupStatus) -> Iterator[Need]:

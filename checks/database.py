@@ -14,7 +14,7 @@ from db import workers
 from db.connection.engine import server_version
 from db.connection.errors import classified
 from db.retention import purge, sizes
-from db.rollup import watermark
+from db.rollup import cluster, watermark
 from db.schema import event_index, event_key, version
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
@@ -40,6 +40,7 @@ def check_database(
         results.ok("Database", server_version(engine))
         _session(connection, results)
         _clock(connection, results)
+        _cluster(connection, results)
     if results.has_failed("Database"):
         return False
     with results.about("Schema"):
@@ -158,6 +159,11 @@ def _session(connection: Connection, results: CheckResults) -> None:
         results.warn(
             "Database TLS", "the connection is not encrypted", "turn on TLS: docs/database.md"
         )
+
+
+def _cluster(connection: Connection, results: CheckResults) -> None:
+    if (number := cluster.nodes(connection)) > 1:
+        results.warn("Sales sums", cluster.limits(number), "let all workers write to one node")
 
 
 def _clock(connection: Connection, results: CheckResults) -> None:

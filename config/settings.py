@@ -1,5 +1,6 @@
 """Every setting, declared once. `config/load.py` reads them and says what is wrong."""
 
+import os
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from config import jaas, kafka_login, tls, urls
 from config.database_tls import database_tls
+from config.instance import AUTO, platform_name
 
 #: Minimum characters of `WEB_TOKEN`, so that it cannot be guessed.
 SHORTEST_TOKEN = 16
@@ -117,6 +119,13 @@ class Settings(BaseSettings):
         min_length=1,
         max_length=255,
         description="Kafka consumer group; offsets are stored under this name.",
+    )
+    group_instance_id: Shown[str] = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]*$",
+        max_length=249,
+        description="Static membership: a name of this worker alone, kept over restarts; `auto` "
+        "takes a StatefulSet's pod's or a dyno's; empty for none. See docs/scaling.md.",
     )
     starting_offsets: Shown[Literal["latest", "earliest"]] = Field(
         "latest", description="Where a group starts in a topic it has never read."
@@ -342,6 +351,13 @@ class Settings(BaseSettings):
     def command_timeout(self) -> float:
         """Seconds that a command waits for a server."""
         return min(self.start_timeout, COMMAND_TIMEOUT)
+
+    @property
+    def instance_id(self) -> str | None:
+        """This worker's name in its group, if its membership is static."""
+        if self.group_instance_id == AUTO:
+            return platform_name(os.environ)
+        return self.group_instance_id or None
 
     @property
     def broker_addresses(self) -> list[str]:

@@ -7,6 +7,7 @@ it unready.
 
 import asyncio
 from collections.abc import Callable
+from random import uniform
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ FIRST = 1.0
 #: than ``LATE`` seconds, as under endless load.
 REST, LATE_REST = 7.0, 1.0
 LATE = 60.0
+#: Deadlocks in a row that are retried at once; more are a stall.
+DEADLOCKS = 5
 #: Seconds between steps while nothing is stored: rows of other programs are found this late.
 IDLE = 60.0
 
@@ -36,7 +39,8 @@ class Progress(NamedTuple):
 
     ``summed_to`` and ``newest`` are ids of rows; ``seconds`` is the time since the sums were last
     complete, 0 while they are. ``rows`` is how many this step summed; in ``wait`` seconds there may
-    be more to do. ``error`` says why the sums are stalled. The sums by category lack the rows of
+    be more to do. ``error`` says why the sums are stalled, ``warning`` what
+    they rest on. The sums by category lack the rows of
     the last ``categories_behind`` ids that the other sums have, as after an upgrade.
     """
 
@@ -47,6 +51,7 @@ class Progress(NamedTuple):
     wait: float = 0.0
     error: str | None = None
     categories_behind: int = 0
+    warning: str | None = None
 
     @property
     def behind(self) -> int:
@@ -79,6 +84,7 @@ class RollupService(Service):
         #: Whether rows were stored since the last step began.
         self._stored = asyncio.Event()
         self._is_idle = False
+        self._deadlocks = 0
 
     def committed(self, batch: Batch) -> None:
         """There is something to sum."""
@@ -93,7 +99,12 @@ class RollupService(Service):
         try:
             result = await self.wait(in_thread(self._step))
         except (TransientError, RowError, FatalError) as error:
-            self._failed(str(error), getattr(error, "kind", "other"))
+            kind = getattr(error, "kind", "other")
+            if kind == "deadlock" and self._deadlocks < DEADLOCKS:
+                # Another worker was quicker, perhaps on another node: the next step sees its work.
+                self._deadlocks += 1
+                return uniform(0.1, 0.5) * self._deadlocks  # noqa: S311 - not a secret
+            self._failed(str(error), kind)
         except Exception as error:
             # A bug in the sums must not cost events.
             log.exception("The roll-up failed unexpectedly.")
@@ -120,6 +131,7 @@ class RollupService(Service):
             "behind": found and found.behind,
             "seconds": found and round(found.seconds, 1),
             "last_error": self.last_error,
+            "warning": found and found.warning,
         }
 
     @Service.task
@@ -133,7 +145,10 @@ class RollupService(Service):
                 await self.wait_first(self._stored.wait(), timeout=max(0.0, IDLE - self._interval))
 
     def _note(self, found: Progress) -> None:
-        self.progress = found
+        before, self.progress = self.progress, found
+        self._deadlocks = 0
+        if found.warning and found.warning != (before and before.warning):
+            log.warning("The sales sums: %s", found.warning)
         metrics.ROLLUP_BEHIND.set(found.behind)
         metrics.ROLLUP_BEHIND_SECONDS.set(found.seconds)
         if found.rows:

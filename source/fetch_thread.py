@@ -56,6 +56,8 @@ class FetchThread(QuietThread):
         gathering: when to fetch.
     """
 
+    _replaced: FatalError | None = None
+
     def __init__(
         self,
         consumer: Any,
@@ -234,6 +236,8 @@ class FetchThread(QuietThread):
     @property
     def group_error(self) -> BaseException | None:
         """The error that ended the consumer's membership, if any; aiokafka then never rejoins."""
+        if self._replaced:
+            return self._replaced
         task = self._consumer and self._consumer._coordinator._coordination_task
         return task.exception() if task and task.done() and not task.cancelled() else None
 
@@ -248,6 +252,8 @@ class FetchThread(QuietThread):
     def _take_error(self, coordinator: Any) -> None:
         try:
             coordinator.check_errors()
+        except FatalError as error:
+            self._replaced = error
         except KafkaError as error:
             log.warning("Joining the consumer group failed, retrying: %r", error)
 

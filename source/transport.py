@@ -144,12 +144,11 @@ class FetchConsumer(driver.Consumer):
         self._thread.retry_join()
         error = self._thread.group_error
         if error and not self.should_stop:
-            end_worker(
-                self,
-                FatalError(
+            if not isinstance(error, FatalError):
+                error = FatalError(
                     f"The worker has left its consumer group for good, restart it: {error!r}"
-                ),
-            )
+                )
+            end_worker(self, error)
 
     @property
     def positioned(self) -> bool:

@@ -19,6 +19,7 @@ from benchmarks.scenarios.network import network
 from benchmarks.scenarios.ordinary_day import ordinary_day
 from benchmarks.scenarios.outage import outage
 from benchmarks.scenarios.partitions_and_workers import more_workers, partitions
+from benchmarks.scenarios.restarts import restarts
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]
@@ -38,4 +39,5 @@ SCENARIOS: dict[str, Scenario] = {
     "codecs": all_codecs,
     "backlog": backlog,
     "outage": outage,
+    "restarts": restarts,
 }

@@ -12,6 +12,7 @@ transactions that were inserting at that moment:
   mark locks it exclusively.
 - Rows of other programs are summed one round after the mark, with a locking read that waits for
   uncommitted rows. Only a single statement that runs longer than a round could be missed.
+- Writes on other nodes of a Galera cluster are waited for by time (`db/rollup/cluster.py`).
 
 Blocking; any number of workers may run it at once. Behind a proxy that splits a session nothing is
 added (`db.connection.session`).
@@ -28,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.connection.errors import classified
 from db.connection.session_variables import LOCK_WAIT_TIMEOUT
-from db.rollup import purge
+from db.rollup import cluster, purge
 from db.rollup.sums import TABLES, add_sums
 from db.rollup.watermark import (
     FIRST,
@@ -84,6 +85,7 @@ class Rollup:
         self._interval = interval
         self._portion = PORTION
         self._whole: float | None = None
+        self._warning: str | None = None
 
     def step(self) -> Progress:
         """Do a bounded part of the work; nothing while another worker does it."""
@@ -96,6 +98,7 @@ class Rollup:
         if not (found.behind or unfinished):
             return found._replace(wait=self._interval)
         with self._connection() as connection:
+            self._warning = cluster.warning(connection)
             # Read again: the following statements must run in the session that read the state.
             state = look(connection)
             found = self._progress(state)
@@ -104,9 +107,10 @@ class Rollup:
             waiting = 0.0
             if state.last_id < state.mark_id <= found.newest:
                 # If the clock was set back, do not wait for hours.
-                if not 0 <= state.mark_age < self._interval:
+                rest = max(self._interval, cluster.WAIT) if self._warning else self._interval
+                if not 0 <= state.mark_age < rest:
                     return self._sum(connection, state)
-                waiting = self._interval - float(state.mark_age)
+                waiting = rest - float(state.mark_age)
             elif state.last_id < found.newest:
                 return self._mark(connection, state)
             elif state.shown != state.generation:
@@ -121,6 +125,7 @@ class Rollup:
     def progress(self) -> Progress:
         """How far the sums are."""
         with self._connection() as connection:
+            self._warning = cluster.warning(connection)
             return self._progress(look(connection))
 
     def kept(self) -> Kept:
@@ -175,7 +180,7 @@ class Rollup:
             age = 0.0
         elif self._whole is not None:
             age = min(age, monotonic() - self._whole)
-        return Progress(summed_to, newest, max(0.0, age))
+        return Progress(summed_to, newest, max(0.0, age), warning=self._warning)
 
     def _progress(self, state: Row[Any]) -> Progress:
         found = self._found(

@@ -80,7 +80,7 @@ def test_events_compressed_in_any_way_become_the_same_rows(tmp_path: Path):
 
 
 #: Small enough for a test, and the rows that have to be looked at and right in each.
-CURVE = {"partitions": 5, "workers": 4, "rows": 3, "latency": 4, "outage": 1}
+CURVE = {"partitions": 5, "workers": 4, "rows": 3, "latency": 4, "outage": 1, "restarts": 2}
 
 
 @pytest.mark.slow
@@ -91,7 +91,13 @@ def test_the_curve_is_right_at_every_point(tmp_path: Path, scenario: str):
     done = benchmark(tmp_path, scenario, "--scale", "0.01", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / f"{scenario}.json").read_text())["results"]
-    points = [found] if scenario == "outage" else found if scenario == "latency" else found[0]
+    points = (
+        [found]
+        if scenario == "outage"
+        else found
+        if scenario in ("latency", "restarts")
+        else found[0]
+    )
     assert [point["wrong"] for point in points] == [""] * CURVE[scenario]
     if scenario == "rows":
         assert [point["program"] for point in points] == [

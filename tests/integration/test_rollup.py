@@ -164,7 +164,7 @@ def test_rows_are_summed_one_round_after_the_mark(begun):
         connection.execute(text("UPDATE rollup_state SET marked_at = marked_at + INTERVAL 1 DAY"))
     assert rollup.step().rows == 10
     assert_sums_true(begun)
-    assert rollup.step() == (10, 10, 0.0, 0, 3600, None, 0)
+    assert rollup.step() == (10, 10, 0.0, 0, 3600, None, 0, None)
 
 
 def test_services_writers_and_replays_at_once(begun, migrated_url, monkeypatch):

@@ -90,6 +90,7 @@ def test_healthy_group_needs_no_attention():
             "ids began again",
             "rollup show",
         ),
+        ({"rollup": Progress(9, 9, 0.0, warning="2 Galera nodes")}, "2 Galera nodes", "analytics"),
         ({"schema_version": "9999"}, "9999 is newer than this app's", "newer app"),
         ({"errors": ["Kafka does not answer."]}, "Kafka does not answer.", "check"),
     ],

@@ -89,6 +89,12 @@ AIOKAFKA: dict[Any, dict[str, str]] = {
     GroupCoordinator: {
         "_coordination_task": ATTRIBUTE,
         "_do_commit_offsets": "async self, assignment, offsets",
+        "_do_rejoin_group": "async self, subscription",
+        "_get_metadata_snapshot": "self",
+        "_group_instance_id": ATTRIBUTE,
+        "_group_subscription": ATTRIBUTE,
+        "_metadata_snapshot": ATTRIBUTE,
+        "_on_join_complete": "async self, generation, member_id, protocol, member_assignment_bytes",
         "_pending_exception": ATTRIBUTE,
         "_rejoin_needed_fut": ATTRIBUTE,
     },

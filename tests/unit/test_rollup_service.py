@@ -56,6 +56,25 @@ def test_trouble_is_logged_once_and_its_end_too(caplog):
     assert service.as_json()["last_error"] is None
 
 
+def test_a_deadlock_that_a_retry_cures_is_no_stall(caplog):
+    deadlock = TransientError("Deadlock found", "deadlock")
+    cured = [deadlock] * rollup_service.DEADLOCKS, Progress(9, 9, 0, wait=5)
+    with caplog.at_level(logging.INFO):
+        service, waits = run(*cured[0], cured[1], *cured[0], cured[1])
+    assert not caplog.records
+    assert service.last_error is None
+    assert max(waits[:3]) < 2
+    service, _ = run(*cured[0], deadlock)
+    assert service.last_error == "Deadlock found"
+
+
+def test_what_the_sums_rest_on_is_shown_and_logged_once(caplog):
+    found = Progress(9, 9, 0, wait=5, warning="2 Galera nodes")
+    service, _ = run(found, found)
+    assert service.as_json()["warning"] == "2 Galera nodes"
+    assert [record.getMessage() for record in caplog.records] == ["The sales sums: 2 Galera nodes"]
+
+
 def test_it_rests_after_a_portion_only_while_rows_come_in(monkeypatch):
     monkeypatch.setattr(rollup_service, "monotonic", count(step=2).__next__)
     _, waits = run(*(Progress(3, newest, 1.5, rows=3) for newest in (9, 10, 10)))
