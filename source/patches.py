@@ -8,26 +8,17 @@ Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and 
 |---|---|
 | `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
-<<<<<<< HEAD
 | `client.create_conn` | a connection that notices soon that the broker is silent, and logs in with the secrets of the moment: `source/connections.py`, `source/logins.py` |
 | `conn.OAuthAuthenticator` | notices a rejected token: `source/logins.py` |
-=======
-| `client.create_conn` | a connection that notices soon that the broker is silent: `source/connections.py` |
 | `consumer.GroupCoordinator` | a static member that was replaced ends, and each watches for new partitions: `source/static_member.py` |
->>>>>>> static
 | `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
 import logging
 from typing import Any, Self
 
-<<<<<<< HEAD
-from aiokafka import client, conn
-from aiokafka.consumer import fetcher
-=======
-from aiokafka import client, errors
+from aiokafka import client, conn, errors
 from aiokafka.consumer import consumer, fetcher
->>>>>>> static
 from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.errors import FatalError
@@ -41,11 +32,8 @@ from source.static_member import Coordinator, FencedInstanceIdError
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest", "create_conn"),
-<<<<<<< HEAD
     conn: ("OAuthAuthenticator",),
-=======
     consumer: ("GroupCoordinator",),
->>>>>>> static
 }
 
 #: Default maximum of a decompressed batch in bytes: far more than brokers accept by default.
@@ -152,12 +140,9 @@ def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
     client.create_conn = create_conn
-<<<<<<< HEAD
     conn.OAuthAuthenticator = OAuthLogin
     # At level DEBUG it logs requests to log in, secrets included.
     logging.getLogger(conn.__name__).setLevel(logging.INFO)
-=======
     consumer.GroupCoordinator = Coordinator
     # An answer that aiokafka takes for an unknown error.
     errors.kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError
->>>>>>> static

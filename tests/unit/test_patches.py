@@ -9,11 +9,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record import MemoryRecords
 from faust.types import TP
 
-<<<<<<< HEAD
-from source import connections, logins, patches
-=======
 from source import patches
->>>>>>> static
 from tests.helpers.wire import batch
 
 PATCHES = [(owner, name) for owner, names in patches.REPLACED.items() for name in names]
@@ -31,12 +27,7 @@ def install(monkeypatch):
 @pytest.mark.parametrize(("owner", "name"), PATCHES)
 def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
     install(LIMIT)
-<<<<<<< HEAD
-    ours = {one.__name__ for one in (patches, connections, logins)}
-    assert getattr(owner, name).__module__ in ours
-=======
     assert getattr(owner, name).__module__.startswith("source.")
->>>>>>> static
 
 
 def fetched(data: bytes) -> Any:
