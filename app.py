@@ -41,6 +41,7 @@ from pipeline.batch import Batch
 from pipeline.database_watch import DatabaseWatch
 from pipeline.flusher import Flusher
 from pipeline.lane import Lane
+from pipeline.log_events import named
 from pipeline.memory import Memory
 from pipeline.patience import Patience
 from pipeline.stream import Stream
@@ -188,7 +189,7 @@ class App(FaustApp):
         parts = self.engine, self.preconditions, self.start_offsets
         checks = partial(prepare, self.settings, self.cluster, self.settings.topic, *parts)
         await self.patience.wait_out(checks)
-        log.info("%s", self.first_line, extra={"version": VERSION})
+        log.info("%s", self.first_line, extra=named("worker_started", version=VERSION))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.breakers.close_all)
 
     async def look_at_log_ends(self) -> None:
@@ -205,7 +206,8 @@ class App(FaustApp):
         """Log a committed batch."""
         if batch.events:
             lag = self.progress.total_lag
-            log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}")
+            facts = named("batch_stored", **batch.facts(), lag=lag)
+            log.info("%s%s", batch.line(), "" if lag is None else f", lag {lag}", extra=facts)
 
 
 _is_worker = "worker" in sys.argv

@@ -24,6 +24,7 @@ from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.threads import in_thread
 
@@ -198,11 +199,20 @@ class BreakerService(Service):
                     "The circuit breaker is open, other partitions continue: %s. "
                     "BREAKER_SHARE=0 turns it off. A restart does not close it.",
                     self._sentence(opening),
+                    extra=named("breaker_opened", partition=str(key)),
                 )
             elif before is not opening:
-                log.warning("The circuit breaker stays open: %s", self._sentence(opening))
+                log.warning(
+                    "The circuit breaker stays open: %s",
+                    self._sentence(opening),
+                    extra=named("breaker_stays_open", partition=str(key)),
+                )
         for key in self._announced.keys() - openings.keys() & self._assigned:
-            log.warning("The circuit breaker of %s is closed.", key)
+            log.warning(
+                "The circuit breaker of %s is closed.",
+                key,
+                extra=named("breaker_closed", partition=str(key)),
+            )
 
     @Service.task
     async def _attempt_when_due(self) -> None:
@@ -228,7 +238,12 @@ class BreakerService(Service):
     def _attempt(self, key: Partition, *, is_backlog: bool, why: str) -> None:
         if key in self._breaker.open:
             self._breaker.attempt(key, is_backlog=is_backlog)
-            log.info("The circuit breaker of %s is half open, %s.", key, why)
+            log.info(
+                "The circuit breaker of %s is half open, %s.",
+                key,
+                why,
+                extra=named("breaker_half_open", partition=str(key)),
+            )
 
     async def _rewind(self) -> None:
         """Set back the positions of partitions that flow again, and only then read them."""
@@ -252,7 +267,9 @@ class BreakerService(Service):
             except (TransientError, RowError, FatalError) as error:
                 if str(error) != self._last_error:
                     log.info(
-                        "Open circuit breakers cannot be recorded in the database now: %s", error
+                        "Open circuit breakers cannot be recorded in the database now: %s",
+                        error,
+                        extra=named("breaker_not_recorded"),
                     )
                 self._last_error = str(error)
                 is_away = isinstance(error, TransientError)

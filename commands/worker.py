@@ -22,6 +22,7 @@ from config.repeats import limit_repeats
 from config.settings import Settings
 from config.version import VERSION
 from pipeline.errors import FatalError
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.shutdown import FatalExit
 from pipeline.stream import Stream
@@ -67,7 +68,7 @@ class Worker(faust.Worker):
         except asyncio.CancelledError:
             raise SystemExit(0) from None
         except FatalError as error:
-            log.critical("%s", error)
+            log.critical("%s", error, extra=named("worker_failed"))
             if self.logfile:
                 print(error, file=sys.__stderr__)
             raise SystemExit(1) from None
@@ -80,10 +81,16 @@ class Worker(faust.Worker):
             log.warning(
                 "Batches compressed with %s cannot be read: run `pip install cramjam`.",
                 ", ".join(missing),
+                extra=named("codec_missing"),
             )
         await self.app.before_start()
         if conf.web_enabled:
-            log.info("Pages: http://%s:%s/dashboard/", conf.web_bind, conf.web_port)
+            log.info(
+                "Pages: http://%s:%s/dashboard/",
+                conf.web_bind,
+                conf.web_port,
+                extra=named("pages_served"),
+            )
 
     async def _serve(self, host: str, port: int) -> None:
         """Serve the pages before all else: a platform leaves a worker alone that is alive.
@@ -180,7 +187,13 @@ def worker_name() -> str:
 
 def log_reading(starts: Mapping[Partition, int]) -> None:
     """Log an assignment."""
-    log.info("%s", reading(starts))
+    log.info(
+        "%s",
+        reading(starts),
+        extra=named(
+            "partitions_assigned", partitions={str(one): start for one, start in starts.items()}
+        ),
+    )
 
 
 def reading(starts: Mapping[Partition, int]) -> str:

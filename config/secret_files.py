@@ -100,9 +100,17 @@ class Rotation(Generic[_T]):
                     changed = [name for name in texts if texts[name] != self._texts[name]]
                     variables = sorted({self._files[name].variable for name in changed})
                     self._texts, self._said = texts, ""
-                    log.info("New connections use the new text of %s.", " and ".join(variables))
+                    log.info(
+                        "New connections use the new text of %s.",
+                        " and ".join(variables),
+                        extra={"event": "secret_renewed"},
+                    )
             except ValueError as error:
                 if str(error) != self._said:
                     self._said = str(error)
-                    log.warning("%s. What was read before stays in use.", error)
+                    log.warning(
+                        "%s. What was read before stays in use.",
+                        error,
+                        extra={"event": "secret_unusable"},
+                    )
             return self._made

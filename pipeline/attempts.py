@@ -19,6 +19,7 @@ from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError, state_of_database
+from pipeline.log_events import named
 from pipeline.refetch import Refetcher, RefetchSome
 from pipeline.retry import BACKOFF, is_retried
 from pipeline.threads import in_thread
@@ -76,7 +77,7 @@ class Attempts:
         self.tick()
         self.last_write = self.last_tick
         if self.last_error:
-            log.info("The database is back.")
+            log.info("The database is back.", extra=named("database_back"))
         self.last_error = None
         return batch
 
@@ -96,7 +97,12 @@ class Attempts:
         self.tick()
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Batch not written, retrying in %.1f s: %s", wait, error)
+        log.warning(
+            "Batch not written, retrying in %.1f s: %s",
+            wait,
+            error,
+            extra=named("write_retried", kind=getattr(error, "kind", "other")),
+        )
 
     async def _ask(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call the sink, and record since when it has been waiting."""

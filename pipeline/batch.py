@@ -90,6 +90,19 @@ class Batch:
     def total_dropped(self) -> int:
         return sum(self.dropped.values())
 
+    def facts(self) -> dict[str, object]:
+        """The batch in numbers, for programs that read the log."""
+        return {
+            "batch": self.number,
+            "events": self.events,
+            "rows": self.valid,
+            "dropped": dict(self.dropped),
+            "duplicate": self.duplicate,
+            "filled": dict(self.filled),
+            "repaired": dict(self.repaired),
+            "seconds": self.seconds,
+        }
+
     def line(self) -> str:
         """The batch as a log line, worded like that of the replaced job."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)

@@ -27,6 +27,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError, state_of_database
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.patience import is_done
 from pipeline.shutdown import end_worker
@@ -196,7 +197,11 @@ class DatabaseWatch(Service):
         }
         if ahead:
             moved = ", ".join(f"{one} to {offset}" for one, offset in ahead.items())
-            log.info("Following stored offsets that another program moved forward: %s", moved)
+            log.info(
+                "Following stored offsets that another program moved forward: %s",
+                moved,
+                extra=named("offsets_followed"),
+            )
             for listener in self._listeners:
                 listener(ahead)
         changed = {one: stored for one, stored in differences.items() if one not in ahead}
@@ -229,7 +234,7 @@ class DatabaseWatch(Service):
         if wrote is not None and monotonic() - wrote < QUIET:
             error = None
         if error and not self.last_error:
-            log.warning("The database %s", error)
+            log.warning("The database %s", error, extra=named("database_away"))
         elif self.last_error and not error:
-            log.info("The database can be used again.")
+            log.info("The database can be used again.", extra=named("database_back"))
         self.last_error = error

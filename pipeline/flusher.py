@@ -26,6 +26,7 @@ from pipeline.batch import Batch, Sink
 from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.errors import TOO_LARGE, FatalError, TransientError
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.refetch import RefetchSome
 from pipeline.retry import MAX_ATTEMPTS, SEARCH_BACKOFF
@@ -147,13 +148,18 @@ class Flusher(Service):
             log.warning(
                 "Final flush timed out after %s s; unwritten events will be re-read.",
                 self._stop_timeout,
+                extra=named("final_flush_timed_out"),
             )
         except FatalError as error:
             end_worker(self, error)
         self._note_stuck({})
         forgotten = self.buffer.discard()
         if forgotten:
-            log.info("%d buffered events were dropped and will be re-read.", forgotten)
+            log.info(
+                "%d buffered events were dropped and will be re-read.",
+                forgotten,
+                extra=named("buffer_dropped", events=forgotten),
+            )
 
     async def flush(self) -> None:
         """Write one batch of what is waiting."""
@@ -205,7 +211,11 @@ class Flusher(Service):
             try:
                 await self._write(opened, chunks, MAX_ATTEMPTS)
             except TransientError as error:
-                log.warning("The batch cannot be written, bisecting for the bad event: %s", error)
+                log.warning(
+                    "The batch cannot be written, bisecting for the bad event: %s",
+                    error,
+                    extra=named("batch_rejected"),
+                )
                 failure = error
             else:
                 # Try whether the server accepts larger writes again.
@@ -271,9 +281,9 @@ class Flusher(Service):
     def _note_stuck(self, stuck: dict[Partition, Stuck]) -> None:
         sentence = describe(stuck) or None
         if sentence and sentence != self.stuck:
-            log.error("An event cannot be stored: %s", sentence)
+            log.error("An event cannot be stored: %s", sentence, extra=named("event_stuck"))
         if self.stuck and not sentence:
-            log.info("Recovered: no event is blocked.")
+            log.info("Recovered: no event is blocked.", extra=named("event_unstuck"))
         if stuck.keys() != self._stuck.keys():
             self._on_stuck(stuck.keys())
         self._stuck, self.stuck = stuck, sentence

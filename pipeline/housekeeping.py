@@ -14,6 +14,7 @@ from mode.utils.logging import get_logger
 
 from pipeline import metrics
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.log_events import named
 from pipeline.storage import Purged, Storage
 from pipeline.threads import in_thread
 
@@ -74,7 +75,7 @@ class Housekeeping(Service):
             self._failed(str(error), "other")
         except Exception as error:
             # A bug in here must not cost events.
-            log.exception("Housekeeping failed unexpectedly.")
+            log.exception("Housekeeping failed unexpectedly.", extra=named("housekeeping_failed"))
             self._failed(repr(error), "other")
         else:
             self.last_error = None
@@ -102,7 +103,12 @@ class Housekeeping(Service):
             if any(rows.values()):
                 found = ", ".join(f"{number} {what}" for what, number in rows.items() if number)
                 never = f"; {pending} dead letters were never replayed" if pending else ""
-                log.info("Purged by RETENTION: %s%s.", found, never)
+                log.info(
+                    "Purged by RETENTION: %s%s.",
+                    found,
+                    never,
+                    extra=named("rows_purged", rows=rows),
+                )
 
     @Service.task
     async def _run(self) -> None:
@@ -123,5 +129,9 @@ class Housekeeping(Service):
     def _failed(self, error: str, kind: str) -> None:
         metrics.PURGE_ERRORS.labels(kind).inc()
         if error != self.last_error:
-            log.warning("Sizes are not noted, or old rows not purged: %s", error)
+            log.warning(
+                "Sizes are not noted, or old rows not purged: %s",
+                error,
+                extra=named("housekeeping_failed"),
+            )
         self.last_error = error

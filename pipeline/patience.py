@@ -9,6 +9,7 @@ from mode.utils.logging import get_logger
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from pipeline.errors import NotYetError
+from pipeline.log_events import named
 
 log = get_logger(__name__)
 _T = TypeVar("_T")
@@ -46,7 +47,13 @@ class Patience:
             self.waiting_for = sentence = str(state.outcome and state.outcome.exception())
             if sentence not in said:
                 said.add(sentence)
-                log.warning("Waiting up to %.0f s (%s): %s", self._seconds, self._setting, sentence)
+                log.warning(
+                    "Waiting up to %.0f s (%s): %s",
+                    self._seconds,
+                    self._setting,
+                    sentence,
+                    extra=named("waiting"),
+                )
 
         begun = monotonic()
         try:

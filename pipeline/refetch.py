@@ -14,6 +14,7 @@ from typing import NamedTuple
 from mode.utils.logging import get_logger
 
 from pipeline.errors import TransientError
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.record import Record
 
@@ -94,6 +95,7 @@ class Refetcher:
                 partition,
                 offsets[0],
                 REFETCH_TIMEOUT,
+                extra=named("refetch_failed", partition=str(partition)),
             )
             return None
 

@@ -17,6 +17,7 @@ from mode.utils.logging import get_logger
 from pipeline import metrics
 from pipeline.batch import Batch
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.log_events import named
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)
@@ -107,7 +108,7 @@ class RollupService(Service):
             self._failed(str(error), kind)
         except Exception as error:
             # A bug in the sums must not cost events.
-            log.exception("The roll-up failed unexpectedly.")
+            log.exception("The roll-up failed unexpectedly.", extra=named("rollup_failed"))
             self._failed(repr(error), "other")
         else:
             if result.stopped:
@@ -148,7 +149,7 @@ class RollupService(Service):
         before, self.progress = self.progress, found
         self._deadlocks = 0
         if found.warning and found.warning != (before and before.warning):
-            log.warning("The sales sums: %s", found.warning)
+            log.warning("The sales sums: %s", found.warning, extra=named("rollup_inexact"))
         metrics.ROLLUP_BEHIND.set(found.behind)
         metrics.ROLLUP_BEHIND_SECONDS.set(found.seconds)
         if found.rows:
@@ -157,11 +158,13 @@ class RollupService(Service):
         if found.error:
             self._failed(found.error, "other")
         elif self.last_error:
-            log.info("The roll-up continues.")
+            log.info("The roll-up continues.", extra=named("rollup_continues"))
             self.last_error = None
 
     def _failed(self, error: str, kind: str) -> None:
         metrics.ROLLUP_ERRORS.labels(kind).inc()
         if error != self.last_error:
-            log.warning("The roll-up is stalled: %s", error)
+            log.warning(
+                "The roll-up is stalled: %s", error, extra=named("rollup_stalled", kind=kind)
+            )
         self.last_error = error

@@ -4,6 +4,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
+from pipeline.log_events import named
 
 log = get_logger(__name__)
 
@@ -21,6 +22,6 @@ def end_worker(service: Service, error: FatalError) -> None:
     root = service.beacon.root
     worker = service if root is None else root.data
     if not worker.crashed:
-        log.critical("%s", error)
+        log.critical("%s", error, extra=named("worker_failed"))
         # Like mode's `crash`, but without a pointless stack trace.
         worker._crash(FatalExit(error))

@@ -16,6 +16,8 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 from mode.utils.logging import get_logger
 
+from pipeline.log_events import named
+
 log = get_logger(__name__)
 
 #: Minimum seconds between commits, and timeouts (s) of one and of the last one.
@@ -78,6 +80,7 @@ class CommitReporter:
                 logging.DEBUG if self._is_failing else logging.INFO,
                 "Offsets not reported to Kafka (harmless, they are in MySQL): %s",
                 str(error) or "the group's coordinator does not answer",
+                extra=named("commit_failed"),
             )
             self._is_failing = True
             with self._lock:

@@ -8,6 +8,7 @@ from faust.types import TP
 from mode.utils.logging import get_logger
 
 from pipeline.batch import Batch
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.record import Record
 from pipeline.refetch import Refetched
@@ -54,6 +55,7 @@ class ConsumerControl:
                 partition,
                 offsets[0],
                 error,
+                extra=named("refetch_failed", partition=str(partition)),
             )
             return None
 
@@ -62,7 +64,12 @@ class ConsumerControl:
         try:
             bounds = (await self.consumer.bounds(partition)).get(partition)
         except KafkaError as error:
-            log.info("The newest events of %s cannot be read: %r", partition, error)
+            log.info(
+                "The newest events of %s cannot be read: %r",
+                partition,
+                error,
+                extra=named("newest_unread", partition=str(partition)),
+            )
             return ()
         if bounds is None or bounds.beginning == bounds.readable:
             return ()

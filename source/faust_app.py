@@ -12,6 +12,7 @@ from mode.utils.logging import get_logger
 
 from config.logging import logging_config
 from config.settings import Settings
+from pipeline.log_events import named
 from pipeline.memory import return_freed_memory, tune_gc
 from source.cluster.auth import credentials
 from source.quiet import QuietMonitor
@@ -90,7 +91,8 @@ class FaustApp(faust.App):
         if self._lacks_name:
             log.warning(
                 "GROUP_INSTANCE_ID=auto finds no name that this worker keeps: it is neither a pod "
-                "of a StatefulSet nor a dyno. Its restarts interrupt the other workers."
+                "of a StatefulSet nor a dyno. Its restarts interrupt the other workers.",
+                extra=named("instance_unnamed"),
             )
         return_freed_memory()
         await super().on_first_start()

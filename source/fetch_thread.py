@@ -17,6 +17,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
+from pipeline.log_events import named
 from pipeline.memory import Memory
 from pipeline.partition import Partition
 from pipeline.record import LastRecord
@@ -255,7 +256,9 @@ class FetchThread(QuietThread):
         except FatalError as error:
             self._replaced = error
         except KafkaError as error:
-            log.warning("Joining the consumer group failed, retrying: %r", error)
+            log.warning(
+                "Joining the consumer group failed, retrying: %r", error, extra=named("join_failed")
+            )
 
     async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
         """Bounds of the partitions' logs, from the broker."""

@@ -15,6 +15,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError, why
+from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.patience import is_done
 from pipeline.shutdown import end_worker
@@ -145,7 +146,11 @@ class LogEnds:
 
     def _answered(self) -> None:
         if self._is_said:
-            log.info("Kafka answers again after %.0f s.", self.age)
+            log.info(
+                "Kafka answers again after %.0f s.",
+                self.age,
+                extra=named("kafka_back", seconds=self.age),
+            )
         self._last_answer, self._silent_since, self._is_said = monotonic(), None, False
 
     def _failed(self, begun: float, reason: str) -> None:
@@ -155,7 +160,7 @@ class LogEnds:
             self._silent_since = max(self._last_answer or begun, begun - INTERVAL)
         if self.away and not self._is_said:
             self._is_said = True
-            log.warning("%s", self.away)
+            log.warning("%s", self.away, extra=named("kafka_away"))
             self._watcher.lose_ends()
 
     async def _judge(
@@ -168,7 +173,11 @@ class LogEnds:
         except (OtherLogError, LogEndError) as error:
             end_worker(self._service, error)
         except (KafkaError, TransientError, FatalError) as error:
-            log.info("The logs cannot be compared with the stored offsets: %s", error)
+            log.info(
+                "The logs cannot be compared with the stored offsets: %s",
+                error,
+                extra=named("logs_not_compared"),
+            )
         else:
             self._watcher.see(bounds)
 

@@ -19,6 +19,7 @@ from mode.utils.logging import get_logger
 
 from pipeline import metrics
 from pipeline.errors import FatalError
+from pipeline.log_events import named
 from pipeline.partition import Partition, by_topic
 from pipeline.record import LastRecord
 from pipeline.threads import in_thread
@@ -214,5 +215,6 @@ def first_available(partition: Partition, start: int, bounds: Bounds) -> Positio
             partition,
             start,
             seek,
+            extra=named("events_lost", partition=str(partition), events=seek - start),
         )
     return Position(start, seek)

@@ -21,6 +21,7 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
+from pipeline.log_events import named
 from pipeline.memory import Memory
 from pipeline.partition import Partition
 from pipeline.refetch import Refetched
@@ -170,7 +171,11 @@ class FetchConsumer(driver.Consumer):
             reason: object = error
             if isinstance(error, TimeoutError):
                 reason = f"no answer from {self._asked} for {RESOLVE_TIMEOUT} s"
-            log.warning("The start offsets are not known yet, retrying: %s", reason)
+            log.warning(
+                "The start offsets are not known yet, retrying: %s",
+                reason,
+                extra=named("start_offsets_unknown"),
+            )
             self.add_future(self._position_later(generation))
         return {}
 
@@ -268,9 +273,16 @@ class FetchConsumer(driver.Consumer):
                 end_worker(self, error)
                 return
             except (TransientError, KafkaError) as error:
-                log.warning("The start offsets are not known yet, retrying: %s", error)
+                log.warning(
+                    "The start offsets are not known yet, retrying: %s",
+                    error,
+                    extra=named("start_offsets_unknown"),
+                )
             else:
-                log.info("Reading continues from the offsets in the database.")
+                log.info(
+                    "Reading continues from the offsets in the database.",
+                    extra=named("start_offsets_known"),
+                )
                 return
 
 

@@ -18,6 +18,7 @@ from config.version import VERSION
 from db.workers import Event, Heartbeat, WorkerStore
 from pipeline import metrics
 from pipeline.errors import FatalError, RowError, TransientError
+from pipeline.log_events import named
 from pipeline.threads import in_thread
 from web.health import Health
 from web.progress import Progress
@@ -89,7 +90,10 @@ class Heartbeats(Service):
             async with asyncio.timeout(LAST):
                 await self._beat(stopped=True)
         except TimeoutError:
-            log.info("The database does not answer: other workers see later that this one is gone.")
+            log.info(
+                "The database does not answer: other workers see later that this one is gone.",
+                extra=named("heartbeat_missed"),
+            )
 
     @Service.task
     async def _beat_when_due(self) -> None:
@@ -118,8 +122,8 @@ class Heartbeats(Service):
         if self._progress.batches > self._batches:
             self._due = min(self._due, self._beaten + BUSY)
         if times := self._new(metrics.REBALANCES).total():
-            named = ", ".join(map(str, sorted(self._progress.stored))) or "no partition"
-            self.note(Event("assigned", named, 0.0, number=times))
+            read = ", ".join(map(str, sorted(self._progress.stored))) or "no partition"
+            self.note(Event("assigned", read, 0.0, number=times))
         for key, detail in now.items():
             if key not in self._lasting and key[0] == "breaker_closed":
                 self.note(Event("breaker_opened", detail, 0.0))
@@ -141,8 +145,8 @@ class Heartbeats(Service):
 
     async def _beat(self, *, stopped: bool = False) -> None:
         if retried := self._new(metrics.RETRIES):
-            named = ", ".join(f"{times} {error}" for error, times in retried.most_common())
-            self.note(Event("retries", named, 0.0, number=retried.total()))
+            errors = ", ".join(f"{times} {error}" for error, times in retried.most_common())
+            self.note(Event("retries", errors, 0.0, number=retried.total()))
         progress = self._progress
         self._beaten = monotonic()
         interval = BUSY if progress.batches > self._batches else IDLE
@@ -168,7 +172,7 @@ class Heartbeats(Service):
             self._warn(str(error))
         except Exception as error:
             # A bug in here must not cost events.
-            log.exception("The heartbeat failed unexpectedly.")
+            log.exception("The heartbeat failed unexpectedly.", extra=named("heartbeat_failed"))
             self._warn(repr(error))
         else:
             self._warned = False
@@ -197,6 +201,7 @@ class Heartbeats(Service):
                 "This worker cannot be shown on the pages of others, and its events are stored as "
                 "usual: %s",
                 error,
+                extra=named("heartbeat_failed"),
             )
         self._warned = True
 

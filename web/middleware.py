@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from mode.utils.logging import get_logger
 
+from pipeline.log_events import named
 from web.headers import SECURITY
 
 log = get_logger(__name__)
@@ -60,7 +61,9 @@ async def _answer(request: web.Request, handler: Handler, token: str | None) -> 
     except web.HTTPException as error:
         return web.json_response({"status": "error", "reason": error.reason}, status=error.status)
     except Exception:
-        log.exception("The page %s failed.", request.path)
+        log.exception(
+            "The page %s failed.", request.path, extra=named("page_failed", page=request.path)
+        )
         return web.json_response({"status": "error", "reason": "see the worker's log"}, status=500)
 
 

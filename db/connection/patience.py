@@ -10,6 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from db.connection.driver import MySQLError
 from db.connection.errors import classify
 from pipeline.errors import LoginError, TransientError
+from pipeline.log_events import named
 from pipeline.patience import BACKOFF
 
 log = get_logger(__name__)
@@ -37,7 +38,12 @@ def wait_for_server(engine: Engine, seconds: float) -> None:
     def say(state: RetryCallState) -> None:
         error = state.outcome and state.outcome.exception()
         if state.attempt_number == 1 and isinstance(error, MySQLError | OSError):
-            log.warning("Waiting up to %.0f s: %s", seconds, classify(error))
+            log.warning(
+                "Waiting up to %.0f s: %s",
+                seconds,
+                classify(error),
+                extra=named("waiting", server="database"),
+            )
 
     event.listen(engine, "do_connect", connect)
 

@@ -11,6 +11,7 @@ from time import monotonic
 from sqlalchemy import Engine
 
 from db.schema import event_index, version
+from pipeline.log_events import named
 
 log = getLogger(__name__)
 
@@ -63,4 +64,4 @@ class Preconditions:
     def _warn(self, sentence: str) -> None:
         if sentence not in self._warned:
             self._warned.add(sentence)
-            log.warning("%s", sentence)
+            log.warning("%s", sentence, extra=named("table_changed"))

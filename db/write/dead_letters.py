@@ -19,6 +19,7 @@ from sqlalchemy.dialects.mysql import insert
 from db.connection.session import fenced_sql
 from db.schema.tables import dead_letters
 from pipeline.chunk import DeadLetter
+from pipeline.log_events import named
 from pipeline.partition import Partition
 
 log = getLogger(__name__)
@@ -90,6 +91,7 @@ def _row(
             len(value or b""),
             len(kept_key or b""),
             len(key or b""),
+            extra=named("dead_letter_truncated"),
         )
     row: _Row = {
         "consumer_group": group,

@@ -19,6 +19,7 @@ from config.settings import Settings
 from db.connection import error_codes
 from dev import ROOT
 from dev.docs import event_tables, metric_table
+from pipeline.log_events import EVENTS
 
 #: Every page of documentation.
 PAGES = sorted(
@@ -79,6 +80,12 @@ def commands() -> str:
     return "".join(starmap(_command, list_commands().items()))
 
 
+def log_events() -> str:
+    """A table of the names in JSON log lines."""
+    rows = (f"| `{name}` | {when} |\n" for name, when in sorted(EVENTS.items()))
+    return "| `event` | when |\n|---|---|\n" + "".join(rows)
+
+
 def targets() -> str:
     """What ``make`` lists."""
     return f"```text\n{_output('make', '--no-print-directory', 'help')}```\n"
@@ -92,6 +99,7 @@ def list_commands() -> dict[str, Any]:
 
 #: What can be made, by name.
 PARTS = {
+    "log_events": log_events,
     "columns": event_tables.columns,
     "commands": commands,
     "errors": error_codes.table,

@@ -16,6 +16,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 from mode.utils.logging import get_logger
 
+from pipeline.log_events import named
 from source.logins import USED
 
 log = get_logger(__name__)
@@ -93,7 +94,11 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             except TokenError as error:
                 if now >= self._token.end:
                     raise
-                log.warning("%s The last token is used as long as it is valid.", error)
+                log.warning(
+                    "%s The last token is used as long as it is valid.",
+                    error,
+                    extra=named("token_not_renewed"),
+                )
             else:
                 self._renewed_at = now + USED * (self._token.end - now)
         return self._token.text

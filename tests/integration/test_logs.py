@@ -22,6 +22,8 @@ def test_every_line_of_a_workers_life_is_an_object(worker, produce, migrated_url
     (batch,) = [line for line in lines if line["message"].startswith("Batch 1:")]
     assert batch["level"] == "INFO"
     assert batch["logger"] == "app"
+    assert (batch["event"], batch["events"], batch["rows"]) == ("batch_stored", 2, 1)
+    assert lines[0]["event"] == "worker_started"
     noise = ("aiokafka", "faust", "mode")
     assert not any(line["logger"].startswith(noise) for line in lines), "all that it says is ours"
     secret = migrated_url.split(":")[2].split("@")[0]
