@@ -49,6 +49,7 @@ def test_sums_are_exact_after_kills_in_several_groups(
         "behind": 0,
         "seconds": 0.0,
         "last_error": None,
+        "warning": None,
     }
     metrics = last.request("/metrics")[1]
     assert "\netl_rollup_behind_rows 0.0\n" in metrics
