@@ -1,6 +1,7 @@
 """Dead letters as rows: one for each event, whatever its size, in bounded memory."""
 
 import tracemalloc
+from collections import Counter
 from hashlib import sha256
 
 import pytest
@@ -193,7 +194,8 @@ def test_replay_takes_few_large_dead_letters_at_once(begun, monkeypatch):
                 .values(value=value, value_bytes=len(value))
             )
     monkeypatch.setattr("db.dead_letters.query.PORTION_BYTES", 2 * len(event(0)))
-    assert Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter()) == Outcome(stored=6)
+    found = Replayer(begun, "g", FLASH_SALES, announce=join).replay(Filter())
+    assert found == Outcome(stored=6, filled=Counter(price=6, quantity=6))
     assert stored_ids(begun) == [f"e{n}" for n in range(6)]
     with begun.connect() as connection:
         assert connection.execute(select(batches.c.valid).where(batches.c.events == 0)).all() == [

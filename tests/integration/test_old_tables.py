@@ -143,7 +143,9 @@ def test_own_constraints_cause_a_warning(empty):
 
 @pytest.mark.parametrize("table", ["batches", "rollup_state"])
 def test_tables_without_transactions_are_rejected(table, migrated_engine):
-    run(dba(migrated_engine), f"ALTER TABLE {table} ENGINE=MyISAM")
+    # MyISAM's keys hold fewer bytes.
+    shorter = "DROP INDEX ix_batches_written, " if table == "batches" else ""
+    run(dba(migrated_engine), f"ALTER TABLE {table} {shorter}ENGINE=MyISAM")
     [found] = look(migrated_engine)
     assert found.refused
     run(dba(migrated_engine), found.hint)

@@ -14,6 +14,7 @@ from db.write.writer import Writer
 from tests.helpers import sales
 from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server
+from tests.helpers.listings import records
 from tests.helpers.sink import NOW
 from tests.helpers.worker import wait_until
 
@@ -116,7 +117,7 @@ def test_the_command_says_it_as_text_and_json(night, faust, faust_out, broker):
     assert found["slowest"][0]["seconds"] == 4.0
     assert found["happened"][0]["since"] == "2026-11-27T01:55:00.000Z"
     assert faust_out("report", *span, "--csv", CONSUMER_GROUP="g").count("\n") == 3
-    batches = json.loads(faust_out("batches", *span, "--json", CONSUMER_GROUP="g"))
+    batches = records(faust_out("batches", *span, "--json", CONSUMER_GROUP="g"))
     assert [one["batch"] for one in batches] == [3, 2]
 
 
