@@ -57,7 +57,8 @@ def needs(status: GroupStatus, limits: Limits = Limits()) -> list[Need]:  # noqa
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
     for error in dict.fromkeys(status.errors):
-        yield Need(error, "run `faust -A app check`, which tests each step", Level.BROKEN)
+        said = f"{error.rstrip('.')}."
+        yield Need(said, "run `faust -A app check`, which tests each step", Level.BROKEN)
 
 
 def _schema(status: GroupStatus) -> Iterator[Need]:

@@ -27,7 +27,12 @@ DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/flash-sale-etl.json").
 #: What Prometheus adds to every series.
 ADDED = {"job", "instance", "le"}
 #: What a worker of a test need not have met.
-UNMET = {"etl_retries_total", "etl_rollup_errors_total"}
+UNMET = {
+    "etl_retries_total",
+    "etl_rollup_errors_total",
+    "etl_purge_errors_total",
+    "etl_purged_rows_total",
+}
 
 
 def queries():

@@ -157,7 +157,7 @@ def test_a_probe_is_one_line_with_the_worst_and_the_numbers():
     away = {"stored", "batches", "dead_letters", "breakers", "rollup"}
     unread = partition(0)._replace(stored=None, lag=None)
     assert line(errors=["a|b\nc"], unknown=away, partitions=[unread]) == (
-        "CRITICAL: a/b c To fix it, run `faust -A app check`, which tests each step. | "
+        "CRITICAL: a/b c. To fix it, run `faust -A app check`, which tests each step. | "
         "waiting=U;; late=U;60;600 workers=1;; dead_letters=U;0;"
     )
 

@@ -1,0 +1,171 @@
+"""A drill for those on call: ten troubles, and what `status --check`, `/ready/`, the page say."""
+
+import subprocess
+from typing import NamedTuple
+
+import pytest
+
+from dev import ROOT
+from dev.servers.database.accounts import WORKER
+from tests.helpers.events import event
+from tests.helpers.relayed import DroppingKafka
+from tests.helpers.wire import batch, send
+from tests.helpers.worker import FAUST, environment, rows, wait_until
+
+pytestmark = [pytest.mark.usefixtures("apache"), pytest.mark.slow, pytest.mark.timeout(300)]
+
+FINE, ATTENTION, BROKEN = 0, 1, 2
+ACCOUNT = f"'{WORKER}'@'127.0.0.1'"
+
+
+class Probe(NamedTuple):
+    """The exit status of `status --check`, and its line."""
+
+    status: int
+    line: str
+
+
+@pytest.fixture
+def probe(its_settings):
+    """Runs `status --check`."""
+
+    def run(*options: str, **settings: object) -> Probe:
+        done = subprocess.run(
+            [*FAUST, "status", "--check", *options],
+            cwd=ROOT,
+            env=environment(**{**its_settings, "START_TIMEOUT": 0, **settings}),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.stdout.count("\n") == 1, done.stdout + done.stderr
+        return Probe(done.returncode, done.stdout)
+
+    return run
+
+
+def shown(running):
+    """Why the worker is not ready, by `/ready/` and by the page, which agree."""
+    status, _ = running.request("/ready/")
+    reason = running.get("/ready/").get("reason")
+    page = running.get("/dashboard/data/")
+    assert (status == 200) == (reason is None)
+    assert (page["ready"] is None) == (reason is None)
+    return reason
+
+
+@pytest.fixture
+def flowing(worker, produce, migrated_url):
+    """A worker that has stored ten events."""
+    running = worker(FLUSH_INTERVAL=0.3, SESSION_TIMEOUT=6, START_TIMEOUT=0).wait_ready()
+    produce([event(n) for n in range(10)])
+    running.wait_stored(migrated_url, 10)
+    return running
+
+
+def test_nothing_is_wrong(flowing, probe):
+    wait_until(lambda: probe().status == FINE, 30, "all is fine")
+    assert probe().line.startswith("OK: ")
+    assert shown(flowing) is None
+
+
+def test_bad_deploy(flowing, worker, produce, probe):
+    assert flowing.terminate() == 0
+    broken = worker(FLUSH_INTERVAL="soon")
+    assert broken.wait(30) == 2
+    assert broken.log_text().splitlines()[-1].startswith("FLUSH_INTERVAL is wrong: ")
+    produce([event(n) for n in range(10, 15)])
+    found = probe()
+    assert found.status == BROKEN
+    assert "No worker is in the group, and 5 events are waiting." in found.line
+
+
+def test_database_away(flowing, server, produce, probe, migrated_url):
+    server.kill()
+    try:
+        wait_until(lambda: "database" in (shown(flowing) or ""), 20, "not ready")
+        found = probe()
+        assert found.status == BROKEN
+        assert "connect to MySQL server" in found.line
+        assert "waiting=U" in found.line
+    finally:
+        server.start()
+    produce([event(n) for n in range(10, 20)])
+    flowing.wait_stored(migrated_url, 20)
+    wait_until(lambda: shown(flowing) is None, 20, "ready")
+
+
+def test_lag(flowing, produce, probe):
+    flowing.pause()
+    try:
+        produce([event(n) for n in range(10, 30)])
+        assert probe("--waiting", "5").status == ATTENTION
+        found = probe("--broken-waiting", "10")
+        assert found.status == BROKEN
+        assert "20 events are waiting, more than 10." in found.line
+    finally:
+        flowing.resume()
+
+
+def test_revoked_grant(flowing, server, produce, probe, migrated_url):
+    database = migrated_url.rpartition("/")[2]
+    server.execute(f"REVOKE INSERT ON `{database}`.flash_sale_events FROM {ACCOUNT}")
+    produce([event(n) for n in range(10, 15)])
+    assert flowing.wait(60) == 1
+    sentence = flowing.log_text().splitlines()[-1]
+    assert "INSERT" in sentence
+    assert "flash_sale_events" in sentence
+    found = probe()
+    assert found.status == BROKEN
+    assert "5 events are waiting" in found.line
+
+
+def test_recreated_topic(flowing, broker, topic, probe):
+    broker.delete_topic(topic)
+    broker.create_topic(topic)
+    assert flowing.wait(90) == 1
+    found = probe()
+    assert found.status == BROKEN
+    assert "recreated" in found.line
+
+
+def test_poison_row(flowing, produce, probe, migrated_url):
+    produce([b'{"event_id":"long","user_id":"' + b"u" * 300 + b'","category":"c"}'])
+    flowing.wait_stored(migrated_url, 11)
+    wait_until(lambda: "dead letters" in probe().line, 30, "a dead letter")
+    found = probe()
+    assert found.status == ATTENTION
+    assert "1 dead letters are not replayed." in found.line
+    assert shown(flowing) is None
+
+
+def test_dead_broker(worker, topic, tmp_path, probe, migrated_url):
+    with DroppingKafka(tmp_path / "broker") as kafka:
+        kafka.create_topic(topic)
+        running = worker(KAFKA_URL=kafka.url, SESSION_TIMEOUT=10).wait_ready()
+        send(kafka, topic, {0: batch(map(event, range(10)))})
+        running.wait_stored(migrated_url, 10)
+        kafka.kill()
+        wait_until(lambda: "Kafka" in (shown(running) or ""), 30, "not ready")
+        found = probe(KAFKA_URL=kafka.url)
+        assert found.status == BROKEN
+        assert "Kafka" in found.line
+
+
+def test_wrong_password(flowing, probe, its_settings):
+    wrong = str(its_settings["DATABASE_URL"]).replace(f"{WORKER}:", f"{WORKER}:not")
+    found = probe(DATABASE_URL=wrong)
+    assert found.status == BROKEN
+    assert "password" in found.line
+    assert shown(flowing) is None
+
+
+def test_purge_under_load(flowing, produce, faust, probe, migrated_url):
+    produce([event(n) for n in range(10, 2_000)])
+    faust("purge", "dead-letters", "--older-than", "1m", "--yes")
+    faust("purge", "events", "--older-than", "30d", "--dry-run")
+    flowing.wait_stored(migrated_url, 2_000)
+    assert len(rows(migrated_url)) == 2_000
+    assert shown(flowing) is None
+    wait_until(lambda: probe().status == FINE, 30, "all is fine")
