@@ -69,7 +69,7 @@ def test_the_index_cannot_be_dropped_within_a_write(indexed):
     ("change", "said"),
     [
         ("flash_sale_events ENGINE=MyISAM", "MyISAM, which has no transactions"),
-        ("batches ENGINE=MyISAM", "batches uses the engine MyISAM"),
+        ("batches DROP INDEX ix_batches_written, ENGINE=MyISAM", "batches uses the engine MyISAM"),
         ("flash_sale_events MODIFY ts DATE", "ts is date, which does not hold a time"),
         ("flash_sale_events DROP COLUMN revenue", "has no column revenue"),
         (

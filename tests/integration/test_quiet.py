@@ -4,6 +4,7 @@ import threading
 import time
 
 from tests.helpers.databases import each_server
+from tests.helpers.worker import wait_until
 
 #: Statements an hour, of an idle worker and of a page that is open.
 MOST = 600
@@ -30,6 +31,8 @@ def count(server):
 @each_server
 def test_an_idle_worker_and_a_page_send_few_statements(worker, server):
     running = worker(FLUSH_INTERVAL=5, SESSION_TIMEOUT=30).wait_ready().wait_first_flush()
+    # Once an hour, and soon after the start.
+    wait_until(lambda: running.get("/batches/")["storage"], 30, "tables' sizes")
     time.sleep(3)
     assert count(server) <= MOST * WINDOW / 3600
 
