@@ -46,6 +46,9 @@ def packed(data):
     """The records, packed; None where that is left to the parsers."""
     messages: list[bytes] = []
     places = array("q")
+    if len(data) < _HEADER.size:
+        # Not a batch yet: the source waits for the rest.
+        return None
     if not packing.pack(data, _HEADER.unpack_from(data), messages, places):
         assert (messages, places) == ([], array("q"))
         return None

@@ -93,7 +93,7 @@ function showStorage(storage) {
   if (!storage?.tables) return;
   const mb = (bytes) => `${number.format(Math.round(bytes / 1e6))} MB`;
   const {bytes, bytes_per_day: daily, full_in_days: days} = storage;
-  say("storage", mb(bytes));
+  const grow = daily === null ? "" : `, ${mb(daily)} more a day`;
   const full = days === null ? "" : `, full in ${number.format(Math.round(days))} days`;
-  say("growth", `group, ${daily === null ? "growth not known yet" : `${mb(daily)} more a day`}${full}`);
+  say("storage", `tables: ${mb(bytes)}${grow}${full}`);
 }
