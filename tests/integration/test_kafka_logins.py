@@ -193,6 +193,7 @@ def test_login_without_tls_where_it_is_allowed(worker, produce, migrated_url, in
         assert "s3cret" not in one.log_text()
 
 
+@pytest.mark.slow
 def test_rotated_kafka_password_is_taken(
     worker, produce, migrated_url, in_the_open, broker, tmp_path
 ):

@@ -81,6 +81,7 @@ def test_a_start_that_waited_in_vain_says_who_refused(worker, closed):
     assert "Traceback" not in running.log_text()
 
 
+@pytest.mark.slow
 def test_a_command_waits_for_its_servers(closed, server, broker, its_settings, tmp_path):
     database, kafka, settings = closed
     env = environment(**{**its_settings, **settings})
