@@ -69,7 +69,8 @@ class _Attempt:
 class _State:
     """Of one partition.
 
-    ``resume`` is the first offset dropped and not read again since; all below ``passed`` went on.
+    ``resume`` is the first offset dropped and not read again since; all below ``passed`` were
+    admitted.
     """
 
     read: Window
@@ -263,7 +264,7 @@ class CircuitBreaker:
             inf,
         )
         if self.pause:
-            # As long as it has been open and the first pause: they double, whoever counts.
+            # As long as it has been open and the first pause: they double, in every worker.
             pause = now - opening.since + self.pause
             if attempt and attempt.is_backlog and not opening.is_by_database:
                 pause = self.pause

@@ -12,8 +12,7 @@ from sqlalchemy import Row
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.registry import Tools, needs
-from commands.times import FORMS as TIMES
-from commands.times import MOMENT
+from commands.times import range_options
 from config.load import DATABASE
 from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
@@ -32,8 +31,7 @@ def batches(app: faust.App, tools: Tools) -> None:
             type=click.IntRange(1),
             help=f"Maximum number. The default is {SHOWN} for a table, all for JSON and CSV.",
         ),
-        option("--since", type=MOMENT, help=f"Only those written at or after: {TIMES}."),
-        option("--until", type=MOMENT, help="Only those written before."),
+        *range_options("written"),
         *FORMS,
         name="batches",
     )

@@ -63,7 +63,7 @@ def _kind(field: Field) -> int:
 
 
 def _told(field: Field) -> tuple[str, int, int | None, int, int, str, int]:
-    """What the compiled module is told of a field."""
+    """What the compiled module knows of a field."""
     prefix, taken = _FILLED_TEXTS.get(field.name, ("", 0))
     known = prefix or _kind(field) in (_PRICE, _QUANTITY)
     return (

@@ -1,4 +1,4 @@
-"""Connections that notice within seconds that the broker is gone without a word.
+"""Connections that notice within seconds that the broker is silent.
 
 aiokafka has one limit for all requests. Faust demands that it exceeds the session, and a request to
 join a group takes as long as other members need. So a lost answer would be waited for 90 s. Here a

@@ -5,7 +5,7 @@ ends. The broker keeps the member's partitions for the session and interrupts no
 returns. Two things are missing in aiokafka 0.14.0, and added here:
 
 - Of two workers with one name the broker drops the one that joined first. aiokafka would join
-  again under no id, which drops the other, for ever. Under its last id it is told.
+  again under no id, which drops the other, for ever. Under its last id it hears of it.
 - Only the leader watches for new partitions, and the broker does not tell a leader that returns
   that it leads. So each static member watches, and the leader's request starts the rebalance.
 """

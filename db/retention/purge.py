@@ -113,7 +113,7 @@ class Purge:
     ) -> Generator[Purged]:
         """Delete what was stored before these times, a portion at each step.
 
-        Whoever takes the steps rests between them, for less than 30 s.
+        The caller rests between the steps, for less than 30 s.
 
         Args:
             ages: by what is purged, of ``PURGED``; UTC, with a zone.

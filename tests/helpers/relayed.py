@@ -55,7 +55,7 @@ class RelayedKafka(ApacheKafka):
 
 
 class DroppingKafka(RelayedKafka):
-    """Drops all that is sent either way, without a word, while ``dropping``.
+    """Drops all that is sent either way, closing nothing, while ``dropping``.
 
     A connection that has lost something stays open and passes on no more, as with a firewall that
     has forgotten it; a new one is accepted, and passes on what is sent on it afterwards.

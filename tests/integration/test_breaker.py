@@ -246,7 +246,7 @@ def next_attempt(url):
         )
 
 
-def test_garbage_in_one_partition_holds_that_one_and_a_command_resumes_it(
+def test_garbage_pauses_one_partition_until_a_command_resumes_it(
     worker, produce, migrated_url, faust, topic
 ):
     assert "No circuit breaker is open." in faust("breaker", "show")
