@@ -103,8 +103,8 @@ class Transaction:
     def __post_init__(self) -> None:
         self.cursor = self.connection.connection.cursor()
 
-    def execute(self, statement: str) -> Any:
-        """Run a statement; return all rows of its answer.
+    def execute(self, statement: str | bytes) -> Any:
+        """Run a statement, bytes being UTF-8; return all rows of its answer.
 
         Raises:
             pymysql.err.MySQLError: the server refused it, or is gone.

@@ -23,6 +23,8 @@ _AT_ROW = re.compile(r" at row (\d+)$")
 #: What they say of a duplicate entry.
 _KEY = re.compile(r"^Duplicate entry '.*' for key '(?:[^']*\.)?([^']+)'$", re.DOTALL)
 
+_SINGLE_QUOTES = bytes.maketrans(b'"', b"'")
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -111,8 +113,8 @@ def _keys_of_id(transaction: Transaction) -> set[str]:
     return {name for (name,) in names}
 
 
-def insert_statement(stream: Stream, lines: bytes, session: int, *, lenient: bool = False) -> str:
-    """The statement that inserts lines of a chunk into its table, in this session only.
+def insert_statement(stream: Stream, lines: bytes, session: int, *, lenient: bool = False) -> bytes:
+    """The statement, in UTF-8, that inserts lines of a chunk into its table, in this session only.
 
     Without parameters: a percent sign or a colon in it is only that.
 
@@ -125,11 +127,12 @@ def insert_statement(stream: Stream, lines: bytes, session: int, *, lenient: boo
     first, _, others = lines.partition(b"\n")
     literals = [_literal(value) for value in _decode(first)]
     literals[0] = fenced_sql(session, literals[0], lenient=lenient)
-    rows = [f"({','.join(literals)})"]
+    rows = [f"({','.join(literals)})".encode()]
     if others:
         rows += [_escaped(run) if escaped else _quoted(run) for run, escaped in runs(others)]
     table = f"{stream.table} ({', '.join(stream.columns)})"
-    return f"INSERT {'IGNORE ' if lenient else ''}INTO {table} VALUES {','.join(rows)}"  # noqa: S608
+    head = f"INSERT {'IGNORE ' if lenient else ''}INTO {table} VALUES "  # noqa: S608
+    return head.encode() + b",".join(rows)
 
 
 def runs(lines: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -152,14 +155,14 @@ def runs(lines: bytes) -> Iterator[tuple[bytes, bool]]:
     yield lines[start:], False
 
 
-def _quoted(lines: bytes) -> str:
+def _quoted(lines: bytes) -> bytes:
     """Lines without a backslash: every double quote delimits a text, in every `sql_mode`."""
-    text = lines.replace(b"'", b"''").replace(b'"', b"'").replace(b"]\n[", b"),(")
-    return f"({text[1:-1].decode()})"
+    text = lines.replace(b"'", b"''").translate(_SINGLE_QUOTES).replace(b"]\n[", b"),(")
+    return b"(%b)" % text[1:-1]
 
 
-def _escaped(line: bytes) -> str:
-    return f"({','.join(map(_literal, _decode(line)))})"
+def _escaped(line: bytes) -> bytes:
+    return f"({','.join(map(_literal, _decode(line)))})".encode()
 
 
 def _literal(value: Any) -> str:

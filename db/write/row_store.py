@@ -30,9 +30,9 @@ from pipeline.errors import TOO_LARGE, RowError
 
 #: Bytes of lines in one load, at first and at most.
 LOAD_BYTES, MOST_LOAD_BYTES = 1_000_000, 4_000_000
-#: Bytes of lines in one insert: some hundred rows, enough to make its fixed cost vanish. Larger
+#: Bytes of lines in one insert: a thousand rows, enough to make its fixed cost vanish. Larger
 #: ones are parsed more slowly, and copies of more than ``pipeline.memory.LARGE`` cost page faults.
-INSERT_BYTES = 60_000
+INSERT_BYTES = 100_000
 #: Rows of an insert while hardly any are rejected: more than any statement has.
 _MANY = 1 << 20
 #: Rejected rows that a lenient statement should have at most: half of what can be proven.

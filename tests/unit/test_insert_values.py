@@ -50,7 +50,7 @@ def inserted(rows, session=SESSION):
         database.create_function("CONNECTION_ID", 0, lambda: session)
         database.create_function("IF", 3, only_if)
         database.execute("CREATE TABLE toys (name, note, price)")
-        statement = insert_statement(TOY, rows, SESSION)
+        statement = insert_statement(TOY, rows, SESSION).decode()
         # MySQL's spelling of a text by its bytes; SQLite wants a cast.
         database.execute(statement.replace("_utf8mb4 X'", "'' || X'"))
         return database.execute("SELECT name, note, price FROM toys ORDER BY rowid").fetchall()
