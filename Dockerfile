@@ -6,13 +6,13 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --req
 COPY requirements-build.lock /
 COPY models /models
 COPY source /source
-RUN python -m venv /cython && /cython/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /requirements-build.lock && /cython/bin/cythonize -q -i /models/_whole_events.pyx /source/_scan.pyx
+RUN python -m venv /cython && /cython/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /requirements-build.lock && /cython/bin/cythonize -q -i /models/_whole_events.pyx /source/records/_scan.pyx
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /venv /venv
 COPY . /app
 COPY --from=build /models/*.so /app/models/
-COPY --from=build /source/*.so /app/source/
+COPY --from=build /source/records/*.so /app/source/records/
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

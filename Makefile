@@ -101,5 +101,5 @@ audit: setup ## Look the locked packages up among known vulnerabilities (needs t
 	@.venv/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.lock
 
 clean: ## Remove all that was made here
-	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build models/*.so models/_whole_events.c source/*.so source/_scan.c source/build
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build models/*.so models/_whole_events.c source/records/*.so source/records/_scan.c source/build
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -37,9 +37,9 @@ from db.schema.preconditions import Preconditions
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
 from pipeline import metrics
+from pipeline.background.database_watch import DatabaseWatch
 from pipeline.batch import Batch
-from pipeline.database_watch import DatabaseWatch
-from pipeline.flusher import Flusher
+from pipeline.flush.flusher import Flusher
 from pipeline.lane import Lane
 from pipeline.log_events import named
 from pipeline.memory import Memory

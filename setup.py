@@ -8,7 +8,7 @@ from setuptools import Extension, setup
 
 MODULES = [
     Extension("models._whole_events", ["models/_whole_events.pyx"], optional=True),
-    Extension("source._scan", ["source/_scan.pyx"], optional=True),
+    Extension("source.records._scan", ["source/records/_scan.pyx"], optional=True),
 ]
 
 setup(ext_modules=cythonize(MODULES, quiet=True))

@@ -23,8 +23,8 @@ from db.schema.upgrade import migrate
 from db.write.row_store import RowStore
 from dev.servers.database import private_server
 from dev.servers.processes import Folder
+from pipeline.background.housekeeping import rest
 from pipeline.chunk import Chunk
-from pipeline.housekeeping import rest
 
 
 def main() -> None:

@@ -20,11 +20,11 @@ from db.schema import version
 from db.schema.problem import TableProblem
 from db.write.ledger import newest_batches
 from db.write.offsets import OffsetStore
+from pipeline.background.rollup_service import Progress
+from pipeline.background.storage import Storage
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.partition import Partition
 from pipeline.quality import Quality, Share
-from pipeline.rollup_service import Progress
-from pipeline.storage import Storage
 from source.cluster.auth import Cluster
 from source.cluster.group import GroupState, describe_group
 from source.cluster.topics import offsets_at, topic_bounds

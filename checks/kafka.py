@@ -6,13 +6,13 @@ from checks.result import CheckResults
 from config import tls
 from pipeline.errors import FatalError
 from pipeline.partition import Partition
-from source import codecs
 from source.cluster.auth import Cluster
 from source.cluster.connectivity import STEPS, reach
 from source.cluster.patient import patient
 from source.cluster.permissions import may_join, may_read
 from source.cluster.topics import topic_bounds
 from source.log_reader import Bounds
+from source.records import codecs
 
 #: How long before expiry a client certificate causes a warning.
 _RENEWAL = timedelta(days=30)

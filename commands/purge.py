@@ -15,7 +15,7 @@ from commands.registry import Tools, needs
 from commands.times import MOMENT, said
 from config.load import DATABASE
 from db.retention.purge import PURGED, Purge
-from pipeline.housekeeping import rest
+from pipeline.background.housekeeping import rest
 
 #: Rows counted in one query.
 COUNTED = 100_000

@@ -32,7 +32,7 @@ from commands.probe import probe_line
 from commands.registry import Tools, needs
 from config.load import DATABASE, KAFKA
 from db.schema.version import VERSION
-from pipeline.storage import Storage, TableSize
+from pipeline.background.storage import Storage, TableSize
 
 #: Seconds between updates of `--watch`.
 PAUSE = 2.0

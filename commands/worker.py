@@ -26,7 +26,7 @@ from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.shutdown import FatalExit
 from pipeline.stream import Stream
-from source import codecs
+from source.records import codecs
 from telemetry.sentry import report_errors
 
 log = get_logger(__name__)

@@ -13,10 +13,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from config import jaas
 from config.database_options import FILES
+from config.fields import DATABASE_VARIABLES, DEPRECATED_VARIABLES
 from config.jdbc import from_jdbc
 from config.logging import LogFormat, say
 from config.secret_files import Rotation, SecretFile, named
-from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
+from config.settings import Settings
 
 EXIT_WRONG_SETTING = 2
 

@@ -6,8 +6,8 @@ from config.settings import Settings
 from db.retention.purge import Purge
 from db.retention.sizes import Sizes
 from db.rollup.rounds import Rollup
-from pipeline.housekeeping import Housekeeping
-from pipeline.rollup_service import RollupService
+from pipeline.background.housekeeping import Housekeeping
+from pipeline.background.rollup_service import RollupService
 
 
 def background(

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from pipeline.chunk import Chunk
+from pipeline.flush.refetch import Refetch
 from pipeline.partition import Partition
-from pipeline.refetch import Refetch
 from pipeline.stream import REASONS, UNSTORABLE, Stream
 
 

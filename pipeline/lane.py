@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline.flusher import Flusher
+from pipeline.flush.flusher import Flusher
 from pipeline.stream import Stream
 
 

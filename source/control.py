@@ -8,10 +8,10 @@ from faust.types import TP
 from mode.utils.logging import get_logger
 
 from pipeline.batch import Batch
+from pipeline.flush.refetch import Refetched
 from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.record import Record
-from pipeline.refetch import Refetched
 from source.transport import FetchConsumer
 
 log = get_logger(__name__)

@@ -17,11 +17,11 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError
+from pipeline.flush.refetch import Refetched
 from pipeline.log_events import named
 from pipeline.memory import Memory
 from pipeline.partition import Partition
 from pipeline.record import LastRecord
-from pipeline.refetch import Refetched
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
 from source.fetch import Fetch
@@ -29,7 +29,7 @@ from source.gathering import Gathering
 from source.log_reader import Bounds, LogReader
 from source.patches import PartitionBatches
 from source.quiet import QuietThread
-from source.record_batches import Portion
+from source.records.batches import Portion
 from source.start_offsets import RESET_HINT, Position, first_available
 
 log = get_logger(__name__)

@@ -24,11 +24,11 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
+from pipeline.flush.refetch import Refetched
 from pipeline.partition import Partition, by_topic
 from pipeline.record import LastRecord, Record
-from pipeline.refetch import Refetched
 from source.patches import PartitionBatches
-from source.record_batches import FetchedBatches
+from source.records.batches import FetchedBatches
 
 #: Attempts, and seconds between them, while a partition has no leader or a new one.
 _ATTEMPTS = 10

@@ -8,9 +8,9 @@ Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and 
 |---|---|
 | `fetcher.MemoryRecords` | passes on the raw bytes: aiokafka's parser raises on header keys that are not UTF-8 and does not limit decompression |
 | `fetcher.PartitionRecords` | reads them with ``FetchedBatches`` |
-| `client.create_conn` | a connection that notices soon that the broker is silent, and logs in with the secrets of the moment: `source/connections.py`, `source/logins.py` |
-| `conn.OAuthAuthenticator` | notices a rejected token: `source/logins.py` |
-| `consumer.GroupCoordinator` | a static member that was replaced ends, and each watches for new partitions: `source/static_member.py` |
+| `client.create_conn` | a connection that notices soon that the broker is silent, and logs in with the secrets of the moment: `source/cluster/connections.py`, `source/cluster/logins.py` |
+| `conn.OAuthAuthenticator` | notices a rejected token: `source/cluster/logins.py` |
+| `consumer.GroupCoordinator` | a static member that was replaced ends, and each watches for new partitions: `source/cluster/static_member.py` |
 | `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
@@ -23,10 +23,10 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline.errors import FatalError
 from pipeline.record import Record
-from source.connections import create_conn
-from source.logins import OAuthLogin
-from source.record_batches import FetchedBatches, Unreadable
-from source.static_member import Coordinator, FencedInstanceIdError
+from source.cluster.connections import create_conn
+from source.cluster.logins import OAuthLogin
+from source.cluster.static_member import Coordinator, FencedInstanceIdError
+from source.records.batches import FetchedBatches, Unreadable
 
 #: The replaced names, for the test that guards an upgrade.
 REPLACED = {

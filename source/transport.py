@@ -21,10 +21,10 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline.errors import FatalError, TransientError
+from pipeline.flush.refetch import Refetched
 from pipeline.log_events import named
 from pipeline.memory import Memory
 from pipeline.partition import Partition
-from pipeline.refetch import Refetched
 from pipeline.shutdown import end_worker
 from source.fetch import Fetch
 from source.fetch_thread import FetchThread

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 from agents.breaker_service import BreakerService
-from pipeline.database_watch import DatabaseWatch
-from pipeline.flusher import Flusher
+from pipeline.background.database_watch import DatabaseWatch
+from pipeline.flush.flusher import Flusher
 from pipeline.patience import Patience
 from source.control import ConsumerControl
 from source.log_ends import LogEnds

@@ -9,7 +9,7 @@ from config.settings import Settings
 from config.version import VERSION
 from db.schema import version
 from pipeline import metrics
-from pipeline.buffer import Buffer
+from pipeline.flush.buffer import Buffer
 from pipeline.memory import Memory
 from pipeline.stream import Stream
 from web.health import Health

@@ -11,12 +11,12 @@ from db.group_reports import GroupReports
 from db.letter_search import LetterSearch
 from db.reports import Reports
 from db.workers import WorkerStore
-from pipeline.database_watch import DatabaseWatch
-from pipeline.flusher import Flusher
-from pipeline.housekeeping import Housekeeping
+from pipeline.background.database_watch import DatabaseWatch
+from pipeline.background.housekeeping import Housekeeping
+from pipeline.background.rollup_service import RollupService
+from pipeline.flush.flusher import Flusher
 from pipeline.memory import Memory
 from pipeline.patience import Patience
-from pipeline.rollup_service import RollupService
 from pipeline.stream import Stream
 from source.control import ConsumerControl
 from source.log_ends import LogEnds

@@ -6,10 +6,10 @@ from typing import Any
 
 from agents.breaker_service import BreakerService
 from config.version import VERSION
-from pipeline.flusher import Flusher
-from pipeline.housekeeping import Housekeeping
+from pipeline.background.housekeeping import Housekeeping
+from pipeline.background.rollup_service import RollupService
+from pipeline.flush.flusher import Flusher
 from pipeline.memory import Memory
-from pipeline.rollup_service import RollupService
 from web.history import History, Totals
 from web.progress import Progress
 

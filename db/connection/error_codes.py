@@ -1,9 +1,9 @@
 """Error codes of MySQL, MariaDB and what is in front of them, by what a write does with them.
 
 Where two products use a code for different errors, both mean the same to a write. What is not here
-is judged by what else fails (`pipeline.search`), and so is 1105: Vitess and PlanetScale send it
-with a reparent as well as with an error of a single statement. Sources: the error references of
-MySQL 8.4 and MariaDB 11.8; `go/mysql/sqlerror` of Vitess; the enum `PROXYSQL_MYSQL_ERR` of
+is judged by what else fails (`pipeline.flush.search`), and so is 1105: Vitess and PlanetScale send
+it with a reparent as well as with an error of a single statement. Sources: the references of MySQL
+8.4 and MariaDB 11.8; `go/mysql/sqlerror` of Vitess; the enum `PROXYSQL_MYSQL_ERR` of
 ProxySQL; https://docs.pingcap.com/tidb/stable/error-codes of TiDB; MaxScale's readwritesplit sends
 1927 and 1290. Aurora and RDS send MySQL's own.
 

@@ -3,7 +3,7 @@
 Only an error listed as the row's fault can drop a row, and only one listed as fatal ends the
 worker. Every other error counts as transient and is retried, because a delay can be corrected and
 a lost event cannot. If an unlisted error keeps coming back, the batch is bisected; an event is
-blamed only if others can be stored (``pipeline.search``). Codes: `db.connection.error_codes`.
+blamed only if others can be stored (``pipeline.flush.search``). Codes: `db.connection.error_codes`.
 """
 
 import re

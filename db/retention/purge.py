@@ -21,8 +21,8 @@ from db.connection.errors import classified
 from db.connection.server_lock import PURGE, REPLAY, is_locked, server_lock
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import batches, dead_letters
+from pipeline.background.storage import Purged
 from pipeline.errors import TransientError
-from pipeline.storage import Purged
 
 #: What can be purged, and its table.
 PURGED = {

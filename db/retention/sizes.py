@@ -18,7 +18,7 @@ from db.schema.sales_tables import (
     rollup_products,
 )
 from db.schema.tables import batches, dead_letters
-from pipeline.storage import Storage, TableSize
+from pipeline.background.storage import Storage, TableSize
 
 #: The tables that grow.
 TABLES = [

@@ -45,8 +45,8 @@ from db.rollup.watermark import (
 )
 from db.schema.sales_tables import rollup_categories, rollup_minutes
 from models.funnel import NO_TIME
+from pipeline.background.rollup_service import Progress
 from pipeline.errors import TransientError
-from pipeline.rollup_service import Progress
 
 #: Maximum seconds to wait for a lock; after that, the next round retries.
 LOCK_WAIT = 2

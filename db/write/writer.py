@@ -28,8 +28,8 @@ from db.write.row_store import RowStore
 from pipeline.batch import Batch, Refused, ends
 from pipeline.chunk import Chunk, DeadLetter
 from pipeline.errors import FatalError, OffsetGapError, RowError
+from pipeline.flush.refetch import Refetch
 from pipeline.partition import Partition
-from pipeline.refetch import Refetch
 from pipeline.stream import UNSTORABLE, Stream
 
 

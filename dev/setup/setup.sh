@@ -92,7 +92,7 @@ fi
 packages dev
 
 # Not a must. What could not be compiled is tried again when a module, Python or the compiler is another.
-modules='models/_whole_events.pyx source/_scan.pyx'
+modules='models/_whole_events.pyx source/records/_scan.pyx'
 headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null || true)
 compiles() { command -v cc >/dev/null && [ -e "$headers/Python.h" ]; }
 wanted_module() { { cat $modules .venv/pyvenv.cfg; compiles && echo compiles; } | cksum; }

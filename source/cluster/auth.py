@@ -23,7 +23,7 @@ class Cluster:
 
     Args:
         addresses: of the brokers, ``host:port`` each.
-        options: TLS and login, as aiokafka's clients take them with `source/logins.py`.
+        options: TLS and login, as aiokafka's clients take them with `source/cluster/logins.py`.
         certificate: PEM text of the client certificate; empty for none.
         own_authority: whether ``KAFKA_TRUSTED_CERT`` replaces the system's authorities.
         patience: seconds that a query waits for what may pass by itself.
@@ -49,7 +49,7 @@ class Cluster:
 
 
 def credentials(settings: Settings) -> Any:
-    """As Faust wants them, for `source/logins.py`; None for a plain connection.
+    """As Faust wants them, for `source/cluster/logins.py`; None for a plain connection.
 
     Secrets are functions, which are asked at each connection.
     """

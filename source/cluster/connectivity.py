@@ -21,9 +21,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from config import tls
 from pipeline.errors import FatalError, NotYetError
 from source.cluster.auth import Cluster
+from source.cluster.connections import create_conn
+from source.cluster.logins import current
 from source.cluster.tokens import TokenError
-from source.connections import create_conn
-from source.logins import current
 
 #: Seconds a step may take.
 STEP_TIMEOUT = 10

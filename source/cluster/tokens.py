@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from mode.utils.logging import get_logger
 
 from pipeline.log_events import named
-from source.logins import USED
+from source.cluster.logins import USED
 
 log = get_logger(__name__)
 

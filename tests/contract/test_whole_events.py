@@ -28,6 +28,7 @@ from pipeline.batch import Batch
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
+from source.records import packing
 from tests.contract.compiled import assert_chunks_alike, assert_compiled_alike
 from tests.contract.test_cases import load
 from tests.contract.whole_values import (
@@ -68,9 +69,10 @@ def odd(number):
     return [event.value for event in islice(events(seed=7, clock=lambda: 1_795_000_000.5), number)]
 
 
-def test_it_is_built_wherever_it_can_be():
+def test_both_modules_are_built_wherever_they_can_be():
     if shutil.which("cc") and HEADERS.exists():
         assert whole_rows is not None, "run `make setup`"
+        assert packing.is_packing(), "run `make setup`"
 
 
 def test_an_old_build_counts_as_none(rows, monkeypatch):

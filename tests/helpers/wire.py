@@ -24,7 +24,7 @@ from aiokafka.record.util import calc_crc32c, encode_varint
 from dev.servers.broker import Broker
 from pipeline.partition import Partition
 from source.log_reader import LogReader
-from source.record_formats import CODEC_MASK
+from source.records.formats import CODEC_MASK
 
 Header = tuple[bytes, bytes | None]
 Compress = Callable[[bytes], bytes]

@@ -21,7 +21,8 @@ from confluent_kafka.admin import (
 )
 from sqlalchemy import text
 
-from config.settings import DEPRECATED_VARIABLES, Settings
+from config.fields import DEPRECATED_VARIABLES
+from config.settings import Settings
 from dev import ROOT
 from dev.audit import count_stored, engine
 from dev.servers.broker import Broker

@@ -17,9 +17,9 @@ from db.rollup import cluster
 from db.rollup.rounds import Rollup
 from db.schema.upgrade import migrate
 from db.write.offsets import OffsetStore
+from pipeline.background.rollup_service import RollupService
 from pipeline.errors import TransientError
 from pipeline.partition import Partition
-from pipeline.rollup_service import RollupService
 from tests.helpers.galera import two_nodes
 from tests.helpers.sales import write
 from tests.helpers.worker import until, wait_until

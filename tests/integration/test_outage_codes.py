@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-import pipeline.attempts
-import pipeline.flusher
+import pipeline.flush.attempts
+import pipeline.flush.flusher
 from agents.flash_sales import FLASH_SALES
 from db.connection.engine import connect
 from db.connection.error_codes import JUDGED, LARGE, LOGIN, PASSING
 from db.write.writer import Writer
 from pipeline.batch import Batch
 from pipeline.chunk import Chunk
-from pipeline.flusher import Flusher
+from pipeline.flush.flusher import Flusher
+from pipeline.flush.refetch import Refetched
 from pipeline.partition import Partition
-from pipeline.refetch import Refetched
 from tests.chaos.mysql_proxy import MySQLProxy
 from tests.helpers.sink import chunk, dead_letter_rows, stored_ids, stored_offsets
 
@@ -75,7 +75,10 @@ def writer(begun, migrated_url, proxy):
 
 @pytest.fixture
 def flusher(writer, monkeypatch):
-    for module, name in ((pipeline.attempts, "BACKOFF"), (pipeline.flusher, "SEARCH_BACKOFF")):
+    for module, name in (
+        (pipeline.flush.attempts, "BACKOFF"),
+        (pipeline.flush.flusher, "SEARCH_BACKOFF"),
+    ):
         monkeypatch.setattr(module, name, lambda state: 0.001)
 
     async def refetch(partition: Partition, offsets: Sequence[int]) -> Refetched | None:

@@ -21,8 +21,8 @@ from db.retention.sizes import Sizes
 from db.schema.event_index import make
 from db.write.offsets import OffsetStore
 from db.write.writer import Writer
+from pipeline.background.housekeeping import Housekeeping
 from pipeline.errors import FatalError, TransientError
-from pipeline.housekeeping import Housekeeping
 from pipeline.partition import Partition
 from tests.helpers.accounts import WORKER, dba, owner
 from tests.helpers.sales import chunk, event, shown, write

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from agents.enrichment import enrichment
 from db.write import offsets, writer
-from pipeline.flusher import Flusher
+from pipeline.flush.flusher import Flusher
 from pipeline.lane import Lane
 from pipeline.memory import Memory
 from pipeline.stream import MALFORMED, Stream

@@ -12,9 +12,9 @@ from commands.status import as_json, as_text
 from db.breakers import OpenBreaker
 from db.dead_letters.summary import Total
 from db.schema.version import VERSION
+from pipeline.background.rollup_service import Progress
+from pipeline.background.storage import Storage, TableSize
 from pipeline.partition import Partition
-from pipeline.rollup_service import Progress
-from pipeline.storage import Storage, TableSize
 from source.cluster.group import GroupState, Member
 from source.log_reader import Bounds
 from tests.helpers.partitions import of_topic

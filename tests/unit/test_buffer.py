@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
-from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
+from pipeline.flush.buffer import Buffer
 from pipeline.memory import Memory
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord

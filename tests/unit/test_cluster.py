@@ -5,7 +5,7 @@ from typing import Any
 from config.settings import Settings
 from dev.servers.certificates import Authority
 from source.cluster.auth import Cluster
-from source.logins import current
+from source.cluster.logins import current
 
 AUTHORITY = Authority("a broker's")
 PAIR = AUTHORITY.issue("client")

@@ -8,8 +8,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
-import source.connections
-from source.connections import create_conn
+import source.cluster.connections
+from source.cluster.connections import create_conn
 
 #: The answers to "which versions", with those that are asked for here.
 VERSIONS = b"".join(struct.pack(">hhh", key, 0, 0) for key in (12, 14, 18))
@@ -17,8 +17,8 @@ VERSIONS = b"".join(struct.pack(">hhh", key, 0, 0) for key in (12, 14, 18))
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
-    monkeypatch.setattr(source.connections, "SILENCE", 0.3)
-    monkeypatch.setattr(source.connections, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(source.cluster.connections, "SILENCE", 0.3)
+    monkeypatch.setattr(source.cluster.connections, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr("pipeline.patience._LATE", 5.0)
 
 

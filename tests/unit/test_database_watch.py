@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-import pipeline.database_watch
-from pipeline.database_watch import DatabaseWatch
+import pipeline.background.database_watch
+from pipeline.background.database_watch import DatabaseWatch
 from pipeline.errors import FatalError, TransientError
 from pipeline.partition import Partition
 from tests.helpers.partitions import of_topic
@@ -17,8 +17,8 @@ BACK = AT | of_topic("t", {0: 5})
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
-    monkeypatch.setattr(pipeline.database_watch, "PING_TIMEOUT", 0.1)
-    monkeypatch.setattr(pipeline.database_watch, "READ_INTERVAL", 0.0)
+    monkeypatch.setattr(pipeline.background.database_watch, "PING_TIMEOUT", 0.1)
+    monkeypatch.setattr(pipeline.background.database_watch, "READ_INTERVAL", 0.0)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def ended(monkeypatch):
     def end(_service: object, error: FatalError) -> None:
         sentences.append(str(error))
 
-    monkeypatch.setattr(pipeline.database_watch, "end_worker", end)
+    monkeypatch.setattr(pipeline.background.database_watch, "end_worker", end)
     return sentences
 
 
@@ -149,7 +149,7 @@ async def test_of_two_offsets_one_is_followed_and_one_ends_it(ended):
 
 
 async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch):
-    monkeypatch.setattr(pipeline.database_watch, "READ_INTERVAL", 3600.0)
+    monkeypatch.setattr(pipeline.background.database_watch, "READ_INTERVAL", 3600.0)
     pings = []
     answers = [None, TransientError("gone"), None]
 

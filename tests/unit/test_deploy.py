@@ -12,7 +12,8 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from config.settings import DATABASE_VARIABLES, Settings
+from config.fields import DATABASE_VARIABLES
+from config.settings import Settings
 from dev import ROOT
 from dev.docs.licences import canonical, closure, locked
 
@@ -87,7 +88,9 @@ def test_heroku_builds_the_module_and_goes_on_without_it(tmp_path, fails):
     )
     said = done.stdout.splitlines()
     assert said[0] == "pip install -q --no-deps --require-hashes -r requirements-build.lock"
-    assert ("cythonize -q -i models/_whole_events.pyx source/_scan.pyx" in said) == (fails != "pip")
+    assert ("cythonize -q -i models/_whole_events.pyx source/records/_scan.pyx" in said) == (
+        fails != "pip"
+    )
     assert said[-1].endswith("Python alone makes the rows, more slowly.") == bool(fails)
 
 

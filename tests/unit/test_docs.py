@@ -8,14 +8,15 @@ from functools import cache
 
 import pytest
 
-from config.settings import DATABASE_VARIABLES, Settings
+from config.fields import DATABASE_VARIABLES
+from config.settings import Settings
 from db.schema.sales_tables import flash_sale_events
 from db.schema.tables import metadata
 from dev import ROOT
 from dev.docs import pages
 from dev.docs.metric_table import catalogue, deprecated_names, exposed_name
 from source.patches import UnreadableBatchError
-from source.record_batches import Unreadable
+from source.records.batches import Unreadable
 from tests.chaos.faults import BROKER_FAULTS, FAULTS
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in pages.PAGES}

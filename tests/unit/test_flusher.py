@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from tenacity import AsyncRetrying
 
-import pipeline.attempts
-import pipeline.flusher
-import pipeline.retry
+import pipeline.flush.attempts
+import pipeline.flush.flusher
+import pipeline.flush.retry
 from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
 from pipeline.errors import OffsetGapError, TransientError
-from pipeline.flusher import Flusher
+from pipeline.flush.flusher import Flusher
+from pipeline.flush.refetch import Refetched, Refetcher
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
-from pipeline.refetch import Refetched, Refetcher
 from pipeline.threads import in_thread
 from tests.helpers.worker import until
 
@@ -69,8 +69,8 @@ def flusher(writer: FakeWriter, **settings: float) -> Flusher:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(pipeline.attempts, "BACKOFF", lambda state: 0.01)
-    monkeypatch.setattr(pipeline.flusher, "SEARCH_BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(pipeline.flush.attempts, "BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(pipeline.flush.flusher, "SEARCH_BACKOFF", lambda state: 0.01)
 
 
 async def test_a_write_is_retried_through_an_outage_and_loses_nothing():
@@ -131,7 +131,7 @@ async def test_write_refetches_on_the_loop_with_signs_of_life():
 
 
 async def test_kafka_that_does_not_answer_is_asked_only_once(monkeypatch):
-    monkeypatch.setattr("pipeline.refetch.REFETCH_TIMEOUT", 0.05)
+    monkeypatch.setattr("pipeline.flush.refetch.REFETCH_TIMEOUT", 0.05)
     asked: list[Partition] = []
 
     async def hang(partition: Partition, offsets: Sequence[int]) -> Refetched | None:
@@ -264,8 +264,11 @@ def clock(monkeypatch) -> Callable[[], float]:
     async def sleep(seconds: float) -> None:
         waited[0] += seconds
 
-    for module, name in ((pipeline.attempts, "BACKOFF"), (pipeline.flusher, "SEARCH_BACKOFF")):
-        monkeypatch.setattr(module, name, getattr(pipeline.retry, name))
+    for module, name in (
+        (pipeline.flush.attempts, "BACKOFF"),
+        (pipeline.flush.flusher, "SEARCH_BACKOFF"),
+    ):
+        monkeypatch.setattr(module, name, getattr(pipeline.flush.retry, name))
         monkeypatch.setattr(module, "AsyncRetrying", partial(AsyncRetrying, sleep=sleep))
     return lambda: waited[0]
 

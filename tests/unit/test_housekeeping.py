@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from pipeline.background.housekeeping import Housekeeping, rest
+from pipeline.background.storage import Purged, Storage, TableSize
 from pipeline.errors import FatalError, RowError, TransientError
-from pipeline.housekeeping import Housekeeping, rest
-from pipeline.storage import Purged, Storage, TableSize
 
 FOUND = Storage([TableSize("t", 5, 4_000_000, 1e6), TableSize("u", 0, 0, None)], 10_000_000)
 AGES = {"events": timedelta(days=90)}
@@ -34,7 +34,10 @@ def portion(rows):
 )
 def test_an_error_is_logged_once_and_shown(error, caplog):
     one = service(portion(3), error)
-    with asyncio.Runner() as runner, caplog.at_level(logging.WARNING, "pipeline.housekeeping"):
+    with (
+        asyncio.Runner() as runner,
+        caplog.at_level(logging.WARNING, "pipeline.background.housekeeping"),
+    ):
         runner.run(one.turn())
         runner.run(one.turn())
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -45,7 +48,7 @@ def test_an_error_is_logged_once_and_shown(error, caplog):
 
 
 def test_what_was_purged_before_an_error_is_logged(caplog):
-    with caplog.at_level(logging.INFO, "pipeline.housekeeping"):
+    with caplog.at_level(logging.INFO, "pipeline.background.housekeeping"):
         asyncio.run(service(portion(3), portion(4), TransientError("away")).turn())
     assert "Purged by RETENTION: 7 events." in caplog.text
 

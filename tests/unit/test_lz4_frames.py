@@ -6,8 +6,8 @@ from random import Random
 import cramjam
 import pytest
 
-from source import codecs
-from source.codecs import DecompressionError, decompress
+from source.records import codecs
+from source.records.codecs import DecompressionError, decompress
 
 LZ4 = 3
 EVENT = b'{"event_id": "evt-1", "user_id": "user_1", "price": 39.88, "category": null}'

@@ -14,8 +14,8 @@ from pipeline.chunk import Chunk
 from pipeline.packed_records import PackedRecords, PackedValues, joined
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
-from source import packing
-from source.record_batches import _HEADER, _without_headers
+from source.records import packing
+from source.records.batches import _HEADER, _without_headers
 from tests.contract.whole_values import WHOLE, whole
 
 pytestmark = pytest.mark.skipif(

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.record import Record
-from source import packing, record_batches
-from source.record_batches import FetchedBatches
+from source.records import batches as record_batches
+from source.records import packing
+from source.records.batches import FetchedBatches
 
 LIMIT = 1 << 20
 

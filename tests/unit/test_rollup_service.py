@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import rollup_service
+from pipeline.background import rollup_service
+from pipeline.background.rollup_service import Progress, RollupService
 from pipeline.errors import FatalError, RowError, TransientError
-from pipeline.rollup_service import Progress, RollupService
 from tests.helpers.worker import until
 
 BATCH: Any = SimpleNamespace(events=1)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from agents.flash_sales import FLASH_SALES
 from pipeline.chunk import Chunk
 from pipeline.errors import TOO_LARGE, TransientError
+from pipeline.flush.search import Search, Trial, spread
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
-from pipeline.search import Search, Trial, spread
 
 EVENT = b'{"event_id":"e","user_id":"u","category":"c"}'
 SIZES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), max_size=9)

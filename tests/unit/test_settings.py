@@ -5,8 +5,9 @@ import ssl
 
 import pytest
 
+from config.fields import DATABASE_VARIABLES, DEPRECATED_VARIABLES
 from config.load import load
-from config.settings import DATABASE_VARIABLES, DEPRECATED_VARIABLES, Settings
+from config.settings import Settings
 from dev.servers.certificates import Authority
 
 AUTHORITY = Authority("a broker's")

@@ -13,7 +13,7 @@ from dev import ROOT
 WARNING = "WARNING: Running pip as the 'root' user"
 #: All that the script needs when there is nothing to fetch but Python packages.
 PROGRAMS = ("cat", "cksum", "dirname", "mkdir", "sh", "touch", "uname")
-MODULES = ("models/_whole_events.pyx", "source/_scan.pyx")
+MODULES = ("models/_whole_events.pyx", "source/records/_scan.pyx")
 COPIED = (
     "dev/setup/setup.sh",
     "dev/setup/kafka-pom.xml",

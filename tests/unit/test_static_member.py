@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from config.instance import platform_name
 from config.settings import Settings
-from source.static_member import Coordinator, FencedInstanceIdError, ReplacedError
+from source.cluster.static_member import Coordinator, FencedInstanceIdError, ReplacedError
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 

@@ -21,7 +21,7 @@ from source import transport as fetches
 from source.fetch import Fetch
 from source.gathering import Gathering
 from source.log_reader import Bounds
-from source.record_batches import Portion
+from source.records.batches import Portion
 from source.start_offsets import LogEndError, Position
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Finds where the records of a batch lie, compiled. See ``source/packing.py``.
+"""Finds where the records of a batch lie, compiled. See ``source/records/packing.py``.
 
 It takes only a batch of Kafka's format 2 that is in order, and leaves all else.
 """
@@ -8,7 +8,7 @@ from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 
-# What ``source/packing.py`` expects: another number there means an old build.
+# What ``source/records/packing.py`` expects: another number there means an old build.
 REVISION = 1
 
 cdef enum:

@@ -7,13 +7,13 @@ aiokafka's parser, which makes an object for each record.
 
 from array import array
 
-from source.record_formats import LOG_APPEND_TIME
+from source.records.formats import LOG_APPEND_TIME
 
 #: The revision of the compiled module that matches this file.
 _REVISION = 1
 
 try:
-    from source import _scan
+    from source.records import _scan
 
     _is_built = _scan.REVISION == _REVISION
 except ImportError:

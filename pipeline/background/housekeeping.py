@@ -13,9 +13,9 @@ from mode import Service
 from mode.utils.logging import get_logger
 
 from pipeline import metrics
+from pipeline.background.storage import Purged, Storage
 from pipeline.errors import FatalError, RowError, TransientError
 from pipeline.log_events import named
-from pipeline.storage import Purged, Storage
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)

@@ -19,9 +19,9 @@ from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.chunk import Chunk
 from pipeline.errors import TransientError, state_of_database
+from pipeline.flush.refetch import Refetcher, RefetchSome
+from pipeline.flush.retry import BACKOFF, is_retried
 from pipeline.log_events import named
-from pipeline.refetch import Refetcher, RefetchSome
-from pipeline.retry import BACKOFF, is_retried
 from pipeline.threads import in_thread
 
 log = get_logger(__name__)

@@ -25,9 +25,8 @@ from aiokafka.record.util import calc_crc32c
 
 from pipeline.packed_records import WIDTH, PackedRecords, joined, since
 from pipeline.record import Record
-from source.codecs import decompress
-from source.packing import is_packing, pack
-from source.record_formats import (
+from source.records.codecs import decompress
+from source.records.formats import (
     CODEC_MASK,
     CONTROL,
     LOG_APPEND_TIME,
@@ -36,6 +35,7 @@ from source.record_formats import (
     read_message,
     read_records,
 )
+from source.records.packing import is_packing, pack
 
 #: Format 2's header: base offset, length, leader epoch, format, CRC, attributes, last offset's
 #: delta, first and last timestamp, producer's id and epoch, base sequence, number of records.

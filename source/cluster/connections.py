@@ -20,7 +20,7 @@ from typing import Any
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from pipeline.patience import is_done
-from source.logins import RenewedConnection, current
+from source.cluster.logins import RenewedConnection, current
 
 #: Seconds without a byte of an answer that is due. A fetch without events is answered after 1.5 s.
 SILENCE = 15.0

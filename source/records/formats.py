@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from pipeline.record import PlainRecord
-from source.codecs import decompress
+from source.records.codecs import decompress
 
 CODEC_MASK = 0x07
 LOG_APPEND_TIME = 0x08
@@ -92,7 +92,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
 
     Raises:
         ValueError: the message is damaged.
-        source.codecs.DecompressionError: it cannot be decompressed.
+        source.records.codecs.DecompressionError: it cannot be decompressed.
     """
     offset, attributes, timestamp, key, value = _read_message(message)
     if not attributes & CODEC_MASK:

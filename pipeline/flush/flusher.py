@@ -6,8 +6,8 @@ Invariants:
 - a transient error is retried for ever; any other error ends the worker, and the events are
   re-read. A row that the database rejects is no error here: the writer makes it a dead letter;
 - if an error recurs that is not about the connection or the server's state, the batch is bisected
-  (``pipeline.search``). A bad event is logged, blocks its partition and is retried; all others
-  are written. If no event is at fault, it is an outage.
+  (``pipeline.flush.search``). A bad event is logged, blocks its partition and is retried; all
+  others are written. If no event is at fault, it is an outage.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from mode.utils.logging import get_logger
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from pipeline import metrics
-from pipeline.attempts import Attempts
 from pipeline.batch import Batch, Sink
-from pipeline.buffer import Buffer
 from pipeline.chunk import Chunk
 from pipeline.errors import TOO_LARGE, FatalError, TransientError
+from pipeline.flush.attempts import Attempts
+from pipeline.flush.buffer import Buffer
+from pipeline.flush.refetch import RefetchSome
+from pipeline.flush.retry import MAX_ATTEMPTS, SEARCH_BACKOFF
+from pipeline.flush.search import Search, Stuck, Trial, describe, spread
 from pipeline.log_events import named
 from pipeline.partition import Partition
-from pipeline.refetch import RefetchSome
-from pipeline.retry import MAX_ATTEMPTS, SEARCH_BACKOFF
-from pipeline.search import Search, Stuck, Trial, describe, spread
 from pipeline.shutdown import end_worker
 
 log = get_logger(__name__)

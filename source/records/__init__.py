@@ -1,0 +1,1 @@
+"""The bytes of a fetch as records: codecs, record formats, batches."""
