@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from db.connection.engine import connect
-from dev import ROOT
 from dev.servers.broker import Broker, choose
 from dev.servers.database import DatabaseServer, private_server
 from dev.servers.processes import Folder
+from tests.helpers import commands
 from tests.helpers.accounts import OWNER, WORKER, grant, make_accounts
 from tests.helpers.databases import require, servers_of
-from tests.helpers.worker import FAUST, environment
+from tests.helpers.worker import environment
 
 MigrateCli = Callable[[str], "subprocess.CompletedProcess[str]"]
 
@@ -104,14 +104,8 @@ def migrate_cli() -> MigrateCli:
     """Runs ``faust -A app migrate`` on the database at a URL."""
 
     def run(url: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*FAUST, "migrate"],
-            cwd=ROOT,
-            env=environment(DATABASE_URL=url, KAFKA_URL="kafka://127.0.0.1:9"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        settings = environment(DATABASE_URL=url, KAFKA_URL="kafka://127.0.0.1:9")
+        return commands.run(["migrate"], settings)
 
     return run
 

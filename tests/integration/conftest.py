@@ -22,6 +22,7 @@ from db.write.offsets import OffsetStore
 from dev import ROOT
 from dev.servers.broker import Broker
 from pipeline.partition import Partition
+from tests.helpers import commands
 from tests.helpers.sink import write
 from tests.helpers.worker import FAUST, Worker, environment
 
@@ -208,14 +209,7 @@ def run_faust(its_settings: dict[str, object], database_url: str) -> RunFaust:
         *arguments: object, status: int = 0, **settings: object
     ) -> "subprocess.CompletedProcess[str]":
         account = {"DATABASE_URL": database_url} if arguments[0] == "migrate" else {}
-        done = subprocess.run(
-            [*FAUST, *map(str, arguments)],
-            cwd=ROOT,
-            env=environment(**{**its_settings, **account, **settings}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.run(arguments, environment(**{**its_settings, **account, **settings}))
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
