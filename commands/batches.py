@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from commands.outcome import or_exit
 from commands.output import FORMS, Column, Form, Line, print_listing
 from commands.registry import Tools, needs
-from commands.times import range_options
+from commands.times import check_range, range_options, said_range
 from config.load import DATABASE
 from db.write.ledger import newest_batches
 from pipeline.batch import empty_drops
@@ -44,9 +44,11 @@ def batches(app: faust.App, tools: Tools) -> None:
     ) -> None:
         """Show the last batches of all workers, newest first."""
         with or_exit():
+            check_range(since, until)
             most = limit if limit or form else SHOWN
             found = newest_batches(tools.engine, tools.group, most, since, until)
-            print_listing(form, COLUMNS, map(line, found), none="No batches yet.")
+            none = f"No batches{said_range('written', since, until) or ' yet'}."
+            print_listing(form, COLUMNS, map(line, found), none=none)
 
 
 def _sum(counts: Mapping[str, int]) -> str:

@@ -24,7 +24,7 @@ from commands.output import (
 )
 from commands.registry import Tools, needs
 from commands.times import FORMS as TIMES
-from commands.times import MOMENT
+from commands.times import MOMENT, check_range
 from config.load import DATABASE
 
 
@@ -47,11 +47,7 @@ def report(app: faust.App, tools: Tools) -> None:
         end = until or datetime.now(UTC)
         begin = since or end - timedelta(hours=1)
         with or_exit():
-            if begin >= end:
-                raise click.UsageError(
-                    f"--until, {cell(end)} UTC, is not after --since, {cell(begin)} UTC: a time of "
-                    f"day means the last time it was that late. Name the day, as in {end:%F}T%H:%M."
-                )
+            check_range(begin, end)
             found = read_report(tools.engine, tools.group, tools.stream, begin, end)
         if form == "json":
             print_json(as_json(found))

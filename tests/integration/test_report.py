@@ -121,11 +121,17 @@ def test_the_command_says_it_as_text_and_json(night, faust, faust_out, broker):
     assert [one["batch"] for one in batches] == [3, 2]
 
 
-def test_a_span_that_is_turned_round_is_a_sentence(run_faust):
+@pytest.mark.parametrize("command", ["report", "batches"])
+def test_a_range_that_is_turned_round_is_a_sentence(run_faust, command):
     done = run_faust(
-        "report", "--since", "2026-11-27T03:00Z", "--until", "2026-11-27T02:00Z", status=2
+        command, "--since", "2026-11-27T03:00Z", "--until", "2026-11-27T02:00Z", status=2
     )
-    assert "is not after --since" in done.stderr
+    assert "No time is in this range" in done.stderr
+
+
+def test_a_range_without_batches_is_named(faust_out):
+    shown = faust_out("batches", "--since", "2026-11-27T02:00Z", "--until", "2026-11-27T03:00Z")
+    assert shown.startswith("No batches, written since 2026-11-27 02:00:00 UTC and before")
 
 
 def test_an_outage_and_a_killed_worker_are_in_the_report(worker, produce, faust_out, server):
