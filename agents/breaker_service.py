@@ -10,7 +10,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from math import inf, isinf
 from time import monotonic
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from mode import Service
 from mode.utils.logging import get_logger
 
+from agents import breaker_words
 from agents.circuit_breaker import CircuitBreaker, Opening
 from db.breakers import BreakerStore, OpenBreaker
 from pipeline import metrics
@@ -131,41 +131,15 @@ class BreakerService(Service):
     def reason(self) -> str | None:
         """What is held, why, and what ends it, in words; None where nothing is."""
         held = [self._breaker.open[one] for one in sorted(self._held_open)]
-        return "; ".join(map(self._sentence, held)) or None
+        return "; ".join(breaker_words.sentence(self._breaker, one) for one in held) or None
 
     def as_json(self) -> list[dict[str, Any]]:
         """The open breakers, as ``/batches/`` shows them."""
-        return [
-            {
-                "topic": one.partition.topic,
-                "partition": one.partition.number,
-                "state": "half-open" if self._breaker.is_half_open(one.partition) else "open",
-                "opened": self._at(one.since).isoformat(timespec="seconds"),
-                "next_attempt": None
-                if isinf(one.due)
-                else self._at(one.due).isoformat(timespec="seconds"),
-                "reason": one.reason,
-                "command": command(one.partition),
-            }
-            for one in self._breaker.open.values()
-        ]
+        return [breaker_words.as_json(self._breaker, one) for one in self._breaker.open.values()]
 
     @property
     def _held_open(self) -> set[Partition]:
         return self._breaker.held & self._breaker.open.keys()
-
-    def _sentence(self, one: Opening) -> str:
-        until = "it waits for a person"
-        if not isinf(one.due):
-            until = f"next attempt at {self._at(one.due):%H:%M:%S} UTC"
-        return (
-            f"{one.partition} is held, {one.reason} ({until}; `{command(one.partition)}` makes one "
-            "at once)"
-        )
-
-    def _at(self, when: float) -> datetime:
-        """A time of the breaker's clock as a time of day, by the worker's clock as it is now."""
-        return datetime.now(UTC) + timedelta(seconds=when - self._breaker.clock())
 
     def _request(self, partitions: Iterable[Partition]) -> None:
         self._requested.update(partitions)
@@ -185,34 +159,11 @@ class BreakerService(Service):
             metrics.BREAKER_OPEN_PARTITIONS.set(len(open_now))
         openings = self._breaker.open
         if openings != self._announced:
-            self._announce(openings)
+            breaker_words.log_changes(self._breaker, self._announced, self._assigned)
             self._announced = openings
             self._due.set()
         if openings != self._recorded:
             self._changed.set()
-
-    def _announce(self, openings: dict[Partition, Opening]) -> None:
-        for key, opening in openings.items():
-            before = self._announced.get(key)
-            if before is None:
-                log.critical(
-                    "The circuit breaker is open, other partitions continue: %s. "
-                    "BREAKER_SHARE=0 turns it off. A restart does not close it.",
-                    self._sentence(opening),
-                    extra=named("breaker_opened", partition=str(key)),
-                )
-            elif before is not opening:
-                log.warning(
-                    "The circuit breaker stays open: %s",
-                    self._sentence(opening),
-                    extra=named("breaker_stays_open", partition=str(key)),
-                )
-        for key in self._announced.keys() - openings.keys() & self._assigned:
-            log.warning(
-                "The circuit breaker of %s is closed.",
-                key,
-                extra=named("breaker_closed", partition=str(key)),
-            )
 
     @Service.task
     async def _attempt_when_due(self) -> None:
@@ -344,8 +295,3 @@ class BreakerService(Service):
             # Someone cleared it: it is recorded again.
             self._recorded.pop(gone, None)
         self._apply()
-
-
-def command(partition: Partition) -> str:
-    """What makes a paused partition flow."""
-    return f"faust -A app breaker close --partition {partition.number}"
