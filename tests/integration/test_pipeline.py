@@ -12,7 +12,7 @@ from models.fields import ROW_NAMES
 from models.rules import transform
 from tests.chaos.proxy import Proxy
 from tests.contract.fuzz import values
-from tests.contract.test_cases import FLOATS, assert_same_row, load, value
+from tests.contract.test_cases import FLOATS, assert_same_row, load, row_of, value
 from tests.helpers.accounts import OWNER, WORKER, grant
 from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.events import event, stored
@@ -31,7 +31,7 @@ def whole_rows(engine):
 
 def row_on(engine, case):
     """The row of a case as this kind of server stores it: MySQL rounds, MariaDB cuts."""
-    row = case["row"]
+    row = row_of(case)
     transformed = transform(value(case))
     assert isinstance(transformed, tuple)
     ts = transformed[0][ROW_NAMES.index("ts")]
