@@ -13,6 +13,7 @@ from config.settings import Settings
 from db.write.offsets import OffsetStore
 from pipeline.stream import Stream
 from source.cluster.auth import Cluster
+from source.records import packing
 
 
 async def check_everything(
@@ -24,8 +25,9 @@ async def check_everything(
     for sentence in warnings(variables(env_files())):
         found, _, hint = sentence.rstrip(".").partition(": ")
         results.warn("Settings", found, hint)
-    hint = "" if stream.whole_rows else "see docs/deploy.md#the-compiled-module"
-    results.ok("Rows", f"made by {stream.rows_by}", hint)
+    hint = "see docs/deploy.md#the-compiled-module"
+    results.ok("Rows", f"made by {stream.rows_by}", "" if stream.whole_rows else hint)
+    results.ok("Batches", f"read by {packing.read_by()}", "" if packing.is_packing() else hint)
     group, deduplicate = settings.consumer_group, settings.deduplicate
     bounds = await check_kafka(cluster, topic, group, results)
     purged = settings.retentions

@@ -26,7 +26,7 @@ from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.shutdown import FatalExit
 from pipeline.stream import Stream
-from source.records import codecs
+from source.records import codecs, packing
 from telemetry.sentry import report_errors
 
 log = get_logger(__name__)
@@ -153,9 +153,10 @@ def _unusable(host: str, port: int, error: OSError) -> FatalError:
 
 def versions(stream: Stream) -> str:
     """What runs, in one line."""
+    batches = "" if packing.is_packing() else f"batches by {packing.read_by()}, "
     return (
         f"flash-sale ETL {VERSION} (Python {platform.python_version()}, Faust {faust.__version__}, "
-        f"rows by {stream.rows_by})"
+        f"{batches}rows by {stream.rows_by})"
     )
 
 

@@ -111,7 +111,7 @@ def compiled(
 
 
 def _python_alone(why: str) -> Compiled:
-    return Compiled(None, f"Python alone: the compiled module {why}")
+    return Compiled(None, f"Python alone, at two thirds of the rate: the compiled module {why}")
 
 
 #: What makes the rows of whole events; and the same for people, with the reason if it is Python.

@@ -25,6 +25,11 @@ def is_packing() -> bool:
     return _is_built
 
 
+def read_by() -> str:
+    """What finds the records of a batch, in words."""
+    return "the compiled module" if _is_built else "aiokafka's parser, record by record"
+
+
 def pack(
     message: bytes, header: tuple[int, ...], messages: list[bytes], places: "array[int]"
 ) -> bool:

@@ -45,6 +45,7 @@ from tests.contract.whole_values import (
     whole,
 )
 
+ALONE = "Python alone, at two thirds of the rate: the compiled module "
 HEADERS = Path(sysconfig.get_path("include"), "Python.h")
 
 
@@ -78,14 +79,17 @@ def test_both_modules_are_built_wherever_they_can_be():
 def test_an_old_build_counts_as_none(rows, monkeypatch):
     assert compiled().words == "the compiled module"
     monkeypatch.setattr(whole_events, "_REVISION", 0)
-    words = "Python alone: the compiled module was built for another version of the app"
+    words = ALONE + "was built for another version of the app"
     assert compiled() == (None, words)
 
 
 def test_without_a_build_there_is_none(monkeypatch):
     monkeypatch.delattr("models._whole_events", raising=False)
     monkeypatch.setitem(sys.modules, "models._whole_events", None)
-    assert compiled() == (None, "Python alone: the compiled module was not built")
+    assert compiled() == (
+        None,
+        ALONE + "was not built",
+    )
 
 
 def test_the_usual_events_are_taken(rows):
@@ -392,11 +396,11 @@ ADDED = {
     ),
     "one more": (
         [TEXT._replace(name=f"more_{number}", max_length=1) for number in range(ROOM + 1)],
-        "Python alone: the compiled module has room for 32 fields, not for 33",
+        ALONE + "has room for 32 fields, not for 33",
     ),
     "a long text": (
         [TEXT._replace(name="note", max_length=5_000)],
-        "Python alone: the compiled module has room for rows of 16,000 bytes, not of N: the "
+        ALONE + "has room for rows of 16,000 bytes, not of N: the "
         "longest field, note, has 5,000 characters",
     ),
 }
@@ -427,7 +431,7 @@ def _taken(made, events):
 
 def test_computed_field_leaves_all_rows_to_the_rules(rows):
     added = TEXT._replace(name="discount", kind=float, max_length=None)
-    words = "Python alone: the compiled module does not compute discount"
+    words = ALONE + "does not compute discount"
     assert compiled(EVENT_FIELDS, [*ROW_FIELDS, added]) == (None, words)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.flash_sales import FLASH_SALES
+from commands.worker import versions
 from models.whole_events import whole_rows
 from pipeline.chunk import Chunk
 from pipeline.packed_records import PackedRecords, PackedValues, joined
@@ -125,3 +126,9 @@ def test_values_outside_of_their_message_are_rejected(which, start, size):
     assert whole_rows is not None
     with pytest.raises(ValueError, match="no "):
         whole_rows(PackedValues([b"x" * 100], *places))
+
+
+def test_the_first_line_says_when_batches_are_read_in_python(monkeypatch):
+    assert "batches by" not in versions(FLASH_SALES)
+    monkeypatch.setattr(packing, "_is_built", False)
+    assert "batches by aiokafka's parser, record by record, rows by" in versions(FLASH_SALES)
