@@ -1,10 +1,11 @@
 """Lists what needs attention in a group's status, and what to do about it. Pure."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
-from checks.group_status import WINDOW, GroupStatus, PartitionStatus
+from checks.group_status import RATE_SECONDS, WINDOW, GroupStatus, PartitionStatus
 from db.breakers import OpenBreaker
 from db.schema.version import VERSION
 
@@ -50,9 +51,9 @@ def level(found: list[Need]) -> Level:
 
 def needs(status: GroupStatus, limits: Limits = Limits()) -> list[Need]:  # noqa: B008 - immutable
     """Everything that needs attention, the most severe first."""
-    return [*_errors(status), *_schema(status), *_workers(status), *_waiting(status, limits),
-            *_partitions(status, limits), *_dropped(status, limits), *_quality(status),
-            *_sums(status), *_space(status)]  # fmt: skip
+    return [*_errors(status), *_schema(status), *_workers(status), *_ailing(status),
+            *_waiting(status, limits), *_partitions(status, limits), *_dropped(status, limits),
+            *_quality(status), *_sums(status), *_space(status)]  # fmt: skip
 
 
 def _errors(status: GroupStatus) -> Iterator[Need]:
@@ -90,13 +91,37 @@ def _workers(status: GroupStatus) -> Iterator[Need]:
                 f"No worker reads partition {', '.join(map(str, left))} of {status.topic}.",
                 "check whether another program uses the same CONSUMER_GROUP",
             )
-    if waiting and not status.errors and not status.workers:
+    stored = any(one.last_batch for one in status.workers)
+    if waiting and not status.errors and not stored and "workers" not in status.unknown:
         yield Need(
             f"{waiting} events are waiting, and no batch was stored for {WINDOW.seconds // 60} "
             "minutes.",
             "check the workers' logs and /ready/",
             Level.BROKEN,
         )
+
+
+def _ailing(status: GroupStatus) -> Iterator[Need]:
+    """Workers that say why they are not ready, or say nothing any more."""
+    if status.unseen:
+        yield Need(
+            f"Workers' heartbeats cannot be read: {status.unseen}",
+            "grant the rights of docs/database.md#accounts",
+        )
+    for one in status.workers:
+        if one.state == "silent":
+            yield Need(
+                f"The worker {one.worker} has sent no heartbeat for {one.age:.0f} s.",
+                "see whether it runs, and its log; one that was killed is listed for an hour",
+            )
+        # An open breaker has its own line.
+        elif one.state == "running" and one.unready and not status.breakers:
+            lately = one.last_batch and status.at - one.last_batch < timedelta(seconds=RATE_SECONDS)
+            yield Need(
+                f"The worker {one.worker} is not ready: {one.unready.rstrip('.')}.",
+                "see NotReady in docs/runbook.md",
+                Level.BROKEN if one.lag and not lately else Level.ATTENTION,
+            )
 
 
 def _waiting(status: GroupStatus, limits: Limits) -> Iterator[Need]:

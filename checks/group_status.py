@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Row
 
 from checks.quality import recent_shares
+from checks.worker_status import WorkerStatus, read_workers
 from config.settings import Settings
 from db.breakers import BreakerStore, OpenBreaker
 from db.dead_letters.query import Filter
@@ -36,19 +37,11 @@ _LINES = 5_000
 #: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
 #: What is unknown if the database does not answer.
-_OF_THE_DATABASE = {"stored", "batches", "dead_letters", "breakers", "rollup", "storage"}
+_OF_THE_DATABASE = {
+    *("stored", "workers", "batches", "dead_letters", "breakers", "rollup", "storage"),
+}
 #: Batches listed one by one.
 BATCHES = 5
-
-
-class WorkerStatus(NamedTuple):
-    """A worker's batches in the window, from the ledger; rates are events per second."""
-
-    worker: str
-    last_batch: datetime
-    batches: int
-    events: int
-    rate: float
 
 
 class PartitionStatus(NamedTuple):
@@ -90,6 +83,8 @@ class GroupStatus:
     schema_version: str | None = None
     problems: Sequence[TableProblem] = ()
     errors: list[str] = field(default_factory=list)
+    #: Why heartbeats cannot be read, if that is all that fails.
+    unseen: str | None = None
     #: Names of the fields above that could not be read.
     unknown: set[str] = field(default_factory=set)
     #: Whether a partition that is not begun is read from its beginning.
@@ -115,6 +110,7 @@ async def read_status(
     cluster: Cluster,
     topic: str,
     engine: Engine,
+    queries: Engine,
     before: GroupStatus | None = None,
     *,
     quality: Quality,
@@ -132,16 +128,20 @@ async def read_status(
         status.kafka = await describe_group(cluster, topic, status.group)
     except FatalError as error:
         status.errors.append(str(error))
-    written = await asyncio.to_thread(_read_database, status, settings, engine, quality)
+    written = await asyncio.to_thread(_read_database, status, settings, engine, queries, quality)
     status.from_beginning = bool(status.stored) or settings.starting_offsets == "earliest"
     status.partitions = [
         _partition(status, one, since, written.get(one), before) for one in sorted(status.bounds)
     ]
+    if status.bounds:
+        # Fresher than what heartbeats said.
+        lags = {one.partition.number: one.lag for one in status.partitions}
+        status.workers = [one.with_lag(lags) for one in status.workers]
     return status
 
 
 def _read_database(
-    status: GroupStatus, settings: Settings, engine: Engine, quality: Quality
+    status: GroupStatus, settings: Settings, engine: Engine, queries: Engine, quality: Quality
 ) -> dict[Partition, int]:
     """Read from the database; return the time (ms) of each partition's last stored event."""
     try:
@@ -154,7 +154,7 @@ def _read_database(
     offsets = OffsetStore(engine, status.group)
     status.read("stored", lambda: offsets.read(status.topic))
     status.read("batches", lambda: _recent(engine, status))
-    status.workers = _workers(status)
+    _read_workers(status, queries)
     status.quality = recent_shares(
         quality, status.batches, (status.at - WINDOW).replace(tzinfo=None)
     )
@@ -171,6 +171,18 @@ def _read_database(
     return {one: record.timestamp for one, record in last.items() if record.timestamp > 0}
 
 
+def _read_workers(status: GroupStatus, queries: Engine) -> None:
+    try:
+        status.workers = read_workers(queries, status.group, status.topic)
+    except FatalError as error:
+        # A right may be missing that no event needs.
+        status.unseen = str(error)
+        status.unknown.add("workers")
+    except TransientError as error:
+        status.errors.append(str(error))
+        status.unknown.add("workers")
+
+
 def _open_breakers(engine: Engine, status: GroupStatus) -> list[OpenBreaker]:
     found = BreakerStore(engine, status.group).find()
     return [one for one in found if one.partition.topic == status.topic]
@@ -184,24 +196,6 @@ def _recent(engine: Engine, status: GroupStatus) -> list[Row[Any]]:
         return last
     found = newest_batches(engine, status.group, _LINES)
     return list(takewhile(lambda batch: batch.written >= since, found))
-
-
-def _workers(status: GroupStatus) -> list[WorkerStatus]:
-    now = status.at.replace(tzinfo=None)
-    found: dict[str, WorkerStatus] = {}
-    for batch in status.batches:
-        # A replay's line has no events.
-        if not batch.events or batch.written < now - WINDOW:
-            continue
-        new = WorkerStatus(batch.worker, batch.written.replace(tzinfo=UTC), 0, 0, 0.0)
-        one = found.get(batch.worker, new)
-        recent = batch.written >= now - timedelta(seconds=RATE_SECONDS)
-        found[batch.worker] = one._replace(
-            batches=one.batches + 1,
-            events=one.events + batch.events,
-            rate=one.rate + (batch.events / RATE_SECONDS if recent else 0.0),
-        )
-    return sorted(found.values())
 
 
 def _partition(

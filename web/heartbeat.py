@@ -105,7 +105,9 @@ class Heartbeats(Service):
 
     @property
     def _is_away(self) -> bool:
-        return ("outage", "") in self._lasting
+        """Not where the database answers: one whose disk is full may still take a heartbeat."""
+        _, detail = self._lasting.get(("outage", ""), (0.0, ""))
+        return detail.startswith("the database is away")
 
     def _look(self) -> None:
         """Note what has begun or ended since the last look."""

@@ -78,6 +78,10 @@ mariadb() {
 }
 
 [ -x .venv/bin/pip ] && [ -x .venv/bin/python ] || make_venv
+# `faust -A app` is found from any folder, as after `pip install --no-deps -e .`.
+for place in .venv/lib/python3*/site-packages; do
+    [ ! -d "$place" ] || [ -e "$place/flash-sale-etl.pth" ] || echo "$PWD" >"$place/flash-sale-etl.pth"
+done
 if [ "$what" = demo ]; then
     # Side by side: one waits for Debian's mirror, the other for Python's.
     mariadb &

@@ -2,16 +2,20 @@
 
 import json
 import subprocess
+import threading
 from typing import NamedTuple
 
 import pytest
+from sqlalchemy import text
 
 from dev import ROOT
-from dev.servers.database.accounts import WORKER
-from tests.helpers.events import event
+from tests.helpers.accounts import OWNER, WORKER, dba, grant
+from tests.helpers.databases import each_server_slow
+from tests.helpers.events import event, ids, names
 from tests.helpers.relayed import DroppingKafka
+from tests.helpers.small_disk import small_disk
 from tests.helpers.wire import batch, send
-from tests.helpers.worker import FAUST, environment, rows, wait_until
+from tests.helpers.worker import FAUST, dead_letters, environment, rows, wait_until
 
 pytestmark = [pytest.mark.usefixtures("apache"), pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -96,6 +100,36 @@ def test_database_away(flowing, server, produce, probe, migrated_url):
     wait_until(lambda: shown(flowing) is None, 20, "ready")
 
 
+@pytest.fixture
+def disk(folder, server):
+    """A database server of its own, whose disk can be filled."""
+    with small_disk(folder / "disk", server) as disk:
+        yield disk
+
+
+@each_server_slow
+def test_full_disk(worker, produce, probe, disk, migrate_cli):
+    disk.server.create_database("shop")
+    assert migrate_cli(grant(disk.server, OWNER, "shop")).returncode == 0
+    url = grant(disk.server, WORKER, "shop")
+    running = worker(DATABASE_URL=url, FLUSH_INTERVAL=0.3, START_TIMEOUT=0).wait_ready()
+    produce([event(n) for n in range(10)])
+    running.wait_stored(url, 10)
+    disk.fill()
+    produce([event(n) for n in range(10, 20_000)])
+    wait_until(lambda: "is full" in (shown(running) or ""), 30, "not ready")
+    # The server may answer queries all the same; its worker says why it stores nothing.
+    wait_until(lambda: probe(DATABASE_URL=url).status == BROKEN, 120, "broken")
+    assert "full" in probe(DATABASE_URL=url).line
+    assert len(rows(url)) == 10
+    disk.free()
+    running.wait_stored(url, 20_000)
+    assert ids(url) == names(range(20_000))
+    assert dead_letters(url) == []
+    wait_until(lambda: shown(running) is None, 20, "ready")
+    wait_until(lambda: probe(DATABASE_URL=url).status == FINE, 30, "all is fine")
+
+
 def test_lag(flowing, produce, probe):
     flowing.pause()
     try:
@@ -161,11 +195,60 @@ def test_wrong_password(flowing, probe, its_settings):
     assert shown(flowing) is None
 
 
-def test_purge_under_load(flowing, produce, faust, probe, migrated_url):
-    produce([event(n) for n in range(10, 2_000)])
-    faust("purge", "dead-letters", "--older-than", "1m", "--yes")
-    faust("purge", "events", "--older-than", "30d", "--dry-run")
-    flowing.wait_stored(migrated_url, 2_000)
-    assert len(rows(migrated_url)) == 2_000
+class Traffic(threading.Thread):
+    """Sends events, numbered from ``sent`` on, until it is stopped."""
+
+    def __init__(self, produce, sent):
+        super().__init__()
+        self.sent = sent
+        self._produce = produce
+        self._stopped = threading.Event()
+
+    def run(self):
+        while not self._stopped.wait(0.02):
+            self._produce([event(n) for n in range(self.sent, self.sent + 100)])
+            self.sent += 100
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopped.set()
+        self.join()
+
+
+def test_purge_under_load(flowing, produce, faust, probe, migrated_engine, migrated_url):
+    old = 3_000
+    produce([event(n) for n in range(10, old)] + [b"bad"] * 20)
+    flowing.wait_stored(migrated_url, old + 20)
+    with dba(migrated_engine).begin() as connection:
+        # A month passes.
+        for statement in (
+            "UPDATE growth SET noted_at = noted_at - INTERVAL 31 DAY",
+            "INSERT INTO growth SELECT CURRENT_TIMESTAMP(3) - INTERVAL 31 DAY, MAX(id), '{}'"
+            " FROM flash_sale_events",
+            "UPDATE dead_letters SET created_at = created_at - INTERVAL 31 DAY",
+        ):
+            connection.execute(text(statement))
+    with Traffic(produce, old) as traffic:
+        # What is not in the sums is kept.
+        wait_until(lambda: summed(migrated_engine) > old, 60, "summed")
+        before = traffic.sent
+        purged = faust("purge", "events", "--older-than", "30d", "--yes")
+        assert f"{old} events stored before" in purged.splitlines()[-1]
+        assert "20 dead letters" in faust("purge", "dead-letters", "--older-than", "30d", "--yes")
+        assert traffic.sent > before
+    wait_until(lambda: len(rows(migrated_url)) >= traffic.sent - old, 60, "all stored")
+    assert ids(migrated_url) == names(range(old, traffic.sent))
+    assert dead_letters(migrated_url) == []
     assert shown(flowing) is None
     wait_until(lambda: probe().status == FINE, 30, "all is fine")
+
+
+def summed(engine):
+    """How many events both kinds of sums have."""
+    with engine.connect() as connection:
+        return connection.scalar(
+            text("SELECT LEAST(last_id, category_last_id) FROM rollup_state WHERE id = 1")
+        )

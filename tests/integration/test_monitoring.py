@@ -118,15 +118,58 @@ def test_every_alert_says_what_to_do():
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
-def test_the_alerts_ring_when_they_should_and_only_then():
-    promtool = shutil.which("promtool") or shutil.which("promtool", path=str(LOCAL / "promtool"))
-    if promtool is None:
+def promtool(*arguments):
+    """Run it; skip where it is not here."""
+    program = shutil.which("promtool") or shutil.which("promtool", path=str(LOCAL / "promtool"))
+    if program is None:
         pytest.skip("promtool is not installed (Debian's package prometheus has it)")
-    for command in (
-        ["check", "config", str(PROMETHEUS / "prometheus.yml")],
-        ["test", "rules", str(ROOT / "tests" / "integration" / "alerts_test.yml")],
-    ):
-        done = subprocess.run(
-            [promtool, *command], capture_output=True, text=True, check=False, timeout=60
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alerts_ring_when_they_should_and_only_then():
+    promtool("check", "config", PROMETHEUS / "prometheus.yml")
+    promtool("test", "rules", ROOT / "tests" / "integration" / "alerts_test.yml")
+
+
+def test_the_dashboard_shows_shares_of_the_stored_rows(tmp_path):
+    """Of 1,000 rows 50 had no price, and 20 a mistyped one; the other job's do not count."""
+    counted = {
+        'etl_events_total{job="J", instance="a", outcome="stored"}': 600,
+        'etl_events_total{job="J", instance="b", outcome="stored"}': 400,
+        'etl_events_total{job="J", instance="b", outcome="invalid"}': 300,
+        'etl_events_total{job="other", instance="c", outcome="stored"}': 900,
+        'etl_filled_values_total{job="J", instance="a", field="price"}': 50,
+        'etl_filled_values_total{job="other", instance="c", field="price"}': 90,
+        'etl_repaired_values_total{job="J", instance="b", field="price", kind="mistyped"}': 20,
+    }
+    shares = {
+        "Rows with a filled column": {"labels": '{field="price"}', "value": 0.05},
+        "Rows with a repaired column": {
+            "labels": '{field="price", kind="mistyped"}',
+            "value": 0.02,
+        },
+    }
+    tests = {
+        "interval": "15s",
+        "input_series": [
+            {"series": series, "values": f"0+{number}x20"} for series, number in counted.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"round({target['expr']}, 0.001)".replace("$job", "J").replace(
+                    "$__rate_interval", "1m"
+                ),
+                "eval_time": "4m",
+                "exp_samples": [shares[panel["title"]]],
+            }
+            for panel in DASHBOARD["panels"]
+            if panel["title"] in shares
+            for target in panel["targets"]
+        ],
+    }
+    assert len(tests["promql_expr_test"]) == len(shares)
+    (tmp_path / "shares.yml").write_text(yaml.safe_dump({"tests": [tests]}))
+    promtool("test", "rules", tmp_path / "shares.yml")

@@ -3,15 +3,21 @@
 import csv
 import io
 import json
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
+from config.version import VERSION
 from db.breakers import BreakerStore
 from dev.servers.processes import free_port
 from pipeline.partition import Partition
+from tests.helpers.accounts import WORKER, dba
 from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event
 from tests.helpers.worker import wait_until
+
+ACCOUNT = f"'{WORKER}'@'127.0.0.1'"
 
 
 @each_server_slow
@@ -26,8 +32,10 @@ def test_status_of_a_working_group(worker, produce, faust, faust_out, on_a_termi
     assert found["state"] == ("Stable" if broker.answers_all else None)
     assigned = [one["partitions"] for one in found["members"] or ()]
     assert assigned == ([[0, 1, 2, 3]] if broker.answers_all else [])
-    [stored] = found["workers"]
-    assert stored["events"] == 103
+    [one] = found["workers"]
+    assert (one["state"], one["version"], one["unready"]) == ("running", VERSION, None)
+    assert (one["partitions"], one["lag"], one["rate"]) == ([0, 1, 2, 3], 0, round(103 / 60, 2))
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(one["last_batch"])).seconds < 60
     assert [one["stored"] for one in found["partitions"]] == [25, 25, 28, 25]
     assert {one["lag"] for one in found["partitions"]} == {0}
     assert found["partitions"][2]["incoming"] == (28 / 60 if broker.answers_all else 0)
@@ -91,6 +99,37 @@ def test_status_lists_what_needs_attention_with_a_fix(
     assert found["members"] == []
     assert found["partitions"][0]["behind"] > 0
     assert "--watch does not work with" in faust("status", "--watch", "--json", status=2)
+
+
+def test_a_worker_that_was_killed_is_silent(
+    worker, produce, faust, faust_out, migrated_engine, migrated_url
+):
+    running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    produce([event(1)])
+    running.wait_stored(migrated_url, 1)
+    wait_until(lambda: json.loads(faust_out("status", "--json"))["workers"], 20)
+    running.kill()
+    with dba(migrated_engine).begin() as connection:
+        connection.execute(
+            text("UPDATE worker_heartbeats SET seen_at = seen_at - INTERVAL 200 SECOND")
+        )
+    found = json.loads(faust_out("status", "--json"))
+    [silent] = found["workers"]
+    assert (silent["state"], silent["partitions"]) == ("silent", [])
+    said = f"The worker {silent['worker']} has sent no heartbeat for 20"
+    [need] = [one for one in found["needs"] if one["what"].startswith(said)]
+    assert "its log" in need["hint"]
+    assert "silent" in faust("status")
+
+
+def test_heartbeats_that_cannot_be_read_break_nothing_else(faust, produce, server, migrated_url):
+    database = migrated_url.rpartition("/")[2]
+    produce([event(1)])
+    server.execute(f"REVOKE SELECT ON `{database}`.worker_heartbeats FROM {ACCOUNT}")
+    printed = faust("status")
+    assert "! Workers' heartbeats cannot be read: " in printed
+    assert "worker_heartbeats" in printed
+    assert "unknown stored events in the last 10 min" in printed
 
 
 def test_unreachable_server_is_reported_and_the_rest_shown(produce, faust, run_faust, topic):

@@ -1,14 +1,15 @@
 """What needs attention in a group's status."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from agents.flash_sales import QUALITY
 from checks.attention import Level, Limits, level, needs
-from checks.group_status import GroupStatus, PartitionStatus, WorkerStatus
+from checks.group_status import GroupStatus, PartitionStatus
+from checks.worker_status import WorkerStatus
 from commands.probe import probe_line
-from commands.status import as_json, as_text
+from commands.status_lines import as_json, as_text
 from db.breakers import OpenBreaker
 from db.dead_letters.summary import Total
 from db.schema.version import VERSION
@@ -29,11 +30,16 @@ def status(**found):
         "kafka": GroupState("Stable", [Member("m", "c", "h", [0, 1])]),
         "bounds": of_topic("t", {0: Bounds(0, 10), 1: Bounds(0, 10)}),
         "partitions": [partition(0), partition(1)],
-        "workers": [WorkerStatus("w", NOW, 1, 20, 0.3)],
+        "workers": [worker()],
         "rollup": Progress(20, 20, 0.0),
         "schema_version": VERSION,
     }
     return GroupStatus("g", "t", NOW, **{**well, **found})
+
+
+def worker(**known):
+    usual = WorkerStatus("w", "1.2", "running", [0, 1], 0, 0.3, NOW, 5.0, None)
+    return usual._replace(**known)
 
 
 def partition(number, stored=10, beginning=0, end=10, behind=None):
@@ -59,6 +65,17 @@ def test_healthy_group_needs_no_attention():
             {"kafka": None, "workers": [], "partitions": [partition(0, end=15)]},
             "5 events are waiting, and no batch",
             "log",
+        ),
+        ({"workers": [worker(), worker(state="silent", age=26.4)]}, "no heartbeat for 26 s", "log"),
+        (
+            {"workers": [worker(unready="the database cannot be used: the disk is full")]},
+            "The worker w is not ready: the database cannot be used: the disk is full",
+            "NotReady in docs/runbook.md",
+        ),
+        (
+            {"workers": [], "unknown": {"workers"}, "unseen": "SELECT is missing."},
+            "heartbeats cannot be read: SELECT is missing.",
+            "docs/database.md#accounts",
         ),
         ({"partitions": [partition(0, stored=12)]}, "t/0 is stored up to 12, but its log", "show"),
         ({"partitions": [partition(0, 3, 5)]}, "removed 2 events of t/0 before", "retention"),
@@ -109,6 +126,8 @@ def test_repeated_error_is_listed_once():
     assert len(needs(status(errors=["away", "away"]))) == 1
 
 
+LONG_AGO = NOW - timedelta(seconds=61)
+OPEN = OpenBreaker(T1, NOW, "garbage", None)
 MANY = {"partitions": [partition(0, end=15)]}
 NOBODY = {"kafka": GroupState("Empty", [])}
 
@@ -129,6 +148,17 @@ NOBODY = {"kafka": GroupState("Empty", [])}
         ({"partitions": [partition(0, 5, behind=61)]}, {"late": 90}, Level.FINE),
         ({"partitions": [partition(0, 5, behind=61)]}, {"broken_late": 60}, Level.BROKEN),
         ({"partitions": [partition(0, 5, behind=601)]}, {}, Level.BROKEN),
+        ({"workers": [worker(state="silent")]}, {}, Level.ATTENTION),
+        ({"workers": [worker(state="stopped")]}, {}, Level.FINE),
+        ({"workers": [worker(unready="away", lag=5)]}, {}, Level.ATTENTION),
+        ({"workers": [worker(unready="away", last_batch=None)]}, {}, Level.ATTENTION),
+        ({"workers": [worker(unready="away", lag=5, last_batch=None)]}, {}, Level.BROKEN),
+        ({"workers": [worker(unready="away", lag=5, last_batch=LONG_AGO)]}, {}, Level.BROKEN),
+        (
+            {"workers": [worker(unready="away", lag=5, last_batch=None)], "breakers": [OPEN]},
+            {},
+            Level.ATTENTION,
+        ),
         ({"partitions": [partition(0, stored=12)]}, {}, Level.BROKEN),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, {}, Level.ATTENTION),
         ({"dead_letters": [Total("invalid", 9, 4, NOW)]}, {"dead_letters": 4}, Level.FINE),
@@ -154,7 +184,7 @@ def test_a_probe_is_one_line_with_the_worst_and_the_numbers():
         "`faust -A app worker`. (1 more: `faust -A app status`) | "
         "waiting=5;100; late=0s;60;600 workers=0;; dead_letters=4;0;"
     )
-    away = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+    away = {"stored", "workers", "batches", "dead_letters", "breakers", "rollup"}
     unread = partition(0)._replace(stored=None, lag=None)
     assert line(errors=["a|b\nc"], unknown=away, partitions=[unread]) == (
         "CRITICAL: a/b c. To fix it, run `faust -A app check`, which tests each step. | "
@@ -163,7 +193,7 @@ def test_a_probe_is_one_line_with_the_worst_and_the_numbers():
 
 
 def test_nothing_unread_is_shown_as_zero():
-    away = {"stored", "batches", "dead_letters", "breakers", "rollup"}
+    away = {"stored", "workers", "batches", "dead_letters", "breakers", "rollup"}
     unread = partition(0)._replace(stored=None, lag=None, incoming=None)
     found = status(
         unknown=away,

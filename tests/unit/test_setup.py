@@ -78,6 +78,14 @@ def test_warnings_of_pip_do_not_drown_what_set_up_says(setup, tmp_path):
     assert setup(status=1).stderr == "", "there is nothing left to do"
 
 
+def test_the_app_is_found_from_any_folder_after_set_up(setup, tmp_path):
+    packages = tmp_path / ".venv/lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    setup()
+    # Python reads such files at its start: each line is a folder of modules.
+    assert [file.read_text() for file in packages.glob("*.pth")] == [f"{tmp_path}\n"]
+
+
 def test_what_pip_said_is_shown_when_it_fails(setup):
     done = setup(status=1)
     assert done.returncode == 1

@@ -51,6 +51,14 @@ def test_help_needs_no_setting_and_minds_no_wrong_one(faust, arguments):
     assert faust(*arguments, FLUSH_INTERVAL="x", FLUSH_INTERVALL="3").stderr == ""
 
 
+@pytest.mark.parametrize("how", ["path", "-W"])
+def test_a_command_in_another_folder_names_what_is_missing(faust, tmp_path, how):
+    (tmp_path / ".env").write_text("FLUSH_INTERVAL=x")
+    by = ("-W", ROOT) if how == "-W" else ()
+    found = faust(*by, "status", status=2, cwd=tmp_path).stderr
+    assert [line.split()[0] for line in found.splitlines()] == ["KAFKA_URL", "DATABASE_URL"]
+
+
 def test_unknown_command_is_named_without_settings(faust):
     assert "No such command 'workr'" in faust("workr", status=2).stderr
 
