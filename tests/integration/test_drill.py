@@ -9,7 +9,7 @@ import pytest
 from dev import ROOT
 from dev.servers.database.accounts import WORKER
 from tests.helpers.events import event
-from tests.helpers.relayed import DroppingKafka
+from tests.helpers.relayed import TroubledKafka
 from tests.helpers.wire import batch, send
 from tests.helpers.worker import FAUST, environment, rows, wait_until
 
@@ -141,7 +141,7 @@ def test_poison_row(flowing, produce, probe, migrated_url):
 
 
 def test_dead_broker(worker, topic, tmp_path, probe, migrated_url):
-    with DroppingKafka(tmp_path / "broker") as kafka:
+    with TroubledKafka(tmp_path / "broker") as kafka:
         kafka.create_topic(topic)
         running = worker(KAFKA_URL=kafka.url, SESSION_TIMEOUT=10).wait_ready()
         send(kafka, topic, {0: batch(map(event, range(10)))})
