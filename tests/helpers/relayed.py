@@ -21,7 +21,7 @@ class RelayedKafka(ApacheKafka):
     def __init__(self, folder: Path, host: str | None = None) -> None:
         super().__init__(folder)
         self._host = host or "127.0.0.1"
-        self._bind = "0.0.0.0" if host else None  # noqa: S104 - the name has several addresses
+        self._bind = "0.0.0.0" if host else None
         self._inner_port = free_port()
         self._outer_port = free_port()
         self._relay: RelayThread | None = None

@@ -76,8 +76,9 @@ class Worker(Process):
         Raises:
             OSError: there was no answer.
         """
+        url = f"http://{self.host}:{self.port}{path}"
         try:
-            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
