@@ -11,6 +11,7 @@ Written for aiokafka 0.14.0. `tests/unit/test_patches.py` tests each patch, and 
 | `client.create_conn` | a connection that notices soon that the broker is silent, and logs in with the secrets of the moment: `source/cluster/connections.py`, `source/cluster/logins.py` |
 | `conn.OAuthAuthenticator` | notices a rejected token: `source/cluster/logins.py` |
 | `consumer.GroupCoordinator` | a static member that was replaced ends, and each watches for new partitions: `source/cluster/static_member.py` |
+| `AIOKafkaClient.coordinator_lookup` | a cluster that names no broker yet is asked again: an assertion of aiokafka's would end the worker |
 | `client.MetadataRequest` | does not create the topic it asks for: a mistyped `TOPIC` would become one |
 """  # noqa: E501 - a table
 
@@ -32,6 +33,7 @@ from source.records.batches import FetchedBatches, Unreadable
 REPLACED = {
     fetcher: ("MemoryRecords", "PartitionRecords"),
     client: ("MetadataRequest", "create_conn"),
+    client.AIOKafkaClient: ("coordinator_lookup",),
     conn: ("OAuthAuthenticator",),
     consumer: ("GroupCoordinator",),
 }
@@ -77,6 +79,20 @@ class QuietMetadataRequest(MetadataRequest):  # type: ignore[misc]
         self, topics: list[str] | None = None, allow_auto_topic_creation: bool | None = False
     ) -> None:
         super().__init__(topics, allow_auto_topic_creation)
+
+
+_look_up = client.AIOKafkaClient.coordinator_lookup
+
+
+async def _coordinator_lookup(self: Any, kind: Any, key: str) -> Any:
+    """Replaces ``AIOKafkaClient.coordinator_lookup``.
+
+    Raises:
+        aiokafka.errors.NodeNotReadyError: no broker is known yet; aiokafka repeats it.
+    """
+    if self.get_random_node() is None:
+        raise errors.NodeNotReadyError("Kafka names no broker yet")
+    return await _look_up(self, kind, key)
 
 
 class PartitionBatches(FetchedBatches):
@@ -140,6 +156,7 @@ def install(decompressed_max_bytes: int = DECOMPRESSED_MAX_BYTES) -> None:
     fetcher.PartitionRecords = PartitionBatches
     client.MetadataRequest = QuietMetadataRequest
     client.create_conn = create_conn
+    client.AIOKafkaClient.coordinator_lookup = _coordinator_lookup
     conn.OAuthAuthenticator = OAuthLogin
     # At level DEBUG it logs requests to log in, secrets included.
     logging.getLogger(conn.__name__).setLevel(logging.INFO)

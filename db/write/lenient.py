@@ -114,7 +114,8 @@ def load(transaction: Transaction, lines: bytes) -> None:
     text = loadable(lines)
     statement = load_statement(transaction.stream, transaction.session)
     with send_lines(transaction.cursor.connection, text, b"\n"):
-        transaction.execute(statement)
+        # The server asks for the lines, and then for nothing more.
+        transaction.execute(statement, trips=2)
 
 
 def ignore(transaction: Transaction, lines: bytes) -> None:

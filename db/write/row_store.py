@@ -18,7 +18,6 @@ Rows are stored in order, so of two that exclude each other the first one stays.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
-from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 from db.connection.driver import MySQLError
@@ -38,7 +37,8 @@ _MANY = 1 << 20
 #: Rejected rows that a lenient statement should have at most: half of what can be proven.
 _FEW = 500
 #: Seconds that a statement should take at most: each is a sign of life to those who watch the
-#: worker, and others wait for its locks.
+#: worker, and others wait for its locks. The way to the server and back is not counted: it takes as
+#: long for one row.
 _SECONDS = 0.5
 #: Turns that a way skips after nothing was proven: at first, and at most.
 _SHORT_PAUSE, _LONG_PAUSE = 4, 1024
@@ -121,17 +121,17 @@ class RowStore:
         return min(size, transaction.packet // 3)
 
     def _store_piece(self, transaction: Transaction, piece: bytes) -> Refused | None:
-        begun = monotonic()
+        begun = transaction.worked
         try:
             if self.is_loading:
                 return self._prove(transaction, piece, lenient.load, self._loads)
             return self._insert(transaction, piece)
         except MySQLError as error:
-            self._broken(error, len(piece), monotonic() - begun)
+            self._broken(error, len(piece), transaction.worked - begun)
             raise
 
     def _insert(self, transaction: Transaction, lines: bytes) -> Refused | None:
-        begun = monotonic()
+        begun = transaction.worked
         error: RowError | None = None
         if not self._refusing:
             error = insert_values.attempt(transaction, lines)
@@ -143,7 +143,7 @@ class RowStore:
                 return None
         if found is None:
             found = self._split(transaction, lines, error)
-        self._inserts.proven(len(lines), monotonic() - begun)
+        self._inserts.proven(len(lines), transaction.worked - begun)
         self._refusing = bool(found)
         return found
 
@@ -155,13 +155,13 @@ class RowStore:
         pace: "_Pace",
     ) -> Refused | None:
         """Store lines by a lenient statement; None where that is not proven, and undone."""
-        begun = monotonic()
+        begun = transaction.worked
         try:
             found = lenient.store(transaction, lines, send)
         except lenient.Unproven as error:
             pace.unproven(len(lines) * error.share)
             return None
-        pace.proven(len(lines), monotonic() - begun, len(lines) * _FEW / max(1, len(found)))
+        pace.proven(len(lines), transaction.worked - begun, len(lines) * _FEW / max(1, len(found)))
         return found
 
     def _split(self, transaction: Transaction, lines: bytes, error: RowError | None) -> Refused:

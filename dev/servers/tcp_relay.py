@@ -53,6 +53,8 @@ class TcpRelay:
         ]
         try:
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the relay ends, and Python 3.11 would log this as an error
         finally:
             for direction in directions:
                 direction.cancel()

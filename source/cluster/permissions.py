@@ -82,6 +82,8 @@ async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaClient]:
     client = AIOKafkaClient(bootstrap_servers=cluster.addresses, **cluster.options)
     try:
         await client.bootstrap()
+        if not client.cluster.brokers():
+            raise NotYetError("Kafka answers, but names no broker yet: it is starting.")
         yield client
     except (KafkaError, TimeoutError) as error:
         raise NotYetError(

@@ -59,7 +59,11 @@ class Worker(Process):
         log: where its output goes.
         under: the command and options of a program that runs it.
         settings: its environment; ``PORT`` is a free one unless given.
+
+    ``host``: where its pages are.
     """
+
+    host = "127.0.0.1"
 
     def __init__(self, log: Path, *under: str, **settings: object) -> None:
         self.port = int(str(settings.setdefault("PORT", free_port())))
@@ -72,8 +76,9 @@ class Worker(Process):
         Raises:
             OSError: there was no answer.
         """
+        url = f"http://{self.host}:{self.port}{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from dev import ROOT
-from tests.helpers.accounts import OWNER, WORKER, dba, grant
+from dev.servers.database.accounts import OWNER, WORKER, grant
+from tests.helpers.accounts import dba
 from tests.helpers.databases import each_server_slow
 from tests.helpers.events import event, ids, names
-from tests.helpers.relayed import DroppingKafka
+from tests.helpers.relayed import TroubledKafka
 from tests.helpers.small_disk import small_disk
 from tests.helpers.wire import batch, send
 from tests.helpers.worker import FAUST, dead_letters, environment, rows, wait_until
@@ -175,7 +176,7 @@ def test_poison_row(flowing, produce, probe, migrated_url):
 
 
 def test_dead_broker(worker, topic, tmp_path, probe, migrated_url):
-    with DroppingKafka(tmp_path / "broker") as kafka:
+    with TroubledKafka(tmp_path / "broker") as kafka:
         kafka.create_topic(topic)
         running = worker(KAFKA_URL=kafka.url, SESSION_TIMEOUT=10).wait_ready()
         send(kafka, topic, {0: batch(map(event, range(10)))})

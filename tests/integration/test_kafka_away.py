@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.helpers.events import event
-from tests.helpers.relayed import DroppingKafka
+from tests.helpers.relayed import TroubledKafka
 from tests.helpers.wire import batch, send
 from tests.helpers.worker import rows, wait_until
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.usefixtures("apache"), pytest.mark.slow, pytest.mark.t
 
 @pytest.fixture
 def kafka(topic, tmp_path):
-    with DroppingKafka(tmp_path / "broker") as found:
+    with TroubledKafka(tmp_path / "broker") as found:
         found.create_topic(topic)
         yield found
 
@@ -65,13 +65,13 @@ def test_kafka_away(worker, kafka, topic, migrated_url, seconds, take, give_back
     wait_until(lambda: metric(running, "etl_lag_events"), 10, "the lag is known")
     before = running.log_text()
     if take == "drop":
-        kafka.dropping = True
+        kafka.trouble.dropping = True
     else:
         getattr(kafka, take)()
     seen_away(running)
     wait_until(lambda: metric(running, "etl_kafka_answer_age_seconds")[0] > seconds, seconds)
     if take == "drop":
-        kafka.dropping = False
+        kafka.trouble.dropping = False
     else:
         getattr(kafka, give_back)()
     log = running.log_text().removeprefix(before)

@@ -5,11 +5,16 @@ from typing import Any, cast
 import pytest
 from aiokafka import client
 from aiokafka.consumer import fetcher
+from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record import MemoryRecords
 from faust.types import TP
 
+from config.settings import Settings
+from pipeline.errors import NotYetError
 from source import patches
+from source.cluster.auth import Cluster
+from source.cluster.permissions import connected
 from tests.helpers.wire import batch
 
 PATCHES = [(owner, name) for owner, names in patches.REPLACED.items() for name in names]
@@ -28,6 +33,26 @@ def install(monkeypatch):
 def test_what_is_replaced_is_there_and_is_replaced(install, owner, name):
     install(LIMIT)
     assert getattr(owner, name).__module__.startswith("source.")
+
+
+async def test_a_cluster_that_names_no_broker_yet_is_asked_again(install):
+    """As a broker does that is starting; an assertion fails in aiokafka, which ends the worker."""
+    install()
+    asker = client.AIOKafkaClient()
+    with pytest.raises(NodeNotReadyError) as found:
+        await asker.coordinator_lookup(client.CoordinationType.GROUP, "g")
+    assert found.value.retriable
+
+
+async def test_a_start_waits_for_a_cluster_that_names_no_broker(monkeypatch):
+    async def bootstrap(_client):
+        """It answered so."""
+
+    monkeypatch.setattr(client.AIOKafkaClient, "bootstrap", bootstrap)
+    settings = Settings(DATABASE_URL="mysql://u:p@db/d", kafka_url="kafka://h:9")
+    with pytest.raises(NotYetError, match="names no broker"):
+        async with connected(Cluster.of(settings)):
+            pass
 
 
 def fetched(data: bytes) -> Any:
