@@ -1,13 +1,14 @@
 """`python -m web.probe /health/` queries the worker on this machine, for containers' probes.
 
-The exit status is 0 if the page answers 200. Imports only the standard library, because it runs
-every few seconds.
+The exit status is 0 if the page answers 200. Imports no package, because it runs every few seconds.
 """
 
 import os
 import sys
 import urllib.error
 import urllib.request
+
+from config.secret_files import named
 
 TIMEOUT = 4
 
@@ -17,9 +18,9 @@ def main() -> int:
     path = sys.argv[1]
     url = f"http://{_host()}:{os.environ.get('PORT') or 6066}{path}"
     request = urllib.request.Request(url)
-    if token := os.environ.get("WEB_TOKEN"):
-        request.add_header("Authorization", f"Bearer {token}")
     try:
+        if token := _token():
+            request.add_header("Authorization", f"Bearer {token}")
         # Ignore proxy settings: a proxy cannot reach this machine's pages.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=TIMEOUT):
@@ -28,7 +29,16 @@ def main() -> int:
         print(refusal.read().decode(errors="replace"))
     except OSError as error:
         print(f"{path} does not answer: {error}")
+    except ValueError as error:
+        print(error)
     return 1
+
+
+def _token() -> str:
+    """The token of the pages: set, or in a file; empty if they ask for none."""
+    values = {name: value for name, value in os.environ.items() if value}
+    file = named("WEB_TOKEN", values)
+    return file.read() if file else values.get("WEB_TOKEN", "")
 
 
 def _host() -> str:

@@ -50,3 +50,25 @@ def test_it_asks_the_address_the_pages_are_served_on(monkeypatch, capsys, served
         assert probe.main() == 1
         assert "the database is away" in capsys.readouterr().out
         server.shutdown()
+
+
+def test_it_reads_the_token_of_a_file(monkeypatch, tmp_path, capsys):
+    class Guarded(Pages):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == "Bearer t0ken"
+            self.send_response(200 if known else 401)
+            self.end_headers()
+
+    token = tmp_path / "web-token"
+    token.write_text("t0ken\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PORT", str(server.server_address[1]))
+        monkeypatch.delenv("WEB_TOKEN", raising=False)
+        monkeypatch.setenv("WEB_TOKEN_FILE", str(token))
+        monkeypatch.setattr("sys.argv", ["probe", "/ready/"])
+        assert probe.main() == 0
+        token.unlink()
+        assert probe.main() == 1
+        assert "WEB_TOKEN_FILE is wrong" in capsys.readouterr().out
+        server.shutdown()
