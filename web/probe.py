@@ -8,6 +8,9 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
+
+from config.pages import address
 
 TIMEOUT = 4
 
@@ -15,11 +18,11 @@ TIMEOUT = 4
 def main() -> int:
     """Query the page and print any problem; return the exit status."""
     path = sys.argv[1]
-    url = f"http://{_host()}:{os.environ.get('PORT') or 6066}{path}"
-    request = urllib.request.Request(url)
-    if token := os.environ.get("WEB_TOKEN"):
-        request.add_header("Authorization", f"Bearer {token}")
+    base = address(os.environ.get("WEB_BIND") or "", os.environ.get("PORT") or 6066)
+    request = urllib.request.Request(f"{base}{path}")  # noqa: S310 - it is http
     try:
+        if token := _token():
+            request.add_header("Authorization", f"Bearer {token}")
         # Ignore proxy settings: a proxy cannot reach this machine's pages.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=TIMEOUT):
@@ -31,11 +34,11 @@ def main() -> int:
     return 1
 
 
-def _host() -> str:
-    """The pages' host for a URL: the loopback address if they are served on all addresses."""
-    bind = (os.environ.get("WEB_BIND") or "").strip("[]")
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
-    return f"[{host}]" if ":" in host else host
+def _token() -> str:
+    """The token, from the variable or from the file that it names."""
+    if file := os.environ.get("WEB_TOKEN_FILE"):
+        return Path(file).read_text().rstrip("\r\n")
+    return os.environ.get("WEB_TOKEN") or ""
 
 
 if __name__ == "__main__":
