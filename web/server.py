@@ -8,11 +8,12 @@ from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers import aiohttp as driver
 
 #: Open connections at most. A process may have 1024 files, and Kafka and the database need some.
-LIMIT = 128
+LIMIT = 64
 #: Seconds that a connection may be idle or take for a request's head. Load balancers keep theirs
 #: for 60 s, and must be the ones that close it.
 IDLE = 75.0
-#: Headers of a request at most, of 8 KiB each.
+#: Headers of a request at most, of 8 KiB each: a flood of them is 64 MB in all, one of idle
+#: connections 1 MB.
 HEADERS = 64
 #: Seconds that a client gets at the end of the worker to read an answer, and again to close.
 LAST = 1.0
