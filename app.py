@@ -56,8 +56,9 @@ from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
 from telemetry.traces import write_spans
 from web.history import History
-from web.middleware import require_token
+from web.middleware import guard
 from web.progress import Progress
+from web.server import PageServer
 from web.site import serve
 
 log = get_logger(__name__)
@@ -77,7 +78,7 @@ class App(FaustApp):
     ) -> None:
         patches.install(settings.decompressed_max_bytes)
         token = settings.web_token.get_secret_value() if settings.web_token else None
-        guards = {"middlewares": [require_token(token)]}
+        guards = {"middlewares": [guard(token, settings.web_bind)]}
         super().__init__(settings, Worker=Worker, web_application_options=guards)
         self.settings, self.cluster = settings, Cluster.of(settings, patience)
         self.patience = Patience(settings.start_timeout)
@@ -174,6 +175,9 @@ class App(FaustApp):
             # Faust takes a service that is made already as well as its class.
             self.service(service)  # type: ignore[arg-type]
         self.timer(log_ends.INTERVAL)(self.look_at_log_ends)
+
+    def _new_web(self) -> PageServer:
+        return PageServer(self)
 
     def command(self, *options: Any, base: Any = OurCommand, **named: Any) -> Any:
         """Decorate a command's function, as Faust's."""

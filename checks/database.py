@@ -1,5 +1,6 @@
 """Checks whether the database has what a worker needs. Changes nothing."""
 
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import cast
 
 from sqlalchemy import Connection, Engine, text
 
+from checks.encryption import check_encryption
 from checks.result import CheckResults
 from checks.storing import check_storing
 from db import workers
@@ -34,11 +36,13 @@ def check_database(
     results: CheckResults,
     deduplicate: bool = False,
     purged: Collection[str] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> bool:
     """Check server, session, schema and rights; False if stored offsets cannot be checked."""
     with results.about("Database"), classified(), engine.connect() as connection:
         results.ok("Database", server_version(engine))
         _session(connection, results)
+        check_encryption(connection, tls, results)
         _clock(connection, results)
         _cluster(connection, results)
     if results.has_failed("Database"):
@@ -148,16 +152,6 @@ def _session(connection: Connection, results: CheckResults) -> None:
             "Database session",
             f"sql_mode is {mode} and time_zone {zone}, although the worker sets other values",
             "check for a proxy or an init_connect that changes them",
-        )
-    if "unix_socket" in connection.engine.url.query:
-        results.ok("Database TLS", "not needed for a local socket")
-        return
-    cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).first()
-    if cipher is not None and cipher[1]:
-        results.ok("Database TLS", cipher[1])
-    else:
-        results.warn(
-            "Database TLS", "the connection is not encrypted", "turn on TLS: docs/database.md"
         )
 
 

@@ -9,6 +9,7 @@ from checks.kafka import check_kafka
 from checks.result import CheckResults
 from checks.start_offsets import check_offsets
 from config.load import env_files, variables, warnings
+from config.pages import readers
 from config.settings import Settings
 from db.write.offsets import OffsetStore
 from pipeline.stream import Stream
@@ -28,10 +29,12 @@ async def check_everything(
     hint = "see docs/deploy.md#the-compiled-module"
     results.ok("Rows", f"made by {stream.rows_by}", "" if stream.whole_rows else hint)
     results.ok("Batches", f"read by {packing.read_by()}", "" if packing.is_packing() else hint)
+    who, hint = readers(settings.web_bind, has_token=settings.web_token is not None)
+    results.ok("Pages", f"those that show events are served {who}", hint)
     group, deduplicate = settings.consumer_group, settings.deduplicate
     bounds = await check_kafka(cluster, topic, group, results)
-    purged = settings.retentions
-    done = await asyncio.to_thread(check_database, engine, stream, results, deduplicate, purged)
+    needed = deduplicate, settings.retentions, settings.database_tls
+    done = await asyncio.to_thread(check_database, engine, stream, results, *needed)
     if done and bounds:
         await asyncio.to_thread(
             check_offsets,

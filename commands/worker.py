@@ -18,6 +18,7 @@ from faust.cli.worker import worker
 from mode.utils.logging import get_logger
 
 from config.load import env_files
+from config.pages import OPEN, address, readers
 from config.repeats import limit_repeats
 from config.settings import Settings
 from config.version import VERSION
@@ -85,12 +86,7 @@ class Worker(faust.Worker):
             )
         await self.app.before_start()
         if conf.web_enabled:
-            log.info(
-                "Pages: http://%s:%s/dashboard/",
-                conf.web_bind,
-                conf.web_port,
-                extra=named("pages_served"),
-            )
+            log.info("%s", served(self.app.settings, conf), extra=named("pages_served"))
 
     async def _serve(self, host: str, port: int) -> None:
         """Serve the pages before all else: a platform leaves a worker alone that is alive.
@@ -167,6 +163,18 @@ def running(settings: Settings, topic: str, stream: Stream) -> str:
         f"{versions(stream)}: topic {topic} of Kafka at {', '.join(settings.broker_addresses)}, as "
         f"group {settings.consumer_group}, into {settings.database.database} at "
         f"{settings.database_address}. Settings come from the environment{files}."
+    )
+
+
+def served(settings: Settings, conf: Any) -> str:
+    """A worker's line about its pages: where they are, and who may read them."""
+    has_token = settings.web_token is not None
+    who, hint = readers(conf.web_bind, has_token=has_token)
+    more = f" ({hint})" if hint else ""
+    others = "/health/" if has_token else f"{', '.join(OPEN[:-1])} and {OPEN[-1]}"
+    return (
+        f"Pages: {address(conf.web_bind, conf.web_port)}/dashboard/ {who}{more}; "
+        f"{others} to all who reach the port."
     )
 
 

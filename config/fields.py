@@ -217,9 +217,10 @@ class Fields(BaseSettings):
     port: int = Field(6066, ge=1, le=65535, description="Port of the web pages.")
     web_bind: str = Field(
         "0.0.0.0",  # noqa: S104 - a platform's router and probes come from outside
-        description="Address the web pages are served on.",
+        description="Address the web pages are served on. Who may read which: `WEB_TOKEN`.",
     )
     web_token: Secret[SecretStr | None] = Field(
         None,
-        description="Token that every page except `/health/` requires; see docs/web.md.",
+        description="Token that every page except `/health/` requires. Without one, pages that "
+        "show events are served on this machine only; see docs/web.md.",
     )

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 
+from config.pages import address
 from config.secret_files import named
 
 TIMEOUT = 4
@@ -16,8 +17,8 @@ TIMEOUT = 4
 def main() -> int:
     """Query the page and print any problem; return the exit status."""
     path = sys.argv[1]
-    url = f"http://{_host()}:{os.environ.get('PORT') or 6066}{path}"
-    request = urllib.request.Request(url)
+    base = address(os.environ.get("WEB_BIND") or "", os.environ.get("PORT") or 6066)
+    request = urllib.request.Request(f"{base}{path}")  # noqa: S310 - it is http
     try:
         if token := _token():
             request.add_header("Authorization", f"Bearer {token}")
@@ -39,13 +40,6 @@ def _token() -> str:
     values = {name: value for name, value in os.environ.items() if value}
     file = named("WEB_TOKEN", values)
     return file.read() if file else values.get("WEB_TOKEN", "")
-
-
-def _host() -> str:
-    """The pages' host for a URL: the loopback address if they are served on all addresses."""
-    bind = (os.environ.get("WEB_BIND") or "").strip("[]")
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
-    return f"[{host}]" if ":" in host else host
 
 
 if __name__ == "__main__":

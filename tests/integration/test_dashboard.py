@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from config.version import VERSION
 from tests.helpers.worker import Worker, wait_until
 from web import dashboard
+from web.access import Refusal
 
 #: What would run if a value were taken for HTML.
 HOSTILE = (
@@ -247,6 +248,22 @@ def test_a_fresh_page_without_a_database_says_what_is_true(page, ready, said):
         expect(page.locator(f"#{tile}")).to_have_text("–")
     expect(page.locator("#letters")).to_have_text("Dead letters cannot be read: is away.")
     shot(page, f"away-{'ready' if not ready else ready[4:10].strip()}")
+
+
+def test_a_refused_page_says_what_to_set(page):
+    html, headers = dashboard.page()
+
+    def answer(route):
+        if urlsplit(route.request.url).path == "/dashboard/":
+            route.fulfill(body=html, headers={**headers, "Content-Type": "text/html"})
+        else:
+            route.fulfill(status=403, json={"reason": Refusal.ELSEWHERE.sentence})
+
+    page.route("**/*", answer)
+    page.goto("http://worker.test/dashboard/")
+    expect(page.locator("#banner")).to_contain_text("This worker refuses this page: without WEB_T")
+    expect(page.locator("#banner")).to_contain_text("set WEB_TOKEN to read it from elsewhere")
+    expect(page.locator("#alive")).to_have_text("no access")
 
 
 @pytest.mark.slow

@@ -38,7 +38,10 @@ def test_a_start_says_what_matters_in_ten_lines(worker, topic, migrated_url):
     database = migrated_url.rpartition("/")[2]
     for named in (f"ETL {VERSION}", f"topic {topic}", f"group group-{topic}", database):
         assert named in first
-    assert pages == f"Pages: http://0.0.0.0:{running.port}/dashboard/"
+    assert pages == (
+        f"Pages: http://127.0.0.1:{running.port}/dashboard/ on this machine only (set WEB_TOKEN to "
+        "read them from elsewhere); /health/, /ready/ and /metrics to all who reach the port."
+    )
     assert reading == f"Reading {', '.join(f'{topic}/{n} from 0' for n in range(4))}."
 
 

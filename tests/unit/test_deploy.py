@@ -120,6 +120,20 @@ def test_compose_sets_what_exists_and_no_password():
             assert source in COMPOSE["volumes"] or (ROOT / source).exists(), mount
 
 
+def test_what_reads_pages_from_elsewhere_has_the_token():
+    services = COMPOSE["services"]
+    # Through a published port, the host is another machine to the worker.
+    assert services["worker"]["environment"]["WEB_TOKEN"].startswith("${WEB_TOKEN:?")
+    [secret] = services["prometheus"]["secrets"]
+    assert COMPOSE["secrets"][secret] == {"environment": "WEB_TOKEN"}
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    [job] = prometheus["scrape_configs"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    written = (ROOT / "docs" / "deploy.md").read_text()
+    assert all(name in written for name in re.findall(r"\$\{(\w+):\?", str(COMPOSE)))
+    assert json.loads((ROOT / "app.json").read_text())["env"]["WEB_TOKEN"]["generator"] == "secret"
+
+
 def test_kubernetes_locks_its_pods_and_asks_pages_that_exist():
     listed = (ROOT / "docs" / "web.md").read_text()
     objects = [

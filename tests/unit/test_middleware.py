@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from web.headers import SECURITY
-from web.middleware import require_token
+from web.middleware import guard
 
 
 async def fails(request):
@@ -15,8 +15,8 @@ async def has_a_policy(request):
     return web.Response(headers={"Content-Security-Policy": "default-src 'self'"})
 
 
-async def answers(path, **headers):
-    app = web.Application(middlewares=[require_token("token-of-the-test")])
+async def answers(path, token: str | None = "token-of-the-test", **headers):
+    app = web.Application(middlewares=[guard(token)])
     app.router.add_get("/fails", fails)
     app.router.add_get("/policy", has_a_policy)
     async with TestClient(TestServer(app)) as client:
@@ -46,3 +46,20 @@ async def test_odd_credentials_are_refused():
     ):
         answer, _ = await answers("/policy", Authorization=odd)
         assert answer.status == 401, odd
+
+
+async def test_a_page_behind_a_proxy_is_refused_with_a_sentence():
+    for accept in ("text/html", "application/json", "*/*"):
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "Accept": accept}
+        answer, text = await answers("/policy", None, **forwarded)
+        assert answer.status == 403
+        assert text.count("set WEB_TOKEN to read it from elsewhere") == 1
+        assert "WWW-Authenticate" not in answer.headers
+        assert SECURITY.items() <= dict(answer.headers).items()
+
+
+async def test_a_rebound_name_is_refused_and_this_machine_is_not():
+    assert (await answers("/policy", None))[0].status == 200
+    answer, text = await answers("/policy", None, Host="evil.test")
+    assert answer.status == 403
+    assert "open it as localhost" in text

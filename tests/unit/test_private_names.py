@@ -11,6 +11,7 @@ import re
 import sys
 from typing import Any
 
+import faust
 import faust.cli.base
 import faust.models.base
 import mode
@@ -22,6 +23,7 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.sensors import Monitor
 from faust.transport.drivers import aiokafka as driver
+from faust.web.drivers import aiohttp as web
 from pymysql import _auth, connections, cursors
 
 from tests.unit.test_architecture import LAYERS, files
@@ -46,6 +48,8 @@ FAUST: dict[Any, dict[str, str]] = {
         "_stopped_set": "self",
         "_thread_keepalive": "async self",
     },
+    faust.App: {"_new_web": "self"},
+    web.Web: {"_runner": ATTRIBUTE},
     Monitor: {"_sampler": "async self"},
     mode.Worker: {
         "_crash": "self, reason",

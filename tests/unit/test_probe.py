@@ -10,7 +10,10 @@ from web import probe
 
 
 class Pages(BaseHTTPRequestHandler):
+    sent: str | None = None
+
     def do_GET(self) -> None:
+        Pages.sent = self.headers["Authorization"]
         self.send_response(200 if self.path == "/health/" else 503)
         self.end_headers()
         self.wfile.write(b"the database is away")
@@ -71,4 +74,25 @@ def test_it_reads_the_token_of_a_file(monkeypatch, tmp_path, capsys):
         token.unlink()
         assert probe.main() == 1
         assert "WEB_TOKEN_FILE is wrong" in capsys.readouterr().out
+        server.shutdown()
+
+
+def test_it_sends_the_token_of_the_variable_or_of_its_file(monkeypatch, tmp_path, capsys):
+    file = tmp_path / "token"
+    file.write_text("token-in-a-file\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PORT", str(server.server_address[1]))
+        monkeypatch.setattr("sys.argv", ["probe", "/health/"])
+        for name, value, sent in (
+            ("WEB_TOKEN", "token-in-the-variable", "Bearer token-in-the-variable"),
+            ("WEB_TOKEN_FILE", str(file), "Bearer token-in-a-file"),
+            ("WEB_TOKEN_FILE", str(tmp_path / "gone"), None),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setenv(name, value)
+                Pages.sent = None
+                assert probe.main() == (0 if sent else 1)
+                assert Pages.sent == sent
+        assert "gone" in capsys.readouterr().out
         server.shutdown()

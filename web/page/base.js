@@ -31,8 +31,10 @@ function bar(share, colour) {
 }
 function command(text) { return node("code", "command", text); }
 
+class Refused extends Error {}
 async function ask(path) {
   const answer = await fetch(path, {cache: "no-store", signal: AbortSignal.timeout(FETCH_TIMEOUT)});
+  if (answer.status === 401 || answer.status === 403) throw new Refused((await answer.json()).reason);
   if (!answer.ok && answer.status !== 400) throw new Error(`status ${answer.status}`);
   return answer.json();
 }

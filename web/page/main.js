@@ -37,12 +37,13 @@ async function look() {
   let data;
   try {
     data = await ask("data/");
-  } catch {
+  } catch (error) {
     const since = answered ? ` since ${clock(answered)}` : "";
-    banner(`This worker does not answer${since}.`, "The data below is outdated; this page keeps retrying.");
+    const what = error instanceof Refused ? `refuses this page${since}: ${error.message}` : `does not answer${since}`;
+    banner(`This worker ${what}.`, "The data below is outdated; this page keeps retrying.");
     for (const id of ["alive", "ready", "database"]) by(id).className = "pill";
     by("alive").className = "pill bad";
-    say("alive", "this worker is gone");
+    say("alive", error instanceof Refused ? "no access" : "this worker is gone");
     document.body.classList.add("old");
     return;
   }
