@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 from config.pages import address
-from config.secret_files import named
+from config.secret_files import named as file_of
 
 TIMEOUT = 4
 
@@ -38,7 +38,7 @@ def main() -> int:
 def _token() -> str:
     """The token of the pages: set, or in a file; empty if they ask for none."""
     values = {name: value for name, value in os.environ.items() if value}
-    file = named("WEB_TOKEN", values)
+    file = file_of("WEB_TOKEN", values)
     return file.read() if file else values.get("WEB_TOKEN", "")
 
 

@@ -94,5 +94,5 @@ def test_it_sends_the_token_of_the_variable_or_of_its_file(monkeypatch, tmp_path
                 Pages.sent = None
                 assert probe.main() == (0 if sent else 1)
                 assert Pages.sent == sent
-        assert "gone" in capsys.readouterr().out
+        assert "WEB_TOKEN_FILE is wrong" in capsys.readouterr().out
         server.shutdown()
