@@ -1,7 +1,7 @@
 """`python -m web.probe /health/` queries the worker on this machine, for containers' probes.
 
-The exit status is 0 if the page answers 200. Imports only the standard library, because it runs
-every few seconds.
+The exit status is 0 if the page answers 200. What it imports imports only the standard library,
+because it runs every few seconds.
 """
 
 import os
