@@ -200,8 +200,7 @@ class Heartbeats(Service):
     def _warn(self, error: str) -> None:
         if not self._warned:
             log.warning(
-                "This worker cannot be shown on the pages of others, and its events are stored as "
-                "usual: %s",
+                "This worker cannot be shown on the pages of others, on which no event depends: %s",
                 error,
                 extra=named("heartbeat_failed"),
             )

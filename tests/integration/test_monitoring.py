@@ -92,6 +92,9 @@ def test_every_query_names_metrics_and_labels_of_a_real_worker(worker, produce, 
 
 def test_retries_are_counted_by_error_and_what_waits_is_seen(worker, produce, server):
     running = worker(FLUSH_INTERVAL=0.3).wait_ready()
+    # Nothing is read of a partition before its circuit breaker is, from the database.
+    produce([b'{"event_id":"e","user_id":"u","category":"c"}'] * 40)
+    wait_until(lambda: running.get("/batches/")["valid"] == 40, 20, "all are stored")
     server.kill()
     try:
         produce([b'{"event_id":"e","user_id":"u","category":"c"}'] * 20)
