@@ -158,7 +158,8 @@ def typed(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, datetime):
-        return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        return f"{utc.isoformat(timespec='milliseconds')}Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -181,8 +182,11 @@ def _print_in_blocks(lines: Iterable[str]) -> None:
 
 
 def _in_json(columns: Sequence[Column], lines: Iterable[Line]) -> Iterator[str]:
+    # A listing may have hundreds of thousands: only what JSON lacks is turned into it by Python.
+    encode = json.JSONEncoder(default=typed).encode
+    names = [column.name for column in columns]
     for line in lines:
-        yield f"{json.dumps(_typed_line(columns, line))}\n"
+        yield f"{encode({name: line[name] for name in names})}\n"
 
 
 def _as_csv(columns: Sequence[Column], lines: Iterable[Line]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,13 +39,30 @@ if "pymysql" not in sys.modules:
     finally:
         del sys.modules[_OF_CRYPTOGRAPHY]
 
-from pymysql import _auth, connections  # noqa: E402 - after the block above
+from pymysql import _auth, connections, converters  # noqa: E402 - after the block above
+from pymysql.constants import FIELD_TYPE  # noqa: E402
 from pymysql.err import MySQLError, OperationalError  # noqa: E402
 
-__all__ = ["MySQLError", "install", "send_lines"]
+__all__ = ["CONVERSIONS", "MySQLError", "install", "send_lines"]
 
 #: Bytes per packet.
 _PACKET = 256 * 1024
+
+
+def _moment(text: str) -> Any:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        # Such as zeros for a day that is none.
+        return converters.convert_datetime(text)
+
+
+#: PyMySQL's, but for times, which it takes 2 µs each to read: as long as a row's other columns.
+CONVERSIONS: dict[Any, Any] = {
+    **converters.conversions,
+    FIELD_TYPE.DATETIME: _moment,
+    FIELD_TYPE.TIMESTAMP: _moment,
+}
 
 _waiting: WeakKeyDictionary[Any, tuple[bytes, ...]] = WeakKeyDictionary()
 

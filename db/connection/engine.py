@@ -107,6 +107,7 @@ def _engine(
         connect_args={
             **_login(url, tls),
             "charset": "utf8mb4",
+            "conv": driver.CONVERSIONS,
             "autocommit": autocommit,
             # For lines in memory; files are never sent (db.connection.driver).
             "local_infile": True,

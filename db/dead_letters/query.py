@@ -22,6 +22,8 @@ READ = 2_000
 PORTION_BYTES = 16_000_000
 
 _columns = dead_letters.c
+#: What is read of one: not its group, which is known, and not what is computed of another column.
+_READ = [one for one in _columns if one.name not in ("consumer_group", "kafka_ts_key")]
 
 
 def by_id(statement: Select[Any], *, newest_first: bool = False) -> Select[Any]:
@@ -113,7 +115,7 @@ class DeadLetters:
             func.substring(column, 1, max_bytes).label(column.name)
             if max_bytes is not None and isinstance(column.type, LONGBLOB)
             else column
-            for column in _columns
+            for column in _READ
         ]
         for ids in self.portions(wanted, limit, newest_first=True, most=READ):
             portion = _columns.id.between(ids[-1], ids[0])

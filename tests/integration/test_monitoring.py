@@ -117,6 +117,9 @@ def test_every_alert_says_what_to_do():
     runbook = (ROOT / "docs" / "runbook.md").read_text()
     sections = set(re.findall(r"^## (\w+)$", runbook, re.MULTILINE))
     assert sections == {rule["alert"] for rule in ALERTS}
+    # The command to run comes before anything to read.
+    first = re.findall(r"^## (\w+)\n\nFirst: `faust -A app [\w -]+`$", runbook, re.MULTILINE)
+    assert {*first} == sections
     for rule in ALERTS:
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 

@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from pymysql import converters
+from pymysql.constants import FIELD_TYPE
+
+from db.connection import driver
 from dev.servers.certificates import Authority
 
 _ENCRYPT = """
@@ -70,3 +75,21 @@ def test_ca_certificates_are_loaded_only_for_a_connection_that_verifies(tmp_path
     authorities.write_text(Authority("one").pem + Authority("another").pem)
     printed = _run(_CONNECT, SSL_CERT_FILE=str(authorities), SSL_CERT_DIR=str(tmp_path))
     assert printed == "[0, 2]\nCERT_NONE False\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-27 08:00:00",
+        "2026-11-27 08:00:00.1",
+        "2026-11-27 08:00:00.123",
+        "2026-11-27 08:00:00.123456",
+        "0000-00-00 00:00:00",
+        "2026-00-00 00:00:00.000",
+    ],
+)
+def test_times_are_read_as_pymysql_reads_them(text):
+    expected = converters.convert_datetime(text)
+    for kind in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP):
+        found = driver.CONVERSIONS[kind](text)
+        assert (found, type(found)) == (expected, type(expected))
