@@ -31,6 +31,8 @@ LONGEST_NAME = 70
 OTHER_VARIABLES = {
     # Of make, the tests and the benchmarks.
     "BROKER", "LOCAL_INFILE", "MARIADBD", "PYTHON",
+    # Of the Dockerfile.
+    "FROM_SOURCE",
     # Of Faust, and of other programs that the pages start.
     "FAUST_LOOP", "GRAFANA_PASSWORD", "MYSQL_PASSWORD",
     # Of Amazon's library and of proxies; and a login that is not a variable.
