@@ -2,7 +2,10 @@
 
 The same seed does the same faults in the same order. Each round sends numbered events, does one
 fault meanwhile, waits until all is stored, and counts: each valid event must be one row, each bad
-one one dead letter, the ledger must add up to the tables, the stored offsets to what was sent.
+one one dead letter, the ledger must add up to the tables, and the stored offsets be the logs' ends.
+
+Codecs change from round to round; every third round sends in transactions, of which some are
+aborted. The second half of the rounds is done with ``DEDUPLICATE=true``, and sends events twice.
 """
 
 import argparse
@@ -10,7 +13,8 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -22,11 +26,18 @@ from dev.servers.broker import choose
 from dev.servers.processes import Folder
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage
+from tests.chaos.transactions import TransactionalTraffic
 from tests.helpers.traffic import Traffic
 from tests.helpers.worker import wait_until
 
 #: Events a second, from before each fault until after it.
 RATE = 1000
+#: One for each round in turn.
+CODECS = ("lz4", "none", "gzip", "snappy", "zstd")
+#: Share of the good events that are sent twice where workers deduplicate.
+AGAIN = 0.05
+#: Events that were stored.
+_LEDGER = "SELECT SUM(valid + malformed + invalid + unstorable) FROM batches"
 #: Seconds a round may take to store everything after its fault is over.
 COMPLETION_TIMEOUT = 90
 
@@ -41,6 +52,14 @@ class Result:
     doubled: int = 0
     stall: float = 0.0
 
+    def add(self, other: "Result") -> None:
+        """Add what other rounds added up to."""
+        self.times += other.times
+        self.events += other.events
+        self.missing += other.missing
+        self.doubled += other.doubled
+        self.stall = max(self.stall, other.stall)
+
 
 @dataclass(frozen=True)
 class Count:
@@ -49,14 +68,16 @@ class Count:
     stored: int
     distinct: int
     ledger: int
-    offsets: int
+    #: Offsets that were not read.
+    left: int
 
     def is_exact(self, sent: int) -> bool:
-        return self.stored == self.distinct == self.ledger == self.offsets == sent
+        return self.stored == self.distinct == self.ledger == sent and not self.left
 
 
-def count(url: str) -> Count:
+def count(stage: Stage) -> Count:
     """Count rows and dead letters, distinct ones, and what ledger and offsets say."""
+    url = stage.url
     with engine(url).connect() as connection:
         found = connection.execute(
             text(
@@ -65,15 +86,16 @@ def count(url: str) -> Count:
                 " + (SELECT COUNT(*) FROM dead_letters),"
                 " (SELECT COUNT(DISTINCT event_id) FROM flash_sale_events)"
                 " + (SELECT COUNT(DISTINCT kafka_key) FROM dead_letters),"
-                " (SELECT SUM(valid + malformed + invalid + unstorable) FROM batches),"
+                f" ({_LEDGER}),"
                 " (SELECT SUM(next_offset) FROM stream_offsets)"
             )
         ).one()
-    return Count(*(int(number or 0) for number in found))
+    stored, distinct, ledger, offsets = (int(number or 0) for number in found)
+    return Count(stored, distinct, ledger, stage.end() - offsets)
 
 
 class Watch:
-    """The longest time in which the stored offsets did not move, while there was more to store."""
+    """The longest time in which the ledger did not grow, while there was more to store."""
 
     def __init__(self, url: str, sent: Sent) -> None:
         self._url = url
@@ -95,7 +117,7 @@ class Watch:
         while not self._over.wait(0.1):
             try:
                 with engine(self._url).connect() as connection:
-                    now = connection.scalar(text("SELECT SUM(next_offset) FROM stream_offsets"))
+                    now = connection.scalar(text(_LEDGER))
             except SQLAlchemyError:
                 now = last
             if now != last or now == len(self._sent):
@@ -103,36 +125,34 @@ class Watch:
             self.longest = max(self.longest, time.monotonic() - moved)
 
 
-def run(stage: Stage, faults: Sequence[Fault], rounds: int, seed: int) -> dict[str, Result]:
-    """Do the rounds; returns the results by fault.
-
-    Every fault comes once before any comes again, in an order that the seed decides.
-    """
+def drawn(faults: Sequence[Fault], seed: int) -> Iterator[Fault]:
+    """Every fault once before any comes again, in an order that the seed decides; without end."""
     random = Random(seed)
-    results = {fault.__name__: Result() for fault in faults}
+    while True:
+        yield from random.sample(faults, len(faults))
+
+
+def run(stage: Stage, order: Iterator[Fault], rounds: int, seed: int) -> dict[str, Result]:
+    """Do so many rounds, each with the next fault; returns the results by fault."""
+    random = Random(seed)
+    results: defaultdict[str, Result] = defaultdict(Result)
     sent = Sent()
-    order: list[Fault] = []
     for number in range(rounds):
-        order = order or random.sample(faults, len(faults))
-        fault = order.pop()
+        fault = next(order)
         before = len(sent)
         with Watch(stage.url, sent) as watch:
-            traffic = Traffic(stage.broker, TOPIC, rate=RATE, sent=sent, seed=number)
+            traffic, how = _traffic(stage, sent, number)
             time.sleep(random.uniform(0.5, 1.5))
             fault(stage)
             time.sleep(0.5)
             traffic.stop()
             found = _wait_for_all(stage, len(sent))
-        result = results[fault.__name__]
-        result.times += 1
-        result.events += len(sent) - before
-        result.missing += len(sent) - found.distinct
-        result.doubled += found.stored - found.distinct
-        result.stall = max(result.stall, watch.longest)
+        missing, doubled = len(sent) - found.distinct, found.stored - found.distinct
+        events = len(sent) - before
+        results[fault.__name__].add(Result(1, events, missing, doubled, watch.longest))
         print(
-            f"round {number + 1}/{rounds} {fault.__name__}: {len(sent) - before} events, "
-            f"{len(sent) - found.distinct} missing, {found.stored - found.distinct} doubled, "
-            f"stalled {watch.longest:.1f} s",
+            f"round {number + 1}/{rounds} {fault.__name__}: {events} events ({how}), "
+            f"{missing} missing, {doubled} doubled, stalled {watch.longest:.1f} s",
             flush=True,
         )
         if not found.is_exact(len(sent)):
@@ -145,10 +165,27 @@ def run(stage: Stage, faults: Sequence[Fault], rounds: int, seed: int) -> dict[s
     return results
 
 
+def _traffic(stage: Stage, sent: Sent, number: int) -> tuple[Traffic, str]:
+    """The traffic of a round, and what is special about it."""
+    in_transactions = number % 3 == 1 and stage.broker.has_admin
+    codec = CODECS[number % len(CODECS)]
+    kind = TransactionalTraffic if in_transactions else Traffic
+    traffic = kind(
+        stage.broker,
+        TOPIC,
+        rate=RATE,
+        sent=sent,
+        seed=number,
+        compression=codec,
+        again=AGAIN if stage.deduplicate else 0,
+    )
+    return traffic, codec + ", in transactions" * in_transactions
+
+
 def _wait_for_all(stage: Stage, sent: int) -> Count:
     def complete() -> bool:
         stage.heal()
-        return count(stage.url).is_exact(sent)
+        return count(stage).is_exact(sent)
 
     try:
         wait_until(complete, COMPLETION_TIMEOUT)
@@ -156,21 +193,17 @@ def _wait_for_all(stage: Stage, sent: int) -> Count:
         print(f"Not complete after {COMPLETION_TIMEOUT} s.", flush=True)
     # A doubled row may come late.
     time.sleep(0.5)
-    return count(stage.url)
+    return count(stage)
 
 
-def table(results: dict[str, Result]) -> str:
+def table(results: Mapping[str, Result]) -> str:
     """The results as Markdown."""
     lines = ["| fault | times | events | missing | doubled | longest stall (s) |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
     total = Result()
     for name, one in results.items():
         lines.append(_line(name.replace("_", " "), one))
-        total.times += one.times
-        total.events += one.events
-        total.missing += one.missing
-        total.doubled += one.doubled
-        total.stall = max(total.stall, one.stall)
+        total.add(one)
     return "\n".join([*lines, _line("all", total)])
 
 
@@ -189,12 +222,24 @@ def main() -> int:
     kind, why = choose()
     print(f"{why} Seed {options.seed}, {options.rounds} rounds, {platform.machine()}.", flush=True)
     faults = FAULTS + (BROKER_FAULTS if kind.can_restart else ())
-    with Folder("chaos") as folder, Stage(folder, kind, options.seed) as stage:
-        results = run(stage, faults, options.rounds, options.seed)
-        print(table(results))
-        print(f"Workers started: {stage.started}; ended by themselves: {len(stage.ended_alone)}.")
-        for last_words in stage.ended_alone:
-            print(f"  {last_words}")
+    order = drawn(faults, options.seed)
+    results: defaultdict[str, Result] = defaultdict(Result)
+    started, ended_alone = 0, []
+    second = options.rounds // 2
+    for deduplicate, rounds in ((False, options.rounds - second), (True, second)):
+        print(f"DEDUPLICATE={str(deduplicate).lower()}", flush=True)
+        with (
+            Folder("chaos") as folder,
+            Stage(folder, kind, options.seed, deduplicate=deduplicate) as stage,
+        ):
+            for name, result in run(stage, order, rounds, options.seed).items():
+                results[name].add(result)
+            started += stage.started
+            ended_alone += stage.ended_alone
+    print(table(results))
+    print(f"Workers started: {started}; ended by themselves: {len(ended_alone)}.")
+    for last_words in ended_alone:
+        print(f"  {last_words}")
     return 0
 
 

@@ -1,8 +1,12 @@
 """The faults: each is done to a stage under traffic, and undone before it returns."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
+from pymysql.err import MySQLError
+
+from dev.servers.database.accounts import WORKER
 from tests.chaos.stage import SESSION_TIMEOUT, Stage
 from tests.helpers.worker import Worker, wait_until
 
@@ -81,6 +85,40 @@ def lose_answers_to_commit(stage: Stage) -> None:
     stage.proxy.lost_commits = 0
 
 
+def reset_connections(stage: Stage) -> None:
+    for _ in range(10):
+        for line in stage.lines.values():
+            line.reset()
+        time.sleep(stage.random.uniform(0.05, 0.5))
+
+
+def slow_links(stage: Stage) -> None:
+    """50 ms each way, to the database and to Kafka."""
+    for line in stage.lines.values():
+        line.delay = 0.05
+    time.sleep(stage.random.uniform(3, 6))
+    for line in stage.lines.values():
+        line.delay = 0
+
+
+def silent_database(stage: Stage) -> None:
+    _silence(stage, "database")
+
+
+def silent_kafka(stage: Stage) -> None:
+    _silence(stage, "kafka")
+
+
+def fail_over(stage: Stage) -> None:
+    """As a proxy does it: connections end in mid-transaction, new ones reach what takes no writes,
+    and are ended again when that is the primary."""
+    stage.server.execute("SET GLOBAL read_only = ON")
+    _end_sessions(stage)
+    _pause(stage)
+    stage.server.execute("SET GLOBAL read_only = OFF")
+    _end_sessions(stage)
+
+
 def kill_worker_and_database(stage: Stage) -> None:
     worker = stage.any_worker()
     stage.server.kill()
@@ -120,10 +158,14 @@ FAULTS: tuple[Fault, ...] = (
     freeze_database,
     cut_connections,
     lose_answers_to_commit,
+    reset_connections,
+    slow_links,
+    silent_database,
+    fail_over,
     kill_worker_and_database,
 )
 #: Faults of the broker, for one that comes back with what it had.
-BROKER_FAULTS: tuple[Fault, ...] = (restart_broker, kill_broker, freeze_broker)
+BROKER_FAULTS: tuple[Fault, ...] = (restart_broker, kill_broker, freeze_broker, silent_kafka)
 
 
 def _join(stage: Stage) -> Worker:
@@ -131,6 +173,20 @@ def _join(stage: Stage) -> Worker:
     worker.wait_ready(30)
     wait_until(lambda: worker.get("/batches/")["partitions"], 10, "partitions of its own")
     return worker
+
+
+def _silence(stage: Stage, name: str) -> None:
+    line = stage.lines[name]
+    line.dropping = True
+    time.sleep(stage.random.uniform(2, 6))
+    line.dropping = False
+
+
+def _end_sessions(stage: Stage) -> None:
+    sessions = f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{WORKER}'"
+    for (number,) in stage.server.execute(sessions):
+        with contextlib.suppress(MySQLError):  # it has ended by itself
+            stage.server.execute(f"KILL {number}")
 
 
 def _pause(stage: Stage) -> None:

@@ -1,7 +1,10 @@
 """Three brokers of Apache Kafka, of which one at a time can be away."""
 
+import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -76,7 +79,12 @@ class ThreeBrokers:
     @property
     def url(self) -> str:
         """All addresses, as ``KAFKA_URL`` has them."""
-        return "kafka://" + ",".join(node.bootstrap for node in self.nodes)
+        return f"kafka://{self.bootstrap}"
+
+    @property
+    def bootstrap(self) -> str:
+        """The same, as other clients have them."""
+        return ",".join(node.bootstrap for node in self.nodes)
 
     def create_topic(self, name: str, partitions: int = 6, replicas: int = 3) -> None:
         """Create a topic that each of them has; returns when it can be used."""
@@ -89,6 +97,26 @@ class ThreeBrokers:
         alive = next(node for node in self.nodes if node.pid)
         found = alive._admin().list_topics(topic, timeout=10).topics[topic].partitions
         return {one.leader for one in found.values()}
+
+    def restart_in_turn(self, meanwhile: Callable[[], object]) -> None:
+        """Stop each in order and start it again, the next one when it answers.
+
+        Args:
+            meanwhile: called again and again, in this thread.
+        """
+
+        def wait(done: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 120
+            while not done():
+                assert time.monotonic() < deadline, "a broker did not stop or start"
+                meanwhile()
+                time.sleep(0.1)
+
+        with ThreadPoolExecutor(1) as pool:
+            for node in self.nodes:
+                wait(pool.submit(node.stop).done)
+                node.launch()
+                wait(node._answers)
 
     def __enter__(self) -> Self:
         for node in self.nodes:

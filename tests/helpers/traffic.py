@@ -1,12 +1,16 @@
 """Numbered events on their way to Kafka in the background."""
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
+from random import Random
+from typing import Any
 
 from confluent_kafka import Producer
 
-from commands.traffic.simulator import events
+from commands.traffic.simulator import Event, Outcome, events
 from dev.audit import Audit, Sent, count_stored
 from dev.servers.broker import Broker
 from tests.helpers.worker import wait_until
@@ -21,6 +25,7 @@ class Traffic:
         sent: where they are remembered; numbers continue after those in it.
         bad: share of events that must become dead letters.
         compression: as librdkafka names it; "none" for none.
+        again: share of the good events that are sent twice.
     """
 
     def __init__(
@@ -34,12 +39,15 @@ class Traffic:
         seed: int = 1,
         bad: float = 0.05,
         compression: str = "lz4",
+        again: float = 0.0,
     ) -> None:
         self.sent = Sent() if sent is None else sent
-        # Idempotent, so that a broker that dies is not sent anything twice.
-        self._producer = Producer(
+        self._again = again
+        self._random = Random(seed)
+        self._producer = self._connect(
             {
                 "bootstrap.servers": broker.bootstrap,
+                # So that a broker that dies is not sent anything twice.
                 "enable.idempotence": True,
                 "linger.ms": 20,
                 "compression.type": compression,
@@ -61,13 +69,25 @@ class Traffic:
         done = 0
         while done < self._count and not self._stop.is_set():
             due = min(self._count, (time.monotonic() - started) * self._rate)
-            while done < due:
-                event = next(self._events)
-                self._producer.produce(self._topic, event.value, key=event.key)
-                self.sent.add(event)
-                done += 1
+            now = list(islice(self._events, max(0, math.ceil(due) - done)))
+            self._send(now)
+            done += len(now)
             self._producer.poll(0)
             time.sleep(0.02)
+
+    @staticmethod
+    def _connect(settings: dict[str, Any]) -> Producer:
+        return Producer(settings)
+
+    def _send(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._produce(event)
+            self.sent.add(event)
+
+    def _produce(self, event: Event) -> None:
+        again = event.outcome == Outcome.ROW and self._random.random() < self._again
+        for _ in range(1 + again):
+            self._producer.produce(self._topic, event.value, key=event.key)
 
     def finish(self, timeout: float = 120) -> None:
         """Wait until all is sent and acknowledged.
