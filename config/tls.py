@@ -106,7 +106,9 @@ def refusal(error: BaseException) -> str | None:
 def _cause(error: BaseException | None) -> BaseException | None:
     """The TLS error that caused an error, if any."""
     while error is not None and not isinstance(error, ssl.SSLError):
-        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+        # SQLAlchemy's and PyMySQL's names: what they caused an error by may be another one.
+        origin = getattr(error, "orig", None) or getattr(error, "original_exception", None)
+        error = origin or error.__cause__ or error.__context__
     return error
 
 

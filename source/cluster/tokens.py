@@ -79,7 +79,8 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
     ) -> None:
         self._fetch, self._extensions, self._clock = fetch, dict(extensions), clock
         self._rejected = rejected
-        self._token, self._renewed_at = Token("", 0.0), 0.0
+        #: The token, and from when until when it is given out.
+        self._token, self._fetched_at, self._renewed_at = Token("", 0.0), 0.0, 0.0
 
     async def token(self) -> str:
         """A token that the next connection may use.
@@ -88,7 +89,8 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             TokenError: there is none.
         """
         now = self._clock()
-        if now >= self._renewed_at:
+        # A clock that was set back says nothing about how old the token is.
+        if not self._fetched_at <= now < self._renewed_at:
             try:
                 self._token = await self._fetch()
             except TokenError as error:
@@ -100,7 +102,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
                     extra=named("token_not_renewed"),
                 )
             else:
-                self._renewed_at = now + USED * (self._token.end - now)
+                self._fetched_at, self._renewed_at = now, now + USED * (self._token.end - now)
         return self._token.text
 
     def extensions(self) -> dict[str, str]:

@@ -22,9 +22,10 @@ from dev.servers.database import private_server
 from pipeline.errors import FatalError, LoginError
 from pipeline.partition import Partition
 from tests.helpers.accounts import OWNER, WORKER, grant, grants, make_accounts
-from tests.helpers.databases import each_server, require
+from tests.helpers.databases import each_server, each_server_slow, require
+from tests.helpers.events import event, ids
 from tests.helpers.sums import settle
-from tests.helpers.worker import rows, wait_until
+from tests.helpers.worker import dead_letters, rows, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,15 @@ def server(request, folder, authority):
     files.mkdir(exist_ok=True)
     key = authority.issue("database").write(files / "server.pem")
     key.chmod(0o644)  # the server may run as another user
-    options = (f"--ssl-cert={key}", f"--ssl-key={key}", "--require-secure-transport=ON")
+    ca = files / "ca.pem"
+    ca.write_text(authority.pem)
+    options = tuple(
+        f"--ssl-{what}={file}" for what, file in (("cert", key), ("key", key), ("ca", ca))
+    )
+    options += ("--require-secure-transport=ON",)
     with private_server(folder / f"{request.param}-tls", request.param, options=options) as running:
         make_accounts(running)
+        running.certificate, running.authority = key, ca
         yield running
 
 
@@ -139,6 +146,51 @@ def test_changed_authority_in_a_file_is_taken(
         file.write_text(authority.pem)
         server_version(engine)
         engine.dispose()
+
+
+@pytest.fixture
+def certify(server, authority):
+    """Gives the server a certificate of another authority, and ends all connections."""
+
+    def change(issuer):
+        issuer.issue("database").write(server.certificate)
+        server.authority.write_text(issuer.pem)
+        server.execute("ALTER INSTANCE RELOAD TLS" if server.is_mysql else "FLUSH SSL")
+        sessions = f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{WORKER}'"
+        for (number,) in server.execute(sessions):
+            server.execute(f"KILL {number}")
+
+    yield change
+    change(authority)
+
+
+@pytest.mark.slow
+@each_server_slow
+def test_certificates_change_under_a_running_worker(
+    server, database_url, authority, certify, migrate_cli, worker, produce, tmp_path
+):
+    assert migrate_cli(database_url).returncode == 0
+    url = grant(server, WORKER, database_url.rpartition("/")[2])
+    file, new = tmp_path / "ca.pem", tmp_path / "new"
+    file.write_text(authority.pem)
+    running = worker(DATABASE_URL=url, DATABASE_CA_FILE=file, FLUSH_INTERVAL=0.3).wait_ready()
+    for number in range(3):
+        produce([event(n) for n in range(100 * number, 100 * number + 100)])
+        running.wait_stored(url, 100 * number + 100)
+        following = Authority(f"number {number}")
+        certify(following)
+        produce([b"bad"])
+        wait_until(lambda: "not trusted" in running.get("/ready/").get("reason", ""), 20)
+        new.write_text(following.pem)
+        new.rename(file)
+        wait_until(running.is_ready, 30, "ready again")
+    running.wait_stored(url, 303)
+    assert ids(url) == sorted(f"e{n}" for n in range(300))
+    assert len(dead_letters(url)) == 3
+    assert running.terminate() == 0
+    log = running.log_text()
+    assert "Traceback" not in log
+    assert "CERTIFICATE_VERIFY_FAILED" not in log, "it is a sentence"
 
 
 @contextmanager

@@ -18,3 +18,14 @@ def test_events_let_go_are_no_negative_rate_and_old_samples_go():
     samples = history.as_json()["samples"]
     assert len(samples) == SAMPLES
     assert {sample["events"] for sample in samples} == {0}
+
+
+def test_a_clock_that_is_set_costs_some_samples():
+    history = History()
+    for number in range(30):
+        stepped = {0: 0, 1: -3600, 2: 3600}[number // 10]
+        history.sample(Totals(10_000 + number + stepped, number, dropped=0, lag=0, buffered=0))
+    samples = history.as_json()["samples"]
+    assert len(samples) >= 25
+    assert {sample["events"] for sample in samples[-5:]} == {1}
+    assert all(0 <= sample["events"] <= 1 for sample in samples)

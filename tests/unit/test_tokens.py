@@ -44,6 +44,15 @@ async def test_new_token_is_taken_before_the_last_one_ends(caplog):
     assert "s3cret" not in caplog.text + repr(await endpoint.fetch())
 
 
+async def test_a_clock_set_back_makes_no_token_live_longer():
+    endpoint = Endpoint()
+    assert await endpoint.tokens.token() == "s3cret-1"
+    endpoint.now -= 3600
+    assert await endpoint.tokens.token() == "s3cret-2"
+    endpoint.now += 3600
+    assert await endpoint.tokens.token() == "s3cret-3"
+
+
 async def test_rejected_token_is_not_used_again():
     endpoint = Endpoint()
     await endpoint.tokens.token()
