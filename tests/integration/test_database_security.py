@@ -3,6 +3,7 @@
 import re
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,6 @@ def server(request, folder, authority):
     options += ("--require-secure-transport=ON",)
     with private_server(folder / f"{request.param}-tls", request.param, options=options) as running:
         make_accounts(running)
-        running.certificate, running.authority = key, ca
         yield running
 
 
@@ -153,8 +153,9 @@ def certify(server, authority):
     """Gives the server a certificate of another authority, and ends all connections."""
 
     def change(issuer):
-        issuer.issue("database").write(server.certificate)
-        server.authority.write_text(issuer.pem)
+        files = Path(f"{server.folder}-files")
+        issuer.issue("database").write(files / "server.pem")
+        (files / "ca.pem").write_text(issuer.pem)
         server.execute("ALTER INSTANCE RELOAD TLS" if server.is_mysql else "FLUSH SSL")
         sessions = f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{WORKER}'"
         for (number,) in server.execute(sessions):
