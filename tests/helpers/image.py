@@ -119,7 +119,9 @@ class Podman:
         try:
             yield Container(self, name)
         finally:
-            print(self.do("logs", name, check=False).stdout[-5000:])
+            # Shown where the test failed.
+            done = self.do("logs", name, check=False)
+            print((done.stdout + done.stderr)[-5000:])
             self.do("rm", "--force", "--time", "0", name)
 
 

@@ -37,7 +37,11 @@ def image(podman):
 
 @pytest.fixture
 def secrets(tmp_path, migrated_url, database_url):
-    texts = {"database-url": migrated_url, "owner-url": database_url, "web-token": "t0ken"}
+    texts = {
+        "database-url": migrated_url,
+        "owner-url": database_url,
+        "web-token": "0123456789abcdef",
+    }
     for name, text in texts.items():
         (tmp_path / name).write_text(f"{text}\n")
     tmp_path.chmod(0o755)
