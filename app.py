@@ -24,7 +24,7 @@ from agents.newest_events import NewestEvents
 from checks.startup import prepare
 from commands.faust_commands import OurCommand
 from commands.registry import Tools, add_commands, needed_servers
-from commands.worker import Worker, log_reading, running, worker_command, worker_name
+from commands.worker import Worker, log_reading, running, worker_name
 from config.load import load
 from config.settings import Settings
 from config.version import VERSION
@@ -56,7 +56,7 @@ from source.start_offsets import StartOffsets
 from source.transport import FetchTransport, PassThrough
 from telemetry.traces import write_spans
 from web.history import History
-from web.middleware import guard
+from web.middleware import guarded
 from web.progress import Progress
 from web.server import PageServer
 from web.site import serve
@@ -77,9 +77,7 @@ class App(FaustApp):
         self, settings: Settings, stream: Stream = FLASH_SALES, patience: float = 0.0
     ) -> None:
         patches.install(settings.decompressed_max_bytes)
-        token = settings.web_token.get_secret_value() if settings.web_token else None
-        guards = {"middlewares": [guard(token, settings.web_bind)]}
-        super().__init__(settings, Worker=Worker, web_application_options=guards)
+        super().__init__(settings, Worker=Worker, web_application_options=guarded(settings))
         self.settings, self.cluster = settings, Cluster.of(settings, patience)
         self.patience = Patience(settings.start_timeout)
         database, newest = (settings.database, settings.database_tls), settings.newest_database
@@ -90,7 +88,6 @@ class App(FaustApp):
         self._add_flow(stream)
         self._add_services(stream)
         self.first_line = running(settings, settings.topic, stream)
-        worker_command(stream)
         parts = settings, self.cluster, settings.topic, stream, self.engine, self.queries
         add_commands(self, Tools(*parts))
 
@@ -98,11 +95,10 @@ class App(FaustApp):
         """From Kafka to the database; what reads needs what writes, so that is made first."""
         settings, engine, group = self.settings, self.engine, self.settings.consumer_group
         self.worker_name = worker_name()
-        read_committed = settings.isolation_level == "read_committed"
 
         # State that the parts share, and what acts on committed batches.
         self.memory = Memory(settings.buffer_max_events, settings.buffer_max_bytes)
-        self.progress = Progress(read_committed=read_committed)
+        self.progress = Progress(read_committed=settings.read_committed)
         self.history = History(stream.quality)
         metrics.expose(stream.quality.flags)
         self.control = ConsumerControl(self)
@@ -135,14 +131,14 @@ class App(FaustApp):
         self.start_offsets = StartOffsets(
             OffsetStore(engine, group),
             from_beginning=settings.starting_offsets == "earliest",
-            read_committed=read_committed,
+            read_committed=settings.read_committed,
         )
         self.transport = FetchTransport(
             self.conf.broker_consumer,
             self,
             logs=LogReader(self.cluster.addresses, self.cluster.options),
             memory=self.memory,
-            read_committed=read_committed,
+            read_committed=settings.read_committed,
             starts=self.start_offsets,
             listeners=[self.progress.assigned, self.breakers.assigned, log_reading],
             flusher=self.flusher,

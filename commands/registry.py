@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 import commands
 from commands.faust_commands import refuse_faust_commands
+from commands.worker import worker_command
 from config.load import DATABASE, KAFKA
 from config.settings import Settings
 from pipeline.stream import Stream
@@ -76,6 +77,7 @@ def find_commands() -> dict[str, Command]:
 def add_commands(app: faust.App, tools: Tools) -> None:
     """Register all commands on the app, in place of Faust's."""
     refuse_faust_commands()
+    worker_command(tools.stream)
     for command in find_commands().values():
         command.register(app, tools)
 

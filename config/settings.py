@@ -128,6 +128,11 @@ class Settings(Fields):
         return self.retention if days is None else days
 
     @property
+    def read_committed(self) -> bool:
+        """Whether events of aborted transactions are left out."""
+        return self.isolation_level == "read_committed"
+
+    @property
     def shown(self) -> dict[str, str]:
         """Those that the metrics show, by name."""
         fields = type(self).model_fields.items()

@@ -1,11 +1,13 @@
 """A middleware for every page, Faust's own included: read only, who may read, security headers."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from mode.utils.logging import get_logger
 
+from config.settings import Settings
 from pipeline.log_events import named
 from web.access import Refusal, refusal
 from web.headers import SECURITY
@@ -13,6 +15,12 @@ from web.headers import SECURITY
 log = get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def guarded(settings: Settings) -> dict[str, Any]:
+    """The options of a web application whose pages are guarded as the settings say."""
+    token = settings.web_token.get_secret_value() if settings.web_token else None
+    return {"middlewares": [guard(token, settings.web_bind)]}
 
 
 def guard(token: str | None, bind: str = "") -> Middleware:
@@ -25,16 +33,16 @@ def guard(token: str | None, bind: str = "") -> Middleware:
     """
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await _answer(request, handler, token, bind)
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        found = await _answer(request, handler, token, bind)
         for name, value in SECURITY.items():
             # A page may have its own policy.
-            answer.headers.setdefault(name, value)
+            found.headers.setdefault(name, value)
         # The default value would reveal the versions of Python and aiohttp.
-        answer.headers["Server"] = "flash-sale-etl"
-        return answer
+        found.headers["Server"] = "flash-sale-etl"
+        return found
 
-    return guarded
+    return answer
 
 
 async def _answer(
