@@ -19,22 +19,31 @@ from dev import ROOT
 from tests.helpers.worker import FAUST, MEASURED
 
 _context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "faust.cli.faust",
+        *(
+            node.module
+            for node in ast.walk(ast.parse((ROOT / "app.py").read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module
+        ),
+    ]
+)
 
 
 def run(
-    arguments: Sequence[object], environment: dict[str, str]
+    arguments: Sequence[object], environment: dict[str, str], cwd: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``faust -A app`` with these arguments, in the repository."""
+    """Run ``faust -A app`` with these arguments."""
     words = [*map(str, arguments)]
     if MEASURED:
         command = [*FAUST, *words]
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
-    _context.set_forkserver_preload(["faust.cli.faust", *_imports_of(ROOT / "app.py")])
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _context.Process(target=_command, args=(words, environment, out, err))
+        process = _context.Process(target=_command, args=(words, environment, cwd, out, err))
         process.start()
         process.join()
         status = process.exitcode
@@ -42,16 +51,13 @@ def run(
         return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
 
 
-def _imports_of(path: Path) -> list[str]:
-    found = ast.walk(ast.parse(path.read_text()))
-    return [node.module for node in found if isinstance(node, ast.ImportFrom) and node.module]
-
-
-def _command(words: Sequence[str], environment: dict[str, str], out: Path, err: Path) -> None:
+def _command(
+    words: Sequence[str], environment: dict[str, str], cwd: Path, out: Path, err: Path
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    os.chdir(ROOT)
+    os.chdir(cwd)
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
         stream.flush()
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())

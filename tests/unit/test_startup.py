@@ -13,6 +13,7 @@ import pytest
 
 from config.version import VERSION
 from dev import ROOT
+from tests.helpers import commands
 from tests.helpers.worker import FAUST, environment
 
 NOWHERE = {
@@ -27,16 +28,7 @@ def faust(tmp_path):
     """Runs `faust -A app …` with these settings only; returns the ended process."""
 
     def run(*arguments, status=0, cwd=ROOT, **settings):
-        done = subprocess.run(
-            [*FAUST, *map(str, arguments)],
-            cwd=cwd,
-            env=environment(**settings) | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = commands.run(arguments, environment(**settings) | {"PYTHONPATH": str(ROOT)}, cwd)
         assert done.returncode == status, done.stdout + done.stderr
         for noise in ("Traceback", "NoneType", "Crashed", "SystemExit", "\x1b", "s3cret"):
             assert noise not in done.stdout + done.stderr
