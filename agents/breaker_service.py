@@ -128,6 +128,11 @@ class BreakerService(Service):
             self.loop.call_soon_threadsafe(self._compare, breakers, asked)
 
     @property
+    def are_known(self) -> bool:
+        """Whether the records of all assigned partitions are read: they are held until then."""
+        return not self._unread
+
+    @property
     def reason(self) -> str | None:
         """What is held, why, and what ends it, in words; None where nothing is."""
         held = [self._breaker.open[one] for one in sorted(self._held_open)]

@@ -50,6 +50,8 @@ class Health:
             return "the stored offsets are not known yet"
         if error := self.flusher.last_error or self.watch.last_error:
             return f"the database {error}"
+        if not self.breakers.are_known:
+            return "the circuit breakers are not read from the database yet"
         if stuck := self.flusher.stuck:
             return f"an event cannot be stored: {stuck}"
         if reason := self.breakers.reason:

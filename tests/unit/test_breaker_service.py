@@ -311,3 +311,14 @@ async def test_newest_events_are_judged_by_the_share(values, are_good):
             return [PlainRecord(*one) for one in enumerate(values)]
 
     assert await NewestEvents(FLASH_SALES, Log(), 0.95).are_good(T0) is are_good
+
+
+async def test_breakers_are_known_once_their_records_are_read(running):
+    it = await running()
+    assert it.service.are_known
+    it.store.error = TransientError("it is away", "connection")
+    it.service.assigned([T0])
+    await until(lambda: it.store.asked > 2)
+    assert not it.service.are_known
+    it.store.error = None
+    await until(lambda: it.service.are_known)
