@@ -37,9 +37,9 @@ _LINES = 5_000
 #: Seconds over which incoming events are counted.
 RATE_SECONDS = 60
 #: What is unknown if the database does not answer.
-_OF_THE_DATABASE = {
-    *("stored", "workers", "batches", "dead_letters", "breakers", "rollup", "storage"),
-}
+_OF_THE_DATABASE = frozenset(
+    ("stored", "workers", "batches", "dead_letters", "breakers", "rollup", "storage")
+)
 #: Batches listed one by one.
 BATCHES = 5
 
@@ -154,7 +154,7 @@ def _read_database(
     offsets = OffsetStore(engine, status.group)
     status.read("stored", lambda: offsets.read(status.topic))
     status.read("batches", lambda: _recent(engine, status))
-    _read_workers(status, queries)
+    status.read("workers", lambda: _workers(status, queries))
     status.quality = recent_shares(
         quality, status.batches, (status.at - WINDOW).replace(tzinfo=None)
     )
@@ -171,16 +171,14 @@ def _read_database(
     return {one: record.timestamp for one, record in last.items() if record.timestamp > 0}
 
 
-def _read_workers(status: GroupStatus, queries: Engine) -> None:
+def _workers(status: GroupStatus, queries: Engine) -> list[WorkerStatus]:
     try:
-        status.workers = read_workers(queries, status.group, status.topic)
+        return read_workers(queries, status.group, status.topic)
     except FatalError as error:
         # A right may be missing that no event needs.
         status.unseen = str(error)
         status.unknown.add("workers")
-    except TransientError as error:
-        status.errors.append(str(error))
-        status.unknown.add("workers")
+        return []
 
 
 def _open_breakers(engine: Engine, status: GroupStatus) -> list[OpenBreaker]:

@@ -158,8 +158,7 @@ def typed(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, datetime):
-        utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-        return f"{utc.isoformat(timespec='milliseconds')}Z"
+        return f"{_utc(value).isoformat(timespec='milliseconds')}Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -216,8 +215,8 @@ def _typed_line(columns: Sequence[Column], line: Line) -> dict[str, Any]:
 
 
 def _utc(moment: datetime) -> datetime:
-    """The database's times are in UTC, without a zone."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """A time in UTC, without its zone, as the database's times are."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _are_numbers(texts: Iterable[str]) -> bool:

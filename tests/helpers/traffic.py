@@ -105,6 +105,12 @@ class Traffic:
         self.finish()
 
 
+def stored_again(url: str) -> float:
+    """Wait until more is stored in the database at ``url``; return how many seconds that took."""
+    before = count_stored(url)
+    return wait_until(lambda: count_stored(url) > before, 60, "more is stored")
+
+
 def audit(
     url: str, sent: Sent, timeout: float = 60, meanwhile: Callable[[], None] = lambda: None
 ) -> Audit:

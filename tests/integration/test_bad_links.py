@@ -7,7 +7,7 @@ import pytest
 
 from dev.audit import count_stored
 from tests.helpers.relayed import TroubledKafka
-from tests.helpers.traffic import Traffic, audit
+from tests.helpers.traffic import Traffic, audit, stored_again
 from tests.helpers.trouble import Trouble
 from tests.helpers.worker import wait_until
 
@@ -50,8 +50,7 @@ def test_connections_are_reset_time_and_again(kafka, links, worker, topic, migra
         trouble.reset()
         time.sleep(0.1 + 0.07 * number)
     assert trouble.resets >= 20
-    before = count_stored(migrated_url)
-    back = wait_until(lambda: count_stored(migrated_url) > before, 60, "more is stored")
+    back = stored_again(migrated_url)
     print(f"{name}: {trouble.resets} resets, first row {back:.1f} s later")
     assert back < 10
     end_exactly(running, flow, migrated_url)
@@ -66,8 +65,7 @@ def test_a_firewall_that_forgets_connections(kafka, links, worker, topic, migrat
     wait_until(lambda: not running.is_ready(), 10, "not ready")
     time.sleep(35)  # longer than an answer is waited for
     links.database.dropping = False
-    before = count_stored(migrated_url)
-    back = wait_until(lambda: count_stored(migrated_url) > before, 60, "more is stored")
+    back = stored_again(migrated_url)
     print(f"first row {back:.1f} s later")
     assert back < 15
     end_exactly(running, flow, migrated_url)

@@ -33,7 +33,7 @@ def migrated_url(database_url, migrate_cli, server):
 
 @pytest.fixture
 def others(server, migrated_url):
-    """Connections of other programs: MariaDB takes ten, whatever it is told."""
+    """Connections of other programs: MariaDB takes ten, whatever is asked for."""
     [(most,)] = server.execute("SELECT @@max_connections")
     with ExitStack() as held:
         for _ in range(most - CONNECTIONS):

@@ -1,13 +1,12 @@
-"""Packets are lost between a worker and a server, which neither is told; and names move."""
+"""Packets are lost between a worker and a server, which neither of them sees; and names move."""
 
 import time
 
 import pytest
 
-from dev.audit import count_stored
 from tests.helpers.namespace import Namespace, why_not
 from tests.helpers.relayed import TroubledKafka
-from tests.helpers.traffic import Traffic, audit
+from tests.helpers.traffic import Traffic, audit, stored_again
 from tests.helpers.trouble import Trouble
 from tests.helpers.worker import wait_until
 
@@ -51,12 +50,6 @@ def away(network, kafka, topic, worker, server, migrated_url):
         yield running
         running.flow.stop()
         running.end()
-
-
-def stored_again(url):
-    """Seconds until more is stored."""
-    before = count_stored(url)
-    return wait_until(lambda: count_stored(url) > before, 60, "more is stored")
 
 
 def ends_well(running, url):
