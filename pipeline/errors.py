@@ -5,6 +5,8 @@ the worker with a sentence that says what to change.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 #: The kind of error that smaller writes avoid.
 TOO_LARGE = "too_large"
@@ -70,7 +72,22 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def state_of_database(error: TransientError | FatalError) -> str:
-    """What follows "the database": "is away: …", or "cannot be used: …" if it answered."""
-    is_away = isinstance(error, TransientError) and error.is_away
-    return f"{'is away' if is_away else 'cannot be used'}: {error}"
+@dataclass(frozen=True)
+class DatabaseTrouble:
+    """Why nothing can be written. As text it follows "the database": "is away: no answer".
+
+    Args:
+        reason: what was answered, or how long nothing was.
+        is_away: whether it does not answer; otherwise it answered with an error.
+    """
+
+    reason: str
+    is_away: bool = True
+
+    def __str__(self) -> str:
+        return f"{'is away' if self.is_away else 'cannot be used'}: {self.reason}"
+
+    @classmethod
+    def of(cls, error: TransientError | FatalError) -> Self:
+        """What an error says about the database."""
+        return cls(str(error), isinstance(error, TransientError) and error.is_away)

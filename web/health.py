@@ -5,6 +5,7 @@ from time import monotonic
 
 from agents.breaker_service import BreakerService
 from pipeline.background.database_watch import DatabaseWatch
+from pipeline.errors import DatabaseTrouble
 from pipeline.flush.flusher import Flusher
 from pipeline.patience import Patience
 from source.control import ConsumerControl
@@ -36,6 +37,11 @@ class Health:
             return f"the flusher has made no progress for {quiet:.0f} s"
         return None
 
+    @property
+    def database_trouble(self) -> DatabaseTrouble | None:
+        """Why nothing can be written, by the last write or the last check."""
+        return self.flusher.last_error or self.watch.last_error
+
     def ready(self) -> str | None:
         """None if events flow into the database, else why not."""
         if self.start.waiting_for:
@@ -48,8 +54,8 @@ class Health:
             return "the consumer group is rebalancing"
         if not self.consumer.is_positioned:
             return "the stored offsets are not known yet"
-        if error := self.flusher.last_error or self.watch.last_error:
-            return f"the database {error}"
+        if trouble := self.database_trouble:
+            return f"the database {trouble}"
         if not self.breakers.are_known:
             return "the circuit breakers are not read from the database yet"
         if stuck := self.flusher.stuck:

@@ -106,14 +106,14 @@ class Heartbeats(Service):
     @property
     def _is_away(self) -> bool:
         """Not where the database answers: one whose disk is full may still take a heartbeat."""
-        _, detail = self._lasting.get(("outage", ""), (0.0, ""))
-        return detail.startswith("the database is away")
+        trouble = self._health.database_trouble
+        return trouble is not None and trouble.is_away
 
     def _look(self) -> None:
         """Note what has begun or ended since the last look."""
         health, now = self._health, {}
-        if outage := health.flusher.last_error or health.watch.last_error:
-            now["outage", ""] = f"the database {outage}"
+        if trouble := health.database_trouble:
+            now["outage", ""] = f"the database {trouble}"
         if stuck := health.flusher.stuck:
             now["stuck", ""] = stuck
         for one in health.breakers.as_json():

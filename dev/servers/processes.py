@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from dev import LOCAL
 from dev.servers import parent_death_signal
@@ -25,6 +25,19 @@ from dev.servers import parent_death_signal
 
 class StartError(RuntimeError):
     """A process ended, or did not answer in time, while it was being started."""
+
+
+class Running(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: signal.Signals) -> None: ...
 
 
 class Process:
@@ -47,11 +60,10 @@ class Process:
         cwd: Path | None = None,
         user: str | None = None,
     ) -> None:
-        self.log = log
         script = parent_death_signal.__file__
         wrapper = [sys.executable, "-I", "-S", script, str(os.getpid()), user or ""]
         with log.open("ab") as output:
-            self._popen = subprocess.Popen(
+            popen = subprocess.Popen(
                 [*wrapper, *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -61,12 +73,17 @@ class Process:
                 # Ctrl-C in the terminal is for us, who then stop everything in order.
                 start_new_session=True,
             )
-        self.pid = self._popen.pid
+        self._follow(popen, log)
+
+    def _follow(self, running: Running, log: Path) -> None:
+        self._running = running
+        self.pid = running.pid
+        self.log = log
 
     @property
     def exit_code(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
-        return self._popen.poll()
+        return self._running.poll()
 
     def log_text(self) -> str:
         """What it has written so far."""
@@ -75,7 +92,7 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; do nothing if it has ended."""
         if self.exit_code is None:
-            self._popen.send_signal(number)
+            self._running.send_signal(number)
 
     def wait(self, timeout: float) -> int:
         """Wait until it ends and return its exit status.
@@ -83,7 +100,7 @@ class Process:
         Raises:
             subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
         """
-        return self._popen.wait(timeout)
+        return self._running.wait(timeout)
 
     def stop(self, timeout: float = 20) -> int:
         """SIGTERM, and SIGKILL after ``timeout`` seconds; returns the exit status."""
@@ -98,6 +115,7 @@ class Process:
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)  # if it is not the leader of a group yet
         return self.wait(20)
 
     def wait_for(self, ready: Callable[[], bool], timeout: float, what: str) -> None:

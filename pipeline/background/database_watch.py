@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeAlias
 from mode import Service
 from mode.utils.logging import get_logger
 
-from pipeline.errors import FatalError, TransientError, state_of_database
+from pipeline.errors import DatabaseTrouble, FatalError, TransientError
 from pipeline.log_events import named
 from pipeline.partition import Partition
 from pipeline.patience import is_done
@@ -133,26 +133,27 @@ class DatabaseWatch(Service):
         self._before: Offsets | None = None
         #: Offsets that another program seems to have moved back, by the last answer.
         self._changed: dict[Partition, int | None] = {}
-        self.last_error: str | None = None
+        self.last_error: DatabaseTrouble | None = None
 
     async def look(self) -> None:
         """Check once, and record what is wrong; end the worker if its offsets were changed."""
         since = self._flusher.unanswered_since
         if since is not None and (waited := monotonic() - since) > WRITE_TIMEOUT:
-            self._set_last_error(f"is away: no answer to a write for {waited:.0f} s")
+            self._set_last_error(DatabaseTrouble(f"no answer to a write for {waited:.0f} s"))
             return
         if self._asking is None:
             self._asked = monotonic()
             self._asking = asyncio.create_task(self._ask())
         if not await is_done(self._asking, PING_TIMEOUT):
-            self._set_last_error(f"is away: no answer for {monotonic() - self._asked:.0f} s")
+            waited = monotonic() - self._asked
+            self._set_last_error(DatabaseTrouble(f"no answer for {waited:.0f} s"))
             return
         task, self._asking = self._asking, None
         try:
             found = task.result()
         except (TransientError, FatalError) as error:
             # A fatal error ends the worker at the next write; until then it is not ready.
-            self._set_last_error(state_of_database(error))
+            self._set_last_error(DatabaseTrouble.of(error))
         else:
             self._set_last_error(None)
             if found is not None:
@@ -229,7 +230,7 @@ class DatabaseWatch(Service):
             f"the worker again: it continues from what is stored."
         )
 
-    def _set_last_error(self, error: str | None) -> None:
+    def _set_last_error(self, error: DatabaseTrouble | None) -> None:
         wrote = self._flusher.last_write
         if wrote is not None and monotonic() - wrote < QUIET:
             error = None

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 FIRST, INTERVAL = 5.0, 3600.0
 #: A purge rests so many times as long as a portion took, so that writes lose little; but less
 #: than the session may idle.
-REST, LONGEST_REST = 15.0, 10.0
+REST, LONGEST_REST = 30.0, 10.0
 
 #: Deletes what was stored before the given times, a portion at each step.
 RunPurge: TypeAlias = Callable[[Mapping[str, datetime]], Generator[Purged]]

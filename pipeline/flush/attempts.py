@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.chunk import Chunk
-from pipeline.errors import TransientError, state_of_database
+from pipeline.errors import DatabaseTrouble, TransientError
 from pipeline.flush.refetch import Refetcher, RefetchSome
 from pipeline.flush.retry import BACKOFF, is_retried
 from pipeline.log_events import named
@@ -46,8 +46,8 @@ class Attempts:
         self.last_write: float | None = None
         #: When the write that waits for an answer began, or None.
         self.unanswered_since: float | None = None
-        #: What the last attempt found wrong: "is away: …" or "cannot be used: …".
-        self.last_error: str | None = None
+        #: What the last attempt found wrong.
+        self.last_error: DatabaseTrouble | None = None
 
     async def write(self, opened: datetime, chunks: Sequence[Chunk], most: int) -> Batch:
         """Write one batch.
@@ -93,7 +93,7 @@ class Attempts:
         """Record and log why a write is retried."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TransientError):
-            self.last_error = state_of_database(error)
+            self.last_error = DatabaseTrouble.of(error)
         self.tick()
         metrics.RETRIES.labels(getattr(error, "kind", "other")).inc()
         wait = state.next_action.sleep if state.next_action else 0.0

@@ -23,7 +23,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 from pipeline import metrics
 from pipeline.batch import Batch, Sink
 from pipeline.chunk import Chunk
-from pipeline.errors import TOO_LARGE, FatalError, TransientError
+from pipeline.errors import TOO_LARGE, DatabaseTrouble, FatalError, TransientError
 from pipeline.flush.attempts import Attempts
 from pipeline.flush.buffer import Buffer
 from pipeline.flush.refetch import RefetchSome
@@ -130,8 +130,8 @@ class Flusher(Service):
         return self._attempts.unanswered_since
 
     @property
-    def last_error(self) -> str | None:
-        """What the last attempt found wrong: "is away: …" or "cannot be used: …"."""
+    def last_error(self) -> DatabaseTrouble | None:
+        """What the last attempt found wrong."""
         return self._attempts.last_error
 
     async def drain(self) -> None:

@@ -27,6 +27,7 @@ from dev import ROOT
 from dev.audit import count_stored, engine
 from dev.servers.broker import Broker
 from dev.servers.processes import Process, StartError, free_port
+from tests.helpers.forks import Fork
 
 #: The program under test, from the environment the tests run in.
 FAUST = (sys.executable, "-m", "faust", "-A", "app")
@@ -67,8 +68,12 @@ class Worker(Process):
 
     def __init__(self, log: Path, *under: str, **settings: object) -> None:
         self.port = int(str(settings.setdefault("PORT", free_port())))
-        command = [*under, *FAUST, "worker", "-l", "info"]
-        super().__init__(command, log, env=environment(**settings), cwd=ROOT)
+        words = ["worker", "-l", "info"]
+        env = environment(**settings)
+        if under or MEASURED:
+            super().__init__([*under, *FAUST, *words], log, env=env, cwd=ROOT)
+        else:
+            self._follow(Fork(words, log, log, env, ROOT), log)
 
     def request(self, path: str) -> tuple[int, str]:
         """Status and body of a web page.

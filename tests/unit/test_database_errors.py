@@ -10,11 +10,11 @@ from db.connection.errors import advice, classify
 from pipeline.errors import (
     SEARCHED,
     TOO_LARGE,
+    DatabaseTrouble,
     FatalError,
     LoginError,
     RowError,
     TransientError,
-    state_of_database,
 )
 
 #: Every code that passes by itself or is judged, with the kind it is counted as.
@@ -144,7 +144,7 @@ def test_an_error_without_a_code_is_transient():
         found = classify(error)
         assert isinstance(found, TransientError)
         assert found.kind == "connection"
-        assert state_of_database(found).startswith("is away: ")
+        assert DatabaseTrouble.of(found).is_away
 
 
 @pytest.mark.parametrize(
@@ -160,5 +160,5 @@ def test_an_error_without_a_code_is_transient():
 )
 def test_only_a_server_without_an_answer_is_away(code, message, state, what):
     error = said(code, message)
-    assert state_of_database(error).startswith(f"{state}: MySQL error {code}: ")
+    assert str(DatabaseTrouble.of(error)).startswith(f"{state}: MySQL error {code}: ")
     assert what is None or what in advice(error)

@@ -7,7 +7,7 @@ import pytest
 
 import pipeline.background.database_watch
 from pipeline.background.database_watch import DatabaseWatch
-from pipeline.errors import FatalError, TransientError
+from pipeline.errors import DatabaseTrouble, FatalError, TransientError
 from pipeline.partition import Partition
 from tests.helpers.partitions import of_topic
 
@@ -76,7 +76,7 @@ async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
     gone = TransientError("gone", is_away=True)
     watch = watching(Database(gone, AT))
     await watch.look()
-    assert watch.last_error == "is away: gone"
+    assert str(watch.last_error) == "is away: gone"
     await watch.look()
     assert watch.last_error is None
     assert ended == []
@@ -85,7 +85,7 @@ async def test_a_database_that_is_gone_is_noticed_and_so_is_its_return(ended):
 async def test_database_that_answers_with_an_error_is_not_away(ended, caplog):
     watch = watching(Database(TransientError("MySQL error 1040: x")))
     await watch.look()
-    assert watch.last_error == "cannot be used: MySQL error 1040: x"
+    assert str(watch.last_error) == "cannot be used: MySQL error 1040: x"
     assert "The database cannot be used: MySQL error 1040: x" in caplog.text
 
 
@@ -97,7 +97,7 @@ async def test_silent_database_is_asked_once_and_not_for_long():
     for _ in range(3):
         await watch.look()
     assert time.monotonic() - begun < 5
-    assert "no answer for" in (watch.last_error or "")
+    assert "no answer for" in str(watch.last_error)
     assert len(database.locked) == 1
     answer.set()
     await watch.look()
@@ -106,7 +106,7 @@ async def test_silent_database_is_asked_once_and_not_for_long():
 
 async def test_a_write_that_succeeds_outweighs_a_question_that_fails():
     watch = watching(Database(TransientError("busy")), Worker(last_write=time.monotonic()))
-    watch.last_error = "gone"
+    watch.last_error = DatabaseTrouble("gone")
     await watch.look()
     assert watch.last_error is None
 
@@ -166,7 +166,7 @@ async def test_between_two_reads_it_pings_unless_something_is_wrong(monkeypatch)
         await watch.look()
         errors.append(watch.last_error)
     # Read, ping, a ping that fails, read, ping.
-    assert errors == [None, None, "cannot be used: gone", None, None]
+    assert errors == [None, None, DatabaseTrouble("gone", is_away=False), None, None]
     assert (len(database.locked), len(pings)) == (2, 3)
 
 
@@ -237,4 +237,4 @@ async def test_unanswered_write_is_noticed_while_queries_work():
     for worker.unanswered_since in since:
         await watch.look()
         said.append(watch.last_error)
-    assert said == [None, "is away: no answer to a write for 8 s", None, None]
+    assert said == [None, DatabaseTrouble("no answer to a write for 8 s"), None, None]

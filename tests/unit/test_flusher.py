@@ -16,7 +16,7 @@ import pipeline.flush.retry
 from agents.flash_sales import FLASH_SALES
 from pipeline.batch import Batch, empty_drops
 from pipeline.chunk import Chunk
-from pipeline.errors import OffsetGapError, TransientError
+from pipeline.errors import DatabaseTrouble, OffsetGapError, TransientError
 from pipeline.flush.flusher import Flusher
 from pipeline.flush.refetch import Refetched, Refetcher
 from pipeline.partition import Partition
@@ -278,7 +278,7 @@ def clock(monkeypatch) -> Callable[[], float]:
 async def test_unknown_error_of_all_events_is_an_outage(clock, caplog, kind, is_commit_only):
     """It lasts 20 s, and the event at fault is still found afterwards."""
     bad = cannot_store(1_700, kind=kind)
-    during: list[tuple[int, str | None]] = []
+    during: list[tuple[int, DatabaseTrouble | None]] = []
 
     def fault(number: int, chunks: list[Chunk]) -> None:
         if clock() < 20:
