@@ -5,8 +5,6 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from config import kafka_login
-
 #: Old variable names, which still work, and the new ones.
 DEPRECATED_VARIABLES = {
     "FLUSH_MAX_ROWS": "FLUSH_MAX_EVENTS",
@@ -15,6 +13,8 @@ DEPRECATED_VARIABLES = {
 
 #: Variables that may hold the database's URL: ours first, then those of Heroku's add-ons.
 DATABASE_VARIABLES = ("DATABASE_URL", "JAWSDB_URL", "CLEARDB_DATABASE_URL")
+
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 
 _T = TypeVar("_T")
 SHOWN = "shown"
@@ -58,7 +58,7 @@ class Fields(BaseSettings):
     kafka_verify_hostname: bool = Field(
         True, description="Check that a broker's certificate names its host."
     )
-    kafka_sasl_mechanism: kafka_login.Mechanism | None = Field(
+    kafka_sasl_mechanism: Mechanism | None = Field(
         None,
         description="Login to Kafka: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or "
         "`AWS_MSK_IAM`; see docs/kafka.md.",

@@ -1,15 +1,10 @@
 """Which settings a login to Kafka needs, and which it excludes."""
 
 import re
-from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from config import urls
-
-if TYPE_CHECKING:
-    from config.settings import Settings
-
-Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
+from config.fields import Fields
 
 _PLAINTEXT = "or set KAFKA_ALLOW_PLAINTEXT_LOGIN=true if all who can read the network may read it"
 #: As Kafka takes them; `auth` is the token's own.
@@ -17,7 +12,7 @@ _EXTENSION = re.compile(r"(?!auth=)[A-Za-z]+=[\x20-\x7e]+")
 _OAUTH = ("kafka_oauth_token_url", "kafka_oauth_scope", "kafka_oauth_extensions", "kafka_oauth_ca")
 
 
-def check(settings: "Settings") -> None:
+def check(settings: Fields) -> None:
     """Check the settings of Kafka's login and TLS together.
 
     Raises:
@@ -63,7 +58,7 @@ def extensions(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _check_oauth(settings: "Settings") -> None:
+def _check_oauth(settings: Fields) -> None:
     given = [name.upper() for name in _OAUTH if getattr(settings, name)]
     if settings.kafka_sasl_mechanism != "OAUTHBEARER":
         if given:
