@@ -6,6 +6,7 @@ through (`pipeline`) knows neither of its ends, Kafka and SQL, nor what an event
 
 import ast
 import tomllib
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -143,6 +144,10 @@ def imported_modules(name):
             yield found
 
 
+def test_no_module_imports_itself_by_way_of_others():
+    TopologicalSorter({name: {*imported_modules(name)} for name in MODULES}).prepare()
+
+
 def reached(name):
     """Our modules that a module imports, or that those import, each with one on the way to it."""
     found, waiting = {}, [name]
@@ -175,7 +180,7 @@ def carriers():
             yield name
 
 
-@pytest.mark.parametrize("name", carriers())
+@pytest.mark.parametrize("name", [*carriers()])
 def test_the_machinery_knows_nothing_of_flash_sales(name):
     for one, by in reached(name).items():
         assert one in COMMON or not within(one, DOMAIN), f"{by} imports {one}"
