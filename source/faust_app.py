@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.tables import TableManager
 from faust.web.drivers import aiohttp as web
 from mode.utils.logging import get_logger
 
@@ -27,6 +28,15 @@ class Boot(BootStrategy):
     """What Faust starts: no producer, as nothing is sent."""
 
     enable_kafka_producer = False
+
+
+class NoTables(TableManager):
+    """Does not wait a second, as Faust does at a start, for tables to register: there are none."""
+
+    async def on_start(self) -> None:
+        """Start what assigns partitions."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class FaustApp(faust.App):
@@ -57,6 +67,7 @@ class FaustApp(faust.App):
             topic_disable_leader=True,
             topic_allow_declare=False,
             Monitor=QuietMonitor,
+            TableManager=NoTables,
             # A message is a fetch of up to 2000 events; at most 4 fetches wait for the agent.
             broker_max_poll_records=2000,
             stream_buffer_maxsize=4,

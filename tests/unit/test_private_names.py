@@ -22,6 +22,7 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.sensors import Monitor
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers import aiohttp as web
 from pymysql import _auth, connections, cursors
@@ -49,6 +50,7 @@ FAUST: dict[Any, dict[str, str]] = {
         "_thread_keepalive": "async self",
     },
     faust.App: {"_new_web": "self"},
+    TableManager: {"_update_channels": "async self"},
     web.Web: {"_runner": ATTRIBUTE},
     Monitor: {"_sampler": "async self"},
     mode.Worker: {
