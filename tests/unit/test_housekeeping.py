@@ -54,7 +54,7 @@ def test_what_was_purged_before_an_error_is_logged(caplog):
 
 
 def test_a_purge_rests_most_of_the_time():
-    assert rest(Purged("events", 1, 0, 0.1, is_last=False)) == pytest.approx(1.5)
+    assert rest(Purged("events", 1, 0, 0.1, is_last=False)) == pytest.approx(3.0)
     assert rest(Purged("events", 1, 0, 60.0, is_last=False)) < 30, "the session's idle limit"
 
 
