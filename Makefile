@@ -61,7 +61,7 @@ chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=2
 fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)
 
-bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partitions|workers|rows|traffic|network|bad|refused|duplicates|catalogue|codecs|backlog|outage|restarts: itself alone; ROUNDS=5 SCALE=0.1)
+bench: setup ## This app beside others, in minutes (WHAT=latency|ordinary|partitions|workers|rows|traffic|network|servers|bad|refused|duplicates|catalogue|codecs|backlog|outage|restarts: itself alone; ROUNDS=5 SCALE=0.1)
 	@benchmarks/peers/setup.sh
 	@$(python) -m benchmarks $(or $(WHAT),quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 

@@ -18,7 +18,7 @@ class Lack(StrEnum):
     LOSES = "may lose rows in a crash"
     DOUBLES = "may double rows in a crash"
     REPEATS = "stores everything again after a restart"
-    UNCHECKED = "checks no types and lengths"
+    UNCHECKED = "checks no lengths, and no types but those of numbers"
     FORGETS = "keeps nothing of what it drops"
     NO_SUMS = "adds no sales up"
 

@@ -25,9 +25,9 @@ from dev.servers.processes import StartError, free_port
 #: answered).
 _OPTIONS = ("--innodb-buffer-pool-size=4G", "--innodb-flush-method=O_DIRECT")
 _OF_MARIADB = ("--innodb-log-file-size=2G",)
-#: As shipped, with a binary log; it takes LOAD DATA LOCAL only where that was turned on.
-_OF_MYSQL = (
-    "--innodb-redo-log-capacity=2G",
+_OF_MYSQL = ("--innodb-redo-log-capacity=2G",)
+#: As it is shipped, with a binary log; it takes LOAD DATA LOCAL only where that was turned on.
+_SHIPPED_MYSQL = (
     "--log-bin=binlog",
     "--server-id=1",
     f"--local-infile={os.environ.get('LOCAL_INFILE', 'OFF')}",
@@ -44,14 +44,22 @@ DATABASE_VARIABLES = (
     "sync_binlog",
     "max_allowed_packet",
 )
+#: Those that the other kind of server has not.
+_MARIADB_VARIABLES = ("binlog_format", "innodb_log_file_size")
+_MYSQL_VARIABLES = ("innodb_redo_log_capacity",)
 
 
-def database_server(folder: Path, *options: str) -> DatabaseServer:
-    """The server that ``SERVER`` names, set up for a benchmark."""
+def database_server(folder: Path, *options: str, sized: bool = True) -> DatabaseServer:
+    """The server that ``SERVER`` names, set up for a benchmark.
+
+    Args:
+        folder: its data and log.
+        options: more of them.
+        sized: whether its buffers and logs are those of a larger server, and not as shipped.
+    """
     is_mysql = (chosen() or DEFAULT).startswith("mysql")
-    return private_server(
-        folder, options=(*_OPTIONS, *(_OF_MYSQL if is_mysql else _OF_MARIADB), *options)
-    )
+    sizes = (*_OPTIONS, *(_OF_MYSQL if is_mysql else _OF_MARIADB)) if sized else ()
+    return private_server(folder, options=(*sizes, *(_SHIPPED_MYSQL if is_mysql else ()), *options))
 
 
 class KafkaAsShipped(ApacheKafka):
@@ -140,9 +148,19 @@ class Stage:
         """The same broker, and another database, which has TLS."""
         keys = self.authority.issue("database").write(self.folder / "database.pem")
         keys.chmod(0o644)  # the server may run as another user
+        with self.with_server("tls", f"--ssl-cert={keys}", f"--ssl-key={keys}") as other:
+            yield other
+
+    @contextlib.contextmanager
+    def with_server(self, name: str, *options: str, sized: bool = True) -> Iterator[Self]:
+        """The same broker, and another database; arguments are those of ``database_server``.
+
+        Args:
+            name: of its folder.
+        """
         other = copy(self)
-        options = (f"--ssl-cert={keys}", f"--ssl-key={keys}")
-        with database_server(self.folder / "database-tls", *options) as other.server:
+        folder = self.folder / f"database-{name}"
+        with database_server(folder, *options, sized=sized) as other.server:
             yield other
 
     def topic(
@@ -174,6 +192,7 @@ class Stage:
 
     def database_settings(self) -> dict[str, str]:
         """The database's settings that decide how fast it is."""
-        names = ", ".join(f"@@{name}" for name in DATABASE_VARIABLES)
-        values = self.server.execute(f"SELECT {names}")[0]
-        return dict(zip(DATABASE_VARIABLES, map(str, values), strict=True))
+        own = _MYSQL_VARIABLES if self.server.is_mysql else _MARIADB_VARIABLES
+        names = (*DATABASE_VARIABLES, *own)
+        [values] = self.server.execute(f"SELECT {', '.join(f'@@{name}' for name in names)}")
+        return dict(zip(names, map(str, values), strict=True))

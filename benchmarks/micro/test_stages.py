@@ -10,7 +10,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from agents.flash_sales import FLASH_SALES
-from benchmarks.traffic.mixes import Mix, bad, filled, mistyped, repaired, sale, whole
+from benchmarks.traffic.mixes import Mix, bad, filled, mistyped, repaired, sale, shop, whole
 from benchmarks.traffic.topics import numbered
 from db.write.insert_values import insert_statement
 from db.write.row_store import INSERT_BYTES, pieces
@@ -89,7 +89,7 @@ def test_transform_mistyped(benchmark: BenchmarkFixture) -> None:
     benchmark(each(transform, values(mistyped)))
 
 
-@pytest.mark.parametrize("mix", [whole, sale, filled, repaired, bad, mistyped])
+@pytest.mark.parametrize("mix", [whole, shop, sale, filled, repaired, bad, mistyped])
 def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
     records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
     made = benchmark(Chunk.transform, FLASH_SALES, "sale", 0, 0, EVENTS, records)

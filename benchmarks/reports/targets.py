@@ -22,6 +22,9 @@ Results = Any
 #: What tells how fast a machine is, and its processor time an event where targets are as they are.
 YARDSTICK, USUAL_PACE = "confluent-kafka loop", 7.9
 
+#: The servers that a target may be for; MySQL's own default is to refuse LOAD DATA LOCAL.
+MARIADB, MYSQL, MYSQL_LOADS = "MariaDB", "MySQL", "MySQL with LOCAL_INFILE=ON"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -34,6 +37,7 @@ class Target:
         values: one of each round, out of the scenario's results.
         at_least: whether more is better.
         of_machine: whether it depends on how fast the machine is.
+        server: the only one that it is for; empty where it is for all of them.
     """
 
     scenario: str
@@ -42,6 +46,7 @@ class Target:
     values: Callable[[Results], Sequence[float]]
     at_least: bool = True
     of_machine: bool = False
+    server: str = ""
 
     def here(self, pace: float) -> float:
         """What is wanted where everything takes so many times as long."""
@@ -66,6 +71,14 @@ def _beside(program: str, other: str, rounds: Results) -> list[float]:
     return [one[program] / one[other] for one in rates if one.get(program) and one.get(other)]
 
 
+def _shares(program: str, rounds: Results) -> list[float]:
+    """A program's processor time over the database's, round by round."""
+    times = zip(
+        _of("micros", program, rounds), _of("micros_database", program, rounds), strict=True
+    )
+    return [ours / database for ours, database in times if database]
+
+
 def _core(rate: int, results: Results) -> list[float]:
     """Microseconds an event at so many a second; percent of a core where there are none."""
     return [1e6 * one / rate if rate else 100 * one for one in results["cores"][str(rate)]]
@@ -83,25 +96,32 @@ def _cost(
     return Target(scenario, what, wanted, values, at_least=False, of_machine=True)
 
 
-def _ratio(scenario: str, program: str, other: str, wanted: float) -> Target:
+def _ratio(scenario: str, program: str, other: str, wanted: float, server: str = "") -> Target:
     what = f"{program}: times the rate of {other}"
-    return Target(scenario, what, wanted, partial(_beside, program, other))
+    return Target(scenario, what, wanted, partial(_beside, program, other), server=server)
 
 
 TARGETS = (
-    Target("full", "events/s", 200_000, partial(_of, "rate", OURS.name), of_machine=True),
-    _ratio("full", OURS.name, "Flink SQL, JDBC sink", 2.0),
-    _ratio("full", OURS.name, YARDSTICK, 2.3),
-    _cost("full", "worker µs/event", 2.5, partial(_of, "micros", OURS.name)),
+    _ratio("full", OURS.name, "Go loop, LOAD DATA LOCAL (a limit)", 0.9, MARIADB),
+    _ratio("full", OURS.name, "Go loop, text inserts (a limit)", 1.0, MYSQL_LOADS),
+    _ratio("full", OURS.name, "Flink SQL, JDBC sink", 2.5),
+    _ratio("full", OURS.name, YARDSTICK, 4.0),
     Target(
-        "full", "peak memory (bytes)", 110e6, partial(_of, "peak_memory", OURS.name), at_least=False
+        "full",
+        "worker µs/event over the database's",
+        0.5,
+        partial(_shares, OURS.name),
+        at_least=False,
+    ),
+    Target(
+        "full", "peak memory (bytes)", 115e6, partial(_of, "peak_memory", OURS.name), at_least=False
     ),
     _ratio("catalogue", "1/3 buy, 5,000 products", "no purchases", 0.95),
     _ratio("catalogue", "every event its own product and minute", "1/3 buy, 100 products", 0.75),
     # They have 3.3 and 5.2 times the bytes.
-    _ratio("traffic", "20 unknown fields", "usual events", 0.5),
-    _ratio("traffic", "events of 1 KB", "usual events", 0.5),
-    _ratio("traffic", "1 % with escapes", "usual events", 0.85),
+    _ratio("traffic", "20 unknown fields", "5 % filled", 0.5),
+    _ratio("traffic", "events of 1 KB", "5 % filled", 0.5),
+    _ratio("traffic", "1 % with escapes", "5 % filled", 0.85),
     _ratio("traffic", "64 % filled", "whole events", 0.9),
     _ratio("traffic", "5 % repaired", "whole events", 0.95),
     _ratio("network", "TLS to both", "plain, next to each other", 0.85),
@@ -118,22 +138,27 @@ TARGETS = (
         of_machine=True,
     ),
     _ratio("duplicates", "true, 5 % duplicates", "DEDUPLICATE=false", 0.6),
-    Target("ordinary", "idle: % of a core", 0.6, partial(_core, 0), at_least=False),
+    Target("ordinary", "idle: % of a core", 0.5, partial(_core, 0), at_least=False),
     Target("ordinary", "idle: statements an hour", 600, _statements, at_least=False),
     *(
-        _cost("ordinary", f"µs/event at {rate:,} a second", 8, partial(_core, rate))
-        for rate in (1_000, 5_000, 20_000)
+        _cost("ordinary", f"µs/event at {rate:,} a second", wanted, partial(_core, rate))
+        for rate, wanted in ((1_000, 12), (5_000, 8), (20_000, 8))
     ),
 )
 
 
-def check(measured: Mapping[str, Results]) -> tuple[str, bool]:
-    """A table of these scenarios' targets, empty without any, and whether all are reached."""
+def check(measured: Mapping[str, Results], server: str) -> tuple[str, bool]:
+    """A table of these scenarios' targets, empty without any, and whether all are reached.
+
+    Args:
+        measured: results by scenario.
+        server: one of those above; what is for another one is left out.
+    """
     pace = _pace(measured)
     rows = []
     reached = True
     for target in TARGETS:
-        if target.scenario not in measured:
+        if target.scenario not in measured or target.server not in ("", server):
             continue
         found = target.values(measured[target.scenario])
         if not found:
@@ -144,7 +169,8 @@ def check(measured: Mapping[str, Results]) -> tuple[str, bool]:
         form = ",.0f" if target.wanted > 1_000 else ".2f"
         sign = "≥" if target.at_least else "≤"
         wanted = [f"{sign} {number:{form}}" for number in (target.wanted, target.here(pace))]
-        rows.append([target.what, *wanted, report.spread(found, form), outcome])
+        what = f"{target.what}, on {target.server}" if target.server else target.what
+        rows.append([what, *wanted, report.spread(found, form), outcome])
     if not rows:
         return "", True
     head = ["target", "wanted", "wanted here", "measured", ""]

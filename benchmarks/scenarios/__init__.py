@@ -20,6 +20,7 @@ from benchmarks.scenarios.ordinary_day import ordinary_day
 from benchmarks.scenarios.outage import outage
 from benchmarks.scenarios.partitions_and_workers import more_workers, partitions
 from benchmarks.scenarios.restarts import restarts
+from benchmarks.scenarios.servers import servers
 
 #: A table and the results for JSON, from the rounds and the scale of the sizes.
 Scenario = Callable[[Stage, int, float], tuple[str, Any]]
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
     "rows": full_table,
     "traffic": traffic,
     "network": network,
+    "servers": servers,
     "bad": bad_values,
     "refused": refused_rows,
     "catalogue": catalogue,

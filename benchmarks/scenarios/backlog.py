@@ -7,11 +7,12 @@ from benchmarks.measuring.programs import OURS
 from benchmarks.measuring.runs import Run, run
 from benchmarks.measuring.stage import Stage
 from benchmarks.reports import report
+from benchmarks.traffic.mixes import shop
 
 
 def backlog(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """Ten million events that wait: the rate and the memory of each tenth, in one run."""
-    topic = stage.topic(int(10_000_000 * scale))
+    topic = stage.topic(int(10_000_000 * scale), shop)
     one = run(stage, OURS, topic)
     print(report.line(one), file=sys.stderr, flush=True)
     rows = []

@@ -10,7 +10,7 @@ from benchmarks.measuring.runs import Run, run
 from benchmarks.measuring.stage import Stage
 from benchmarks.peers.peer_list import PROGRAMS
 from benchmarks.reports import report
-from benchmarks.traffic.mixes import shopping
+from benchmarks.traffic.mixes import shop
 from dev.servers.processes import StartError
 
 
@@ -36,7 +36,7 @@ def compare(
     topics = {}
     for size in sorted({program.events for program in chosen}):
         print(f"Filling a topic with {size:,} events …", file=sys.stderr)
-        topics[size] = stage.topic(size, shopping)
+        topics[size] = stage.topic(size, shop)
     done: list[list[Run]] = []
     for number in range(rounds):
         turn = number % len(chosen)

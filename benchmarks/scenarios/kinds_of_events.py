@@ -1,4 +1,4 @@
-"""Events of other kinds beside the usual ones: large, bad, refused, sold, repeated, compressed."""
+"""Events of other kinds beside a shop's: large, bad, refused, sold, repeated, compressed."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from benchmarks.traffic.mixes import (
     refused,
     repaired,
     sale,
+    shop,
     unknown_fields,
     whole,
 )
@@ -34,9 +35,10 @@ from dev.servers.processes import Process
 
 
 def traffic(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
-    """Events as others send them, beside the usual ones; the sizes are those before compression."""
+    """A shop's events, and those of others; the sizes are those before compression."""
     mixes = {
-        "usual events": sale,
+        "a shop's traffic": shop,
+        "5 % filled": sale,
         "whole events": whole,
         "64 % filled": filled,
         "20 unknown fields": unknown_fields,
@@ -138,7 +140,9 @@ def all_codecs(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The same events, uncompressed and compressed with each of Kafka's codecs."""
     codecs = (CODEC, "none", "snappy", "gzip", "zstd")
     topics = {
-        "uncompressed" if codec == "none" else codec: stage.topic(int(500_000 * scale), codec=codec)
+        "uncompressed" if codec == "none" else codec: stage.topic(
+            int(500_000 * scale), shop, codec=codec
+        )
         for codec in codecs
     }
     done = each(stage, rounds, topics)

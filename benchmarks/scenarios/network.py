@@ -15,7 +15,7 @@ from benchmarks.measuring.runs import run
 from benchmarks.measuring.stage import Stage
 from benchmarks.measuring.table import connect
 from benchmarks.scenarios.rounds import as_json, in_rounds, table
-from benchmarks.traffic.mixes import shopping
+from benchmarks.traffic.mixes import shop
 from dev.servers.database import SecretURL
 from dev.servers.processes import Process
 
@@ -28,7 +28,7 @@ _QUESTIONS = 200
 
 def network(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """The comparison's events through plain connections, TLS, and to a database 2 ms away."""
-    topic = stage.topic(int(2_000_000 * scale), shopping)
+    topic = stage.topic(int(2_000_000 * scale), shop)
     with distant(stage.server.port, _AWAY) as port, stage.with_tls() as encrypted:
         programs = [
             (stage, replace(OURS, name="plain, next to each other")),

@@ -12,7 +12,7 @@ from benchmarks.measuring.stage import Stage
 from benchmarks.measuring.table import connect
 from benchmarks.measuring.worker import wait_for_rows, worker
 from benchmarks.reports import report
-from benchmarks.traffic.mixes import sale
+from benchmarks.traffic.mixes import shop
 from benchmarks.traffic.topics import PRODUCER, numbered
 
 #: Events a second of ordinary days, the first of which has none; their partitions, and seconds.
@@ -56,7 +56,7 @@ def _costs(stage: Stage, rate: int, seconds: float) -> tuple[float, float]:
         closing(connect(url)) as database,
     ):
         meter = Meter([process.pid])
-        source = numbered(sale)
+        source = numbered(shop)
         _send(stage, topic, source, rate=10, seconds=1)
         with database.cursor() as table:
             wait_for_rows(table, 1, process)

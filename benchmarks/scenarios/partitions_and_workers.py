@@ -8,7 +8,7 @@ from benchmarks.measuring.programs import OURS, workers
 from benchmarks.measuring.runs import run
 from benchmarks.measuring.stage import Stage
 from benchmarks.scenarios.rounds import as_json, each, in_rounds, table
-from benchmarks.traffic.mixes import many_products
+from benchmarks.traffic.mixes import shop
 
 PARTITIONS = (1, 4, 12, 50, 300)
 WORKERS = (1, 2, 4, 8)
@@ -20,7 +20,7 @@ def partitions(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """One worker on the same events in one partition and in more."""
     topics = {
         f"{number} partition{'s' * (number > 1)}": stage.topic(
-            int(1_000_000 * scale), many_products, partitions=number
+            int(1_000_000 * scale), shop, partitions=number
         )
         for number in PARTITIONS
     }
@@ -30,7 +30,7 @@ def partitions(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
 
 def more_workers(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     """One worker and more on one topic."""
-    topic = stage.topic(int(2_000_000 * scale), many_products, partitions=SHARED)
+    topic = stage.topic(int(2_000_000 * scale), shop, partitions=SHARED)
     programs = [
         replace(OURS, name=f"{number} worker{'s' * (number > 1)}", start=workers(number))
         for number in WORKERS

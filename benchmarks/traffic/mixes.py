@@ -24,6 +24,10 @@ _DECADE = 315_000_000
 _FIELDS = {field.name for field in EVENT_FIELDS}
 _FILLABLE = [field.name for field in EVENT_FIELDS if field.filled]
 _EVERY = 20
+#: Primes, so that no partition gets all of them.
+_DROPPED_EVERY, _MISTYPED_EVERY = 499, 101
+#: Values that are no numbers, whoever reads them: not even as texts.
+_MISTYPED = ({"price": "n/a"}, {"quantity": "two"})
 _Fields = dict[str, Any]
 
 
@@ -43,13 +47,34 @@ class Template:
 
 
 def sale(share: Random) -> Iterator[Template]:
-    """The main mix: 19 of 20 events are whole, one lacks a value that the rules fill."""
-    yield from map(_template, _holed(_whole(), share))
+    """19 of 20 events are whole, one lacks a value that the rules fill; each becomes a row."""
+    for number, fields in enumerate(_whole()):
+        if number % _EVERY == 0:
+            fields[share.choice(_FILLABLE)] = None
+        yield _template(fields)
 
 
-def shopping(share: Random) -> Iterator[Template]:
-    """The comparison's mix: as ``sale``, but a third of the events buy, of 5,000 products."""
-    yield from map(_template, _holed(_buying(share, 5_000), share))
+def shop(share: Random) -> Iterator[Template]:
+    """The main mix, a shop's traffic: guests, holes, some mistakes; a third buy.
+
+    Of the events 40 % are of guests, half of which have no ``user_id`` and half a null; 5 % have
+    no category; 1 % have a price or quantity that is no number, which every program takes for
+    absent; 0.2 % have neither user nor product, so that every program drops them.
+    """
+    for number, fields in enumerate(_buying(share, 5_000), start=1):
+        if share.random() < 0.4:
+            fields["user_id"] = None
+            if share.random() < 0.5:
+                del fields["user_id"]
+        if share.random() < 0.05:
+            del fields["category"]
+        if number % _DROPPED_EVERY == 0:
+            fields |= {"user_id": None, "product_id": None}
+            yield _dropped(fields)
+            continue
+        if number % _MISTYPED_EVERY == 0:
+            fields |= share.choice(_MISTYPED)
+        yield _template(fields)
 
 
 def bad(share: Random) -> Iterator[Template]:
@@ -156,14 +181,6 @@ def _buying(share: Random, products: int) -> Iterator[_Fields]:
         yield {**fields, "event_type": kind, "product_id": product}
 
 
-def _holed(whole: Iterator[_Fields], share: Random) -> Iterator[_Fields]:
-    """Of 20 events, one lacks a value that the rules fill."""
-    for number, fields in enumerate(whole):
-        if number % _EVERY == 0:
-            fields[share.choice(_FILLABLE)] = None
-        yield fields
-
-
 Mix = Callable[[Random], Iterator[Template]]
 
 
@@ -189,8 +206,19 @@ def _refused(fields: _Fields) -> Template:
 
 
 def _template(fields: _Fields) -> Template:
-    value = json.dumps({**fields, "event_id": _ID}, ensure_ascii=False).encode()
-    transformed = transform(value)
+    head, tail, transformed = _transformed(fields)
     assert not isinstance(transformed, Rejection), transformed
-    head, _, tail = value.partition(_ID.encode())
     return Template(head, tail, transformed[0])
+
+
+def _dropped(fields: _Fields) -> Template:
+    head, tail, transformed = _transformed(fields)
+    assert isinstance(transformed, Rejection), transformed
+    return Template(head, tail, None)
+
+
+def _transformed(fields: _Fields) -> tuple[bytes, bytes, tuple[Row, int] | Rejection]:
+    """What is before and after an event's id, and what becomes of it."""
+    value = json.dumps({**fields, "event_id": _ID}, ensure_ascii=False).encode()
+    head, _, tail = value.partition(_ID.encode())
+    return head, tail, transform(value)

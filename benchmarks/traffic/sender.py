@@ -26,7 +26,9 @@ FLUSH_TIMEOUT = 60
 
 
 class Sender:
-    """Sends events of the main mix to a topic's partitions in turn, within a ``with`` block.
+    """Sends events to a topic's partitions in turn, within a ``with`` block.
+
+    They are those of ``sale``: each becomes a row.
 
     Args:
         bootstrap, topic, partitions: where to.

@@ -1,21 +1,24 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/bytedance/sonic"
+	"github.com/bytedance/sonic/decoder"
 )
 
-// sent is an event as the shop sends it.
+// sent is an event as the shop sends it. A number that is missing, null or of another type leaves
+// what is there.
 type sent struct {
-	EventID   *string  `json:"event_id"`
-	UserID    *string  `json:"user_id"`
-	ProductID *string  `json:"product_id"`
-	Category  *string  `json:"category"`
-	EventType *string  `json:"event_type"`
-	Price     *float64 `json:"price"`
-	Quantity  *int64   `json:"quantity"`
-	Timestamp *string  `json:"timestamp"`
+	EventID   *string `json:"event_id"`
+	UserID    *string `json:"user_id"`
+	ProductID *string `json:"product_id"`
+	Category  *string `json:"category"`
+	EventType *string `json:"event_type"`
+	Price     float64 `json:"price"`
+	Quantity  int64   `json:"quantity"`
+	Timestamp *string `json:"timestamp"`
 }
 
 // row is what becomes of it; nil is NULL.
@@ -30,8 +33,8 @@ type row struct {
 
 // toRow fills what is missing; false where the event must be dropped.
 func toRow(value []byte) (row, bool) {
-	var event sent
-	if sonic.ConfigFastest.Unmarshal(value, &event) != nil {
+	event := sent{Price: 0, Quantity: 1}
+	if err := sonic.ConfigFastest.Unmarshal(value, &event); err != nil && !mismatched(err) {
 		return row{}, false
 	}
 	if product := event.ProductID; product != nil {
@@ -47,18 +50,17 @@ func toRow(value []byte) (row, bool) {
 	if event.EventID == nil || event.UserID == nil || event.Category == nil {
 		return row{}, false
 	}
-	made := row{
+	return row{
 		eventID: *event.EventID, userID: *event.UserID, productID: event.ProductID,
 		category: *event.Category, eventType: event.EventType, timestamp: toUTC(event.Timestamp),
-		quantity: 1,
-	}
-	if event.Price != nil {
-		made.price = *event.Price
-	}
-	if event.Quantity != nil {
-		made.quantity = *event.Quantity
-	}
-	return made, true
+		price: event.Price, quantity: event.Quantity,
+	}, true
+}
+
+// mismatched says whether a value was of another type: all others have been read.
+func mismatched(err error) bool {
+	var mismatch *decoder.MismatchTypeError
+	return errors.As(err, &mismatch)
 }
 
 // firstTwo returns a text's first two characters.

@@ -8,6 +8,7 @@ import org.apache.flink.table.functions.ScalarFunction;
 
 /** Flink SQL from Kafka to JDBC, in a cluster within this process. */
 public class FlinkJob {
+    /** With that option a value of another type is NULL; without it the job fails. */
     private static final String EVENTS =
             """
             CREATE TABLE events (
@@ -20,7 +21,8 @@ public class FlinkJob {
                 'properties.group.id' = '%s',
                 'scan.startup.mode' = 'group-offsets',
                 'properties.auto.offset.reset' = 'earliest',
-                'format' = 'json'
+                'format' = 'json',
+                'json.ignore-parse-errors' = 'true'
             )""";
 
     /** The driver's option makes one statement of many rows; the sink is flushed by checkpoints, too. */

@@ -222,7 +222,7 @@ public class JavaLoop {
         return database;
     }
 
-    /** The row of an event, what is missing filled in; empty where it must be dropped. */
+    /** The row of an event, what is missing or no number filled in; empty where it is dropped. */
     private static Optional<Row> toRow(byte[] value) throws IOException {
         String eventId = null, user = null, product = null, category = null, type = null;
         String timestamp = null;
@@ -232,7 +232,8 @@ public class JavaLoop {
             parser.nextToken();
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
                 String name = parser.currentName();
-                if (parser.nextToken() == JsonToken.VALUE_NULL) {
+                JsonToken token = parser.nextToken();
+                if (token == JsonToken.VALUE_NULL) {
                     continue;
                 }
                 switch (name) {
@@ -242,8 +243,8 @@ public class JavaLoop {
                     case "category" -> category = parser.getText();
                     case "event_type" -> type = parser.getText();
                     case "timestamp" -> timestamp = parser.getText();
-                    case "price" -> price = parser.getDoubleValue();
-                    case "quantity" -> quantity = parser.getIntValue();
+                    case "price" -> price = token.isNumeric() ? parser.getDoubleValue() : 0;
+                    case "quantity" -> quantity = token.isNumeric() ? parser.getIntValue() : 1;
                     default -> parser.skipChildren();
                 }
             }

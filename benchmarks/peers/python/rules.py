@@ -18,7 +18,10 @@ INSERT = (
 
 
 def to_row(event: dict[str, Any]) -> tuple[Any, ...] | None:
-    """Fill, compute the revenue, drop what is invalid; None where it is."""
+    """Fill, compute the revenue, drop what is invalid; None where it is.
+
+    A price or quantity that is no number is filled as one that is missing.
+    """
     product_id = event.get("product_id")
     user_id = event.get("user_id")
     if user_id is None and product_id is not None:
@@ -27,10 +30,10 @@ def to_row(event: dict[str, Any]) -> tuple[Any, ...] | None:
     if category is None and product_id is not None:
         category = f"category_{product_id[:2]}"
     quantity = event.get("quantity")
-    if quantity is None:
+    if not isinstance(quantity, int):
         quantity = 1
     price = event.get("price")
-    if price is None:
+    if not isinstance(price, (float, int)):
         price = 0.0
     event_id = event.get("event_id")
     if event_id is None or user_id is None or category is None:
