@@ -178,7 +178,7 @@ def test_a_filled_text_that_fits_and_one_that_does_not(rows, character):
 
 
 @given(st.sets(st.sampled_from([*WHOLE])), st.text(max_size=50))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_any_fields_missing(rows, names, product):
     kept = {**WHOLE, "product_id": json.dumps(product, ensure_ascii=False)}
     assert_compiled_alike(rows, spelled((name, kept[name]) for name in kept if name not in names))
@@ -301,20 +301,20 @@ def test_values_of_any_length(rows, size, text):
 
 
 @given(documents)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_any_event(rows, value):
     assert_compiled_alike(rows, value)
 
 
 @given(numbers, numbers)
 @example("0.1", "3")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_any_price_and_quantity(rows, price, quantity):
     assert_compiled_alike(rows, whole(price=price, quantity=quantity))
 
 
 @given(st.integers(0, 10**15 - 1), st.integers(0, 14), st.integers(-99_999_999, 999_999_999))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=3000, deadline=None)
 def test_any_decimal(rows, number, places, quantity):
     text = f"{number:0{places + 1}}"
     price = f"{text[: len(text) - places]}.{text[len(text) - places :]}".rstrip(".")
@@ -322,7 +322,7 @@ def test_any_decimal(rows, number, places, quantity):
 
 
 @given(moments)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_any_moment(rows, moment):
     assert_compiled_alike(rows, whole(timestamp=moment))
 

@@ -138,7 +138,6 @@ def shot(page, name):
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-@pytest.mark.slow
 def test_two_workers_are_a_group_whose_history_stays(worker, produce, page, run_faust):
     settings = {"FLUSH_INTERVAL": 0.5, "ROLLUP_INTERVAL": 0.5}
     one = worker(**settings).wait_ready()

@@ -133,7 +133,7 @@ def test_values_are_shown_safely(dropped, faust, migrated_url):
     assert "(none)" in listed, "the tombstone"
 
 
-@each_server_slow
+@each_server
 def test_a_replay_says_what_would_be_repaired(
     dropped, faust, faust_out, migrated_engine, migrated_url
 ):

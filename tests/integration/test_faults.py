@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from commands.traffic.simulator import Outcome
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.traffic import Traffic, audit
 from tests.helpers.worker import rows, wait_until
 
@@ -42,7 +42,7 @@ def test_killed_at_random_moments(worker, traffic, migrated_url):
     assert verdict.dropped[Outcome.MALFORMED] > 0
 
 
-@each_server_slow
+@each_server
 def test_the_database_stops_under_traffic_and_comes_back(worker, traffic, migrated_url, server):
     flow = traffic(rate=1000, count=15_000)
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()

@@ -14,7 +14,7 @@ from db.workers import Event, Heartbeat, WorkerStore
 from db.write.writer import Writer
 from tests.helpers import sales
 from tests.helpers.accounts import dba
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server
 from tests.helpers.sink import NOW
 from tests.helpers.worker import wait_until
 
@@ -175,7 +175,7 @@ def test_the_ledger_has_the_servers_time(begun):
     assert abs((line.opened - early.replace(tzinfo=None)).total_seconds()) < 5
 
 
-@each_server_slow
+@each_server
 def test_two_workers_see_each_other_and_who_left(worker, produce, migrated_engine):
     one = worker(FLUSH_INTERVAL=0.5).wait_ready()
     two = worker(FLUSH_INTERVAL=0.5).wait_ready()

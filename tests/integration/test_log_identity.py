@@ -75,7 +75,6 @@ def test_an_unchanged_log_goes_on(worker, topic, migrated_url, produce):
 
 
 @pytest.mark.usefixtures("read_before")
-@pytest.mark.slow
 def test_a_log_whose_last_event_retention_removed_goes_on(
     worker, apache, topic, migrated_url, produce
 ):
@@ -84,7 +83,6 @@ def test_a_log_whose_last_event_retention_removed_goes_on(
 
 
 @pytest.mark.usefixtures("read_before")
-@pytest.mark.slow
 def test_a_log_whose_last_event_compaction_removed_goes_on(
     worker, apache, topic, migrated_url, produce
 ):

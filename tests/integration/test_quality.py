@@ -2,12 +2,12 @@
 
 import json
 
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server
 from tests.helpers.events import event
 from tests.helpers.worker import rows
 
 
-@each_server_slow
+@each_server
 def test_a_mistyped_price_shows_in_status_page_and_metric(
     worker, produce, faust, faust_out, migrated_url
 ):

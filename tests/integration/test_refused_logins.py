@@ -16,7 +16,7 @@ from db.schema.preconditions import Preconditions
 from pipeline.errors import FatalError
 from source.cluster.auth import Cluster
 from tests.helpers.accounts import WORKER, grants
-from tests.helpers.databases import each_server, each_server_slow
+from tests.helpers.databases import each_server
 from tests.helpers.events import event, ids
 from tests.helpers.worker import dead_letters, rows, wait_until
 
@@ -101,7 +101,7 @@ def test_account_limit_blames_no_event(server, worker, produce, account, migrate
     assert "cannot be stored" not in running.log_text()
 
 
-@each_server_slow
+@each_server
 @pytest.mark.parametrize("account", ["WITH MAX_QUERIES_PER_HOUR 150"], indirect=True)
 def test_used_up_queries_are_an_outage(server, worker, produce, account, migrated_url):
     """Each statement counts, so it may end anywhere in a write, at COMMIT or ROLLBACK, too."""

@@ -13,7 +13,7 @@ from db.workers import Event, Heartbeat, WorkerStore
 from db.write.writer import Writer
 from tests.helpers import sales
 from tests.helpers.accounts import dba
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server
 from tests.helpers.listings import records
 from tests.helpers.sink import NOW
 from tests.helpers.worker import wait_until
@@ -104,7 +104,7 @@ def test_an_hour_without_anything_is_empty(night):
     assert (found.batches, found.workers, found.happened, found.pauses) == (0, [], [], [])
 
 
-@each_server_slow
+@each_server
 def test_the_command_says_it_as_text_and_json(night, faust, faust_out, broker):
     span = ("--since", "2026-11-27T02:00Z", "--until", "2026-11-27T03:00Z")
     said = faust("report", *span, CONSUMER_GROUP="g")
@@ -134,7 +134,6 @@ def test_a_range_without_batches_is_named(faust_out):
     assert shown.startswith("No batches, written since 2026-11-27 02:00:00 UTC and before")
 
 
-@pytest.mark.slow
 def test_an_outage_and_a_killed_worker_are_in_the_report(worker, produce, faust_out, server):
     one = worker(FLUSH_INTERVAL=0.3).wait_ready()
     produce([sales.event(n) for n in range(20)])

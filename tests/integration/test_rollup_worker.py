@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.helpers.accounts import dba
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server, each_server_slow
 from tests.helpers.sales import event
 from tests.helpers.sums import assert_sums_true
 from tests.helpers.worker import rows, wait_until
@@ -57,7 +57,7 @@ def test_sums_are_exact_after_kills_in_several_groups(
     assert "\netl_rollup_behind_seconds 0.0\n" in metrics
 
 
-@each_server_slow
+@each_server
 def test_an_error_is_shown_and_stops_nothing(worker, produce, migrated_engine, migrated_url):
     running = worker(FLUSH_INTERVAL=0.2, ROLLUP_INTERVAL=0.2).wait_ready()
     with dba(migrated_engine).begin() as connection:

@@ -10,10 +10,10 @@ from db import reports
 from db.connection.engine import connect_for_queries
 from db.reports import Reports
 from pipeline.errors import TransientError
-from tests.helpers.databases import each_server_slow
+from tests.helpers.databases import each_server
 
 
-@each_server_slow
+@each_server
 def test_viewers_share_the_questions(worker, server):
     running = worker(FLUSH_INTERVAL=0.5).wait_ready()
     server.execute("SET GLOBAL log_output = 'TABLE'")
