@@ -23,7 +23,7 @@ test-unit: ## Tests that start no server, in seconds (ARGS: pytest's)
 	@dev/setup/setup.sh python
 	@$(pytest) -m "not slow" tests/unit tests/contract $(ARGS)
 
-test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded, SERVER=mysql-9.7 choose the servers; ARGS)
+test-integration: setup ## Tests against a real broker and a real database (BROKER=apache|embedded|apache-3.9|apache-2.8, SERVER=mysql-9.7 choose the servers; ARGS)
 	@$(python) -m dev
 	@$(pytest) -m "not slow" --ignore tests/unit --ignore tests/contract $(ARGS)
 
@@ -33,6 +33,7 @@ test: setup ## Lint, types and all of these tests (BROKER, SERVER, ARGS)
 	@$(pytest) -m "not slow" $(ARGS)
 
 test-all: setup ## All of `make test`, and the long tests and variants that it leaves out
+	@for kafka in apache-3.9 apache-2.8; do dev/setup/fetch_kafka.sh $$kafka || echo "$$kafka could not be fetched: its tests skip."; done
 	@$(python) -m dev
 	@$(MAKE) --no-print-directory lint
 	@$(pytest) $(ARGS)

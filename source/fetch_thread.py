@@ -24,6 +24,7 @@ from pipeline.partition import Partition
 from pipeline.record import LastRecord
 from source import commit_reporter
 from source.commit_reporter import CommitReporter
+from source.continuity import Continuity
 from source.fetch import Fetch
 from source.gathering import Gathering
 from source.log_reader import Bounds, LogReader
@@ -75,6 +76,7 @@ class FetchThread(QuietThread):
         self._read_committed = read_committed
         self._gathering = gathering
         self._next: dict[TP, int] = {}
+        self._continuity = Continuity(logs)
         self.commits = CommitReporter(self._commit_offsets)
         #: Paused partitions; the main thread replaces the whole set.
         self.held: frozenset[TP] = frozenset()
@@ -134,10 +136,10 @@ class FetchThread(QuietThread):
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         with consumer._subscription.fetch_context():
-            found = self._take(consumer, active_partitions, max_records or 1)
+            found = await self._take_known(consumer, active_partitions, max_records or 1)
             if not found:
                 await _wait_for_data(fetcher, timeout)
-                found = self._take(consumer, active_partitions, max_records or 1)
+                found = await self._take_known(consumer, active_partitions, max_records or 1)
             if found and not fetcher._records:
                 self._gathering.took(consumer, {tp: fetch for tp, (fetch,) in found.items()})
             if not found:
@@ -149,6 +151,24 @@ class FetchThread(QuietThread):
         if consumer._subscription.reassignment_in_progress:
             return set()
         return (active & self._next.keys()) - self.held
+
+    async def _take_known(
+        self, consumer: AIOKafkaConsumer, active: set[TP], max_records: int
+    ) -> dict[TP, list[Fetch]]:
+        """Take what has arrived and continues what was read.
+
+        Raises:
+            OtherLogError: the log is not the one that was read.
+        """
+        wanted = self._readable(consumer, active)
+        arrived = {
+            tp: one._partition_records
+            for tp, one in consumer._fetcher._records.items()
+            if tp in wanted and not isinstance(one, FetchError)
+        }
+        epochs = {tp: batches.next_epoch for tp, batches in arrived.items() if batches}
+        await self._continuity.compare(epochs)
+        return self._take(consumer, active, max_records)
 
     def _take(
         self, consumer: AIOKafkaConsumer, active: set[TP], max_records: int
@@ -171,6 +191,8 @@ class FetchThread(QuietThread):
             batches: PartitionBatches | None = None
             if arrived.has_more() and arrived.check_assignment(tp):
                 batches = arrived._partition_records
+                if not self._continuity.is_known(tp, batches.next_epoch):
+                    continue
                 portion = batches.take(room, size)
                 arrived._update_position()
             if batches is None or batches.is_done:
@@ -196,6 +218,8 @@ class FetchThread(QuietThread):
         records, size, epoch = portion
         self._next[tp] = end
         last = LastRecord.of(records[-1], epoch) if records else None
+        if last is not None:
+            self._continuity.read(tp, last)
         lease = self._memory.hold(len(records), size + _RECORD_BYTES * len(records))
         return Fetch(start, end, records, last, lease)
 
@@ -293,6 +317,7 @@ class FetchThread(QuietThread):
         for tp, position in kept.items():
             consumer.seek(tp, position.seek)
         self._next = {tp: position.start for tp, position in kept.items()}
+        self._continuity.begin({tp: position.last for tp, position in kept.items()})
 
     async def seek_back(self, partition: TP, offset: int) -> None:
         """Deliver a partition again from an offset; ignored for one that is not delivered."""

@@ -50,12 +50,24 @@ class LogEndError(FatalError):
 class OtherLogError(FatalError):
     """The log is not the one that was read."""
 
+    @classmethod
+    def of(cls, partition: Partition, offset: int) -> "OtherLogError":
+        """The error of a partition that has another record at this offset."""
+        return cls(
+            f"{partition} has another record at offset {offset} than the one that was read there: "
+            f"the topic was recreated, or truncated and written again. {RESET_HINT}"
+        )
+
 
 class Position(NamedTuple):
-    """``start``: everything below is done. ``seek``: where to read; higher if events are gone."""
+    """``start``: everything below is done. ``seek``: where to read; higher if events are gone.
+
+    ``last``: the last record read before it, where it is known.
+    """
 
     start: int
     seek: int
+    last: LastRecord | None = None
 
 
 class Logs(Protocol):
@@ -133,11 +145,16 @@ class StartOffsets:
             partition: _position(partition, stored[partition], bounds)
             for partition, bounds in log_bounds.items()
         }
-        await self.check(log_bounds, logs)
-        return positions
+        known = await self.check(log_bounds, logs)
+        return {
+            partition: position._replace(last=known.get(partition))
+            for partition, position in positions.items()
+        }
 
-    async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> None:
-        """Compare the last record read of each partition with the log.
+    async def check(
+        self, log_bounds: Mapping[Partition, Bounds], logs: Logs
+    ) -> Mapping[Partition, LastRecord]:
+        """Compare the last record read of each partition with the log; return those that are known.
 
         A record that retention or compaction removed, or that was not stored, is not compared.
 
@@ -147,11 +164,8 @@ class StartOffsets:
         """
         known = await _of_topics(self._store.last_records, log_bounds)
         for partition in sorted(await others(known, log_bounds, logs)):
-            raise OtherLogError(
-                f"{partition} has another record at offset "
-                f"{known[partition].offset} than the one that was read there: the topic was "
-                f"recreated, or truncated and written again. {RESET_HINT}"
-            )
+            raise OtherLogError.of(partition, known[partition].offset)
+        return known
 
     def _first(self, bounds: Bounds) -> int:
         if self._from_beginning:
@@ -193,11 +207,12 @@ async def others(
     return {
         partition
         for partition, found in answers.items()
-        if found is not None and not _is_same(found, kept[partition])
+        if found is not None and not is_same(found, kept[partition])
     }
 
 
-def _is_same(found: LastRecord, known: LastRecord) -> bool:
+def is_same(found: LastRecord, known: LastRecord) -> bool:
+    """Whether a log's record is the one that was read; an epoch that one lacks is ignored."""
     if -1 in (found.epoch, known.epoch):
         found = found._replace(epoch=known.epoch)
     return found == known

@@ -89,7 +89,7 @@ class Starts(Protocol):
     ) -> Mapping[Partition, Position]:
         """Positions of the assigned partitions."""
 
-    async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> None:
+    async def check(self, log_bounds: Mapping[Partition, Bounds], logs: Logs) -> object:
         """Raise if a partition's log is not the one that was read."""
 
 

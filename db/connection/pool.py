@@ -43,7 +43,12 @@ def _reset(connection: Any, record: Any, _state: Any) -> None:
     # SQLAlchemy reports the end before the server has answered, so check the server's status too.
     in_transaction = connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
     if in_transaction or record.info.get(_IS_OPEN, True):
-        connection.rollback()
+        try:
+            connection.rollback()
+        except MySQLError as error:
+            # A Galera node that has lost its quorum refuses even this, on a connection that lives.
+            # Raised, it would be a traceback in the log.
+            record.invalidate(error)
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -1,10 +1,10 @@
 """A Kafka broker on this machine: Apache Kafka if Java is installed, else one from a wheel."""
 
+import math
 import os
 import re
-import shutil
-import subprocess
 import sys
+import time
 import uuid
 from abc import abstractmethod
 from base64 import urlsafe_b64encode
@@ -17,12 +17,15 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from dev import LOCAL, ROOT
+from dev.servers import installed_kafka
 from dev.servers.processes import Process, Server, StartError, free_port, listens
+from dev.servers.zookeeper import ZooKeeper
 
 #: Where set-up puts Apache Kafka.
 JARS = LOCAL / "kafka" / "libs"
-OLDEST_JAVA = 17
 DEFAULT_PARTITIONS = 4
+#: Without them the older versions write nothing of what goes wrong.
+_LOG_SETTINGS = ROOT / "dev" / "servers" / "log4j.properties"
 
 
 class Broker(Server):
@@ -138,6 +141,8 @@ class ApacheKafka(Broker):
     can_restart = True
     has_admin = True
     answers_all = True
+    #: Its libraries.
+    jars: ClassVar[Path] = JARS
     #: Starts in half the time; a test's broker does not live long enough for more.
     jvm_options: tuple[str, ...] = (
         "-Xms128m",
@@ -185,7 +190,7 @@ class ApacheKafka(Broker):
         _wait(admin.delete_topics([name]))
 
     def _java(self) -> list[str | Path]:
-        return ["java", *self.jvm_options, "-cp", f"{JARS}/*"]
+        return ["java", *self.jvm_options, "-cp", f"{self.jars}/*"]
 
     def _format(self, settings: Path, cluster: str, log: Path) -> None:
         command = [*self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
@@ -238,50 +243,107 @@ class ApacheKafka(Broker):
         return True
 
 
+#: Seconds after which ZooKeeper has given up a killed broker's session of 1.5 s.
+_SESSION_OVER = 4.0
+
+
+class Kafka39(ApacheKafka):
+    """The last of Apache Kafka 3, set up as the newest is."""
+
+    kind = "apache-3.9"
+    jars = LOCAL / "kafka-3.9" / "libs"
+    jvm_options = (*ApacheKafka.jvm_options, f"-Dlog4j.configuration=file:{_LOG_SETTINGS}")
+
+
+class Kafka28(Kafka39):
+    """Apache Kafka 2.8, with ZooKeeper; that outlives ``kill``, and ends with ``stop``."""
+
+    kind = "apache-2.8"
+    jars = LOCAL / "kafka-2.8" / "libs"
+    #: What later versions have in ZooKeeper's place.
+    _of_kraft = ("process.roles", "node.id", "controller.", "broker.", "listeners")
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        super().__init__(folder, port)
+        self._zookeeper = ZooKeeper(folder / "zookeeper", self._java())
+        self._killed = -math.inf
+
+    def start(self) -> Self:
+        if self._zookeeper.pid is None:
+            self._zookeeper.start()
+        # A broker whose old session still lives ends with "node already exists".
+        time.sleep(max(0.0, self._killed + _SESSION_OVER - time.monotonic()))
+        return super().start()
+
+    def kill(self) -> None:
+        super().kill()
+        self._killed = time.monotonic()
+
+    def stop(self) -> None:
+        super().stop()
+        self._zookeeper.stop()
+
+    def _format(self, settings: Path, cluster: str, log: Path) -> None:
+        """Its data folder is made when it starts."""
+
+    def _settings(self) -> str:
+        lines = super()._settings().splitlines()
+        return "\n".join(
+            [
+                *(line for line in lines if not line.startswith(self._of_kraft)),
+                "broker.id=1",
+                f"listeners=PLAINTEXT://{self.bootstrap}",
+                f"zookeeper.connect=127.0.0.1:{self._zookeeper.port}",
+                "zookeeper.session.timeout.ms=1500",
+                "",
+            ]
+        )
+
+
+#: By what the variable ``BROKER`` calls them.
+KINDS: dict[str, type[Broker]] = {
+    one.kind: one for one in (ApacheKafka, Kafka39, Kafka28, EmbeddedBroker)
+}
+
+
 def choose() -> tuple[type[Broker], str]:
     """The broker to test with, and a sentence that says which and why.
 
-    Variable ``BROKER`` (``apache`` or ``embedded``) decides; the default depends on what is
-    installed.
+    Variable ``BROKER`` (one of ``KINDS``) decides; the default depends on what is installed.
 
     Raises:
         StartError: ``BROKER`` names an unknown or missing broker.
     """
     wanted = os.environ.get("BROKER", "")
-    missing = _missing_for_apache()
-    if wanted not in ("", ApacheKafka.kind, EmbeddedBroker.kind):
-        raise StartError(f"BROKER is {wanted!r}: it may be apache or embedded.")
-    if wanted == ApacheKafka.kind and missing:
-        raise StartError(f"BROKER=apache, but {missing}.")
-    if wanted == EmbeddedBroker.kind:
-        return EmbeddedBroker, "Broker: embedded (librdkafka's mock cluster), as BROKER says."
+    if wanted and wanted not in KINDS:
+        raise StartError(f"BROKER is {wanted!r}: it may be {', '.join(KINDS)}.")
+    kind = KINDS[wanted or ApacheKafka.kind]
+    if not issubclass(kind, ApacheKafka):
+        return kind, "Broker: embedded (librdkafka's mock cluster), as BROKER says."
+    missing = missing_for(kind)
+    if missing and wanted:
+        raise StartError(f"BROKER={wanted}, but {missing}.")
     if missing:
-        return EmbeddedBroker, f"Broker: embedded (librdkafka's mock cluster), because {missing}."
+        why = f"because {missing}"
+        return EmbeddedBroker, f"Broker: embedded (librdkafka's mock cluster), {why}."
     why = "as BROKER says" if wanted else "because it is installed"
-    return ApacheKafka, f"Broker: Apache Kafka {_kafka_version()}, {why}."
+    return kind, f"Broker: Apache Kafka {installed_kafka.version(kind.jars)}, {why}."
+
+
+def missing_for(kind: type[ApacheKafka]) -> str:
+    """What keeps a kind of Apache Kafka from running here; empty if nothing does."""
+    if why := installed_kafka.no_java():
+        return why
+    if installed_kafka.version(kind.jars):
+        return ""
+    if kind is ApacheKafka:
+        return "set-up could not fetch Apache Kafka (it needs Maven and the network)"
+    log = LOCAL / f"{kind.jars.parent.name}.log"
+    if log.exists():
+        return f"it could not be fetched (see {log})"
+    return f"it is not here: run `dev/setup/fetch_kafka.sh {kind.kind}`"
 
 
 def _wait(futures: dict[str, Future[None]]) -> None:
     for future in futures.values():
         future.result(20)
-
-
-def _missing_for_apache() -> str:
-    java = shutil.which("java")
-    if not java or _java_version(java) < OLDEST_JAVA:
-        return f"there is no Java {OLDEST_JAVA} or newer"
-    if not _kafka_version():
-        return "set-up could not fetch Apache Kafka (it needs Maven and the network)"
-    return ""
-
-
-def _java_version(java: str) -> int:
-    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', output)
-    return int(found[1]) if found else 0
-
-
-def _kafka_version() -> str:
-    """Version of the fetched Apache Kafka; empty if it was not fetched."""
-    names = [path.stem for path in JARS.glob("kafka-server-[0-9]*.jar")]
-    return names[0].removeprefix("kafka-server-") if names else ""

@@ -49,7 +49,7 @@ class Relay(TcpRelay):
 
     def _forwards(self) -> tuple[Forward, Forward]:
         asked: dict[bytes, SyncGroup] = {}
-        broker_address = _address(self.host, self._server_port)
+        broker_address = _address(self.host, self.server_port)
         own_address = _address(self.host, self.port)
 
         async def requests(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

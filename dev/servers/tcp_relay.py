@@ -21,13 +21,15 @@ class TcpRelay:
         port: of the server.
         connect: what to forward with.
         bind: address to accept connections on; None for that of the server.
+
+    ``server_port``: of the server that new connections are forwarded to.
     """
 
     def __init__(self, host: str, port: int, connect: Connect, bind: str | None = None) -> None:
         self.host = host
         self.port = 0
         self._bind = bind or host
-        self._server_port = port
+        self.server_port = port
         self._connect = connect
 
     async def listen(self, port: int = 0) -> asyncio.Server:
@@ -41,7 +43,7 @@ class TcpRelay:
     ) -> None:
         try:
             server_in, server_out = await asyncio.open_connection(
-                self.host, self._server_port, limit=_WAITING
+                self.host, self.server_port, limit=_WAITING
             )
         except OSError:
             client_out.close()

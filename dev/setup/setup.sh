@@ -146,6 +146,11 @@ if [ "$(cat "$done/kafka" 2>/dev/null)" != "$wanted" ] &&
     fi
 fi
 
+# An older one where BROKER names it.
+case ${BROKER:-} in
+    apache-*) dev/setup/fetch_kafka.sh "$BROKER" || fail "$BROKER could not be fetched: see .local/kafka-${BROKER#apache-}.log." ;;
+esac
+
 # Not a must: without MySQL its tests say that they skip; with CI set that fails the run. The servers
 # of `make test-servers` come with it: SERVERS='mysql-8.0.31 mariadb-11.8'.
 for server in mysql-9.7 ${SERVER:-} ${SERVERS:-}; do

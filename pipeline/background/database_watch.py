@@ -13,8 +13,9 @@ but an idle worker writes nothing.
   answer queries but no writes.
 - Queried offsets count only if the worker's own were the same before and after, and no write was in
   flight: only then is a difference not its own.
-- An offset that seems to have moved back is queried again with a lock, which only a primary grants:
-  a proxy may have sent the first query to a lagging replica.
+- An offset that seems to have moved is queried again with a lock, which only a primary grants: a
+  proxy may have sent the first query to a lagging replica, or to an old primary that is back with
+  more than its successor has.
 """
 
 import asyncio
@@ -131,7 +132,9 @@ class DatabaseWatch(Service):
         self._last_read = -math.inf
         #: The worker's offsets when the check began.
         self._before: Offsets | None = None
-        #: Offsets that another program seems to have moved back, by the last answer.
+        #: Whether that check asks under a lock.
+        self._is_locked = False
+        #: Offsets that another program seems to have moved, by the last answer.
         self._changed: dict[Partition, int | None] = {}
         self.last_error: DatabaseTrouble | None = None
 
@@ -179,7 +182,8 @@ class DatabaseWatch(Service):
             await in_thread(self._database.ping)
             return None
         self._before = self._known()
-        return await in_thread(self._database.stored, bool(self._changed))
+        self._is_locked = bool(self._changed)
+        return await in_thread(self._database.stored, self._is_locked)
 
     def _known(self) -> Offsets | None:
         """The worker's offsets; None while they may be about to change."""
@@ -196,19 +200,23 @@ class DatabaseWatch(Service):
             for partition, stored in differences.items()
             if stored is not None and stored > known[partition]
         }
-        if ahead:
-            moved = ", ".join(f"{one} to {offset}" for one, offset in ahead.items())
-            log.info(
-                "Following stored offsets that another program moved forward: %s",
-                moved,
-                extra=named("offsets_followed"),
-            )
-            for listener in self._listeners:
-                listener(ahead)
-        changed = {one: stored for one, stored in differences.items() if one not in ahead}
-        if changed and changed == self._changed:
-            end_worker(self, self._sentence(changed))
-        self._changed = changed
+        behind = {one: stored for one, stored in differences.items() if one not in ahead}
+        if ahead and self._is_locked:
+            self._follow(ahead)
+            differences = behind
+        if behind and behind.items() <= self._changed.items():
+            end_worker(self, self._sentence(behind))
+        self._changed = differences
+
+    def _follow(self, ahead: Offsets) -> None:
+        moved = ", ".join(f"{one} to {offset}" for one, offset in ahead.items())
+        log.info(
+            "Following stored offsets that another program moved forward: %s",
+            moved,
+            extra=named("offsets_followed"),
+        )
+        for listener in self._listeners:
+            listener(ahead)
 
     def _differences(self, found: Offsets) -> dict[Partition, int | None]:
         """Stored offsets that differ from the known ones; None for one that is gone."""

@@ -115,6 +115,16 @@ class FetchedBatches:
         """Whether everything was taken."""
         return self._batch is None and self._at >= len(self._data) and self.unreadable is None
 
+    @property
+    def next_epoch(self) -> int | None:
+        """Leader epoch of the next batch: -1 if its format has none, None if there is no batch."""
+        if self._batch is not None:
+            return self._batch.epoch
+        if len(self._data) - self._at < _HEADER.size:
+            return None
+        header = _HEADER.unpack_from(self._data, self._at)
+        return header[2] if header[3] >= 2 else -1
+
     def take(self, max_records: int, max_bytes: int) -> Portion:
         """Take the next records, up to about these limits; at least one if there is any.
 

@@ -1,9 +1,9 @@
-"""Three brokers of Apache Kafka, of which one at a time can be away."""
+"""Three brokers of Apache Kafka, some of which can be away."""
 
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,13 +17,20 @@ from dev.servers.processes import Process
 
 
 class Node(ApacheKafka):
-    """One of them. A broker that was killed leads its partitions for 20 s more."""
+    """One of them.
 
-    def __init__(self, folder: Path, number: int, cluster: str) -> None:
+    ``voters``: the controllers, as ``controller.quorum.voters`` has them.
+    """
+
+    def __init__(
+        self, folder: Path, number: int, cluster: str, *, is_controller: bool, session: float
+    ) -> None:
         super().__init__(folder)
         self.number = number
         self.cluster = cluster
+        self.is_controller = is_controller
         self.voters = ""
+        self._session = session
         self.controller = f"127.0.0.1:{self._controller_port}"
 
     def launch(self) -> None:
@@ -51,15 +58,19 @@ class Node(ApacheKafka):
         return self
 
     def _settings(self) -> str:
+        usual = (line.split("=", 1) for line in super()._settings().splitlines() if line)
         changed = {
             "node.id": str(self.number),
             "controller.quorum.voters": self.voters,
             "offsets.topic.replication.factor": "3",
-            "broker.heartbeat.interval.ms": "2000",
-            "broker.session.timeout.ms": "20000",
+            "broker.heartbeat.interval.ms": f"{self._session * 100:.0f}",
+            "broker.session.timeout.ms": f"{self._session * 1000:.0f}",
         }
-        lines = [line.split("=", 1) for line in super()._settings().splitlines() if line]
-        return "\n".join(f"{name}={changed.get(name, value)}" for name, value in lines)
+        if not self.is_controller:
+            changed["process.roles"] = "broker"
+            changed["listeners"] = f"PLAINTEXT://{self.bootstrap}"
+        settings = {**{one[0]: one[1] for one in usual}, **changed}
+        return "\n".join(f"{name}={value}" for name, value in settings.items())
 
 
 class ThreeBrokers:
@@ -67,13 +78,22 @@ class ThreeBrokers:
 
     Args:
         folder: for their files.
+        controllers: which of 1, 2, 3 are controllers as well; without most of these no partition
+            gets another leader.
+        session: seconds for which a broker that was killed leads its partitions.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, controllers: Sequence[int] = (1, 2, 3), session: float = 20
+    ) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self.nodes = [Node(folder / str(one), one, cluster) for one in (1, 2, 3)]
+        self.nodes = [
+            Node(folder / str(one), one, cluster, is_controller=one in controllers, session=session)
+            for one in (1, 2, 3)
+        ]
+        voters = [node for node in self.nodes if node.is_controller]
         for node in self.nodes:
-            node.voters = ",".join(f"{one.number}@{one.controller}" for one in self.nodes)
+            node.voters = ",".join(f"{one.number}@{one.controller}" for one in voters)
         self._stack = ExitStack()
 
     @property
@@ -86,10 +106,27 @@ class ThreeBrokers:
         """The same, as other clients have them."""
         return ",".join(node.bootstrap for node in self.nodes)
 
-    def create_topic(self, name: str, partitions: int = 6, replicas: int = 3) -> None:
-        """Create a topic that each of them has; returns when it can be used."""
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 6,
+        on: Sequence[int] | None = None,
+        **settings: object,
+    ) -> None:
+        """Create a topic; returns when it can be used.
+
+        Args:
+            name: of the topic.
+            partitions: how many there are.
+            on: the brokers that have each, the first of which leads; None for all three of them, of
+                which each leads some.
+            settings: of the topic, ``min_insync_replicas=…`` for ``min.insync.replicas``.
+        """
+        where = {"replica_assignment": [list(on)] * partitions} if on else {"replication_factor": 3}
+        config = {key.replace("_", "."): str(value) for key, value in settings.items()}
         admin = self.nodes[0]._admin()
-        for future in admin.create_topics([NewTopic(name, partitions, replicas)]).values():
+        topic = NewTopic(name, partitions, config=config, **where)
+        for future in admin.create_topics([topic]).values():
             future.result(30)
 
     def leaders(self, topic: str) -> set[int]:

@@ -138,6 +138,18 @@ async def test_an_offset_that_moved_forward_is_followed(ended):
     assert ended == []
 
 
+async def test_offsets_that_only_an_old_primary_has_are_not_followed(ended):
+    """It is back with more than its successor, and a proxy leads there: it gives no lock."""
+    followed: list[object] = []
+    refused = TransientError("MySQL error 1290: read-only", "read_only")
+    database = Database(AT | {("t", 0): 15}, refused, AT)
+    watch = watching(database, Worker(), followed.append)
+    for _ in range(4):
+        await watch.look()
+    assert database.locked[:2] == [False, True]
+    assert followed == ended == []
+
+
 async def test_of_two_offsets_one_is_followed_and_one_ends_it(ended):
     followed: list[object] = []
     stored = {("t", 0): 15, ("t", 1): 5}

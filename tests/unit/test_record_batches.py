@@ -315,3 +315,14 @@ def test_unreadable_old_message_is_named_by_its_first_offset():
     found = read(batch(9, [b"a"]) + bytes(data), 9)[2].unreadable
     assert found is not None
     assert (found.offset, found.after) == (10, 13)
+
+
+def test_the_next_batchs_leader_epoch_is_known_before_it_is_taken():
+    data = batch(0, [b"a", b"b"], epoch=3) + batch(2, [b"c"], epoch=4)
+    fetched = FetchedBatches(data, 0, None, LIMIT)
+    assert fetched.next_epoch == 3
+    assert fetched.take(1, 1000).epoch == 3
+    assert fetched.next_epoch == 3, "the batch is read in part"
+    assert fetched.take(9, 1000).epoch == 4
+    assert fetched.next_epoch is None
+    assert FetchedBatches(data[-61:-30], 2, None, LIMIT).next_epoch is None, "cut off"

@@ -109,11 +109,10 @@ KNOWN = LastRecord(offset=4, epoch=2, timestamp=1000, checksum=77)
 def test_the_same_record_as_before_is_the_same_log():
     store = Store(p0=5)
     store.last = of_topic("t", {0: KNOWN})
-    assert resolve(store, Logs(p0=KNOWN), p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)})
+    expected = of_topic("t", {0: Position(5, 5, KNOWN)})
+    assert resolve(store, Logs(p0=KNOWN), p0=Bounds(0, 10)) == expected
     without_epoch = KNOWN._replace(epoch=-1)
-    assert resolve(store, Logs(p0=without_epoch), p0=Bounds(0, 10)) == of_topic(
-        "t", {0: Position(5, 5)}
-    )
+    assert resolve(store, Logs(p0=without_epoch), p0=Bounds(0, 10)) == expected
 
 
 @pytest.mark.parametrize("change", [{"epoch": 3}, {"timestamp": 1001}, {"checksum": 78}])
@@ -127,13 +126,10 @@ def test_another_record_stops_with_the_command_to_run(change):
 def test_a_last_record_that_is_gone_is_not_compared():
     store = Store(p0=5)
     store.last = of_topic("t", {0: KNOWN})
-    assert resolve(store, Logs(), p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)}), (
-        "compacted"
-    )
+    expected = of_topic("t", {0: Position(5, 5, KNOWN)})
+    assert resolve(store, Logs(), p0=Bounds(0, 10)) == expected, "compacted"
     other = Logs(p0=KNOWN._replace(checksum=1))
-    assert resolve(store, other, p0=Bounds(5, 10)) == of_topic("t", {0: Position(5, 5)}), (
-        "below the log"
-    )
+    assert resolve(store, other, p0=Bounds(5, 10)) == expected, "below the log"
     assert resolve(Store(p0=5), other, p0=Bounds(0, 10)) == of_topic("t", {0: Position(5, 5)}), (
         "never stored"
     )

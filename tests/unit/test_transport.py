@@ -18,6 +18,7 @@ from mode import Service
 from pipeline.memory import Memory
 from source import fetch_thread
 from source import transport as fetches
+from source.continuity import Continuity
 from source.fetch import Fetch
 from source.gathering import Gathering
 from source.log_reader import Bounds
@@ -202,7 +203,7 @@ async def test_nothing_is_delivered_while_partitions_are_revoked():
         return Portion([], 0, -1)
 
     class Arrived:
-        _partition_records = SimpleNamespace(take=take, position=9, is_done=False)
+        _partition_records = SimpleNamespace(take=take, position=9, is_done=False, next_epoch=0)
         has_more = _update_position = staticmethod(lambda: True)
         check_assignment = staticmethod(lambda tp: True)
 
@@ -228,5 +229,6 @@ async def test_nothing_is_delivered_while_partitions_are_revoked():
     thread._memory, thread.held = Memory(10, 1000), frozenset()
     thread._gathering = Gathering(SimpleNamespace(due=0.0))
     thread._next = {partition: 0}
+    thread._continuity = Continuity(SimpleNamespace())
     assert await thread._fetch_records(thread._consumer, {partition}, 5) == {}
     assert taken == []
