@@ -210,7 +210,7 @@ def test_only_a_terminal_gets_colours(tmp_path):
 def _on_terminal(command, **variables):
     """What a command prints where its output is a terminal."""
     done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
+        [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", "sh", "-c", command],
         cwd=ROOT,
         env=environment(TERM="xterm", **NOWHERE, **variables),
         stdin=subprocess.DEVNULL,
