@@ -3,7 +3,7 @@
 import os
 import sys
 
-from dev.servers.broker import choose
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DEFAULT, SERVERS, chosen
 from dev.servers.processes import StartError
 

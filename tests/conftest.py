@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from db.connection.engine import connect
-from dev.servers.broker import Broker, choose
+from dev.servers.broker import Broker
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DatabaseServer, private_server
 from dev.servers.processes import Folder
 from tests.helpers import commands

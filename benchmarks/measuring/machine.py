@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.measuring.stage import Stage
 from benchmarks.traffic.topics import PRODUCER
 from dev import ROOT
-from dev.servers.broker import DEFAULT_PARTITIONS, choose
+from dev.servers.broker import DEFAULT_PARTITIONS
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DEFAULT, SERVERS, chosen
 
 _OURS = (

@@ -15,8 +15,10 @@ from benchmarks.traffic.mixes import Mix, sale
 from benchmarks.traffic.topics import CODEC, Topic, fill
 from db.connection.engine import connect
 from db.schema.upgrade import migrate
-from dev.servers.broker import DEFAULT_PARTITIONS, ApacheKafka, choose
+from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import DEFAULT_PARTITIONS
 from dev.servers.certificates import Authority
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DEFAULT, DatabaseServer, chosen, private_server
 from dev.servers.processes import StartError, free_port
 

@@ -26,7 +26,8 @@ from commands.traffic.simulator import events, send
 from dev import ROOT
 from dev.audit import Sent, count_stored
 from dev.demo.live_line import LiveLine
-from dev.servers.broker import Broker, EmbeddedBroker, choose
+from dev.servers.broker import Broker, EmbeddedBroker
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DEFAULT, SERVERS, chosen, private_server
 from dev.servers.database.accounts import OWNER, WORKER, grant, make_accounts
 from dev.servers.parent_death_signal import die_with_parent

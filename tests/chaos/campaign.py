@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from dev.audit import Sent, engine
-from dev.servers.broker import choose
+from dev.servers.chosen_broker import choose
 from dev.servers.processes import Folder
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage

@@ -8,7 +8,7 @@ import argparse
 import sys
 import time
 
-from dev.servers.broker import choose
+from dev.servers.chosen_broker import choose
 from dev.servers.processes import Folder
 from tests.chaos.stage import TOPIC, Stage
 from tests.helpers.traffic import Traffic, audit

@@ -9,7 +9,8 @@ from typing import Any, Self
 from confluent_kafka import Consumer, TopicPartition
 
 from dev import ROOT
-from dev.servers.broker import ApacheKafka, Broker
+from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import Broker
 from dev.servers.database import private_server
 from dev.servers.database.accounts import OWNER, WORKER, grant, make_accounts
 from tests.chaos.proxy import Proxy

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dev.servers.broker import choose
+from dev.servers.chosen_broker import choose
 from dev.servers.processes import Folder
 from tests.chaos.campaign import drawn, run, table
 from tests.chaos.faults import BROKER_FAULTS, FAULTS

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Self
 
-from dev.servers.broker import ApacheKafka
+from dev.servers.apache_kafka import ApacheKafka
 from dev.servers.processes import free_port
 from dev.servers.tcp_relay import Forward, RelayThread, TcpRelay
 from tests.helpers.trouble import Trouble

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from dev.servers.broker import ApacheKafka
+from dev.servers.apache_kafka import ApacheKafka
 from dev.servers.certificates import Authority
 from dev.servers.processes import free_port
 from tests.helpers.token_endpoint import AUDIENCE, ISSUER, TokenEndpoint

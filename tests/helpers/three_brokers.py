@@ -12,7 +12,7 @@ from typing import Self
 
 from confluent_kafka.admin import NewTopic
 
-from dev.servers.broker import ApacheKafka
+from dev.servers.apache_kafka import ApacheKafka
 from dev.servers.processes import Process
 
 

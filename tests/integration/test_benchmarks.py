@@ -17,7 +17,9 @@ from benchmarks.traffic.mixes import sale
 from benchmarks.traffic.topics import CODEC, expected, fill, numbered
 from db.schema.sales_tables import ROW_COLUMNS, flash_sale_events
 from dev import ROOT
-from dev.servers.broker import ApacheKafka, Broker, choose
+from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import Broker
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DatabaseServer
 from models.rules import Rejection, transform
 from tests.helpers import wire

@@ -13,7 +13,9 @@ from confluent_kafka import Consumer
 
 from commands.traffic.simulator import events, send
 from dev import ROOT
-from dev.servers.broker import ApacheKafka, Broker, EmbeddedBroker, choose
+from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import Broker, EmbeddedBroker
+from dev.servers.chosen_broker import choose
 from dev.servers.database import DatabaseServer
 from dev.servers.processes import Process, StartError
 from tests.helpers import wire
@@ -103,7 +105,7 @@ def test_the_servers_are_reached_from_this_machine_only(server: DatabaseServer) 
 _PARENT = """
 import sys, time
 from pathlib import Path
-from dev.servers.broker import choose
+from dev.servers.chosen_broker import choose
 from dev.servers.database import private_server
 folder = Path(sys.argv[1])
 private_server(folder / "database").start()

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from dev.servers.broker import JARS
+from dev.servers.apache_kafka import JARS
 from tests.helpers.events import ids
 from tests.helpers.worker import stored_offsets, wait_until
 

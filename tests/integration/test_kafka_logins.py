@@ -11,8 +11,9 @@ import pytest
 
 from config.load import load
 from config.settings import Settings
-from dev.servers.broker import ApacheKafka, choose
+from dev.servers.apache_kafka import ApacheKafka
 from dev.servers.certificates import Authority
+from dev.servers.chosen_broker import choose
 from pipeline.errors import FatalError
 from source import patches
 from source.cluster.auth import Cluster

@@ -7,8 +7,9 @@ import pytest
 from checks.kafka import check_kafka
 from checks.result import CheckResults
 from config.settings import Settings
-from dev.servers.broker import ApacheKafka, choose
+from dev.servers.apache_kafka import ApacheKafka
 from dev.servers.certificates import Authority
+from dev.servers.chosen_broker import choose
 from dev.servers.processes import free_port
 from pipeline.errors import FatalError
 from source import patches

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from dev.servers.broker import Kafka28, Kafka39, missing_for
+from dev.servers.apache_kafka import Kafka28, Kafka39
+from dev.servers.chosen_broker import missing_for
 from tests.chaos.transactions import TransactionalTraffic
 from tests.helpers.traffic import Traffic, audit, stored_again
 from tests.helpers.transactions import abort
