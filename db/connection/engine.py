@@ -1,5 +1,6 @@
 """Engines whose sessions use UTC, utf8mb4 and strict mode."""
 
+import math
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,7 +71,9 @@ def connect_for_queries(
         time_limit: maximum seconds of a query.
         newest: as in ``connect``.
     """
-    engine = _engine(url, tls, QUERY_POOL_SIZE, IO_TIMEOUT, newest, autocommit=True)
+    # The server ends a query that takes too long; one without any answer waits a bit longer.
+    io_timeout = math.ceil(time_limit) + CONNECT_TIMEOUT
+    engine = _engine(url, tls, QUERY_POOL_SIZE, io_timeout, newest, autocommit=True)
 
     def limit_time(connection: Any, _record: Any) -> None:
         # Each server reads its own variable and takes the other one for a comment.

@@ -17,6 +17,10 @@ from db.connection.driver import MySQLError
 #: Seconds after its last use during which a connection counts as alive.
 TRUSTED = 1.0
 
+#: Seconds that a ping may take. Its server may be gone without a trace, as when a name has moved to
+#: another one, and a statement may take several times as long.
+PING_TIMEOUT = 5
+
 _USED, _IS_OPEN = "used", "is_open"
 
 
@@ -60,7 +64,16 @@ def _require_alive(connection: Any, record: Any, _proxy: Any) -> None:
     if used is None or monotonic() - used < TRUSTED:
         return
     try:
-        connection.ping(reconnect=False)
+        _ping(connection)
     except MySQLError as error:
         # The pool reconnects, and replaces all other connections that are as old.
         raise InvalidatePoolError from error
+
+
+def _ping(connection: Any) -> None:
+    usual = connection._read_timeout
+    connection._read_timeout = PING_TIMEOUT
+    try:
+        connection.ping(reconnect=False)
+    finally:
+        connection._read_timeout = usual

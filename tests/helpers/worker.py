@@ -73,6 +73,7 @@ class Worker(Process):
         if under or MEASURED:
             super().__init__([*under, *FAUST, *words], log, env=env, cwd=ROOT)
         else:
+            log.touch()
             self._follow(Fork(words, log, log, env, ROOT), log)
 
     def request(self, path: str) -> tuple[int, str]:

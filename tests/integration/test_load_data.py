@@ -68,7 +68,9 @@ TEXTS = (
 NUMBERS = st.floats(-1e38, 1e38, allow_nan=False) | st.sampled_from([0.0, -0.0, 1e-45, 1e-7, 1e22])
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(ODD, TEXTS, TEXTS, NUMBERS), min_size=1, max_size=12))
 @example([("\\u0041", "\f", "\x01", 1.5), ('"', None, "null", 2.5), ("x", None, None, 3.5)])
 def test_any_text_and_number_is_stored_as_by_values(loads, rows):

@@ -6,6 +6,7 @@ import pymysql
 import pytest
 from sqlalchemy import text
 
+from db.connection import driver
 from tests.helpers.databases import mysql_only
 
 pytestmark = mysql_only
@@ -16,6 +17,7 @@ def test_accounts_log_in_with_tls_and_without(server, plugin):
     has = f"SELECT 1 FROM information_schema.PLUGINS WHERE PLUGIN_NAME = '{plugin}'"
     if not server.execute(has):
         pytest.skip(f"{server.installation.version} has no {plugin}")
+    driver.install()
     name = plugin[:6]
     server.execute(f"CREATE USER '{name}'@'127.0.0.1' IDENTIFIED WITH {plugin} BY 's3cret'")
     for disabled in (True, False):

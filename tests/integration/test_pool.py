@@ -1,11 +1,14 @@
 """Connections are asked whether they are alive, and rolled back, only where that is needed."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from db.connection import pool
 from db.connection.engine import connect
+from tests.helpers.trouble import Trouble
 
 
 @pytest.fixture
@@ -81,3 +84,29 @@ def test_one_that_the_server_has_closed_is_replaced(engine, database_url, monkey
     other.dispose()
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT CONNECTION_ID()")) != number
+
+
+@pytest.mark.timeout(20)
+def test_one_that_a_firewall_forgot_is_soon_replaced(server, database_url, monkeypatch):
+    """It is never closed, and a statement may wait for 30 s."""
+    monkeypatch.setattr(pool, "TRUSTED", 0.0)
+    trouble = Trouble()
+    with trouble.on_the_way_to(server.port) as port:
+        url = make_url(database_url).set(drivername="mysql+pymysql", port=port)
+        engine = connect(url, pool_size=1)
+        with engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+        ping, timeout = raw.ping, raw._read_timeout
+
+        def lost(*args, **named):
+            trouble.dropping = True
+            try:
+                ping(*args, **named)
+            finally:
+                trouble.dropping = False
+
+        monkeypatch.setattr(raw, "ping", lost)
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection is not raw
+        assert raw._read_timeout == timeout > 20
+        engine.dispose()

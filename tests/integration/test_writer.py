@@ -140,7 +140,9 @@ def test_quotes_backslashes_and_percent_signs_are_unchanged(begun):
 ODD = st.text(max_size=20) | st.text("'\"\\\\],[()%:\n🔥ab", max_size=20)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(ODD, ODD), min_size=1, max_size=8))
 def test_any_text_comes_back_as_it_was(begun, texts):
     values = [

@@ -112,6 +112,7 @@ PYMYSQL: dict[Any, dict[str, str]] = {
     connections: {"_send_local_file": "filename, conn"},
     connections.Connection: {
         "_create_ssl_ctx": "self, sslp",
+        "_read_timeout": ATTRIBUTE,
         "ping": "self, reconnect=False",
         "server_status": ATTRIBUTE,
         "write_packet": "self, payload",
