@@ -16,7 +16,7 @@ from benchmarks.measuring.stalls import Stalls
 from benchmarks.measuring.table import check, connect
 from benchmarks.measuring.worker import wait_for_rows
 from benchmarks.reports import report
-from benchmarks.traffic.mixes import POOL, sale
+from benchmarks.traffic.mixes import sale
 from benchmarks.traffic.sender import Sender
 from benchmarks.traffic.topics import expected
 from dev.servers.processes import StartError, free_port
@@ -144,6 +144,7 @@ def _roll(stage: Stage, rate: int, *, named: bool) -> Roll:
     scratch.mkdir()
     stage.broker.create_topic(topic, WORKERS)
     to = stage.broker.bootstrap, topic, WORKERS
+    warm = 2 * rate
     with stage.database() as url, ExitStack() as stack:
         job = Job(stage.broker.bootstrap, topic, topic, url, 0, scratch)
         running = []
@@ -154,9 +155,9 @@ def _roll(stage: Stage, rate: int, *, named: bool) -> Roll:
         _until(lambda: all(len(one.partitions) == 1 for one in running), "share the partitions")
         database = stack.enter_context(closing(connect(url)))
         table = stack.enter_context(database.cursor())
-        with Sender(*to, rate=rate, total=POOL, scratch=scratch):
-            wait_for_rows(table, POOL, running[0].process)
-        with Sender(*to, rate=rate, first=POOL, total=rate * 3600, scratch=scratch) as sender:
+        with Sender(*to, rate=rate, total=warm, scratch=scratch):
+            wait_for_rows(table, warm, running[0].process)
+        with Sender(*to, rate=rate, first=warm, total=rate * 3600, scratch=scratch) as sender:
             _until(lambda: sender.sent > rate, "send events")
             with Stalls(url, topic) as usual:
                 time.sleep(REST)
@@ -164,7 +165,7 @@ def _roll(stage: Stage, rate: int, *, named: bool) -> Roll:
             for worker in running:
                 _restart(worker, running, roll, url, topic)
             sender.stop()
-            roll.events = POOL + sender.sent
+            roll.events = warm + sender.sent
             wait_for_rows(table, roll.events, running[0].process)
             roll.reread = sum(worker.reread for worker in running)
             roll.wrong = check(table, expected(sale, roll.events))
