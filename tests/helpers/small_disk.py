@@ -53,3 +53,4 @@ def small_disk(folder: Path, like: DatabaseServer) -> Iterator[SmallDisk]:
             yield disk
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+        folder.rmdir()

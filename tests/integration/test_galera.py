@@ -50,6 +50,8 @@ def engines(nodes):
     both = [connect(make_url(n.url(name)).set(drivername="mysql+pymysql")) for n in nodes]
     migrate(both[0])
     OffsetStore(both[0], "g").begin({Partition("t", 0): 0, Partition("t", 1): 0})
+    # A node applies what another one commits a moment later.
+    wait_until(lambda: len(OffsetStore(both[1], "g").read("t")) == 2, 10)
     yield both
     for engine in both:
         engine.dispose()
