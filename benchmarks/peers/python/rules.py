@@ -52,7 +52,7 @@ def to_row(event: dict[str, Any]) -> tuple[Any, ...] | None:
 
 
 def to_utc(timestamp: str | None) -> str | None:
-    """An ISO timestamp as MySQL takes it, in UTC and whole seconds."""
+    """An ISO timestamp as MySQL takes it, in UTC; MySQL rounds the fraction, MariaDB cuts it."""
     if timestamp is None:
         return None
     try:
@@ -61,7 +61,7 @@ def to_utc(timestamp: str | None) -> str | None:
         return None
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def connect() -> "pymysql.Connection[Any]":
