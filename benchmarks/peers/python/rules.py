@@ -61,7 +61,7 @@ def to_utc(timestamp: str | None) -> str | None:
         return None
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.replace(tzinfo=None).isoformat(" ")
 
 
 def connect() -> "pymysql.Connection[Any]":
