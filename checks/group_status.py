@@ -24,7 +24,7 @@ from db.write.offsets import OffsetStore
 from pipeline.background.rollup_service import Progress
 from pipeline.background.storage import Storage
 from pipeline.errors import FatalError, RowError, TransientError
-from pipeline.partition import Partition
+from pipeline.partition import Partition, total_lag
 from pipeline.quality import Quality, Share
 from source.cluster.auth import Cluster
 from source.cluster.group import GroupState, describe_group
@@ -101,8 +101,7 @@ class GroupStatus:
     @property
     def waiting(self) -> int | None:
         """Events that are not stored yet; None if that is unknown for a partition."""
-        lags = [one.lag for one in self.partitions if one.lag is not None]
-        return sum(lags) if lags and len(lags) == len(self.partitions) else None
+        return total_lag(one.lag for one in self.partitions)
 
 
 async def read_status(

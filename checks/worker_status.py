@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 
 from db.group_reports import GroupReports
+from pipeline.partition import total_lag
 
 
 class WorkerStatus(NamedTuple):
@@ -37,9 +38,8 @@ class WorkerStatus(NamedTuple):
 
     def with_lag(self, lags: Mapping[int, int | None]) -> "WorkerStatus":
         """The same, with the lag of its partitions by these."""
-        of = [lags.get(number) for number in self.partitions]
-        known = [lag for lag in of if lag is not None]
-        return self._replace(lag=sum(known) if len(known) == len(of) else None)
+        lag = total_lag(map(lags.get, self.partitions)) if self.partitions else 0
+        return self._replace(lag=lag)
 
 
 def read_workers(engine: Engine, group: str, topic: str) -> list[WorkerStatus]:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text
 from db.connection.errors import classified
 from db.schema.tables import batches, stream_offsets, worker_heartbeats
 from db.workers import ago
+from pipeline.partition import total_lag
 from pipeline.stream import REASONS
 
 #: Seconds over which a rate is averaged, and in which a worker that wrote is listed.
@@ -182,13 +183,13 @@ def overview(
     ]
     lags = {one["partition"]: one["lag"] for one in partitions}
     for worker in workers:
-        worker["lag"] = _sum([lags[number] for number in worker["partitions"]])
+        worker["lag"] = total_lag(lags[number] for number in worker["partitions"])
     return {
         "topic": topic,
         "workers": sorted(workers, key=lambda one: (one["state"] != "running", one["worker"])),
         "running": sum(one["state"] in ("running", "unknown") for one in workers),
         "rate": sum(float(row.rate) for row in wrote),
-        "lag": _sum([one["lag"] for one in partitions]),
+        "lag": total_lag(one["lag"] for one in partitions),
         "partitions": partitions,
         "newest": max((row.newest for row in wrote), default=0),
     }
@@ -234,12 +235,6 @@ def _partitions(row: Row[Any], topic: str) -> list[dict[str, Any]]:
 
 def _lag(stored: int | None, end: int | None) -> int | None:
     return None if stored is None or end is None else max(0, end - stored)
-
-
-def _sum(lags: Sequence[int | None]) -> int | None:
-    """None where one of them is unknown."""
-    known = [lag for lag in lags if lag is not None]
-    return sum(known) if lags and len(known) == len(lags) else None
 
 
 def _iso(moment: datetime) -> str:

@@ -25,3 +25,10 @@ def by_topic(partitions: Iterable[Partition]) -> dict[str, list[int]]:
     for topic, number in sorted(partitions):
         found[topic].append(number)
     return found
+
+
+def total_lag(lags: Iterable[int | None]) -> int | None:
+    """The sum of partitions' lags; None if one of them is not known, or there is none."""
+    found = [*lags]
+    known = [lag for lag in found if lag is not None]
+    return sum(known) if found and len(known) == len(found) else None

@@ -8,7 +8,7 @@ from prometheus_client import Gauge
 
 from pipeline import metrics
 from pipeline.batch import Batch, empty_drops
-from pipeline.partition import Partition
+from pipeline.partition import Partition, total_lag
 from source.log_reader import Bounds
 
 #: Declared here because `pipeline.metrics` knows nothing of sales.
@@ -118,9 +118,7 @@ class Progress:
     @property
     def total_lag(self) -> int | None:
         """Events in the logs that are not stored; None until all ends are known."""
-        lags = [self.lag(partition) for partition in self.stored]
-        known = [lag for lag in lags if lag is not None]
-        return sum(known) if lags and len(known) == len(lags) else None
+        return total_lag(map(self.lag, self.stored))
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``/batches/``, except the buffer."""

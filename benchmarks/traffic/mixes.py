@@ -26,7 +26,7 @@ _FILLABLE = [field.name for field in EVENT_FIELDS if field.filled]
 _EVERY = 20
 #: Primes, so that no partition gets all of them.
 _DROPPED_EVERY, _MISTYPED_EVERY = 499, 101
-#: Values that are no numbers, whoever reads them: not even as texts.
+#: Values that no program reads as numbers, not even from a text.
 _MISTYPED = ({"price": "n/a"}, {"quantity": "two"})
 _Fields = dict[str, Any]
 
