@@ -222,15 +222,15 @@ class FetchedBatches:
         self._at, self.position = at, position
         return Portion(records or PackedRecords(self._messages, places), size, epoch)
 
-    def _plain(self, message: bytes, attributes: int) -> bytes:
+    def _plain(self, message: bytes | memoryview, attributes: int) -> bytes:
         """The message with its records decompressed."""
         codec = attributes & CODEC_MASK
         if not codec:
-            return message
-        records = decompress(codec, message[_HEADER.size :], self._limit)
+            return bytes(message)
         plain = _ATTRIBUTES.pack(attributes & ~CODEC_MASK)
         rest = message[_AFTER_ATTRIBUTES : _HEADER.size]
-        return b"".join((message[:_ATTRIBUTES_AT], plain, rest, records))
+        before = (message[:_ATTRIBUTES_AT], plain, rest)
+        return decompress(codec, message[_HEADER.size :], self._limit, before)
 
     def _read(self, batch: _Batch, count: int) -> Sequence[Record]:
         if isinstance(batch.records, PackedRecords):
@@ -266,7 +266,7 @@ class FetchedBatches:
                 self._refuse(self.position, self.position + 1, f"its length ({length}) is wrong")
             else:
                 self._at = at + size
-                self._open_message(self._data[at : at + size], base)
+                self._open_message(memoryview(self._data)[at : at + size], base)
         return self._batch
 
     def _end_of_answer(self, left: int) -> None:
@@ -276,12 +276,12 @@ class FetchedBatches:
         else:
             self._refuse(self.position, self.position + 1, f"only {left} bytes of it arrived")
 
-    def _open_message(self, message: bytes, base: int) -> None:
+    def _open_message(self, message: memoryview, base: int) -> None:
         number = message[_FORMAT_AT]
         after = base + 1
         try:
             if number < 2:
-                self._batch = self._old(message, after)
+                self._batch = self._old(bytes(message), after)
                 return
             header = _HEADER.unpack_from(message)
             after += max(0, header[6])
@@ -297,15 +297,15 @@ class FetchedBatches:
         records = read_message(message, self._limit)
         return _Batch(iter(records), after, -1, len(message) / len(records), None)
 
-    def _current(self, message: bytes, header: tuple[int, ...], after: int) -> _Batch | None:
-        if calc_crc32c(memoryview(message)[_ATTRIBUTES_AT:]) != header[4]:
+    def _current(self, packed: memoryview, header: tuple[int, ...], after: int) -> _Batch | None:
+        if calc_crc32c(packed[_ATTRIBUTES_AT:]) != header[4]:
             raise ValueError("its checksum is wrong")
         attributes, count = header[5], header[12]
-        if attributes & (TRANSACTIONAL | CONTROL) and self._is_skipped(message, header):
+        if attributes & (TRANSACTIONAL | CONTROL) and self._is_skipped(packed, header):
             if after > self.position:
                 self.position = after
             return None
-        message = self._plain(message, attributes)
+        message = self._plain(packed, attributes)
         # A batch emptied by compaction has offsets but no records.
         size = len(message) / count if count > 0 else len(message)
         places = array("q")
@@ -314,7 +314,7 @@ class FetchedBatches:
         # `chain` keeps its place: aiokafka's batch starts over at each `islice`.
         return _Batch(chain(DefaultRecordBatch(message)), after, header[2], size, message)
 
-    def _is_skipped(self, message: bytes, header: tuple[int, ...]) -> bool:
+    def _is_skipped(self, message: memoryview, header: tuple[int, ...]) -> bool:
         """Whether a batch is a marker, or of an aborted transaction and skipped."""
         base, attributes, producer = header[0], header[5], header[9]
         is_marker = bool(attributes & CONTROL)
@@ -323,7 +323,7 @@ class FetchedBatches:
         while self._aborted and self._aborted[-1][1] <= base:
             self._aborting.add(self._aborted.pop()[0])
         if is_marker:
-            marker = next(iter(DefaultRecordBatch(message)), None)
+            marker = next(iter(DefaultRecordBatch(bytes(message))), None)
             if marker and marker.key and ControlRecord.parse(marker.key) == ABORT_MARKER:
                 self._aborting.discard(producer)
             return True

@@ -6,6 +6,7 @@ LZ4 frames and Zstandard frames; several gzip members or frames may follow each 
 """
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -24,6 +25,9 @@ _XERIAL_HEADER = 16
 #: and if the buffer is too small, all is decompressed again.
 _FIRST_GUESS = 16
 _SMALLEST_OUTPUT = 16_384
+#: Maximum bytes of a buffer that is kept for the next batch: a new one costs a page fault for each
+#: 4 KB, which takes longer than decompressing.
+_KEPT = 2 * 1024 * 1024
 #: Maximum compressed bytes of a small batch: it expands to one block mostly.
 _SMALL = 16_384
 #: An LZ4 frame begins with its magic, flags, the code of its maximum block size, the size of its
@@ -37,8 +41,17 @@ _LZ4_END = 4
 #: Maximum bytes of output taken from zlib at once.
 _STEP = 1024 * 1024
 
-#: Decompressed data; not copied to bytes, because it may be large.
+#: Decompressed data, until the next is.
 Output = bytes | bytearray | memoryview
+
+
+class _Kept(threading.local):
+    """The buffer that is kept, of each thread."""
+
+    buffer = bytearray()
+
+
+_kept = _Kept()
 
 
 class DecompressionError(ValueError):
@@ -50,13 +63,16 @@ def unavailable() -> list[str]:
     return [] if cramjam else ["snappy", "lz4", "zstd"]
 
 
-def decompress(codec: int, data: bytes, limit: int) -> Output:
+def decompress(
+    codec: int, data: bytes | memoryview, limit: int, before: tuple[bytes | memoryview, ...] = ()
+) -> bytes:
     """Decompress the records of a batch.
 
     Args:
         codec: Kafka's number of the codec, 1 to 4.
         data: compressed.
-        limit: maximum bytes of the result.
+        limit: maximum bytes of the records.
+        before: what the result begins with.
 
     Raises:
         DecompressionError: the codec is unknown or not installed, the data is damaged, or the
@@ -66,7 +82,7 @@ def decompress(codec: int, data: bytes, limit: int) -> Output:
     if decode is None:
         raise DecompressionError(f"it is compressed with an unknown codec ({codec})")
     try:
-        return decode(data, limit)
+        return b"".join((*before, decode(data, limit)))
     except DecompressionError:
         raise
     except Exception as error:  # Each codec has its own errors.
@@ -85,7 +101,7 @@ def _too_large(limit: int) -> DecompressionError:
     )
 
 
-def _gunzip(data: bytes, limit: int) -> Output:
+def _gunzip(data: bytes | memoryview, limit: int) -> Output:
     output = bytearray()
     while data:
         member = zlib.decompressobj(wbits=31)
@@ -101,8 +117,8 @@ def _gunzip(data: bytes, limit: int) -> Output:
     return output
 
 
-def _unsnappy(data: bytes, limit: int) -> Output:
-    if not data.startswith(_XERIAL_MAGIC):
+def _unsnappy(data: bytes | memoryview, limit: int) -> Output:
+    if data[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
         return _snappy_block(data, limit)
     parts = []
     room = limit
@@ -119,20 +135,24 @@ def _unsnappy(data: bytes, limit: int) -> Output:
     return b"".join(parts)
 
 
-def _snappy_block(data: bytes, limit: int) -> bytes:
+def _snappy_block(data: bytes | memoryview, limit: int) -> bytes:
     # A block begins with its decompressed size.
     if cramjam.snappy.decompress_raw_len(data) > limit:
         raise _too_large(limit)
     return bytes(cramjam.snappy.decompress_raw(data))
 
 
-def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> Output:
+def _bounded(
+    decompress_into: Callable[[bytes | memoryview, memoryview], int],
+    data: bytes | memoryview,
+    limit: int,
+) -> Output:
     """Decompress into larger and larger buffers: neither format states the size of the result."""
     size = min(limit, max(_SMALLEST_OUTPUT, _FIRST_GUESS * len(data)))
     while True:
-        output = bytearray(size)
+        output = _buffer(size)
         try:
-            return memoryview(output)[: decompress_into(data, output)]
+            return output[: decompress_into(data, output)]
         except cramjam.DecompressionError as error:
             # The library's message for a full buffer.
             if "failed to write whole buffer" not in str(error):
@@ -142,12 +162,22 @@ def _bounded(decompress_into: Callable[[bytes, bytearray], int], data: bytes, li
         size = min(limit, size * 4)
 
 
-def _unlz4(data: bytes, limit: int) -> Output:
+def _buffer(size: int) -> memoryview:
+    """Room for so many bytes; it is used again by this thread's next call."""
+    buffer = _kept.buffer
+    if len(buffer) < size:
+        buffer = bytearray(size)
+        if size <= _KEPT:
+            _kept.buffer = buffer
+    return memoryview(buffer)[:size]
+
+
+def _unlz4(data: bytes | memoryview, limit: int) -> Output:
     found = _single_block(data, limit) if len(data) < _SMALL else None
     return _bounded(cramjam.lz4.decompress_into, data, limit) if found is None else found
 
 
-def _single_block(data: bytes, limit: int) -> Output | None:
+def _single_block(data: bytes | memoryview, limit: int) -> Output | None:
     """Decompress a frame of one block; None if it is another frame, damaged or too large.
 
     The library's frame reader allocates the largest block first, which for a batch of one or two
@@ -167,18 +197,17 @@ def _single_block(data: bytes, limit: int) -> Output | None:
     if magic != _LZ4_MAGIC or len(data) != end + rest:
         return None
     try:
-        output = bytearray(min(limit, _FIRST_GUESS * len(data)))
-        count = cramjam.lz4.decompress_block_into(data[start.size : end], output)
+        output = _buffer(min(limit, _FIRST_GUESS * len(data)))
+        return output[: cramjam.lz4.decompress_block_into(data[start.size : end], output)]
     except cramjam.DecompressionError:
         return None
-    return memoryview(output)[:count]
 
 
-def _unzstd(data: bytes, limit: int) -> Output:
+def _unzstd(data: bytes | memoryview, limit: int) -> Output:
     return _bounded(cramjam.zstd.decompress_into, data, limit)
 
 
-_DECODERS: dict[int, Callable[[bytes, int], Output]] = {
+_DECODERS: dict[int, Callable[[bytes | memoryview, int], Output]] = {
     1: _gunzip,
     2: _unsnappy,
     3: _unlz4,

@@ -99,7 +99,7 @@ def read_message(message: bytes, limit: int) -> list[PlainRecord]:
         return [PlainRecord(offset, value, key, timestamp)]
     if value is None:
         raise ValueError("a compressed message has no value")
-    data = bytes(decompress(attributes & CODEC_MASK, value, limit))
+    data = decompress(attributes & CODEC_MASK, value, limit)
     inner = [_read_message(one) for one in _split(data)]
     if not inner:
         raise ValueError("a compressed message holds none")

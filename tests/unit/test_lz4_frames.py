@@ -1,6 +1,7 @@
 """LZ4 frames as producers make them of a batch of a few events, and those that look like them."""
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import cramjam
@@ -90,3 +91,13 @@ def test_events_that_are_much_alike_are_decompressed_once(name, digits):
 
     assert codecs._bounded(count, packed, LIMIT) == events
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", ["lz4", "zstd"])
+def test_a_result_stays_as_it_is_while_others_are_decompressed(name):
+    codec = {"lz4": LZ4, "zstd": 4}[name]
+    texts = [b"%d " % number * size for number, size in enumerate((1, 50_000, 3, 400_000, 20))]
+    packed = [bytes(getattr(cramjam, name).compress(text)) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: decompress(codec, one, LIMIT, (b"a", b"b")), packed * 20))
+    assert found == [b"ab" + text for text in texts] * 20
