@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # distutils: extra_compile_args = -ffp-contract=off
-"""From the bytes of an event to the JSON of its row, compiled. See ``models/whole_events.py``.
+"""From the bytes of events to the JSON of their rows, compiled. See ``models/whole_events.py``.
 
-It takes only what it is sure of, and answers None to all else: one object with known fields each
+It takes only what it is sure of, and leaves all else: one object with known fields each
 once; texts without a backslash, in UTF-8, that fit their columns; numbers of 15 digits at most,
 without an exponent; a timestamp as nearly every producer spells it. It fills what is missing, and
 repairs values of another type that are plain, as the rules do, with their flags.
@@ -11,17 +11,22 @@ Other fields are skipped, but for numbers with an exponent and escapes of half a
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport fabs
 from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from array import array as new_array
 
 # What ``models/whole_events.py`` expects: another number there means an old build.
-REVISION = 6
+REVISION = 7
 
 cdef enum:
     MAX_FIELDS = 32
     MAX_ROW = 16_000
+    # Bytes of rows that there is room for from the start, and still is after a call.
+    FEW_ROWS = 65_536
+    MANY_ROWS = 1_048_576
     # Characters of a text whose column has no limit.
     MAX_TEXT = 500
     # A year has fewer digits: a number of so many is no timestamp.
@@ -40,6 +45,9 @@ ctypedef const unsigned char *Text
 # Powers of ten that a float64 holds exactly.
 cdef double[16] TENS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15]
 
+
+# What a missing quantity is.
+cdef Text ONE = b"1"
 
 cdef array.array NO_FLAGS = new_array("Q")
 
@@ -64,18 +72,51 @@ cdef struct Event:
     # Where filled texts are: there is room for a row's texts.
     unsigned char[MAX_ROW] spare
 
+cdef struct Lines:
+    # Rows, each with a line feed behind it: their bytes, and those that there is room for.
+    unsigned char *start
+    Py_ssize_t size, room
 
-cdef inline Text skip_blanks(Text at, Text end) noexcept:
+
+cdef int make_room(Lines *lines) except -1 nogil:
+    """Make room for one more row."""
+    cdef Py_ssize_t room = lines.room
+    cdef unsigned char *start
+    if room - lines.size <= MAX_ROW:
+        room = max(FEW_ROWS, 2 * room)
+        start = <unsigned char *>realloc(lines.start, room)
+        if start == NULL:
+            with gil:
+                raise MemoryError
+        lines.start, lines.room = start, room
+    return 0
+
+
+cdef bytes take(Lines *lines):
+    """The rows, without the last line feed."""
+    cdef Py_ssize_t size = lines.size
+    lines.size = 0
+    return PyBytes_FromStringAndSize(<char *>lines.start, max(0, size - 1))
+
+
+cdef Part part_of(bytes text):
+    """All of a text, as long as it is kept elsewhere."""
+    cdef Part part
+    part.start, part.size, part.characters = <Text>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), 0
+    return part
+
+
+cdef inline Text skip_blanks(Text at, Text end) noexcept nogil:
     while at < end and (at[0] == c' ' or at[0] == c'\n' or at[0] == c'\r' or at[0] == c'\t'):
         at += 1
     return at
 
 
-cdef inline bint is_digit(Text at, Text end) noexcept:
+cdef inline bint is_digit(Text at, Text end) noexcept nogil:
     return at < end and c'0' <= at[0] <= c'9'
 
 
-cdef inline bint are_plain(Text at) noexcept:
+cdef inline bint are_plain(Text at) noexcept nogil:
     """Whether eight bytes are ASCII, and none of them a quote, a backslash or a control."""
     cdef uint64_t eight, ones = 0x0101010101010101, found
     memcpy(&eight, at, 8)
@@ -84,7 +125,7 @@ cdef inline bint are_plain(Text at) noexcept:
     return not found & ones * 0x80
 
 
-cdef inline Text skip_escape(Text at, Text end) noexcept:
+cdef inline Text skip_escape(Text at, Text end) noexcept nogil:
     """The last byte of an escape; NULL where it is none, or perhaps of half a surrogate pair."""
     cdef int digit
     if end - at < 6 or at[1] != c'u':
@@ -95,7 +136,15 @@ cdef inline Text skip_escape(Text at, Text end) noexcept:
     return at + 5
 
 
-cdef Text read_text(Text at, Text end, Part *part, int limit):
+cdef Py_ssize_t count_characters(Text start, Py_ssize_t size) noexcept with gil:
+    """How many characters bytes have; -1 where they are not UTF-8."""
+    try:
+        return len((<const char *>start)[:size].decode("utf-8"))
+    except UnicodeDecodeError:
+        return -1
+
+
+cdef Text read_text(Text at, Text end, Part *part, int limit) noexcept nogil:
     """Read a text behind its quote; NULL where it is none of ``limit`` characters at most."""
     cdef bint ascii = True
     cdef Py_ssize_t characters
@@ -112,15 +161,12 @@ cdef Text read_text(Text at, Text end, Part *part, int limit):
         at += 1
     part.size = characters = at - part.start
     if not ascii:
-        try:
-            characters = len((<const char *>part.start)[:part.size].decode("utf-8"))
-        except UnicodeDecodeError:
-            return NULL
+        characters = count_characters(part.start, part.size)
     part.characters = characters
-    return at + 1 if characters <= limit else NULL
+    return at + 1 if 0 <= characters <= limit else NULL
 
 
-cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limit) noexcept:
+cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limit) noexcept nogil:
     """Read a number; NULL where it is not as expected. It keeps 15 digits, of those it may have."""
     cdef bint negative = at[0] == c'-'
     cdef int count = 0, before = 0
@@ -145,7 +191,7 @@ cdef Text read_number(Text at, Text end, Decimal *found, bint fraction, int limi
     return at
 
 
-cdef inline void cut(Part *part, Py_ssize_t characters) noexcept:
+cdef inline void cut(Part *part, Py_ssize_t characters) noexcept nogil:
     """Cut a text after so many characters."""
     cdef Text at = part.start, end = at + part.size
     if part.characters <= characters:
@@ -157,23 +203,23 @@ cdef inline void cut(Part *part, Py_ssize_t characters) noexcept:
     part.size = at - part.start
 
 
-cdef inline Py_ssize_t put_text(unsigned char *to, Part part) noexcept:
+cdef inline Py_ssize_t put_text(unsigned char *to, Part part) noexcept nogil:
     to[0] = to[part.size + 1] = c'"'
     memcpy(to + 1, part.start, part.size)
     return part.size + 2
 
 
-cdef inline int two_digits(Text at) noexcept:
+cdef inline int two_digits(Text at) noexcept nogil:
     """A number below 100; far below zero where it is none."""
     cdef int tens = at[0] - c'0', ones = at[1] - c'0'
     return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -10_000
 
 
-cdef inline int last_day(int month, int year) noexcept:
+cdef inline int last_day(int month, int year) noexcept nogil:
     return 28 + (year % 4 == 0) if month == 2 else 30 + (month + month // 8) % 2
 
 
-cdef bint read_moment(Part *part, unsigned char *to) noexcept:
+cdef bint read_moment(Part *part, unsigned char *to) noexcept nogil:
     """Spell a plain timestamp as ``models.timestamps`` does; whether it is one."""
     cdef Text start = part.start, at = start + 19, end = start + part.size
     cdef int year, month, day, hour, minute, second, zone_hour, zone_minute, place
@@ -227,7 +273,7 @@ cdef bint read_moment(Part *part, unsigned char *to) noexcept:
     return True
 
 
-cdef inline bint is_no_moment(Part *part) noexcept:
+cdef inline bint is_no_moment(Part *part) noexcept nogil:
     """Whether no timestamp begins like that: with a letter, but T, or with too many digits."""
     cdef unsigned char first = part.start[0] | 0x20
     cdef Py_ssize_t place
@@ -239,7 +285,7 @@ cdef inline bint is_no_moment(Part *part) noexcept:
     return part.size >= NO_YEAR + (part.start[0] == c'-')
 
 
-cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noexcept:
+cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noexcept nogil:
     """Spell a decimal of at most 15 digits as ``repr`` does; 0 bytes where that has an exponent."""
     cdef unsigned char[24] backwards
     cdef Py_ssize_t count = 0, size = digits < 0
@@ -266,26 +312,32 @@ cdef Py_ssize_t put_decimal(unsigned char *to, long long digits, int places) noe
     return size
 
 
-cdef Py_ssize_t put_revenue(unsigned char *to, Decimal price, int quantity, double *revenue) except -1:
+cdef Py_ssize_t put_double(unsigned char *to, double number) except -1 with gil:
+    """Spell a number as ``repr`` does."""
+    cdef bytes spelled = repr(number).encode()
+    memcpy(to, PyBytes_AS_STRING(spelled), PyBytes_GET_SIZE(spelled))
+    return PyBytes_GET_SIZE(spelled)
+
+
+cdef Py_ssize_t put_revenue(
+    unsigned char *to, Decimal price, int quantity, double *revenue
+) except -1 nogil:
     """Compute and spell the revenue as ``models.rules`` does; 0 bytes where it must look."""
     cdef double exact = price.digits / TENS[price.places], short = exact * quantity
     cdef float single = <float>exact
-    cdef bytes spelled
     # It would be -0.0. Numbers of 15 digits and of 9 do not multiply to more than a FLOAT holds.
     if not price.digits and quantity < 0 or price.digits < 0 and not quantity:
         return 0
     revenue[0] = <double>single * <float>quantity
     if <float>short == <float>revenue[0]:
         revenue[0] = short
-    if abs(<double>price.digits * quantity) < 1e15 and (
+    if fabs(<double>price.digits * quantity) < 1e15 and (
         price.digits * quantity / TENS[price.places] == revenue[0]
     ):
         return put_decimal(to, price.digits * quantity, price.places)
-    if not 1e-4 <= abs(revenue[0]) < 1e15:
+    if not 1e-4 <= fabs(revenue[0]) < 1e15:
         return 0
-    spelled = repr(revenue[0]).encode()
-    memcpy(to, PyBytes_AS_STRING(spelled), PyBytes_GET_SIZE(spelled))
-    return PyBytes_GET_SIZE(spelled)
+    return put_double(to, revenue[0])
 
 
 cdef class WholeEvents:
@@ -304,8 +356,11 @@ cdef class WholeEvents:
         ValueError: they are too many or too long; the text is what there is room for.
     """
 
+    cdef Lines lines
     cdef int count, width, product
     cdef list names, prefixes
+    # The same, where they lie.
+    cdef Part[MAX_FIELDS] name_texts, prefix_texts
     cdef int[MAX_FIELDS] kinds, limits, row, taken
     # Bits of fields.
     cdef unsigned int required, filled_texts, filled
@@ -334,36 +389,59 @@ cdef class WholeEvents:
             self.kinds[place], self.limits[place] = kind, limit or MAX_TEXT
             self.filled_flags[place], self.repaired_flags[place] = filled, repaired
             self.taken[place] = taken
+            self.name_texts[place] = part_of(<bytes>self.names[place])
+            self.prefix_texts[place] = part_of(<bytes>self.prefixes[place])
             self.required |= <unsigned int>(place in required) << place
             self.filled |= <unsigned int>(filled != 0) << place
         for place, field in enumerate(row):
             self.row[place] = field
 
+    def __dealloc__(self):
+        free(self.lines.start)
+
     def rows(self, values):
-        """The row of each value as JSON, or None; each one's flags; the sum of the revenues.
+        """Make the rows of values.
+
+        Returns:
+            The rows as JSON lines, in texts that end before each value that has none, and with the
+            last value; the places of these values; the flags of each value; the sum of revenues.
 
         Raises:
             ValueError: a packed value lies outside of its message.
         """
-        if isinstance(values, list):
-            return self._listed(values)
-        return self._packed(values.messages, values.which, values.starts, values.sizes)
+        # Taken, so that no other call finds it.
+        cdef Lines lines = self.lines
+        self.lines.start, self.lines.room = NULL, 0
+        try:
+            if isinstance(values, list):
+                return self._listed(values, &lines)
+            return self._packed(values.messages, values.which, values.starts, values.sizes, &lines)
+        finally:
+            free(self.lines.start)
+            if lines.room > MANY_ROWS:
+                free(lines.start)
+                lines.start, lines.room = NULL, 0
+            lines.size = 0
+            self.lines = lines
 
-    cdef tuple _listed(self, list values):
+    cdef tuple _listed(self, list values, Lines *lines):
         cdef double total = 0
-        cdef Py_ssize_t place
-        cdef list lines = [None] * len(values)
-        cdef array.array flags = array.clone(NO_FLAGS, len(lines), True)
-        for place in range(len(lines)):
+        cdef Py_ssize_t place, count = len(values)
+        cdef list texts = [], others = []
+        cdef array.array flags = array.clone(NO_FLAGS, count, True)
+        for place in range(count):
             value = values[place]
-            if PyBytes_CheckExact(value):
-                lines[place] = self._row(
-                    <Text>PyBytes_AS_STRING(value),
-                    PyBytes_GET_SIZE(value),
-                    &total,
-                    &flags.data.as_ulonglongs[place],
-                )
-        return lines, flags, total
+            if not PyBytes_CheckExact(value) or not self._row(
+                <Text>PyBytes_AS_STRING(value),
+                PyBytes_GET_SIZE(value),
+                &total,
+                &flags.data.as_ulonglongs[place],
+                lines,
+            ):
+                texts.append(take(lines))
+                others.append(place)
+        texts.append(take(lines))
+        return texts, others, flags, total
 
     cdef tuple _packed(
         self,
@@ -371,55 +449,86 @@ cdef class WholeEvents:
         const long long[::1] which,
         const long long[::1] starts,
         const long long[::1] sizes,
+        Lines *lines,
     ):
         cdef double total = 0
-        cdef Py_ssize_t place, count = which.shape[0]
-        cdef list lines = [None] * count
+        cdef Py_ssize_t place, number, size, count = which.shape[0]
+        cdef list texts = [], others = []
         cdef array.array flags = array.clone(NO_FLAGS, count, True)
+        cdef unsigned long long *flag = flags.data.as_ulonglongs
+        cdef bint has_row
         cdef Text start
-        cdef Py_ssize_t size
-        if starts.shape[0] != count or sizes.shape[0] != count:
-            raise ValueError("a start and a size for each value")
-        for place in range(count):
-            if not 0 <= which[place] < len(messages):
-                raise ValueError(f"no message {which[place]}")
-            message = messages[which[place]]
-            size = PyBytes_GET_SIZE(message) if PyBytes_CheckExact(message) else -1
-            if not 0 <= starts[place] <= size or not -1 <= sizes[place] <= size - starts[place]:
-                raise ValueError(f"no value at {starts[place]}")
-            if sizes[place] < 0:
-                continue
-            start = <Text>PyBytes_AS_STRING(message) + starts[place]
-            if start[sizes[place]]:
-                # Copied, so that it ends with a zero.
-                message = PyBytes_FromStringAndSize(<const char *>start, sizes[place])
-                start = <Text>PyBytes_AS_STRING(message)
-            lines[place] = self._row(
-                start, sizes[place], &total, &flags.data.as_ulonglongs[place]
-            )
-        return lines, flags, total
+        # Held, and where they lie: the interpreter's lock is released below.
+        cdef tuple held = tuple(messages)
+        cdef Py_ssize_t many = len(held)
+        cdef Part *parts = <Part *>malloc(max(1, many) * sizeof(Part))
+        if parts == NULL:
+            raise MemoryError
+        try:
+            if starts.shape[0] != count or sizes.shape[0] != count:
+                raise ValueError("a start and a size for each value")
+            for number in range(many):
+                if not PyBytes_CheckExact(held[number]):
+                    raise ValueError(f"message {number} is not of bytes")
+                parts[number] = part_of(held[number])
+            for place in range(count):
+                if not 0 <= which[place] < many:
+                    raise ValueError(f"no message {which[place]}")
+                size = parts[which[place]].size
+                if not 0 <= starts[place] <= size or not -1 <= sizes[place] <= size - starts[place]:
+                    raise ValueError(f"no value at {starts[place]}")
+            with nogil:
+                for place in range(count):
+                    start, size = parts[which[place]].start + starts[place], sizes[place]
+                    if size < 0:
+                        has_row = False
+                    elif start[size]:
+                        has_row = self._copied(start, size, &total, &flag[place], lines)
+                    else:
+                        has_row = self._row(start, size, &total, &flag[place], lines)
+                    if not has_row:
+                        with gil:
+                            texts.append(take(lines))
+                            others.append(place)
+        finally:
+            free(parts)
+        texts.append(take(lines))
+        return texts, others, flags, total
 
-    cdef object _row(self, Text value, Py_ssize_t size, double *total, unsigned long long *flags):
+    cdef int _copied(
+        self, Text value, Py_ssize_t size, double *total, unsigned long long *flags, Lines *lines
+    ) except -1 with gil:
+        """The same for a value that does not end with a zero."""
+        cdef bytes copy = PyBytes_FromStringAndSize(<const char *>value, size)
+        return self._row(<Text>PyBytes_AS_STRING(copy), size, total, flags, lines)
+
+    cdef int _row(
+        self, Text value, Py_ssize_t size, double *total, unsigned long long *flags, Lines *lines
+    ) except -1 nogil:
+        """Add the row of a value; whether it has one."""
         cdef Event event
         if not self._read(value, value + size, &event):
-            return None
-        row = self._spell(&event, total)
-        if row is not None:
-            flags[0] = event.flags
-        return row
+            return False
+        make_room(lines)
+        if not self._spell(&event, total, lines):
+            return False
+        flags[0] = event.flags
+        return True
 
-    cdef int _field(self, Text name, Py_ssize_t size, int expected) noexcept:
+    cdef int _field(self, Text name, Py_ssize_t size, int expected) noexcept nogil:
         """The place of the field of this name; most often the one after the last. -1 for none."""
-        cdef int tried, place
-        cdef bytes one
+        cdef int tried, place = expected
+        cdef Part known
         for tried in range(self.count):
-            place = (expected + tried) % self.count
-            one = <bytes>self.names[place]
-            if PyBytes_GET_SIZE(one) == size and not memcmp(PyBytes_AS_STRING(one), name, size):
+            if place >= self.count:
+                place = 0
+            known = self.name_texts[place]
+            if known.size == size and not memcmp(known.start, name, size):
                 return place
+            place += 1
         return -1
 
-    cdef bint _read(self, Text start, Text end, Event *event):
+    cdef bint _read(self, Text start, Text end, Event *event) noexcept nogil:
         """Whether the value is an event as expected; then it is in ``event``, and filled."""
         cdef Text at = skip_blanks(start, end)
         event.named = event.valued = event.price.digits = event.price.places = event.quantity = 0
@@ -431,7 +540,7 @@ cdef class WholeEvents:
             self._fill(event)
         return not self.required & ~event.valued
 
-    cdef void _fill(self, Event *event) noexcept:
+    cdef void _fill(self, Event *event) noexcept nogil:
         """Fill what is missing, as far as it fits."""
         cdef unsigned char *spare = event.spare
         cdef int place
@@ -442,14 +551,14 @@ cdef class WholeEvents:
                 if not self._fill_text(event, place, &spare):
                     continue
             elif self.kinds[place] == QUANTITY:
-                event.parts[place].start, event.parts[place].size, event.quantity = b"1", 1, 1
+                event.parts[place].start = ONE
+                event.parts[place].size = event.quantity = 1
             event.valued |= 1u << place
             event.flags |= self.filled_flags[place]
 
-    cdef bint _fill_text(self, Event *event, int place, unsigned char **spare) noexcept:
+    cdef bint _fill_text(self, Event *event, int place, unsigned char **spare) noexcept nogil:
         """Fill a text from the product, where there is one and the text fits."""
-        cdef bytes prefix = <bytes>self.prefixes[place]
-        cdef Py_ssize_t before = PyBytes_GET_SIZE(prefix)
+        cdef Py_ssize_t before = self.prefix_texts[place].size
         cdef Part product = event.parts[self.product]
         cdef unsigned char *to = spare[0]
         if not event.valued >> self.product & 1:
@@ -457,13 +566,13 @@ cdef class WholeEvents:
         cut(&product, self.taken[place])
         if before + product.characters > self.limits[place]:
             return False
-        memcpy(to, PyBytes_AS_STRING(prefix), before)
+        memcpy(to, self.prefix_texts[place].start, before)
         memcpy(to + before, product.start, product.size)
         event.parts[place].start, event.parts[place].size = to, before + product.size
         spare[0] = to + before + product.size
         return True
 
-    cdef Text _members(self, Text at, Text end, Event *event, int depth):
+    cdef Text _members(self, Text at, Text end, Event *event, int depth) noexcept nogil:
         """Read the fields of the event or, below it, skip an object or an array."""
         cdef unsigned char closing = at[0] + 2
         cdef Part name
@@ -491,7 +600,7 @@ cdef class WholeEvents:
                 return at + 1 if at[0] == closing else NULL
             at = skip_blanks(at + 1, end)
 
-    cdef Text _skip(self, Text at, Text end, int depth):
+    cdef Text _skip(self, Text at, Text end, int depth) noexcept nogil:
         """Skip a value; NULL where that is not sure."""
         cdef Part text
         cdef Decimal number
@@ -505,7 +614,7 @@ cdef class WholeEvents:
             return at + 5
         return read_number(at, end, &number, True, MAX_DIGITS)
 
-    cdef Text _read_value(self, Text at, Text end, Event *event, int place):
+    cdef Text _read_value(self, Text at, Text end, Event *event, int place) noexcept nogil:
         cdef int kind = self.kinds[place]
         if at[0] == c'n':
             return at + 4 if end - at >= 4 and not memcmp(at, b"null", 4) else NULL
@@ -513,7 +622,7 @@ cdef class WholeEvents:
             return self._read_text(at, end, event, place)
         return self._read_number(at, end, event, place) if kind != OTHER else NULL
 
-    cdef Text _read_text(self, Text at, Text end, Event *event, int place):
+    cdef Text _read_text(self, Text at, Text end, Event *event, int place) noexcept nogil:
         """Read a text or a timestamp, or an integer or a boolean that becomes a text."""
         cdef Part *part = &event.parts[place]
         cdef Decimal number
@@ -542,7 +651,7 @@ cdef class WholeEvents:
         event.valued |= 1u << place
         return at
 
-    cdef Text _read_number(self, Text at, Text end, Event *event, int place):
+    cdef Text _read_number(self, Text at, Text end, Event *event, int place) noexcept nogil:
         """Read a number, or what is none and becomes null."""
         cdef Part *part = &event.parts[place]
         cdef int kind = self.kinds[place]
@@ -573,10 +682,9 @@ cdef class WholeEvents:
         event.flags |= self.repaired_flags[place]
         return at if self.repaired_flags[place] else NULL
 
-    cdef object _spell(self, Event *event, double *total):
-        """The row of an event; None where that is not sure."""
-        cdef unsigned char[MAX_ROW] text
-        cdef unsigned char *to = text
+    cdef int _spell(self, Event *event, double *total, Lines *lines) except -1 nogil:
+        """Add the row of an event; whether that is sure."""
+        cdef unsigned char *to = lines.start + lines.size
         cdef double revenue = 0
         cdef Py_ssize_t size
         cdef Part part
@@ -599,8 +707,9 @@ cdef class WholeEvents:
                 memcpy(to, part.start, part.size)
                 size = part.size
             if not size:
-                return None
+                return False
             to += size
-        to[0] = c']'
+        to[0], to[1] = c']', c'\n'
+        lines.size = to + 2 - lines.start
         total[0] += revenue
-        return (<char *>text)[: to + 1 - text]
+        return True

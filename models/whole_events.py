@@ -2,7 +2,7 @@
 
 ``models.rules.transform`` defines the behaviour, and tests compare both value by value. The
 compiled code fills what is missing and repairs plain values of another type, as the rules do; for
-what is less usual it returns None, and ``transform`` handles it. Without the compiled code
+what is less usual it makes no row, and ``transform`` handles it. Without the compiled code
 everything works the same, only slower.
 """
 
@@ -31,14 +31,15 @@ class PackedValues(Protocol):
     def sizes(self) -> "array[int]": ...
 
 
-#: From values to each one's row as JSON (None if left to ``transform``), the quality flags of each,
-#: and the sum of the rows' revenues.
+#: From values to their rows as JSON lines, in texts that end before each value that is left to
+#: ``transform``, and with the last; the places of those; each one's quality flags; the sum of
+#: revenues.
 WholeRows: TypeAlias = Callable[
-    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
+    [list[bytes | None] | PackedValues], tuple[list[bytes], list[int], "array[int]", float]
 ]
 
 #: The revision of the compiled module that matches this file.
-_REVISION = 6
+_REVISION = 7
 
 _TEXT, _INTEGER, _PRICE, _QUANTITY, _TIMESTAMP, _OTHER = range(6)
 _ROLES = {"price": _PRICE, "quantity": _QUANTITY, "timestamp": _TIMESTAMP}

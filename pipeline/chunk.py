@@ -98,32 +98,31 @@ class Chunk:
             last: identifies the last of them, if known.
             lease: on the memory of the records, which becomes the chunk's.
         """
-        lines, flags, total = stream.lines(records)
-        kept = offsets(records)
+        texts, others, flags, total = stream.rows(records)
+        lines = [texts[0]]
+        rows: list[Row] = []
         dead = []
-        others: list[Row] = []
+        dropped = []
         # All that is done for each event in Python is done for those that have no row yet.
-        for place in [place for place, line in enumerate(lines) if line is None]:
+        for place, text in zip(others, texts[1:], strict=True):
             found = stream.transform(records[place].value)
             if isinstance(found, tuple):
                 row, flags[place] = found
-                others.append(row)
-                lines[place] = _encode(row)
+                rows.append(row)
+                lines.append(_encode(row))
             else:
                 dead.append(DeadLetter.of(records[place], str(found.reason), found.detail))
-        rows = [line for line in lines if line is not None]
-        if dead:
-            has_row = [line is not None for line in lines]
-            kept, flags = (array(one.typecode, compress(one, has_row)) for one in (kept, flags))
+                dropped.append(place)
+            lines.append(text)
         chunk = cls(
             stream=stream,
             partition=partition,
             start=start,
             end=end,
-            rows=b"\n".join(rows),
-            offsets=kept,
-            flags=flags,
-            known_total=total + stream.total(others),
+            rows=b"\n".join(filter(None, lines)),
+            offsets=_but(offsets(records), dropped),
+            flags=_but(flags, dropped),
+            known_total=total + stream.total(rows),
             dead=tuple(dead),
             oldest=records[0].timestamp if records else None,
             last=last,
@@ -224,6 +223,18 @@ class Chunk:
     def _amounts(self, lines: bytes) -> list[float]:
         """The values of the summed column of some of the rows."""
         return self.stream.column(self.stream.summed, lines) if self.stream.summed else []
+
+
+def _but(numbers: "array[int]", places: Sequence[int]) -> "array[int]":
+    """Numbers but those at some places, given in order."""
+    if not places:
+        return numbers
+    kept = array(numbers.typecode)
+    start = 0
+    for place in places:
+        kept += numbers[start:place]
+        start = place + 1
+    return kept + numbers[start:]
 
 
 def _less(total: float, gone: Sequence[float]) -> float | None:

@@ -19,11 +19,12 @@ REASONS = MALFORMED, INVALID, UNSTORABLE = "malformed", "invalid", "unstorable"
 #: The values of a row, in the order of the stream's columns.
 Row: TypeAlias = Sequence[Any]
 
-#: From values to each one's row as JSON, or None; to each one's quality flags; and to the sum of
-#: these rows' summed column.
-WholeRows: TypeAlias = Callable[
-    [list[bytes | None] | PackedValues], tuple[list[bytes | None], "array[int]", float]
-]
+#: Rows as JSON lines, in texts that end before each value that has none, and with the last value;
+#: the places of these values; the quality flags of each value; the sum of the summed column.
+Rows: TypeAlias = tuple[list[bytes], Sequence[int], "array[int]", float]
+
+#: From values to their rows.
+WholeRows: TypeAlias = Callable[[list[bytes | None] | PackedValues], Rows]
 
 
 class Rejected(Protocol):
@@ -72,12 +73,13 @@ class Stream:
     rows_by: str = "Python"
     quality: Quality = field(default_factory=Quality)
 
-    def lines(self, records: Sequence[Record]) -> tuple[list[bytes | None], "array[int]", float]:
-        """The rows that ``whole_rows`` makes, None for other values; their flags; and their sum."""
+    def rows(self, records: Sequence[Record]) -> Rows:
+        """The rows that ``whole_rows`` makes."""
         if self.whole_rows is None:
-            return [None] * len(records), array("Q", bytes(8 * len(records))), 0.0
-        lines, flags, total = self.whole_rows(values(records))
-        return lines, flags, total if self.summed else 0.0
+            count = len(records)
+            return [b""] * (count + 1), range(count), array("Q", bytes(8 * count)), 0.0
+        texts, others, flags, total = self.whole_rows(values(records))
+        return texts, others, flags, total if self.summed else 0.0
 
     def total(self, rows: Sequence[Row]) -> float:
         """The sum of the summed column."""

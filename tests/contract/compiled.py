@@ -18,19 +18,31 @@ from pipeline.record import PlainRecord
 _REVENUE = ROW_NAMES.index("revenue")
 
 
+def each_row(whole_rows: WholeRows, values: list[bytes | None]) -> list[bytes | None]:
+    """The row of each value, None for one that is left to the rules."""
+    texts, others, _, _ = whole_rows(values)
+    rows: list[bytes | None] = []
+    for text in texts:
+        rows += [*filter(None, text.split(b"\n")), None]
+    assert [place for place, row in enumerate(rows[:-1]) if row is None] == others
+    return rows[:-1]
+
+
 def assert_compiled_alike(whole_rows: WholeRows, value: bytes) -> bool:
     """Fail unless row and flags are those of the rules, byte for byte.
 
     Returns:
         Whether there is a row; what has none is left to the rules.
     """
-    [line], [flags], total = whole_rows([value])
-    if line is None:
+    texts, others, [flags], total = whole_rows([value])
+    if others:
+        assert (texts, others) == ([b"", b""], [0]), value
         assert (flags, total) == (0, 0.0), value
         return False
     transformed = transform(value)
-    assert isinstance(transformed, tuple), (value, line, transformed)
+    assert isinstance(transformed, tuple), (value, texts, transformed)
     row, expected = transformed
+    [line] = texts
     assert (line, flags) == (msgspec.json.encode(row), expected), value
     assert total == row[_REVENUE], value
     return True

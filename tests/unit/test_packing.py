@@ -1,7 +1,11 @@
 """Records packed by compiled code are those of the parsers, and so are the chunks made of them."""
 
 import struct
+import sys
+import threading
+import time
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
@@ -12,7 +16,7 @@ from agents.flash_sales import FLASH_SALES
 from commands.worker import versions
 from models.whole_events import whole_rows
 from pipeline.chunk import Chunk
-from pipeline.packed_records import PackedRecords, PackedValues, joined
+from pipeline.packed_records import PackedRecords, PackedValues, joined, values
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
 from source.records import packing
@@ -126,6 +130,61 @@ def test_values_outside_of_their_message_are_rejected(which, start, size):
     assert whole_rows is not None
     with pytest.raises(ValueError, match="no "):
         whole_rows(PackedValues([b"x" * 100], *places))
+
+
+def many(count, headers=None):
+    """Packed records of every kind."""
+    kinds = [
+        whole(),
+        whole(user_id='"Zoé 😀"', category='"漢字"'),
+        whole(price="0.1", quantity="3"),
+        whole(price="1234567.89", quantity="12345"),
+        whole(user_id="null", quantity="null"),
+        whole(event_type='"a\\nb"'),
+        None,
+        b"{",
+    ]
+    return packed(
+        message([(1, 9, b"k", kinds[place % 8], headers or []) for place in range(count)])
+    )
+
+
+def test_threads_that_make_rows_at_once_do_not_mix_them():
+    sizes = [1, 7, 100, 1_000, 5_000]
+    batches = [many(size, headers) for size in sizes for headers in ([], [("a", b"b")])]
+
+    def made(records):
+        return Chunk.transform(FLASH_SALES, Partition("t", 0), 0, len(records), records)
+
+    expected = [made(records) for records in batches]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(made, batches * 10)) == expected * 10
+
+
+def test_other_threads_run_while_rows_are_made():
+    assert whole_rows is not None
+    records, ticks, done = values(many(5_000)), [0], threading.Event()
+
+    def tick():
+        while not done.is_set():
+            ticks[0] += 1
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    # So long that another thread runs only where the lock is released.
+    sys.setswitchinterval(1_000)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(tick)
+            try:
+                before = ticks[0]
+                whole_rows(records)
+                after = ticks[0]
+            finally:
+                done.set()
+    finally:
+        sys.setswitchinterval(interval)
+    assert after > before
 
 
 def test_the_first_line_says_when_batches_are_read_in_python(monkeypatch):
