@@ -61,6 +61,7 @@ _TRIGGERS = (
 
 _decode = msgspec.json.Decoder(list[Any]).decode
 
+_NULL = re.compile(b"null")
 #: What is escaped in a text.
 _ESCAPED = re.compile(r'[\\"\n]')
 
@@ -239,12 +240,12 @@ def loadable(lines: bytes) -> bytes:
 
 
 def _capital_nulls(lines: bytes) -> bytes:
-    if b"null" not in lines:
-        return lines
-    # Without a backslash every quote delimits a text. Outside of texts, there are only numbers.
-    parts = lines.split(b'"')
-    parts[::2] = map(bytes.upper, parts[::2])
-    return b'"'.join(parts)
+    def capital(found: re.Match[bytes]) -> bytes:
+        # Without a backslash every quote delimits a text.
+        line = lines.rfind(b"\n", 0, found.start()) + 1
+        return b"null" if lines.count(b'"', line, found.start()) % 2 else b"NULL"
+
+    return _NULL.sub(capital, lines)
 
 
 def _respelled(line: bytes) -> bytes:
