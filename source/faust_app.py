@@ -68,8 +68,8 @@ class FaustApp(faust.App):
             topic_allow_declare=False,
             Monitor=QuietMonitor,
             TableManager=NoTables,
-            # A message is a fetch of up to 2000 events; at most 4 fetches wait for the agent.
-            broker_max_poll_records=2000,
+            # A message is a fetch of up to 4000 events; at most 4 fetches wait for the agent.
+            broker_max_poll_records=4000,
             stream_buffer_maxsize=4,
             # Nothing is ever acknowledged, so Faust has nothing to commit.
             broker_commit_interval=60.0,

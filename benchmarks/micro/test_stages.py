@@ -3,24 +3,31 @@
 Each stage is given the same 2000 different events, a fetch; divide by 2000 for one event.
 """
 
+import struct
 from collections.abc import Callable
 from itertools import islice
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from agents.flash_sales import FLASH_SALES
 from benchmarks.traffic.mixes import Mix, bad, filled, mistyped, repaired, sale, shop, whole
 from benchmarks.traffic.topics import numbered
 from db.write.insert_values import insert_statement
-from db.write.row_store import INSERT_BYTES, pieces
+from db.write.lenient import loadable
+from db.write.row_store import INSERT_BYTES, LOAD_BYTES, pieces
 from models.decode import decode
 from models.rules import transform
 from pipeline.chunk import Chunk
 from pipeline.partition import Partition
 from pipeline.record import PlainRecord
+from source.records.batches import FetchedBatches
 
 EVENTS = 2000
+PARTITION = Partition("sale", 0)
+#: Kafka's number of the codec.
+LZ4 = 3
 _UUID = b'"3f4e12ab-77e1-4c05-8e11-0123456789ab"'
 #: Fetches in one statement, about.
 FETCHES = 10
@@ -61,7 +68,18 @@ def each(function: Callable[[bytes], object], given: list[bytes]) -> Callable[[]
 def chunk(mix: Mix) -> Chunk:
     """A transformed fetch."""
     records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
-    return Chunk.transform(FLASH_SALES, Partition("sale", 0), 0, EVENTS, records)
+    return Chunk.transform(FLASH_SALES, PARTITION, 0, EVENTS, records)
+
+
+def answer(values: list[bytes], each_batch: int) -> bytes:
+    """A broker's answer: batches in lz4, each of so many values."""
+    data = b""
+    for start in range(0, len(values), each_batch):
+        batch = DefaultRecordBatchBuilder(2, LZ4, False, -1, -1, -1, 1 << 30)
+        for place, value in enumerate(values[start : start + each_batch]):
+            batch.append(place, 1_795_000_000_000 + place, b"key", value, [])
+        data += struct.pack(">q", start) + bytes(batch.build())[8:]
+    return data
 
 
 def test_decode(benchmark: BenchmarkFixture) -> None:
@@ -92,8 +110,29 @@ def test_transform_mistyped(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("mix", [whole, shop, sale, filled, repaired, bad, mistyped])
 def test_chunk(benchmark: BenchmarkFixture, mix: Mix) -> None:
     records = [PlainRecord(offset, value) for offset, value in enumerate(values(mix))]
-    made = benchmark(Chunk.transform, FLASH_SALES, "sale", 0, 0, EVENTS, records)
+    made = benchmark(Chunk.transform, FLASH_SALES, PARTITION, 0, EVENTS, records)
     assert made.valid + len(made.dead) == EVENTS
+
+
+@pytest.mark.parametrize("each_batch", [EVENTS, 400, 2])
+def test_answer_to_chunk(benchmark: BenchmarkFixture, each_batch: int) -> None:
+    data = answer(values(shop), each_batch)
+
+    def made() -> Chunk:
+        batches = FetchedBatches(data, 0, None, len(data) * 100)
+        records, _, _ = batches.take(EVENTS, len(data) * 100)
+        return Chunk.transform(FLASH_SALES, PARTITION, 0, batches.position, records)
+
+    assert benchmark(made).events == EVENTS
+
+
+def test_loads_of_ten_chunks(benchmark: BenchmarkFixture) -> None:
+    benchmark(load_text, [chunk(shop)] * FETCHES)
+
+
+def load_text(chunks: list[Chunk]) -> None:
+    for piece in pieces((chunk.rows for chunk in chunks), lambda: LOAD_BYTES):
+        loadable(piece)
 
 
 def sql_text(chunks: list[Chunk]) -> None:
@@ -113,5 +152,5 @@ def test_sql_text_of_ten_chunks_with_escapes(benchmark: BenchmarkFixture, every:
         for number, value in enumerate(values(sale))
     ]
     records = [PlainRecord(offset, value) for offset, value in enumerate(some)]
-    chunks = [Chunk.transform(FLASH_SALES, Partition("sale", 0), 0, EVENTS, records)] * FETCHES
+    chunks = [Chunk.transform(FLASH_SALES, PARTITION, 0, EVENTS, records)] * FETCHES
     benchmark(sql_text, chunks)
