@@ -56,8 +56,8 @@ coverage: setup ## Branch coverage of the tests of `make test`, in workers and c
 test-fresh: ## The same on a bare Debian, as root (DEBIAN=trixie PYTHON=python3.14 JAVA=1 WHAT='demo SECONDS=10')
 	@dev/setup/fresh.sh
 
-chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKER=…)
-	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1)
+chaos: setup ## Random faults under traffic and a table of the outcome (ROUNDS=200 SEED=1 BROKERS=3 SERVER=… BROKER=…)
+	@$(python) -m tests.chaos.campaign --rounds $(or $(ROUNDS),28) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1)
 
 fuzz: setup ## Mutated values against the decoding rules (VALUES=1000000 SEED=1)
 	@$(python) -m tests.contract.fuzz --values $(or $(VALUES),1000000) --seed $(or $(SEED),1)

@@ -22,11 +22,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from dev.audit import Sent, engine
+from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import Broker
 from dev.servers.chosen_broker import choose
-from dev.servers.processes import Folder
+from dev.servers.processes import Folder, StartError
+from tests.chaos.cluster_faults import CLUSTER_FAULTS
 from tests.chaos.faults import BROKER_FAULTS, FAULTS, Fault
 from tests.chaos.stage import TOPIC, Stage
 from tests.chaos.transactions import TransactionalTraffic
+from tests.helpers.three_brokers import ThreeBrokers
 from tests.helpers.traffic import Traffic
 from tests.helpers.worker import wait_until
 
@@ -213,15 +217,32 @@ def _line(name: str, one: Result) -> str:
     )
 
 
+def cast_of(brokers: int) -> tuple[type[Broker], tuple[Fault, ...], str]:
+    """What a stage has for a broker, the faults it bears, and a sentence that says so.
+
+    Args:
+        brokers: how many, 1 or 3.
+
+    Raises:
+        StartError: three were asked for, and Apache Kafka is not here.
+    """
+    kind, why = choose()
+    if brokers == 1:
+        return kind, FAULTS + (BROKER_FAULTS if kind.can_restart else ()), why
+    if kind is not ApacheKafka:
+        raise StartError(f"Three brokers are Apache Kafka's newest. {why}")
+    return ThreeBrokers, FAULTS + CLUSTER_FAULTS, f"{why} Three of them."
+
+
 def main() -> int:
     """Run a campaign; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.campaign")
     parser.add_argument("--rounds", type=int, default=28)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="of Apache Kafka")
     options = parser.parse_args()
-    kind, why = choose()
+    kind, faults, why = cast_of(options.brokers)
     print(f"{why} Seed {options.seed}, {options.rounds} rounds, {platform.machine()}.", flush=True)
-    faults = FAULTS + (BROKER_FAULTS if kind.can_restart else ())
     order = drawn(faults, options.seed)
     results: defaultdict[str, Result] = defaultdict(Result)
     started, ended_alone = 0, []

@@ -1,14 +1,14 @@
-"""A short campaign: every fault twice, in an order the seed decides."""
+"""Short campaigns, in an order the seed decides."""
 
 import os
 
 import pytest
 
-from dev.servers.chosen_broker import choose
 from dev.servers.processes import Folder
-from tests.chaos.campaign import drawn, run, table
-from tests.chaos.faults import BROKER_FAULTS, FAULTS
+from tests.chaos.campaign import cast_of, drawn, run, table
+from tests.chaos.cluster_faults import CLUSTER_FAULTS
 from tests.chaos.stage import Stage
+from tests.helpers.three_brokers import ThreeBrokers
 
 SEED = int(os.environ.get("SEED", "1"))
 
@@ -16,10 +16,21 @@ SEED = int(os.environ.get("SEED", "1"))
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_every_fault_twice():
-    kind, _ = choose()
-    faults = FAULTS + (BROKER_FAULTS if kind.can_restart else ())
+    kind, faults, _ = cast_of(1)
+    _run(kind, faults, 2)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.usefixtures("apache")
+def test_every_fault_of_three_brokers_twice():
+    _run(ThreeBrokers, CLUSTER_FAULTS, 2)
+
+
+def _run(kind, faults, times):
     with Folder("chaos") as folder, Stage(folder, kind, SEED) as stage:
-        results = run(stage, drawn(faults, SEED), rounds=2 * len(faults), seed=SEED)
+        results = run(stage, drawn(faults, SEED), rounds=times * len(faults), seed=SEED)
     print(table(results))
-    assert all(result.times == 2 for result in results.values())
+    assert all(result.times == times for result in results.values())
     assert sum(result.missing + result.doubled for result in results.values()) == 0
+    assert not stage.ended_alone

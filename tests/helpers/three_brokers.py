@@ -1,19 +1,23 @@
 """Three brokers of Apache Kafka, some of which can be away."""
 
+import asyncio
 import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
+from confluent_kafka import ElectionType, TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from dev.servers.apache_kafka import ApacheKafka
+from dev.servers.broker import Broker
 from dev.servers.processes import Process
+from tests.helpers.worker import wait_until
 
 
 class Node(ApacheKafka):
@@ -63,6 +67,7 @@ class Node(ApacheKafka):
             "node.id": str(self.number),
             "controller.quorum.voters": self.voters,
             "offsets.topic.replication.factor": "3",
+            "transaction.state.log.replication.factor": "3",
             "broker.heartbeat.interval.ms": f"{self._session * 100:.0f}",
             "broker.session.timeout.ms": f"{self._session * 1000:.0f}",
         }
@@ -73,8 +78,8 @@ class Node(ApacheKafka):
         return "\n".join(f"{name}={value}" for name, value in settings.items())
 
 
-class ThreeBrokers:
-    """The three, as a context manager.
+class ThreeBrokers(Broker):
+    """The three; what is done to it is done to each of them.
 
     Args:
         folder: for their files.
@@ -83,9 +88,15 @@ class ThreeBrokers:
         session: seconds for which a broker that was killed leads its partitions.
     """
 
+    kind = "three"
+    can_restart = True
+    has_admin = True
+    answers_all = True
+
     def __init__(
         self, folder: Path, controllers: Sequence[int] = (1, 2, 3), session: float = 20
     ) -> None:
+        super().__init__(folder)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.nodes = [
             Node(folder / str(one), one, cluster, is_controller=one in controllers, session=session)
@@ -94,16 +105,10 @@ class ThreeBrokers:
         voters = [node for node in self.nodes if node.is_controller]
         for node in self.nodes:
             node.voters = ",".join(f"{one.number}@{one.controller}" for one in voters)
-        self._stack = ExitStack()
-
-    @property
-    def url(self) -> str:
-        """All addresses, as ``KAFKA_URL`` has them."""
-        return f"kafka://{self.bootstrap}"
 
     @property
     def bootstrap(self) -> str:
-        """The same, as other clients have them."""
+        """All addresses."""
         return ",".join(node.bootstrap for node in self.nodes)
 
     def create_topic(
@@ -131,9 +136,48 @@ class ThreeBrokers:
 
     def leaders(self, topic: str) -> set[int]:
         """Who leads a partition, as the first of them that answers says."""
-        alive = next(node for node in self.nodes if node.pid)
-        found = alive._admin().list_topics(topic, timeout=10).topics[topic].partitions
+        found = self._alive()._admin().list_topics(topic, timeout=10).topics[topic].partitions
         return {one.leader for one in found.values()}
+
+    def move(self, topic: str, replicas: Sequence[Sequence[int]]) -> None:
+        """Have each partition on these brokers, led by the first of them; returns when it is so.
+
+        Args:
+            topic: whose partitions.
+            replicas: of each partition, in the order of their numbers.
+        """
+        asyncio.run(self._reassign(topic, replicas))
+
+        def is_done() -> bool:
+            partitions = self._alive()._admin().list_topics(topic, timeout=10).topics[topic]
+            return all(
+                sorted(partitions.partitions[number].isrs) == sorted(wanted)
+                for number, wanted in enumerate(replicas)
+            )
+
+        wait_until(is_done, 60, "replicas are in sync")
+        partitions = [TopicPartition(topic, number) for number in range(len(replicas))]
+        admin = self._alive()._admin()
+        admin.elect_leaders(ElectionType.PREFERRED, partitions).result(20)
+        wanted = {one[0] for one in replicas}
+        wait_until(lambda: self.leaders(topic) == wanted, 30, "the first ones lead")
+
+    async def _reassign(self, topic: str, replicas: Sequence[Sequence[int]]) -> None:
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
+        await client.bootstrap()
+        try:
+            no_tags: Any = {}
+            partitions: Any = [(one, list(on), no_tags) for one, on in enumerate(replicas)]
+            topics = [(topic, partitions, no_tags)]
+            request = AlterPartitionReassignmentsRequest(10_000, topics, no_tags)
+            answer = await client.send(client.get_random_node(), request)
+            assert not answer.error_code, answer
+        finally:
+            await client.close()
+
+    def _alive(self) -> Node:
+        """The first of them that runs."""
+        return next(node for node in self.nodes if node.pid)
 
     def restart_in_turn(self, meanwhile: Callable[[], object]) -> None:
         """Stop each in order and start it again, the next one when it answers.
@@ -155,18 +199,30 @@ class ThreeBrokers:
                 node.launch()
                 wait(node._answers)
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
         for node in self.nodes:
-            self._stack.callback(node.kill)
             node.launch()
         for node in self.nodes:
             node.wait()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    def __exit__(self, *_: object) -> None:
+        # Without most of its controllers none stops in time.
+        self.kill()
+
+    def stop(self) -> None:
+        # Together: each hands its partitions over, which takes as long as another is there.
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(Node.stop, self.nodes))
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def pause(self) -> None:
+        for node in self.nodes:
+            node.pause()
+
+    def resume(self) -> None:
+        for node in self.nodes:
+            node.resume()

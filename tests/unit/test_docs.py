@@ -17,6 +17,7 @@ from dev.docs import pages
 from dev.docs.metric_table import catalogue, deprecated_names, exposed_name
 from source.patches import UnreadableBatchError
 from source.records.batches import Unreadable
+from tests.chaos.cluster_faults import CLUSTER_FAULTS
 from tests.chaos.faults import BROKER_FAULTS, FAULTS
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in pages.PAGES}
@@ -240,7 +241,7 @@ def test_every_invariant_has_its_test():
 
 
 def test_the_campaign_that_is_shown_has_every_fault():
-    faults = {fault.__name__.replace("_", " ") for fault in (*FAULTS, *BROKER_FAULTS)}
+    faults = {fault.__name__.replace("_", " ") for fault in (*FAULTS, *BROKER_FAULTS, *CLUSTER_FAULTS)}
     shown = re.findall(r"^\| ([a-z ]+) \| \d+ \| \d+ \|", PAGES["docs/guarantees.md"], re.MULTILINE)
     assert set(shown) == {*faults, "all"}
 
