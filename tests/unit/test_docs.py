@@ -241,7 +241,9 @@ def test_every_invariant_has_its_test():
 
 
 def test_the_campaign_that_is_shown_has_every_fault():
-    faults = {fault.__name__.replace("_", " ") for fault in (*FAULTS, *BROKER_FAULTS, *CLUSTER_FAULTS)}
+    faults = {
+        fault.__name__.replace("_", " ") for fault in (*FAULTS, *BROKER_FAULTS, *CLUSTER_FAULTS)
+    }
     shown = re.findall(r"^\| ([a-z ]+) \| \d+ \| \d+ \|", PAGES["docs/guarantees.md"], re.MULTILINE)
     assert set(shown) == {*faults, "all"}
 
