@@ -8,13 +8,12 @@ from typing import Any
 from benchmarks.measuring.programs import OURS, workers
 from benchmarks.measuring.runs import run
 from benchmarks.measuring.stage import Stage
+from benchmarks.scenarios.full_table import INDEX
 from benchmarks.scenarios.rounds import as_json, in_rounds, table
 from benchmarks.traffic.mixes import shop
 
 #: A replica, a backup or a change feed needs it; every commit then is on disk twice.
 BINARY_LOG = ("--log-bin=binlog", "--server-id=1", "--binlog-format=ROW", "--sync-binlog=1")
-#: What reports by time ask for, and the app's own table has not.
-INDEX = "ALTER TABLE flash_sale_events ADD INDEX (ts)"
 #: With 1 a bulk load locks the counter until its end, so that workers wait for each other.
 LOCK_MODES = (1, 2)
 #: Workers that share a table, and partitions of their topic.
