@@ -137,10 +137,10 @@ cdef inline Text skip_escape(Text at, Text end) noexcept nogil:
 
 
 cdef Py_ssize_t count_characters(Text start, Py_ssize_t size) noexcept with gil:
-    """How many characters bytes have; -1 where they are not UTF-8."""
+    """How many characters bytes have; -1 where they are not UTF-8, or too many for the memory."""
     try:
         return len((<const char *>start)[:size].decode("utf-8"))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, MemoryError):
         return -1
 
 
