@@ -177,8 +177,9 @@ def test_other_threads_run_while_rows_are_made():
         with ThreadPoolExecutor(1) as pool:
             pool.submit(tick)
             try:
-                before = ticks[0]
-                whole_rows(records)
+                before, until = ticks[0], time.monotonic() + 20
+                while ticks[0] == before and time.monotonic() < until:
+                    whole_rows(records)
                 after = ticks[0]
             finally:
                 done.set()
