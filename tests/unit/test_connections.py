@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -27,18 +27,19 @@ async def broker(answer):
     """Tells its versions, and answers any other request in its own way."""
 
     async def serve(reader, writer):
-        while True:
-            try:
-                (size,) = struct.unpack(">i", await reader.readexactly(4))
-                frame = await reader.readexactly(size)
-            except asyncio.IncompleteReadError:
-                return
-            key, _, number = struct.unpack_from(">hhi", frame)
-            if key == 18:
-                body = struct.pack(">ihi", number, 0, len(VERSIONS) // 6) + VERSIONS
-                writer.write(struct.pack(">i", len(body)) + body)
-            else:
-                await answer(writer, number)
+        with closing(writer):
+            while True:
+                try:
+                    (size,) = struct.unpack(">i", await reader.readexactly(4))
+                    frame = await reader.readexactly(size)
+                except asyncio.IncompleteReadError:
+                    return
+                key, _, number = struct.unpack_from(">hhi", frame)
+                if key == 18:
+                    body = struct.pack(">ihi", number, 0, len(VERSIONS) // 6) + VERSIONS
+                    writer.write(struct.pack(">i", len(body)) + body)
+                else:
+                    await answer(writer, number)
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     async with server:
@@ -95,8 +96,9 @@ async def test_others_that_join_are_waited_for():
 
 
 async def test_a_port_that_accepts_and_says_nothing_is_given_up():
-    async def serve(_reader, _writer):
-        await asyncio.sleep(30)
+    async def serve(reader, writer):
+        with closing(writer):
+            await reader.read()
 
     async with await asyncio.start_server(serve, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]

@@ -1,7 +1,7 @@
 """The relay before the embedded broker: what it tells apart, and what it puts in its place."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 from aiokafka.protocol.api import RequestHeader_v1
@@ -59,9 +59,10 @@ async def relayed(*answers):
     left = iter(answers)
 
     async def serve(reader, writer):
-        while size := await reader.read(4):
-            await reader.readexactly(int.from_bytes(size, "big"))
-            writer.write(next(left))
+        with closing(writer):
+            while size := await reader.read(4):
+                await reader.readexactly(int.from_bytes(size, "big"))
+                writer.write(next(left))
 
     async def ask(request):
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
@@ -113,8 +114,9 @@ async def test_the_brokers_address_becomes_the_relays():
         return b"\x00\x09127.0.0.1" + port.to_bytes(4, "big")
 
     async def serve(reader, writer):
-        await reader.readexactly(len(framed(bytes(12))))
-        writer.write(framed(b"broker: " + address(port)))
+        with closing(writer):
+            await reader.readexactly(len(framed(bytes(12))))
+            writer.write(framed(b"broker: " + address(port)))
 
     broker = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = broker.sockets[0].getsockname()[1]
