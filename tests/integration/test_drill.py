@@ -138,7 +138,8 @@ def test_lag(flowing, produce, probe):
         assert probe("--waiting", "5").status == ATTENTION
         found = probe("--broken-waiting", "10")
         assert found.status == BROKEN
-        assert "20 events are waiting, more than 10." in found.line
+        # Of a worker that has slept through its session it says that there is none.
+        assert "20 events are waiting" in found.line
     finally:
         flowing.resume()
 
