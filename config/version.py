@@ -1,3 +1,3 @@
 """The version of this app, in one place."""
 
-VERSION = "1.0.0.dev0"
+VERSION = "1.0.0"
