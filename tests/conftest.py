@@ -16,7 +16,7 @@ from dev.servers.chosen_broker import choose
 from dev.servers.database import DatabaseServer, private_server
 from dev.servers.processes import Folder
 from tests.helpers import commands
-from tests.helpers.accounts import OWNER, WORKER, grant, make_accounts
+from tests.helpers.accounts import OWNER, WORKER, close, grant, make_accounts
 from tests.helpers.databases import require, servers_of
 from tests.helpers.worker import environment
 
@@ -149,4 +149,4 @@ def migrated_engine(migrated_url: str) -> Iterator[Engine]:
     """The app's own engine on such a database."""
     engine = connect(make_url(migrated_url).set(drivername="mysql+pymysql"))
     yield engine
-    engine.dispose()
+    close(engine)

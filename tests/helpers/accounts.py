@@ -2,13 +2,23 @@
 
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 
 from db.connection.engine import connect
 from dev.servers.database import DatabaseServer, accounts
 from dev.servers.database.accounts import OWNER, WORKER, grant, grants
 
-__all__ = ["OWNER", "WORKER", "dba", "grant", "grants", "make_accounts", "owner", "server_of"]
+__all__ = [
+    "OWNER",
+    "WORKER",
+    "close",
+    "dba",
+    "grant",
+    "grants",
+    "make_accounts",
+    "owner",
+    "server_of",
+]
 
 #: By port, the servers that are running.
 _servers: dict[int, DatabaseServer] = {}
@@ -26,7 +36,7 @@ def dba(engine: Engine) -> Engine:
     """An engine on the same database with all rights: for what its owner does to the tables."""
     if engine not in _dbas:
         url = _url(server_of(engine).url(engine.url.database or ""))
-        _dbas[engine] = create_engine(url, pool_size=1, isolation_level="READ COMMITTED")
+        _dbas[engine] = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED")
     return _dbas[engine]
 
 
@@ -36,6 +46,13 @@ def owner(engine: Engine) -> Engine:
         url = _url(grant(server_of(engine), OWNER, engine.url.database or ""))
         _owners[engine] = connect(url, pool_size=1)
     return _owners[engine]
+
+
+def close(engine: Engine) -> None:
+    """Close a test's engine and its owner's: a server takes only so many connections."""
+    if engine in _owners:
+        _owners.pop(engine).dispose()
+    engine.dispose()
 
 
 def server_of(engine: Engine) -> DatabaseServer:

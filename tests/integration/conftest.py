@@ -23,6 +23,7 @@ from dev import ROOT
 from dev.servers.broker import Broker
 from pipeline.partition import Partition
 from tests.helpers import commands
+from tests.helpers.accounts import close
 from tests.helpers.sink import write
 from tests.helpers.worker import FAUST, Worker, environment
 
@@ -37,7 +38,7 @@ def empty(database_url: str) -> Iterator[Engine]:
     """The app's own engine on a database without tables."""
     engine = connect(make_url(database_url).set(drivername="mysql+pymysql"))
     yield engine
-    engine.dispose()
+    close(engine)
 
 
 @pytest.fixture
