@@ -34,15 +34,17 @@ def each(
 
 
 def in_rounds(rounds: int, measurements: Sequence[Callable[[], Run]]) -> list[list[Run]]:
-    """What each measurement came to, one after the other, in so many rounds."""
+    """What each measurement came to, round by round; their order turns, as neighbours matter."""
     done = []
     for number in range(rounds):
+        turn = number % len(measurements)
         found = []
-        for measure in measurements:
+        for measure in [*measurements[turn:], *measurements[:turn]]:
             one = measure()
             print(f"round {number + 1}/{rounds} {report.line(one)}", file=sys.stderr, flush=True)
             found.append(one)
-        done.append(found)
+        # As they were given.
+        done.append(found[-turn:] + found[:-turn] if turn else found)
     return done
 
 
