@@ -104,7 +104,9 @@ def main() -> int:
         traffic.stop()
         print(audit(stage.url, traffic.sent, timeout=300))
         print(f"At the end {last}; workers that ended by themselves: {len(stage.ended_alone)}.")
-    return 0 if last.is_like(first) and worker.exit_code is None else 1
+        # Here, because the stage ends its workers.
+        survived = worker.exit_code is None
+    return 0 if last.is_like(first) and survived else 1
 
 
 if __name__ == "__main__":
