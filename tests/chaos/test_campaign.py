@@ -5,6 +5,7 @@ import os
 import pytest
 
 from dev.servers.processes import Folder
+from tests.chaos import soak
 from tests.chaos.campaign import cast_of, drawn, run, table
 from tests.chaos.cluster_faults import CLUSTER_FAULTS
 from tests.chaos.stage import Stage
@@ -25,6 +26,12 @@ def test_every_fault_twice():
 @pytest.mark.usefixtures("apache")
 def test_every_fault_of_three_brokers_twice():
     _run(ThreeBrokers, CLUSTER_FAULTS, 2)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.slow
+def test_a_soak_of_a_minute():
+    assert soak.main(["--minutes", "1", "--seed", str(SEED)]) == 0
 
 
 def _run(kind, faults, times):
