@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from benchmarks.measuring.programs import OURS, Job, workers
-from benchmarks.measuring.runs import run
+from benchmarks.measuring.runs import Run, run
 from benchmarks.measuring.stage import Stage
 from benchmarks.reports import report
 from benchmarks.scenarios.rounds import as_json, each, in_rounds, table
@@ -96,21 +96,27 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
     rows = [
         [
             name,
-            report.spread([one[place].summed / one[place].steady for one in done], ".0%"),
+            report.spread(
+                [one[place].summed / one[place].steady for one in done if one[place].steady], ".0%"
+            ),
             report.spread([one[place].behind for one in done], ",.0f"),
             report.spread([one[place].catching_up for one in done], ".1f"),
         ]
         for place, name in enumerate(mixes)
     ]
     ratios = [
-        f"{name}: {report.spread([one[at].rate / one[beside].rate for one in done], '.2f')}, "
-        f"wanted {wanted}"
+        f"{name}: {report.spread(_beside(done, at, beside), '.2f')}, wanted {wanted}"
         for name, at, beside, wanted in (
             ("1/3 buy, 5,000 products, beside no purchases", 1, 0, 0.95),
             ("every event its own product and minute, beside 100 products", 3, 2, 0.75),
         )
     ]
     return "\n\n".join([table(done), report.table(head, rows), *ratios]), as_json(done)
+
+
+def _beside(done: list[list[Run]], at: int, beside: int) -> list[float]:
+    """One rate over the other, of the rounds in which both had a steady state."""
+    return [one[at].rate / one[beside].rate for one in done if one[at].rate and one[beside].rate]
 
 
 def duplicates(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
