@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks.measuring.programs import OURS, Program
-from benchmarks.measuring.runs import Run, run
+from benchmarks.measuring.runs import run
 from benchmarks.measuring.stage import Stage
 from benchmarks.peers.peer_list import PROGRAMS
 from benchmarks.reports import report
+from benchmarks.scenarios.rounds import as_json, in_rounds
 from benchmarks.traffic.mixes import shop
 from dev.servers.processes import StartError
 
@@ -37,18 +39,12 @@ def compare(
     for size in sorted({program.events for program in chosen}):
         print(f"Filling a topic with {size:,} events …", file=sys.stderr)
         topics[size] = stage.topic(size, shop)
-    done: list[list[Run]] = []
-    for number in range(rounds):
-        turn = number % len(chosen)
-        found = {}
-        for program in chosen[turn:] + chosen[:turn]:
-            one = run(stage, program, topics[program.events])
-            print(f"round {number + 1}/{rounds} {report.line(one)}", file=sys.stderr, flush=True)
-            found[program.name] = one
-        done.append([found[program.name] for program in chosen])
+    done = in_rounds(
+        rounds, [partial(run, stage, program, topics[program.events]) for program in chosen]
+    )
     lacks = {program.name: program.lacks for program in chosen}
     text = report.comparison(OURS.name, done, left_out, lacks)
-    return text, [[report.as_json(one) for one in runs] for runs in done]
+    return text, as_json(done)
 
 
 def _choose(quick: bool, only: Sequence[str]) -> tuple[list[Program], dict[str, str]]:

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import make_url
 
 from benchmarks.measuring.programs import OURS, Job, workers
-from benchmarks.measuring.runs import Run, run
+from benchmarks.measuring.runs import run
 from benchmarks.measuring.stage import Stage
 from benchmarks.reports import report
-from benchmarks.scenarios.rounds import as_json, each, in_rounds, table
+from benchmarks.scenarios.rounds import as_json, beside, each, in_rounds, table
 from benchmarks.traffic.mixes import (
     all_different,
     bad,
@@ -105,18 +105,13 @@ def catalogue(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:
         for place, name in enumerate(mixes)
     ]
     ratios = [
-        f"{name}: {report.spread(_beside(done, at, beside), '.2f')}, wanted {wanted}"
-        for name, at, beside, wanted in (
+        f"{name}: {report.spread(beside(done, at, other), '.2f')}, wanted {wanted}"
+        for name, at, other, wanted in (
             ("1/3 buy, 5,000 products, beside no purchases", 1, 0, 0.95),
             ("every event its own product and minute, beside 100 products", 3, 2, 0.75),
         )
     ]
     return "\n\n".join([table(done), report.table(head, rows), *ratios]), as_json(done)
-
-
-def _beside(done: list[list[Run]], at: int, beside: int) -> list[float]:
-    """One rate over the other, of the rounds in which both had a steady state."""
-    return [one[at].rate / one[beside].rate for one in done if one[at].rate and one[beside].rate]
 
 
 def duplicates(stage: Stage, rounds: int, scale: float) -> tuple[str, Any]:

@@ -54,7 +54,7 @@ def table(rounds: list[list[Run]]) -> str:
     for place, first in enumerate(rounds[0]):
         column = [one[place] for one in rounds]
         wrong = next((run.wrong for run in column if run.wrong), "")
-        faster = [one[place].rate / one[0].rate for one in rounds if one[0].rate]
+        faster = beside(rounds, place, 0)
         dearer = [one[place].micros / one[0].micros for one in rounds if one[0].micros]
         rows.append(
             [
@@ -68,6 +68,11 @@ def table(rounds: list[list[Run]]) -> str:
         )
     head = ["", "events/s", "beside the first", "CPU µs/event", "beside the first"]
     return report.table([*head, "peak memory (MB)"], rows)
+
+
+def beside(rounds: list[list[Run]], place: int, other: int) -> list[float]:
+    """One rate over the other, of the rounds in which the other had a steady state."""
+    return [one[place].rate / one[other].rate for one in rounds if one[other].rate]
 
 
 def as_json(rounds: list[list[Run]]) -> list[list[dict[str, Any]]]:
